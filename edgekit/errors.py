@@ -1,0 +1,74 @@
+"""Every error a user can meet. Each message is one line: what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "EdgeKitError",
+    "InconclusiveError",
+    "InputError",
+    "IntegrityError",
+    "MissingDependencyError",
+    "ModelError",
+    "OutputError",
+    "ParityError",
+    "UnsupportedOpError",
+    "UsageError",
+]
+
+
+class EdgeKitError(Exception):
+    """Base of all errors shown to the user; `exit_code` is what the command exits with."""
+
+    exit_code = 1
+
+
+class UsageError(EdgeKitError):
+    """An option, name or combination of options that cannot be meant: unknown target, bad recipe key."""
+
+    exit_code = 2
+
+
+class InputError(EdgeKitError):
+    """A file that cannot be read as what it should be: weights, images, recipes, artifacts."""
+
+    exit_code = 3
+
+
+class ModelError(EdgeKitError):
+    """A backbone that cannot be built, captured or lowered."""
+
+    exit_code = 4
+
+
+class UnsupportedOpError(ModelError):
+    """An operator that a stop of the road does not know; the message names it and where it came from."""
+
+
+class ParityError(EdgeKitError):
+    """The written file's embeddings miss a parity gate; nothing was published."""
+
+    exit_code = 5
+
+
+class InconclusiveError(EdgeKitError):
+    """Parity says nothing because the original's embeddings hardly vary; nothing was published."""
+
+    exit_code = 6
+
+
+class IntegrityError(EdgeKitError):
+    """A file does not have the sha256 that its manifest states."""
+
+    exit_code = 7
+
+
+class OutputError(EdgeKitError):
+    """The result could not be written: disk full, no permission, a foreign file in the way."""
+
+    exit_code = 8
+
+
+class MissingDependencyError(EdgeKitError):
+    """A package that this command needs is not installed; the message gives the exact install command."""
+
+    exit_code = 9

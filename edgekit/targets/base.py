@@ -1,0 +1,67 @@
+"""The contract between the road and a target: two verbs, lower a program to a file and open a file as a runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch.export import ExportedProgram
+
+__all__ = ["Coverage", "LowerOptions", "Precision", "Runner", "Target"]
+
+Precision = Literal["fp32", "fp16"]
+
+
+@dataclass(frozen=True)
+class LowerOptions:
+    """What a target may be asked for beyond the program itself."""
+
+    precision: Precision = "fp32"
+    min_ios: int = 16
+    dynamic_batch: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)  # author, license, version, description
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the lowered graph the fast backend takes.
+
+    `delegated` is the share of compute ops (0 to 1) inside the delegate, `outside` counts each op left out by name.
+    """
+
+    backend: str
+    delegated: float
+    partitions: int
+    outside: Mapping[str, int]
+
+
+class Runner(Protocol):
+    """A written artifact, opened with a runtime on this machine.
+
+    `reference` is true where the runtime is a stand-in for the device's own.
+    """
+
+    runtime: str
+    reference: bool
+    input_size: tuple[int, int]  # height, width in pixels
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed uint8 [N,H,W,3] RGB images; returns float32 [N,D], one row an image, as the artifact gives it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row of the target table: a platform in one file format."""
+
+    name: str
+    format: str
+    suffix: str
+    precision: Precision  # the default
+    rewrites: str  # which set of graph rewrites it wants
+    lower: Callable[[ExportedProgram, Path, LowerOptions], Coverage]
+    open: Callable[[Path], Runner]
