@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from edgekit.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
 
-__all__ = ["Coverage", "LowerOptions", "Precision", "Runner", "Target"]
+__all__ = ["Backend", "Coverage", "LowerOptions", "Precision", "Runner", "Target"]
 
 Precision = Literal["fp32", "fp16"]
 
@@ -54,6 +57,22 @@ class Runner(Protocol):
         ...
 
 
+class Backend(Protocol):
+    """The two verbs of a target's module."""
+
+    def lower(self, program: ExportedProgram, path: Path, options: LowerOptions) -> Coverage:
+        """Write `program`, already rewritten for this target, to `path`."""
+        ...
+
+    def open(self, path: Path) -> Runner:
+        """Open a written artifact.
+
+        Raises:
+            InputError: the file is missing, damaged, or not of this format.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Target:
     """One row of the target table: a platform in one file format."""
@@ -63,5 +82,20 @@ class Target:
     suffix: str
     precision: Precision  # the default
     rewrites: str  # which set of graph rewrites it wants
-    lower: Callable[[ExportedProgram, Path, LowerOptions], Coverage]
-    open: Callable[[Path], Runner]
+    module: str
+    extra: str  # of `pip install edgekit[...]`
+
+    def backend(self) -> Backend:
+        """Import the target's module.
+
+        Raises:
+            MissingDependencyError: its toolchain is not installed; the message gives the command.
+        """
+        try:
+            module = importlib.import_module(self.module)
+            module.require()
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                f"target {self.name} ({self.format}) needs {error.name}: pip install 'edgekit[{self.extra}]'"
+            ) from error
+        return cast("Backend", module)

@@ -1,0 +1,44 @@
+# Each target is enough on a fresh machine with Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+.PHONY: help environment export test test-slow matrix lint benchmarks clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# The stamp holds the environment: it is rebuilt only when the pins or the project file change.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "EdgeKit needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(UV_INSTALL) --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+environment: $(VENV)/.ready ## .venv with everything pinned
+
+export: environment ## the bundled model as a verified Core ML package
+	$(BIN)/edgekit export --target ios
+
+test: environment ## the tests
+	$(BIN)/python -m pytest
+
+test-slow: environment ## the long matrices
+	$(BIN)/python -m pytest -m slow
+
+matrix: environment ## every listed backbone to all three formats, as a table
+	$(BIN)/python benchmarks/matrix.py
+
+lint: environment ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmarks: environment ## every side-by-side measurement
+	for script in executorch_latency onnx_latency rewrites lowering cli; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) exported .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,82 @@
+"""What a person sees: the live list of stages on stderr, and the closing table on stdout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.table import Table
+
+__all__ = ["Reporter", "Silent", "Stages", "table"]
+
+
+class Reporter(Protocol):
+    """How a long job says where it is. `stage` yields a callable taking (done, total)."""
+
+    def stage(self, title: str) -> _Stage: ...
+
+    def note(self, line: str) -> None: ...
+
+
+class _Stage(Protocol):
+    def __enter__(self) -> Tick: ...
+
+    def __exit__(self, *error: object) -> bool | None: ...
+
+
+class Tick(Protocol):
+    def __call__(self, done: int, total: int) -> None: ...
+
+
+class Silent:
+    """Reports nothing."""
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Tick]:
+        yield lambda done, total: None
+
+    def note(self, line: str) -> None:
+        return None
+
+
+class Stages:
+    """One line a stage on stderr: spinner and time left while it runs, its seconds when it is done."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Tick]:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeLeftColumn(),
+        )
+        started = time.perf_counter()
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(title, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
+
+    def note(self, line: str) -> None:
+        self._console.print(f"[yellow]![/] {line}", soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """Print a table on stdout; columns named in `right` are set flush right."""
+    grid = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    console = Console()
+    # A pipe has no width of its own; a narrow default would fold every figure.
+    console.print(grid, width=None if console.is_terminal else 160)

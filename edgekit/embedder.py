@@ -1,0 +1,213 @@
+"""The embedder: RGB pixels 0-255 in, one unit-length embedding out, whatever the backbone."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import ModelError, UsageError
+from edgekit.recipe import InputSpec, ModelSpec, Recipe
+from edgekit.weights import apply_state_dict, load_state_dict
+
+__all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "needs_calibration"]
+
+Origin = Literal["file", "pretrained", "factory", "seeded"]
+
+
+class Embedder(nn.Module):
+    """A backbone between its normalisation and its L2 norm.
+
+    Takes `image`: float32 [N,3,H,W] RGB with values 0-255, or uint8 [N,H,W,3] where `uint8_input` is set.
+    Returns float32 [N,D], each row of length 1.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, spec: InputSpec, projection: nn.Module | None = None, *, uint8_input: bool = False
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projection = projection
+        self.spec = spec
+        self.uint8_input = uint8_input
+        self.origin: Origin = "seeded"
+        self.weight_license: str | None = None
+        mean, std = (
+            torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) * 255 for values in (spec.mean, spec.std)
+        )
+        self.register_buffer("mean", mean.float(), persistent=False)
+        self.register_buffer("scale", (1 / std).float(), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.uint8_input:
+            image = image.permute(0, 3, 1, 2).float()
+        features = self.backbone((image - self.mean) * self.scale)
+        if self.projection is not None:
+            features = self.projection(features)
+        return nn.functional.normalize(features, dim=1)
+
+    def example(self, batch: int = 1) -> Tensor:
+        """An input of the right shape and dtype, mid-grey."""
+        height, width = self.spec.size
+        if self.uint8_input:
+            return torch.full((batch, height, width, 3), 127, dtype=torch.uint8)
+        return torch.full((batch, 3, height, width), 127.0)
+
+    @torch.inference_mode()
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed uint8 [N,H,W,3] images with this module in eager fp32; returns float32 [N,D]."""
+        batch = torch.from_numpy(np.ascontiguousarray(images))
+        if not self.uint8_input:
+            batch = batch.permute(0, 3, 1, 2).float()
+        return self(batch).numpy()
+
+
+def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
+    """Build the embedder that a recipe describes, with its weights loaded, in eval mode.
+
+    Raises:
+        InputError: the weights cannot be read or do not fit.
+        ModelError: the backbone cannot be created, or does not give [N,C] features.
+        UsageError: the factory or the pretrained weights do not exist.
+    """
+    torch.manual_seed(recipe.model.seed)
+    spec = recipe.input
+    if recipe.model.is_factory:
+        backbone = _from_factory(recipe.model)
+    else:
+        backbone = _from_timm(recipe.model, spec if "size" in spec.model_fields_set else None)
+    spec = _resolve_input(backbone, recipe)
+    embedder = Embedder(backbone.eval(), spec, uint8_input=uint8_input)
+    width = _feature_width(embedder, recipe.model.backbone)
+    if recipe.embedding.dim is not None:
+        embedder.projection = nn.Linear(width, recipe.embedding.dim)
+    if recipe.model.weights is not None:
+        apply_state_dict(embedder, load_state_dict(recipe.model.weights), source=str(recipe.model.weights.name))
+        embedder.origin = "file"
+    elif recipe.model.is_factory:
+        embedder.origin = "factory"
+    elif recipe.model.pretrained:
+        embedder.origin = "pretrained"
+        embedder.weight_license = (getattr(backbone, "pretrained_cfg", None) or {}).get("license")
+    return embedder.eval().requires_grad_(False)
+
+
+def needs_calibration(embedder: Embedder) -> bool:
+    """Whether the weights are seeded and the backbone has normalisation statistics to take from images."""
+    return embedder.origin == "seeded" and any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in embedder.modules()
+    )
+
+
+@torch.no_grad()
+def calibrate_normalization(embedder: Embedder, images: Iterable[np.ndarray]) -> None:
+    """Give BatchNorm layers the statistics of a batch of images, so that seeded weights embed images differently.
+
+    Args:
+        embedder: changed in place.
+        images: uint8 [H,W,3] each; a few dozen are enough.
+    """
+    norms = [m for m in embedder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batch
+        norm.train()
+    try:
+        batch = torch.from_numpy(np.stack(list(images)))
+        embedder(batch if embedder.uint8_input else batch.permute(0, 3, 1, 2).float())
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        embedder.eval()
+
+
+def _from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:
+    import timm
+
+    args: dict[str, Any] = {"pretrained": model.pretrained, "num_classes": 0, **model.args}
+    try:
+        if spec is not None:
+            try:
+                return timm.create_model(model.backbone, img_size=spec.size, **args)
+            except TypeError:
+                pass  # a convolutional backbone takes any size and no such argument
+        return timm.create_model(model.backbone, **args)
+    except Exception as error:
+        line = _first_line(error)
+        if model.pretrained or model.backbone.startswith("hf-hub:"):
+            raise ModelError(
+                f"cannot fetch the pretrained model {model.backbone!r}: {line}; is the hub reachable? "
+                "Give a local file with --weights instead"
+            ) from error
+        raise ModelError(f"timm cannot create {model.backbone!r}: {line}") from error
+
+
+def _from_factory(model: ModelSpec) -> nn.Module:
+    module_name, _, attribute = model.backbone.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        target: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise UsageError(
+                f"factory {model.backbone!r}: no module named {error.name!r} on the Python path"
+            ) from error
+        raise ModelError(f"factory {model.backbone!r}: importing {module_name} failed: {_first_line(error)}") from error
+    except Exception as error:
+        raise ModelError(f"factory {model.backbone!r}: importing {module_name} failed: {_first_line(error)}") from error
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            raise UsageError(f"factory {model.backbone!r}: {module_name} has no {attribute!r}")
+        target = getattr(target, part)
+    factory: Callable[..., Any] = target
+    try:
+        backbone = factory(**model.args)
+    except Exception as error:
+        raise ModelError(f"factory {model.backbone!r} raised {type(error).__name__}: {_first_line(error)}") from error
+    if not isinstance(backbone, nn.Module):
+        raise ModelError(f"factory {model.backbone!r} returned {type(backbone).__name__}, not a torch.nn.Module")
+    return backbone
+
+
+def _resolve_input(backbone: nn.Module, recipe: Recipe) -> InputSpec:
+    """What the recipe says, else what the backbone's own configuration says, else ImageNet's habit."""
+    import timm.data
+
+    own: dict[str, Any] = {}
+    if getattr(backbone, "pretrained_cfg", None):
+        config = timm.data.resolve_model_data_config(backbone)
+        channels, *size = config["input_size"]
+        if channels != 3:
+            raise ModelError(f"{recipe.model.backbone!r} takes {channels} channels; an embedder takes RGB")
+        own = {key: config[key] for key in ("mean", "std", "interpolation", "crop_pct", "crop_mode") if key in config}
+        own["size"] = tuple(size)
+    return InputSpec.model_validate(own | recipe.input.model_dump(exclude_unset=True))
+
+
+def _feature_width(embedder: Embedder, name: str) -> int:
+    """Run one grey image: catches a wrong input size or a missing pooling before an export spends a minute on it."""
+    try:
+        with torch.inference_mode():
+            features = embedder.backbone((embedder.mean.new_zeros(1, 3, *embedder.spec.size)))
+    except Exception as error:
+        height, width = embedder.spec.size
+        raise ModelError(f"{name!r} cannot embed a {height}x{width} image: {_first_line(error)}") from error
+    if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 1:
+        shape = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise ModelError(
+            f"{name!r} gives {shape} for one image; an embedder's backbone must give pooled features [1,C]"
+        )
+    return features.shape[1]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,59 @@
+"""The target table. A new target is one module with `lower` and `open`, and one row here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from edgekit.errors import UsageError
+from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Target
+
+__all__ = ["TARGETS", "Coverage", "LowerOptions", "Precision", "Runner", "Target", "by_suffix", "find", "select"]
+
+TARGETS = (
+    Target("ios", "coreml", ".mlpackage", "fp16", "coreml", "edgekit.targets.coreml", "coreml"),
+    Target("android", "executorch", ".pte", "fp32", "executorch", "edgekit.targets.executorch", "executorch"),
+    Target("onnx", "onnx", ".onnx", "fp32", "onnx", "edgekit.targets.onnx", "onnx"),
+    Target("ios", "executorch", ".pte", "fp16", "coreml", "edgekit.targets.executorch_coreml", "coreml,executorch"),
+)
+
+
+def select(names: Sequence[str], format: str | None = None) -> list[Target]:
+    """The rows that target names ask for; `all` is each platform in its own format.
+
+    Raises:
+        UsageError: an unknown name, or a platform that is not offered in `format`.
+    """
+    platforms = list(dict.fromkeys(row.name for row in TARGETS))
+    wanted = platforms if "all" in names else list(dict.fromkeys(names))
+    chosen = []
+    for name in wanted:
+        rows = [row for row in TARGETS if row.name == name]
+        if not rows:
+            near = difflib.get_close_matches(name, [*platforms, "all"], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(platforms)}, all"
+            raise UsageError(f"unknown target {name!r}; {hint}")
+        fitting = rows[:1] if format is None else [row for row in rows if row.format == format]
+        if not fitting:
+            raise UsageError(
+                f"target {name} is not offered as {format}; choose from {', '.join(r.format for r in rows)}"
+            )
+        chosen += fitting
+    return chosen
+
+
+def find(name: str, format: str) -> Target:
+    """The row that a manifest names.
+
+    Raises:
+        UsageError: this version has no such target.
+    """
+    for row in TARGETS:
+        if (row.name, row.format) == (name, format):
+            return row
+    raise UsageError(f"this version of EdgeKit has no target {name} in format {format}")
+
+
+def by_suffix(suffix: str) -> Target | None:
+    """The target whose files end so: the guess for an artifact that comes without a manifest."""
+    return next((row for row in TARGETS if row.suffix == suffix), None)
