@@ -196,7 +196,7 @@ def _feature_width(embedder: Embedder, name: str) -> int:
     """Run one grey image: catches a wrong input size or a missing pooling before an export spends a minute on it."""
     try:
         with torch.inference_mode():
-            features = embedder.backbone((embedder.mean.new_zeros(1, 3, *embedder.spec.size)))
+            features = embedder.backbone(embedder.mean.new_zeros(1, 3, *embedder.spec.size))
     except Exception as error:
         height, width = embedder.spec.size
         raise ModelError(f"{name!r} cannot embed a {height}x{width} image: {_first_line(error)}") from error

@@ -10,12 +10,17 @@ from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Targ
 
 __all__ = ["TARGETS", "Coverage", "LowerOptions", "Precision", "Runner", "Target", "by_suffix", "find", "select"]
 
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
+
 TARGETS = (
-    Target("ios", "coreml", ".mlpackage", "fp16", "coreml", "edgekit.targets.coreml", "coreml"),
-    Target("android", "executorch", ".pte", "fp32", "executorch", "edgekit.targets.executorch", "executorch"),
-    Target("onnx", "onnx", ".onnx", "fp32", "onnx", "edgekit.targets.onnx", "onnx"),
-    Target("ios", "executorch", ".pte", "fp16", "coreml", "edgekit.targets.executorch_coreml", "coreml,executorch"),
-)
+    Target("ios", "coreml", ".mlpackage", "fp16", "coreml", "edgekit.targets.coreml", ("coremltools",), "coreml"),
+    Target("android", "executorch", ".pte", "fp32", "executorch", "edgekit.targets.executorch", ("executorch",), "executorch"),
+    Target("onnx", "onnx", ".onnx", "fp32", "onnx", "edgekit.targets.onnx", _ONNX, "onnx"),
+    Target(
+        "ios", "executorch", ".pte", "fp16", "coreml",
+        "edgekit.targets.executorch_coreml", ("coremltools", "executorch"), "coreml,executorch",
+    ),
+)  # fmt: skip
 
 
 def select(names: Sequence[str], format: str | None = None) -> list[Target]:

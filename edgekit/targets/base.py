@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,8 @@ class Target:
     precision: Precision  # the default
     rewrites: str  # which set of graph rewrites it wants
     module: str
-    extra: str  # of `pip install edgekit[...]`
+    packages: tuple[str, ...]  # that the module imports
+    extra: str  # of `pip install edgekit[...]` that brings them
 
     def backend(self) -> Backend:
         """Import the target's module.
@@ -91,11 +93,9 @@ class Target:
         Raises:
             MissingDependencyError: its toolchain is not installed; the message gives the command.
         """
-        try:
-            module = importlib.import_module(self.module)
-            module.require()
-        except ModuleNotFoundError as error:
-            raise MissingDependencyError(
-                f"target {self.name} ({self.format}) needs {error.name}: pip install 'edgekit[{self.extra}]'"
-            ) from error
-        return cast("Backend", module)
+        for package in self.packages:
+            if importlib.util.find_spec(package) is None:
+                raise MissingDependencyError(
+                    f"target {self.name} ({self.format}) needs {package}: pip install 'edgekit[{self.extra}]'"
+                )
+        return cast("Backend", importlib.import_module(self.module))
