@@ -1,0 +1,251 @@
+"""Graph surgery shared by the rewrites: take an exported program apart, edit it, put it together again.
+
+Inside a rewrite the program is a `torch.fx.GraphModule` whose constants (parameters and buffers) are `get_attr` nodes,
+and every node carries its fake tensor in `meta["val"]`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import (
+    ExportGraphSignature,
+    InputKind,
+    InputSpec,
+    OutputKind,
+    OutputSpec,
+    TensorArgument,
+)
+from torch.fx import Graph, GraphModule, Node
+
+from edgekit.errors import ModelError
+
+__all__ = [
+    "add_constant",
+    "arg",
+    "calls",
+    "constant",
+    "drop_dead",
+    "emit",
+    "int_shape",
+    "is_call",
+    "module_path",
+    "pair",
+    "replace",
+    "shape",
+    "sole_user",
+    "to_graph",
+    "to_program",
+    "val",
+]
+
+aten = torch.ops.aten
+
+_CONSTANT_KINDS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+_KEPT_META = ("nn_module_stack", "stack_trace", "source_fn_stack")
+
+
+def to_graph(program: ExportedProgram) -> GraphModule:
+    """A private copy of the program's graph with its constants as `get_attr` nodes; tensors are shared, not copied.
+
+    Raises:
+        ModelError: the program changes its inputs or buffers, which an embedder must not.
+    """
+    signature = program.graph_signature
+    for spec in signature.output_specs:
+        if spec.kind is not OutputKind.USER_OUTPUT:
+            raise ModelError(f"the model changes its own state while it runs ({spec.target}): export it in eval mode")
+    constants = {
+        spec.arg.name: spec.target or "" for spec in signature.input_specs if spec.kind in _CONSTANT_KINDS
+    }
+    root = torch.nn.Module()
+    graph = Graph()
+    copies: dict[Node, Node] = {}
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in constants:
+            target = constants[node.name]
+            tensor = program.state_dict.get(target)
+            tensor = program.constants[target] if tensor is None else tensor
+            root.register_buffer(node.name, tensor.detach(), persistent=True)
+            copy = graph.get_attr(node.name)
+            copy.meta = dict(node.meta)
+            copies[node] = copy
+        elif node.op == "get_attr":
+            raise ModelError(f"the model has control flow ({node.target}), which the rewrites do not know")
+        else:
+            copies[node] = graph.node_copy(node, lambda old: copies[old])
+    return GraphModule(root, graph)
+
+
+def to_program(graph_module: GraphModule, like: ExportedProgram) -> ExportedProgram:
+    """Put an edited graph together as an exported program with `like`'s input, dynamic shapes and call signature.
+
+    Constants become buffers in order of first use, so that equal graphs give equal programs.
+    The input is called `image`; parameters are shared with `graph_module`.
+    """
+    source = graph_module.graph
+    graph = Graph()
+    copies: dict[Node, Node] = {}
+    specs: list[InputSpec] = []
+    state: dict[str, torch.Tensor] = {}
+    by_target: dict[str, Node] = {}
+    for node in source.nodes:
+        if node.op != "get_attr" or not node.users:
+            continue
+        target = str(node.target)
+        if target not in by_target:
+            placeholder = graph.placeholder(target)
+            placeholder.meta = {"val": node.meta["val"]}
+            state[target] = getattr(graph_module, target)
+            by_target[target] = placeholder
+            specs.append(InputSpec(InputKind.BUFFER, TensorArgument(name=placeholder.name), target, persistent=True))
+        copies[node] = by_target[target]
+    for node in source.nodes:
+        if node.op == "get_attr":
+            continue
+        copies[node] = graph.node_copy(node, lambda old: copies[old])
+        if node.op == "placeholder":
+            specs.append(InputSpec(InputKind.USER_INPUT, TensorArgument(name=copies[node].name), None))
+    output = next(iter(reversed(graph.nodes)))
+    outputs = [
+        OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(name=result.name), None) for result in output.args[0]
+    ]
+    return ExportedProgram(
+        root=torch.nn.Module(),
+        graph=graph,
+        graph_signature=ExportGraphSignature(specs, outputs),
+        state_dict=state,
+        range_constraints=dict(like.range_constraints),
+        module_call_graph=[entry for entry in like.module_call_graph if entry.fqn == ""],
+        example_inputs=like.example_inputs,
+        constants={},
+        verifiers=like.verifiers,
+    )
+
+
+def is_call(node: Any, *targets: Any) -> bool:
+    """Whether `node` calls one of these operators."""
+    return isinstance(node, Node) and node.op == "call_function" and node.target in targets
+
+
+def calls(graph_module: GraphModule, *targets: Any) -> Iterator[Node]:
+    """The calls of these operators in graph order, from a snapshot, so that a rewrite may edit as it walks."""
+    for node in list(graph_module.graph.nodes):
+        if is_call(node, *targets):
+            yield node
+
+
+def arg(node: Node, name: str) -> Any:
+    """An operator's argument by its schema name, however it was passed, or the schema's default."""
+    for index, entry in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+        if entry.name == name:
+            if not entry.kwarg_only and index < len(node.args):
+                return node.args[index]
+            return node.kwargs.get(name, entry.default_value)
+    raise KeyError(name)
+
+
+def val(node: Node) -> torch.Tensor:
+    """The node's fake tensor."""
+    return node.meta["val"]
+
+
+def shape(node: Node) -> list[Any]:
+    """The node's shape; dynamic dimensions are SymInts."""
+    return list(val(node).shape)
+
+
+def int_shape(node: Any) -> list[int] | None:
+    """The node's shape where it is a tensor of static shape, otherwise None."""
+    value = node.meta.get("val") if isinstance(node, Node) else None
+    if not isinstance(value, torch.Tensor) or not all(type(size) is int for size in value.shape):
+        return None
+    return list(value.shape)
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """A per-axis argument (stride, padding, kernel) of length 1 or 2, as (rows, columns)."""
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+
+
+def sole_user(node: Node) -> Node | None:
+    """The one node that uses this one, or None where there are none or several."""
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def constant(node: Any) -> torch.Tensor | None:
+    """The tensor behind a constant node, otherwise None."""
+    if isinstance(node, Node) and node.op == "get_attr":
+        return getattr(node.graph.owning_module, str(node.target))
+    return None
+
+
+def add_constant(graph_module: GraphModule, tensor: torch.Tensor, hint: str) -> Node:
+    """Register `tensor` under a fresh name that starts with `hint` and return its node, at the head of the graph."""
+    base, name, count = hint, hint, 0
+    while hasattr(graph_module, name):
+        count += 1
+        name = f"{base}_{count}"
+    tensor = tensor.detach().contiguous()
+    graph_module.register_buffer(name, tensor)
+    head = next(iter(graph_module.graph.nodes))
+    with graph_module.graph.inserting_before(head):
+        node = graph_module.graph.get_attr(name)
+    node.meta["val"] = _fake_mode(graph_module).from_tensor(tensor, static_shapes=True)
+    return node
+
+
+def emit(before: Node, target: Any, *args: Any, like: Node | None = None, **kwargs: Any) -> Node:
+    """Insert a call in front of `before` with its fake tensor worked out; `like` lends the module path."""
+    graph = before.graph
+    with graph.inserting_before(before):
+        node = graph.call_function(target, args, kwargs)
+    source = before if like is None else like
+    node.meta.update({key: source.meta[key] for key in _KEPT_META if key in source.meta})
+    fake_args, fake_kwargs = torch.fx.node.map_arg((args, kwargs), lambda item: item.meta["val"])
+    with _fake_mode(graph.owning_module):
+        node.meta["val"] = target(*fake_args, **fake_kwargs)
+    return node
+
+
+def replace(old: Node, new: Node) -> None:
+    """Let every user of `old` use `new`, then remove `old` and what only it needed."""
+    old.replace_all_uses_with(new)
+    drop_dead([old])
+
+
+def drop_dead(nodes: Iterable[Node]) -> int:
+    """Remove these nodes where nothing uses them, and then their inputs likewise. Returns how many went."""
+    count = 0
+    queue = list(nodes)
+    while queue:
+        node = queue.pop()
+        if node.users or node.op in ("placeholder", "output") or node._erased:
+            continue
+        queue.extend(node.all_input_nodes)
+        node.graph.erase_node(node)
+        count += 1
+    return count
+
+
+def module_path(node: Node) -> str:
+    """The module that a node was traced from, such as `backbone.blocks.3.attn`; empty for the top."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return next((str(path) for path, _ in reversed(list(stack.values()))), "")
+
+
+def _fake_mode(graph_module: Any) -> Any:
+    for node in graph_module.graph.nodes:
+        value = node.meta.get("val")
+        if isinstance(value, torch._subclasses.FakeTensor):
+            return value.fake_mode
+    raise ModelError("the program has no tensors")
+
+
+# getitem is the one call in these graphs that has no operator schema.
+getitem = operator.getitem

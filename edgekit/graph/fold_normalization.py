@@ -1,0 +1,99 @@
+"""Fold the input normalisation into the first layer, exactly, zero-padded borders included."""
+
+from __future__ import annotations
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, is_call, replace, sole_user
+
+__all__ = ["fold_normalization"]
+
+aten = torch.ops.aten
+_LAYERS = (aten.conv2d.default, aten.conv2d.padding)
+
+
+def fold_normalization(graph_module: GraphModule) -> int:
+    """Fold a leading `image * a + b` chain (per channel) into the first convolution.
+
+    The scale always goes into the weight. The shift goes into the bias where the convolution does not pad; where it
+    pads with zeros of the NORMALISED image, one subtraction of the mean stays in front of it, because only then the
+    border is `(mean - mean) * scale = 0`. Any other first layer: nothing changes.
+    """
+    image = next(node for node in graph_module.graph.nodes if node.op == "placeholder")
+    size = int_shape(image)
+    channels = int(image.meta["val"].shape[1]) if image.meta["val"].dim() == 4 else 0
+    node, scale, shift, length = image, torch.ones(channels, dtype=torch.float64), 0.0, 0
+    while True:
+        user = sole_user(node)
+        if user is None:
+            return 0
+        if is_call(user, *_LAYERS):
+            break
+        step = _affine(user, node, channels)
+        if step is None:
+            return 0
+        scale, shift, node, length = scale * step[0], shift * step[0] + step[1], user, length + 1
+    weight, bias = constant(user.args[1]), constant(arg(user, "bias"))
+    if size is None and channels == 0 or length == 0 or weight is None or arg(user, "groups") != 1:
+        return 0
+    if arg(user, "bias") is not None and bias is None:
+        return 0
+    if (scale == 0).any() or user.args[0] is not node:
+        return 0
+    shift = shift + torch.zeros(channels, dtype=torch.float64)
+    padded = _pads(user)
+    if padded and length == 1 and is_call(node, aten.sub.Tensor):
+        return 0
+    wide = weight.double()
+    source: Node = image
+    if padded:
+        mean = (-shift / scale).to(weight.dtype).reshape(1, channels, 1, 1)
+        source = emit(user, aten.sub.Tensor, image, add_constant(graph_module, mean, "image_mean"))
+        user.args = (source, *user.args[1:])
+        new_bias = arg(user, "bias")
+    else:
+        total = (wide * shift.reshape(1, channels, 1, 1)).sum(dim=(1, 2, 3))
+        total = total if bias is None else total + bias.double()
+        new_bias = add_constant(graph_module, total.to(weight.dtype), "stem_bias")
+    new_weight = add_constant(graph_module, (wide * scale.reshape(1, channels, 1, 1)).to(weight.dtype), "stem_weight")
+    rest = [arg(user, name) for name in ("stride", "padding", "dilation", "groups")]
+    replace(user, emit(user, user.target, source, new_weight, new_bias, *rest))
+    return 1
+
+
+def _affine(node: Node, source: Node, channels: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """(scale, shift) per channel of one elementwise step over `source`, in float64."""
+    if not is_call(node, aten.sub.Tensor, aten.add.Tensor, aten.mul.Tensor, aten.div.Tensor) or len(node.args) < 2:
+        return None
+    if node.kwargs.get("alpha", 1) != 1:
+        return None
+    left, right = node.args[:2]
+    other = right if left is source else left
+    if other is source or (left is not source and is_call(node, aten.div.Tensor)):
+        return None
+    value = constant(other) if isinstance(other, Node) else torch.tensor(float(other))
+    if value is None:
+        return None
+    value = value.double()
+    if value.numel() == channels and (value.dim() == 3 or value.dim() == 4) and value.shape[-3] == channels:
+        value = value.reshape(channels)
+    elif value.numel() == 1:
+        value = value.reshape(1).expand(channels)
+    else:
+        return None
+    one, zero = torch.ones_like(value), torch.zeros_like(value)
+    if is_call(node, aten.add.Tensor):
+        return one, value
+    if is_call(node, aten.sub.Tensor):
+        return (one, -value) if left is source else (-one, value)
+    if is_call(node, aten.mul.Tensor):
+        return value, zero
+    return 1.0 / value, zero
+
+
+def _pads(node: Node) -> bool:
+    padding = arg(node, "padding")
+    if padding == "valid":
+        return False
+    return padding == "same" or any(padding)

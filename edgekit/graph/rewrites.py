@@ -1,0 +1,67 @@
+"""The table of rewrites: which exist, in which order they run, and which target wants which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+
+from edgekit.errors import UsageError
+from edgekit.graph.batch_matmul import batch_matmul
+from edgekit.graph.drop_identities import drop_identities
+from edgekit.graph.edit import to_graph, to_program
+from edgekit.graph.fold_batch_norm import fold_batch_norm
+from edgekit.graph.fold_constants import fold_constants, remove_dead
+from edgekit.graph.fold_normalization import fold_normalization
+from edgekit.graph.normalize_views import merge_views, normalize_views
+from edgekit.graph.plain_attention import plain_attention
+
+__all__ = ["REWRITES", "Rewrite", "rewrite"]
+
+ALL = frozenset({"coreml", "executorch", "onnx"})
+XNNPACK = frozenset({"executorch"})
+
+
+class Rewrite(NamedTuple):
+    """One row: the rewrite's name, what it does to a graph (returns how often it fired), and for which sets."""
+
+    name: str
+    apply: Callable[[GraphModule], int]
+    sets: frozenset[str]
+
+
+REWRITES: tuple[Rewrite, ...] = (
+    Rewrite("drop_identities", drop_identities, ALL),
+    Rewrite("fold_constants", fold_constants, ALL),
+    Rewrite("fold_batch_norm", fold_batch_norm, ALL),
+    Rewrite("fold_normalization", fold_normalization, ALL),
+    Rewrite("plain_attention", plain_attention, ALL),
+    Rewrite("normalize_views", normalize_views, ALL),
+    Rewrite("batch_matmul", batch_matmul, ALL),
+    Rewrite("merge_views", merge_views, ALL),
+    Rewrite("remove_dead", remove_dead, ALL),
+)
+
+
+def rewrite(
+    program: ExportedProgram, rewrites: str, *, without: frozenset[str] = frozenset()
+) -> tuple[ExportedProgram, dict[str, int]]:
+    """Apply the rewrites of one set ("coreml", "executorch" or "onnx") to a copy of `program`.
+
+    Returns the new program, numerically equal to the old one, and how often each rewrite fired, by name.
+    `without` names rows to leave out, for measurements. Tensors that no rewrite changed are shared with `program`.
+
+    Raises:
+        UsageError: there is no such set.
+    """
+    if rewrites not in ALL:
+        raise UsageError(f"no set of rewrites is called {rewrites!r}: choose one of {', '.join(sorted(ALL))}")
+    graph_module = to_graph(program)
+    counts: dict[str, int] = {}
+    for row in REWRITES:
+        if rewrites in row.sets and row.name not in without:
+            counts[row.name] = counts.get(row.name, 0) + row.apply(graph_module)
+    graph_module.graph.lint()
+    return to_program(graph_module, program), counts
