@@ -1,0 +1,20 @@
+"""Parity: are the written file's embeddings those of the original model?"""
+
+from __future__ import annotations
+
+from edgekit.parity.check import Picture, Reference, check, compare, embed_original
+from edgekit.parity.gates import Gates
+from edgekit.parity.report import ParityReport, RecallFigures, Retrieval, Verdict
+
+__all__ = [
+    "Gates",
+    "ParityReport",
+    "Picture",
+    "RecallFigures",
+    "Reference",
+    "Retrieval",
+    "Verdict",
+    "check",
+    "compare",
+    "embed_original",
+]

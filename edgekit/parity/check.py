@@ -1,0 +1,282 @@
+"""Compare a written file with the original model over images, holding one batch of pixels at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edgekit.errors import InputError, ModelError, ParityError
+from edgekit.parity.gates import Gates
+from edgekit.parity.report import Dataset, ImageCosine, ParityReport, RecallFigures, Retrieval, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgekit.parity.metrics import Recall, Spread
+    from edgekit.targets.base import Runner
+
+__all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
+
+Embed = Callable[["np.ndarray"], "np.ndarray"]  # uint8 [N,H,W,3] -> float32 [N,D]
+Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
+
+
+class Picture(Protocol):
+    """An image ready for the model: uint8 [H,W,3] RGB; images with equal labels show the same thing."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def image(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The original model's embeddings (float32 [N,D]) of N images, computed once and compared with many files."""
+
+    names: Sequence[str]
+    labels: Sequence[str | None]
+    embeddings: np.ndarray
+    skipped: int = 0
+
+
+def embed_original(
+    original: Embed, pictures: Iterable[Picture], *, progress: Progress | None = None, batch: int = 8
+) -> Reference:
+    """Embed every picture with the original. ModelError where it gives NaN or infinity, InputError without pictures."""
+    return _embed(original, pictures, progress, batch)[0]
+
+
+def check(
+    runner: Runner,
+    original: Embed | Reference,
+    pictures: Iterable[Picture],
+    gates: Gates,
+    *,
+    dataset: str,
+    digest: str,
+    progress: Progress | None = None,
+    batch: int = 8,
+) -> ParityReport:
+    """Run the file over `pictures` and judge it against the original model, or against its `Reference`.
+
+    A `Reference` must come from the same pictures in the same order (InputError otherwise). `skipped` of the pictures,
+    where they have it, is reported. Raises ParityError where the embeddings' shapes differ, InputError for pictures of
+    another size than the runner's; a missed gate raises nothing, see `ParityReport.raise_for_verdict`.
+    """
+    if isinstance(original, Reference):
+        reference = original
+        found, artifact = _embed(None, pictures, progress, batch, runner)
+        if list(found.names) != list(reference.names):
+            raise InputError(f"the images of {dataset} changed between two readings; check that no one writes to it")
+    else:
+        reference, artifact = _embed(original, pictures, progress, batch, runner)
+    return compare(
+        artifact,
+        reference,
+        gates,
+        dataset=dataset,
+        digest=digest,
+        runtime=runner.runtime,
+        stand_in=runner.reference,
+    )
+
+
+def compare(
+    artifact: np.ndarray,
+    reference: Reference,
+    gates: Gates,
+    *,
+    dataset: str,
+    digest: str,
+    runtime: str,
+    stand_in: bool,
+) -> ParityReport:
+    """Judge a file's embeddings (float32 [N,D]) against the original's; ParityError where the shapes differ."""
+    import numpy as np
+
+    from edgekit.parity import metrics
+
+    original = reference.embeddings
+    if artifact.ndim != 2 or len(artifact) != len(original):
+        raise ParityError(
+            f"the file gave {list(artifact.shape)} values for {len(original)} images; one row each is due"
+        )
+    if artifact.shape[1] != original.shape[1]:
+        raise ParityError(f"embedding has {artifact.shape[1]} values, the original {original.shape[1]}: another model?")
+    finite = np.isfinite(artifact).all(axis=1)
+    spread = metrics.spread(original)
+    flat = _flatness(spread, gates, len(original))
+    figures: dict = {
+        "runtime": runtime,
+        "reference": stand_in,
+        "dataset": Dataset(name=dataset, sha256=digest, images=len(original), skipped=reference.skipped),
+        "gates": gates,
+        "dim": original.shape[1],
+        "spread": _significant(spread.distance),
+        "dimensions": _significant(spread.dimensions),
+    }
+    cosines = np.where(finite, metrics.cosine(np.where(finite[:, None], artifact, 0), original), np.nan)
+    figures["cosines"] = [
+        ImageCosine(name=name, cosine=round(float(value), 7) if np.isfinite(value) else None)
+        for name, value in zip(reference.names, cosines, strict=True)
+    ]
+    if not finite.all():
+        first = reference.names[int(np.argmin(finite))]
+        reason = f"{int(np.sum(~finite))} of {len(finite)} embeddings hold NaN or infinity, the first is {first}'s"
+        return ParityReport(verdict="fail", reasons=[reason], worst_image=first, **figures)
+
+    worst = int(np.argmin(cosines))
+    norm_error = metrics.norm_error(artifact)
+    figures |= {
+        "mean_cosine": round(float(cosines.mean()), 7),
+        "min_cosine": round(float(cosines[worst]), 7),
+        "worst_image": reference.names[worst],
+        "max_abs_error": _significant(metrics.max_abs_error(artifact, original)),
+        "max_norm_error": _significant(norm_error),
+    }
+    if (neighbours := min(10, (len(original) - 1) // 2)) > 0:
+        figures["neighbours"] = neighbours
+        figures["neighbour_overlap"] = round(metrics.neighbour_overlap(original, artifact, neighbours), 4)
+    retrieval = figures["retrieval"] = _retrieval(artifact, reference, gates)
+
+    reasons = []
+    if not cosines[worst] >= gates.min_cosine:
+        reasons.append(f"min cosine {cosines[worst]:.7f} ({reference.names[worst]}) is below {gates.min_cosine:g}")
+    if not norm_error <= gates.max_norm_error:
+        reasons.append(f"an embedding's length is {norm_error:.2g} off 1, more than {gates.max_norm_error:g}")
+    # Where the original hardly varies, who is whose neighbour is rounding noise: recall is shown, not judged.
+    if not flat:
+        for name, side in (("artifact", retrieval.artifact), ("mixed", retrieval.mixed)):
+            if side and side.drop is not None and side.drop > retrieval.max_drop:
+                reasons.append(
+                    f"{name} recall@10 drops {side.drop:.2f} points over {retrieval.queries} queries, "
+                    f"more than {retrieval.max_drop:g}"
+                )
+    verdict: Verdict = "fail" if reasons else "inconclusive" if flat else "pass"
+    return ParityReport(verdict=verdict, reasons=reasons + flat, **figures)
+
+
+def _embed(
+    original: Embed | None,
+    pictures: Iterable[Picture],
+    progress: Progress | None,
+    batch: int,
+    runner: Runner | None = None,
+) -> tuple[Reference, np.ndarray]:
+    """One pass over the pictures through the original, the runner, or both: the reference and the runner's rows."""
+    import numpy as np
+
+    names: list[str] = []
+    labels: list[str | None] = []
+    originals: list[np.ndarray] = []
+    artifacts: list[np.ndarray] = []
+    total = len(pictures) if isinstance(pictures, Sized) else 0
+    for group in _batches(pictures, batch):
+        if runner:
+            _check_sizes(group, runner)
+        pixels = np.stack([picture.image for picture in group])
+        if original:
+            rows = np.asarray(original(pixels), dtype=np.float32)
+            if rows.ndim != 2 or len(rows) != len(group):
+                raise ModelError(f"the original gave shape {list(rows.shape)} for {len(group)} images; [N,D] is due")
+            if not np.isfinite(rows).all():
+                bad = group[int(np.argmin(np.isfinite(rows).all(axis=1)))].name
+                raise ModelError(f"the original's embedding of {bad} holds NaN or infinity; check its weights")
+            originals.append(rows)
+        if runner:
+            rows = np.asarray(runner.embed(pixels), dtype=np.float32)
+            if rows.ndim != 2 or len(rows) != len(group):
+                raise ParityError(f"the file gave shape {list(rows.shape)} for {len(group)} images; [N,D] is due")
+            artifacts.append(rows)
+        names += [picture.name for picture in group]
+        labels += [picture.label for picture in group]
+        if progress:
+            progress(len(names), total)
+    if not names:
+        raise InputError("no image to compare; give a folder with readable images")
+    none = np.zeros((0, 0), dtype=np.float32)
+    reference = Reference(
+        names, labels, np.concatenate(originals) if originals else none, len(getattr(pictures, "skipped", ()))
+    )
+    return reference, np.concatenate(artifacts) if artifacts else none
+
+
+def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    group: list[Picture] = []
+    for picture in pictures:
+        group.append(picture)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _check_sizes(group: list[Picture], runner: Runner) -> None:
+    height, width = runner.input_size
+    for picture in group:
+        if picture.image.shape != (height, width, 3) or picture.image.dtype.name != "uint8":
+            raise InputError(
+                f"{picture.name}: {picture.image.dtype.name} {list(picture.image.shape)}, "
+                f"the file takes uint8 [{height}, {width}, 3]; preprocess it with the manifest's sizes"
+            )
+
+
+def _flatness(spread: Spread, gates: Gates, count: int) -> list[str]:
+    """Why the gates would say nothing about the original's embeddings; empty where they do."""
+    if count < 2:
+        return ["one image shows no variation; give at least two"]
+    # A file that answers the mean embedding to everything scores a mean cosine of about 1 - spread / 2.
+    least = max(gates.min_spread, 2 * (1 - gates.min_cosine))
+    if spread.distance < least:
+        return [f"the original's embeddings hardly vary (spread {spread.distance:.2g}, at least {least:.2g} is needed)"]
+    if count >= 4 and spread.dimensions < gates.min_dimensions:
+        return [
+            f"the original's embeddings vary along one line (dimensions {spread.dimensions:.2f}, "
+            f"at least {gates.min_dimensions:g} are needed)"
+        ]
+    return []
+
+
+def _retrieval(artifact: np.ndarray, reference: Reference, gates: Gates) -> Retrieval:
+    from edgekit.parity.metrics import recall
+
+    original, count = reference.embeddings, len(reference.names)
+    known = [label for label in reference.labels if label is not None]
+    listing = len(set(known)) < len(known)
+    # An image without a label stays in the gallery and is relevant to none; the index cannot equal a "="-led label.
+    labels = [
+        f"={label}" if listing and label is not None else str(index) for index, label in enumerate(reference.labels)
+    ]
+    base = recall(original, original, labels, labels, exclude_self=listing)
+    own = recall(artifact, artifact, labels, labels, exclude_self=True) if listing else None
+    mixed = recall(artifact, original, labels, labels, exclude_self=listing)
+    return Retrieval(
+        task="listing" if listing else "self",
+        queries=base.queries,
+        gallery=count - 1 if listing else count,
+        original=_figures(base),
+        artifact=_figures(own, base) if own else None,
+        mixed=_figures(mixed, base),
+        max_drop=round(max(gates.max_recall_drop, 100 / base.queries), 4),
+    )
+
+
+def _figures(found: Recall, base: Recall | None = None) -> RecallFigures:
+    from edgekit.parity.metrics import standard_error
+
+    return RecallFigures(
+        at_1=round(found.at[1], 4),
+        at_1_error=round(standard_error(found.at[1], found.queries), 4),
+        at_10=round(found.at[10], 4),
+        at_10_error=round(standard_error(found.at[10], found.queries), 4),
+        drop=round(100 * (base.at[10] - found.at[10]), 4) if base else None,
+    )
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.4g}")

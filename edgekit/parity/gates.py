@@ -1,0 +1,48 @@
+"""The limits that a written file's embeddings must keep."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Gates"]
+
+_DEFAULTS = {
+    "fp32": {"min_cosine": 0.9999, "max_norm_error": 1e-4},
+    "fp16": {"min_cosine": 0.999, "max_norm_error": 5e-3},
+}
+
+
+class Gates(BaseModel):
+    """What a file must keep against the original. The defaults are those of fp32; `for_precision` gives each one's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    min_cosine: float = Field(
+        0.9999, gt=0, le=1, description="Every image's cosine between the file's embedding and the original's."
+    )
+    max_recall_drop: float = Field(
+        0.5,
+        ge=0,
+        le=100,
+        description="Points of recall@10 that the file alone and the mixed case may lose against the original. "
+        "One lost query is always allowed: fewer than 200 queries cannot resolve half a point.",
+    )
+    max_norm_error: float = Field(1e-4, ge=0, description="How far a row's length may be from 1.")
+    min_spread: float = Field(
+        0.001,
+        ge=0,
+        le=1,
+        description="1 minus the mean cosine between different images that the original must reach for parity to mean "
+        "anything; at least 2 x (1 - min_cosine) is asked, below which a constant answer would pass.",
+    )
+    min_dimensions: float = Field(
+        1.5,
+        ge=0,
+        description="Participation ratio of the original's variance that must be reached (from 4 images on): "
+        "1 means that all embeddings lie on one line.",
+    )
+
+    @classmethod
+    def for_precision(cls, precision: str, **overrides: float) -> Gates:
+        """The defaults of "fp32" or "fp16" (another precision has fp16's) with a recipe's own limits over them."""
+        return cls(**{**_DEFAULTS.get(precision, _DEFAULTS["fp16"]), **overrides})
