@@ -1,0 +1,173 @@
+"""Slices, gathers and scatters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+from edgekit.mil.ops.shape import Ints, ints
+
+__all__ = ["TABLE"]
+
+Mask = Sequence[bool] | None
+
+
+def slices(
+    x: Tensor, begin: Ints, end: Ints, stride: Ints | None, begin_mask: Mask, end_mask: Mask, squeeze_mask: Mask
+) -> list[range | int]:
+    """Resolve each dimension to the places it takes, or to one place where the mask says to squeeze it."""
+    starts, ends = ints(begin), ints(end)
+    steps = ints(stride) if stride is not None else [1] * x.ndim
+    out: list[range | int] = []
+    for d, size in enumerate(x.shape):
+        start = None if begin_mask and begin_mask[d] else starts[d]
+        stop = None if end_mask and end_mask[d] else ends[d]
+        if squeeze_mask and squeeze_mask[d]:
+            out.append((start or 0) % size)
+        else:
+            out.append(range(size)[start : stop : steps[d]])
+    return out
+
+
+def slice_by_index(
+    x: Tensor,
+    begin: Ints,
+    end: Ints,
+    stride: Ints | None = None,
+    begin_mask: Mask = None,
+    end_mask: Mask = None,
+    squeeze_mask: Mask = None,
+) -> Tensor:
+    places = slices(x, begin, end, stride, begin_mask, end_mask, squeeze_mask)
+    for d in reversed(range(x.ndim)):
+        place = places[d]
+        if isinstance(place, int):
+            x = x.select(d, place)
+        elif place.step == 1:
+            x = x.narrow(d, place.start, len(place)) if len(place) else x.narrow(d, 0, 0)
+        else:
+            x = x.index_select(d, torch.tensor(place, dtype=torch.int64))
+    return x
+
+
+def slice_update(
+    x: Tensor,
+    update: Tensor,
+    begin: Ints,
+    end: Ints,
+    stride: Ints | None = None,
+    begin_mask: Mask = None,
+    end_mask: Mask = None,
+    squeeze_mask: Mask = None,
+) -> Tensor:
+    chosen = slices(x, begin, end, stride, begin_mask, end_mask, squeeze_mask)
+    places = [[place] if isinstance(place, int) else list(place) for place in chosen]
+    grid = torch.meshgrid(*[torch.tensor(place) for place in places], indexing="ij")
+    out = x.clone()
+    out[grid] = update.reshape([len(place) for place in places])
+    return out
+
+
+def slice_by_size(x: Tensor, begin: Ints, size: Ints) -> Tensor:
+    for d, (start, count) in enumerate(zip(ints(begin), ints(size), strict=True)):
+        start %= x.shape[d] + (start >= 0)
+        x = x.narrow(d, start, x.shape[d] - start if count == -1 else count)
+    return x
+
+
+def wrap(indices: Tensor, size: int) -> Tensor:
+    places = indices.long()
+    return torch.where(places < 0, places + size, places)
+
+
+def gather(x: Tensor, indices: Tensor, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False) -> Tensor:
+    axis %= x.ndim
+    indices = wrap(torch.as_tensor(indices), x.shape[axis])
+    if batch_dims == 0:
+        return x.index_select(axis, indices.flatten()).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    moved = x.movedim(axis, batch_dims)
+    batch = moved.shape[:batch_dims]
+    rest = moved.shape[batch_dims + 1 :]
+    rows = moved.reshape(prod(batch), x.shape[axis], prod(rest))
+    picks = indices.reshape(prod(batch), -1, 1).expand(-1, -1, rows.shape[2])
+    inner = indices.shape[batch_dims:]
+    out = rows.gather(1, picks).reshape(*batch, prod(inner), *rest).movedim(batch_dims, axis)
+    return out.reshape(*out.shape[:axis], *inner, *out.shape[axis + 1 :])
+
+
+def gather_along_axis(x: Tensor, indices: Tensor, axis: int = 0, validate_indices: bool = False) -> Tensor:
+    return torch.gather(x, axis, wrap(indices, x.shape[axis]))
+
+
+def linear_places(indices: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Turn index vectors (last dimension of `indices`) into places in the flattened leading dimensions."""
+    out = torch.zeros(indices.shape[:-1], dtype=torch.int64)
+    for d, size in enumerate(sizes):
+        out = out * size + wrap(indices[..., d], size)
+    return out
+
+
+def gather_nd(x: Tensor, indices: Tensor, batch_dims: int = 0, validate_indices: bool = False) -> Tensor:
+    batch, depth = x.shape[:batch_dims], indices.shape[-1]
+    inner = x.shape[batch_dims : batch_dims + depth]
+    rest = x.shape[batch_dims + depth :]
+    places = linear_places(indices, inner).reshape(prod(batch), -1)
+    places = places + torch.arange(prod(batch))[:, None] * prod(inner)
+    return x.reshape(prod(batch) * prod(inner), prod(rest))[places].reshape(*indices.shape[:-1], *rest)
+
+
+def combine(data: Tensor, places: Tensor, updates: Tensor, mode: str) -> Tensor:
+    """Apply `updates` [m, k] to the rows `places` [m] of `data` [n, k]."""
+    if mode == "update":
+        return data.index_copy(0, places, updates)
+    if mode in ("add", "sub"):
+        return data.index_add(0, places, updates, alpha=1 if mode == "add" else -1)
+    if mode == "div":
+        return data / torch.ones_like(data).index_reduce(0, places, updates, "prod")
+    return data.index_reduce(0, places, updates, {"mul": "prod", "max": "amax", "min": "amin"}[mode])
+
+
+def scatter(
+    data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0, mode: str = "add", validate_indices: bool = False
+) -> Tensor:
+    rows = data.movedim(axis, 0)
+    changed = updates.movedim(axis, 0).reshape(len(indices), -1)
+    out = combine(rows.reshape(len(rows), -1), wrap(torch.as_tensor(indices), len(rows)), changed, mode)
+    return out.reshape(rows.shape).movedim(0, axis)
+
+
+def scatter_along_axis(
+    data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0, mode: str = "add", validate_indices: bool = False
+) -> Tensor:
+    places = torch.gather(torch.arange(data.numel()).reshape(data.shape), axis, wrap(indices, data.shape[axis]))
+    return combine(data.reshape(-1, 1), places.flatten(), updates.reshape(-1, 1), mode).reshape(data.shape)
+
+
+def scatter_nd(
+    data: Tensor, indices: Tensor, updates: Tensor, mode: str = "add", validate_indices: bool = False
+) -> Tensor:
+    inner = data.shape[: indices.shape[-1]]
+    rows = data.reshape(prod(inner), -1)
+    places = linear_places(indices, inner).flatten()
+    return combine(rows, places, updates.reshape(len(places), -1), mode).reshape(data.shape)
+
+
+def non_zero(x: Tensor) -> Tensor:
+    return x.nonzero()
+
+
+TABLE: dict[str, Callable[..., Tensor]] = {
+    "gather": gather,
+    "gather_along_axis": gather_along_axis,
+    "gather_nd": gather_nd,
+    "non_zero": non_zero,
+    "scatter": scatter,
+    "scatter_along_axis": scatter_along_axis,
+    "scatter_nd": scatter_nd,
+    "slice_by_index": slice_by_index,
+    "slice_by_size": slice_by_size,
+    "slice_update": slice_update,
+}

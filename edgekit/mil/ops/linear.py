@@ -1,0 +1,39 @@
+"""Matrix products and attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["TABLE"]
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if x.is_floating_point():
+        return torch.nn.functional.linear(x, weight, bias)
+    out = x @ weight.T
+    return out if bias is None else out + bias
+
+
+def matmul(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool = False) -> Tensor:
+    x = x.transpose(-1, -2) if transpose_x and x.ndim > 1 else x
+    y = y.transpose(-1, -2) if transpose_y and y.ndim > 1 else y
+    return x @ y
+
+
+def einsum(values: Sequence[Tensor], equation: str) -> Tensor:
+    return torch.einsum(equation, *values)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+    return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask)
+
+
+TABLE: dict[str, Callable[..., Tensor]] = {
+    "linear": linear,
+    "matmul": matmul,
+    "einsum": einsum,
+    "scaled_dot_product_attention": attention,
+}

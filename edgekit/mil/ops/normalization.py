@@ -1,0 +1,60 @@
+"""Normalisation layers, with statistics in fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["TABLE"]
+
+
+def batch_norm(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+    epsilon: float = 1e-5,
+) -> Tensor:
+    return F.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)
+
+
+def instance_norm(x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, epsilon: float = 1e-5) -> Tensor:
+    return F.instance_norm(x, weight=gamma, bias=beta, eps=epsilon)
+
+
+def layer_norm(
+    x: Tensor,
+    axes: Sequence[int] | None = None,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+    epsilon: float = 1e-5,
+) -> Tensor:
+    dims = sorted(axis % x.ndim for axis in axes) if axes is not None else list(range(x.ndim))
+    if dims == list(range(x.ndim - len(dims), x.ndim)):
+        return F.layer_norm(x, [x.shape[d] for d in dims], gamma, beta, epsilon)
+    shape = [n if d in dims else 1 for d, n in enumerate(x.shape)]
+    centred = x - x.mean(dims, keepdim=True)
+    out = centred * (centred.square().mean(dims, keepdim=True) + epsilon).rsqrt()
+    out = out if gamma is None else out * gamma.reshape(shape)
+    return out if beta is None else out + beta.reshape(shape)
+
+
+def l2_norm(x: Tensor, epsilon: float = 1e-6) -> Tensor:
+    """Divide by the norm over the last three dimensions."""
+    return x / (x.square().sum((-3, -2, -1), keepdim=True) + epsilon).sqrt()
+
+
+def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    return F.local_response_norm(x, size, alpha, beta, k)
+
+
+TABLE: dict[str, Callable[..., Tensor]] = {
+    "batch_norm": batch_norm,
+    "instance_norm": instance_norm,
+    "layer_norm": layer_norm,
+    "l2_norm": l2_norm,
+    "local_response_norm": local_response_norm,
+}

@@ -1,0 +1,83 @@
+"""Reductions, sorting and running sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["TABLE"]
+
+
+def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Tensor]:
+    """Make an op of `function(x, dims, keep)`; no axes means all of them."""
+
+    def run(x: Tensor, axes: Sequence[int] | None = None, keep_dims: bool = False) -> Tensor:
+        return function(x, list(range(x.ndim)) if axes is None else list(axes), keep_dims)
+
+    return run
+
+
+def mean(x: Tensor, dims: list[int], keep: bool) -> Tensor:
+    return x.float().mean(dims, keep)
+
+
+def prod(x: Tensor, dims: list[int], keep: bool) -> Tensor:
+    for dim in sorted((d % x.ndim for d in dims), reverse=True):
+        x = x.prod(dim, keep)
+    return x
+
+
+def argument(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def run(x: Tensor, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32") -> Tensor:
+        return function(x, axis, keep_dims)
+
+    return run
+
+
+def argsort(x: Tensor, axis: int = -1, ascending: bool = False) -> Tensor:
+    return torch.argsort(x, axis, descending=not ascending, stable=True)
+
+
+def topk(
+    x: Tensor,
+    k: int = 1,
+    axis: int = -1,
+    ascending: bool = False,
+    sort: bool = True,
+    return_indices: bool = True,
+    output_indices_dtype: str = "int32",
+) -> Tensor | tuple[Tensor, Tensor]:
+    order = argsort(x, axis, ascending).narrow(axis, 0, x.shape[axis] if k == -1 else k)
+    values = torch.take_along_dim(x, order, axis)
+    return (values, order) if return_indices else values
+
+
+def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    x = x.flip(axis) if reverse else x
+    total = x.cumsum(axis)
+    if exclusive:
+        shape = list(x.shape)
+        shape[axis] = 1
+        total = torch.cat([total.new_zeros(shape), total.narrow(axis, 0, x.shape[axis] - 1)], axis)
+    return total.flip(axis) if reverse else total
+
+
+TABLE: dict[str, Callable[..., Tensor | tuple[Tensor, Tensor]]] = {
+    "reduce_sum": reduction(lambda x, dims, keep: x.sum(dims, keep)),
+    "reduce_mean": reduction(mean),
+    "reduce_prod": reduction(prod),
+    "reduce_max": reduction(lambda x, dims, keep: x.amax(dims, keep)),
+    "reduce_min": reduction(lambda x, dims, keep: x.amin(dims, keep)),
+    "reduce_l1_norm": reduction(lambda x, dims, keep: x.abs().sum(dims, keep)),
+    "reduce_l2_norm": reduction(lambda x, dims, keep: x.square().sum(dims, keep).sqrt()),
+    "reduce_log_sum": reduction(lambda x, dims, keep: x.sum(dims, keep).log()),
+    "reduce_log_sum_exp": reduction(lambda x, dims, keep: torch.logsumexp(x.float(), dims, keep)),
+    "reduce_sum_square": reduction(lambda x, dims, keep: x.square().sum(dims, keep)),
+    "reduce_argmax": argument(torch.argmax),
+    "reduce_argmin": argument(torch.argmin),
+    "argsort": argsort,
+    "topk": topk,
+    "cumsum": cumsum,
+}

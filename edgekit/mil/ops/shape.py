@@ -1,0 +1,217 @@
+"""Ops that rearrange, repeat, pad or make tensors without changing any value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["TABLE", "ints"]
+
+Ints = Tensor | Sequence[int]
+
+
+def ints(values: Ints) -> list[int]:
+    """Read a shape-like argument, which the program may hold as a constant or compute."""
+    return [int(v) for v in values]
+
+
+def reshape(x: Tensor, shape: Ints) -> Tensor:
+    """Reshape; a 0 keeps the dimension of `x` that is as far from the right."""
+    sizes = ints(shape)
+    for place, size in enumerate(reversed(sizes), start=1):
+        if size == 0:
+            sizes[-place] = x.shape[-place] if place <= x.ndim else 1
+    return x.reshape(sizes)
+
+
+def reshape_like(
+    x: Tensor, ref_tensors: Sequence[Tensor], begins: Sequence[int], ends: Sequence[int], end_masks: Sequence[bool]
+) -> Tensor:
+    rows = zip(ref_tensors, begins, ends, end_masks, strict=True)
+    return x.reshape([n for ref, begin, end, mask in rows for n in ref.shape[int(begin) : None if mask else int(end)]])
+
+
+def transpose(x: Tensor, perm: Sequence[int]) -> Tensor:
+    return x.permute(*perm)
+
+
+def expand_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
+    for axis in sorted(axis % (x.ndim + len(axes)) for axis in axes):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def squeeze(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+    return x.squeeze() if axes is None else x.squeeze(tuple(axes))
+
+
+def flatten2d(x: Tensor, axis: int = 1) -> Tensor:
+    axis = axis + x.ndim if axis < 0 else axis
+    return x.reshape(int(np.prod(x.shape[:axis])), -1)
+
+
+def concat(values: Sequence[Tensor], axis: int, interleave: bool = False) -> Tensor:
+    if not interleave:
+        return torch.cat([v.reshape(1) if v.ndim == 0 else v for v in values], axis)
+    axis %= values[0].ndim
+    return torch.stack(list(values), axis + 1).flatten(axis, axis + 1)
+
+
+def stack(values: Sequence[Tensor], axis: int) -> Tensor:
+    return torch.stack(list(values), axis)
+
+
+def split(
+    x: Tensor, axis: int, num_splits: int | None = None, split_sizes: Sequence[int] | None = None
+) -> tuple[Tensor, ...]:
+    if split_sizes is not None:
+        return x.split(ints(split_sizes), axis)
+    return x.split(x.shape[axis] // (num_splits or 1), axis)
+
+
+def tile(x: Tensor, reps: Ints) -> Tensor:
+    return x.repeat(ints(reps))
+
+
+def reverse(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+    return x.flip(list(range(x.ndim)) if axes is None else list(axes))
+
+
+def reverse_sequence(x: Tensor, lengths: Tensor, seq_axis: int = 0, batch_axis: int = 0) -> Tensor:
+    moved = x.movedim((batch_axis, seq_axis), (0, 1))
+    place = torch.arange(moved.shape[1])
+    limit = torch.as_tensor(lengths).long()[:, None]
+    source = torch.where(place < limit, limit - 1 - place, place)
+    return moved[torch.arange(len(moved))[:, None], source].movedim((0, 1), (batch_axis, seq_axis))
+
+
+def pad(x: Tensor, pad: Ints, mode: str = "constant", constant_val: float = 0.0) -> Tensor:
+    """Pad the last dimensions by (before, after) pairs given first dimension first."""
+    amounts = ints(pad)
+    pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
+    if mode == "constant":
+        return F.pad(x, [n for pair in reversed(pairs) for n in pair], value=constant_val)
+    for axis, pair in enumerate(pairs, start=x.ndim - len(pairs)):
+        if any(pair):
+            source = np.pad(np.arange(x.shape[axis]), pair, mode="reflect" if mode == "reflect" else "edge")
+            x = x.index_select(axis, torch.from_numpy(source))
+    return x
+
+
+def crop(x: Tensor, crop_height: Sequence[int], crop_width: Sequence[int]) -> Tensor:
+    (top, bottom), (left, right) = crop_height, crop_width
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
+
+
+def depth_to_space(x: Tensor, block_size: int) -> Tensor:
+    """Spread channels over space; the channel index reads (block row, block column, channel)."""
+    n, c, h, w = x.shape
+    b = block_size
+    return x.reshape(n, b, b, c // b**2, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c // b**2, h * b, w * b)
+
+
+def space_to_depth(x: Tensor, block_size: int) -> Tensor:
+    n, c, h, w = x.shape
+    b = block_size
+    return x.reshape(n, c, h // b, b, w // b, b).permute(0, 3, 5, 1, 2, 4).reshape(n, c * b**2, h // b, w // b)
+
+
+def space_to_batch(x: Tensor, block_shape: Sequence[int], paddings: Tensor) -> Tensor:
+    (top, bottom), (left, right) = paddings.tolist()
+    x = F.pad(x, [left, right, top, bottom])
+    (n, c, h, w), (bh, bw) = x.shape, block_shape
+    x = x.reshape(n, c, h // bh, bh, w // bw, bw).permute(3, 5, 0, 1, 2, 4)
+    return x.reshape(n * bh * bw, c, h // bh, w // bw)
+
+
+def batch_to_space(x: Tensor, block_shape: Sequence[int], crops: Tensor) -> Tensor:
+    (n, c, h, w), (bh, bw) = x.shape, block_shape
+    x = x.reshape(bh, bw, n // (bh * bw), c, h, w).permute(2, 3, 4, 0, 5, 1)
+    height, width = crops.tolist()
+    return crop(x.reshape(n // (bh * bw), c, h * bh, w * bw), height, width)
+
+
+def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
+    return F.pixel_shuffle(x, upscale_factor)
+
+
+def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
+    return F.pixel_unshuffle(x, downscale_factor)
+
+
+def sliding_windows(x: Tensor, axis: int, size: int, stride: int = 1) -> Tensor:
+    axis %= x.ndim
+    return x.unfold(axis, size, stride).movedim(-1, axis + 1)
+
+
+def band_part(x: Tensor, lower: int = -1, upper: int = -1) -> Tensor:
+    out = x if upper < 0 else x.tril(upper)
+    return out if lower < 0 else out.triu(-lower)
+
+
+def fill(shape: Ints, value: float | int | bool = 0.0) -> Tensor:
+    return torch.full(ints(shape), value)
+
+
+def fill_like(ref_tensor: Tensor, value: float | int | bool = 0.0) -> Tensor:
+    return torch.full(ref_tensor.shape, value)
+
+
+def range_1d(end: Tensor, start: Tensor, step: Tensor) -> Tensor:
+    return torch.arange(start.item(), end.item(), step.item())
+
+
+def shape(x: Tensor) -> Tensor:
+    return torch.tensor(x.shape, dtype=torch.int32)
+
+
+def one_hot(
+    indices: Tensor,
+    one_hot_vector_size: int | Tensor,
+    axis: int = -1,
+    on_value: float | int | bool = 1,
+    off_value: float | int | bool = 0,
+) -> Tensor:
+    axis = axis + indices.ndim + 1 if axis < 0 else axis
+    places = torch.arange(int(one_hot_vector_size)).reshape(-1, *([1] * (indices.ndim - axis)))
+    return torch.where(indices.unsqueeze(axis) == places, torch.tensor(on_value), torch.tensor(off_value))
+
+
+def identity(x: Tensor) -> Tensor:
+    return x
+
+
+TABLE: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
+    "band_part": band_part,
+    "batch_to_space": batch_to_space,
+    "concat": concat,
+    "crop": crop,
+    "depth_to_space": depth_to_space,
+    "expand_dims": expand_dims,
+    "fill": fill,
+    "fill_like": fill_like,
+    "flatten2d": flatten2d,
+    "identity": identity,
+    "one_hot": one_hot,
+    "pad": pad,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+    "range_1d": range_1d,
+    "reshape": reshape,
+    "reshape_like": reshape_like,
+    "reverse": reverse,
+    "reverse_sequence": reverse_sequence,
+    "shape": shape,
+    "sliding_windows": sliding_windows,
+    "space_to_batch": space_to_batch,
+    "space_to_depth": space_to_depth,
+    "split": split,
+    "squeeze": squeeze,
+    "stack": stack,
+    "tile": tile,
+    "transpose": transpose,
+}

@@ -1,0 +1,170 @@
+"""Opens an .mlpackage and checks all that the loader would otherwise trust: paths, sizes, offsets, ops."""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import InputError, UnsupportedOpError
+
+__all__ = ["Package", "load_function", "read_package"]
+
+MANIFEST_LIMIT = 1 << 20
+SPEC_LIMIT = 1 << 30
+ELEMENT_LIMIT = 1 << 29
+BLOB_SENTINEL = 0xDEADBEEF
+BLOB_HEADER = struct.Struct("<IIQQ")  # sentinel, type, bytes, offset of the data
+
+
+@dataclass(frozen=True)
+class Package:
+    """A checked package: its `Model` message, and the folder that its weight files are read from."""
+
+    path: Path
+    spec: Any
+    weights: Path
+
+    @property
+    def function_name(self) -> str:
+        return str(self.spec.description.defaultFunctionName) or "main"
+
+    def description(self) -> tuple[Any, Any]:
+        """Give the input and output descriptions of the default function."""
+        for function in self.spec.description.functions:
+            if function.name == self.function_name:
+                return function.input, function.output
+        return self.spec.description.input, self.spec.description.output
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep coremltools' warnings about other frameworks' versions and macOS-only parts off the terminal."""
+    logger = logging.getLogger("coremltools")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def inside(package: Path, relative: str) -> Path:
+    """Resolve a path that the package names; raises InputError unless it stays inside the package."""
+    target = (package / relative).resolve()
+    if not target.is_relative_to(package.resolve()):
+        raise InputError(f"{package}: the package names a file outside itself ({relative}); do not use it")
+    return target
+
+
+def model_file(package: Path) -> Path:
+    if not package.is_dir():
+        what = "is not a folder" if package.exists() else "does not exist"
+        raise InputError(f"{package}: {what}; give the path of an .mlpackage")
+    manifest = inside(package, "Manifest.json")
+    try:
+        if manifest.stat().st_size > MANIFEST_LIMIT:
+            raise InputError(f"{package}: Manifest.json is larger than {MANIFEST_LIMIT} bytes; it is damaged")
+        content = json.loads(manifest.read_text("utf-8"))
+        relative = content["itemInfoEntries"][content["rootModelIdentifier"]]["path"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{package}: has no readable Manifest.json; give the path of an .mlpackage") from error
+    target = inside(package, f"Data/{relative}")
+    if not target.is_file():
+        raise InputError(f"{package}: its model file {relative} is missing; export the model again")
+    return target
+
+
+def read_package(path: Path, known: Callable[[str], bool]) -> Package:
+    """Read and check the package at `path`; `known` says which op types may occur.
+
+    Raises InputError for a package that is damaged, hostile or not an ML program, and UnsupportedOpError for
+    the first op that is not known.
+    """
+    file = model_file(path)
+    if file.stat().st_size > SPEC_LIMIT:
+        raise InputError(f"{path}: its model file is larger than {SPEC_LIMIT} bytes; keep weights in a weight file")
+    with quiet():
+        from coremltools.proto import Model_pb2
+        from google.protobuf.message import DecodeError
+
+    spec = Model_pb2.Model()
+    try:
+        spec.ParseFromString(file.read_bytes())
+    except (DecodeError, OSError) as error:
+        raise InputError(f"{path}: its model file is not a Core ML model; export the model again") from error
+    kind = spec.WhichOneof("Type")
+    if kind != "mlProgram":
+        what = f"a {kind} model" if kind else "no Core ML model"
+        raise InputError(f'{path}: holds {what}; convert it with convert_to="mlprogram"')
+    package = Package(path, spec, file.parent / "weights")
+    function = spec.mlProgram.functions.get(package.function_name)
+    if package.function_name not in spec.mlProgram.functions or function.opset not in function.block_specializations:
+        raise InputError(f"{path}: has no function {package.function_name}; export the model again")
+    for op in function.block_specializations[function.opset].operations:
+        check_op(package, op, known)
+    return package
+
+
+def check_op(package: Package, op: Any, known: Callable[[str], bool]) -> None:
+    outputs = ", ".join(output.name for output in op.outputs)
+    if op.type != "const" and not known(op.type):
+        strings = op.attributes["name"].immediateValue.tensor.strings.values if "name" in op.attributes else []
+        raise UnsupportedOpError(
+            f"{package.path}: the reference runtime does not know the op {op.type} (named {next(iter(strings), '?')}, "
+            f"output {outputs}); export without it, or run the package on macOS"
+        )
+    for output in op.outputs:
+        if elements(output.type) > ELEMENT_LIMIT:
+            raise InputError(f"{package.path}: {output.name} has more than {ELEMENT_LIMIT} elements; it is damaged")
+    values = list(op.attributes.values())
+    values += [binding.value for argument in op.inputs.values() for binding in argument.arguments]
+    for value in values:
+        if value.WhichOneof("value") == "blobFileValue":
+            check_blob(package, value, outputs)
+
+
+def elements(value_type: Any) -> int:
+    return prod(d.constant.size if d.HasField("constant") else 1 for d in value_type.tensorType.dimensions)
+
+
+def check_blob(package: Package, value: Any, owner: str) -> None:
+    """Check that a weight lies wholly within its file and has the size that its type states."""
+    from coremltools.proto import MIL_pb2
+
+    name = value.blobFileValue.fileName
+    file = inside(package.path, str((package.weights / Path(name).name).relative_to(package.path)))
+    if ".." in Path(name).parts or not name.startswith("@model_path/"):
+        raise InputError(f"{package.path}: {owner} names a weight file outside the package ({name}); do not use it")
+    if not file.is_file():
+        raise InputError(f"{package.path}: the weight file {Path(name).name} is missing; export the model again")
+    kind = MIL_pb2.DataType.Name(value.type.tensorType.dataType)
+    bits = int("".join(c for c in kind if c.isdigit()) or 8)
+    length = file.stat().st_size
+    with file.open("rb") as stream:
+        stream.seek(min(value.blobFileValue.offset, length))
+        header = stream.read(BLOB_HEADER.size)
+    if len(header) == BLOB_HEADER.size:
+        sentinel, _, size, offset = BLOB_HEADER.unpack(header)
+        if sentinel == BLOB_SENTINEL and offset + size <= length and size == -(-elements(value.type) * bits // 8):
+            return
+    raise InputError(f"{package.path}: the weights of {owner} are not in {file.name}, which is cut off or damaged")
+
+
+def load_function(package: Package) -> Any:
+    """Build coremltools' own program of the package; returns its default function."""
+    with quiet():
+        from coremltools.converters.mil.frontend.milproto.load import load
+
+        try:
+            program = load(package.spec, package.spec.specificationVersion, str(package.weights))
+        except Exception as error:  # the loader asserts, indexes and raises whatever it meets
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{package.path}: coremltools cannot load its program ({reason})") from error
+    return program.functions[package.function_name]
