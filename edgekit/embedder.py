@@ -28,6 +28,9 @@ class Embedder(nn.Module):
     Returns float32 [N,D], each row of length 1.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self, backbone: nn.Module, spec: InputSpec, projection: nn.Module | None = None, *, uint8_input: bool = False
     ) -> None:
@@ -38,6 +41,7 @@ class Embedder(nn.Module):
         self.uint8_input = uint8_input
         self.origin: Origin = "seeded"
         self.weight_license: str | None = None
+        self.dim = 0
         mean, std = (
             torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) * 255 for values in (spec.mean, spec.std)
         )
@@ -85,6 +89,7 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
     spec = _resolve_input(backbone, recipe)
     embedder = Embedder(backbone.eval(), spec, uint8_input=uint8_input)
     width = _feature_width(embedder, recipe.model.backbone)
+    embedder.dim = recipe.embedding.dim or width
     if recipe.embedding.dim is not None:
         embedder.projection = nn.Linear(width, recipe.embedding.dim)
     if recipe.model.weights is not None:

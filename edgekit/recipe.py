@@ -90,16 +90,21 @@ class EmbeddingSpec(_Table):
     dim: int | None = Field(None, ge=1, le=65536)
 
 
-class GatesSpec(_Table):
-    """Parity gates a precision; None means the defaults of that precision."""
+def _over_defaults(precision: str) -> BeforeValidator:
+    """Lets a recipe state one limit and keep the others of that precision."""
+    defaults = Gates.for_precision(precision)
+    return BeforeValidator(lambda value: defaults.model_dump() | value if isinstance(value, dict) else value)
 
-    fp32: Gates | None = None
-    fp16: Gates | None = None
+
+class GatesSpec(_Table):
+    """Parity gates a precision; limits that are not set keep that precision's default."""
+
+    fp32: Annotated[Gates, _over_defaults("fp32")] = Gates.for_precision("fp32")
+    fp16: Annotated[Gates, _over_defaults("fp16")] = Gates.for_precision("fp16")
 
     def of(self, precision: str) -> Gates:
-        """The gates for `precision`, defaults where the recipe is silent."""
-        own: Gates | None = getattr(self, precision)
-        return own or Gates.default(precision)
+        """The gates that a file of `precision` must keep."""
+        return self.fp32 if precision == "fp32" else self.fp16
 
 
 class Metadata(_Table):

@@ -13,13 +13,14 @@ __all__ = ["TARGETS", "Coverage", "LowerOptions", "Precision", "Runner", "Target
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 TARGETS = (
-    Target("ios", "coreml", ".mlpackage", "fp16", "coreml", "edgekit.targets.coreml", ("coremltools",), "coreml"),
-    Target("android", "executorch", ".pte", "fp32", "executorch", "edgekit.targets.executorch", ("executorch",), "executorch"),
-    Target("onnx", "onnx", ".onnx", "fp32", "onnx", "edgekit.targets.onnx", _ONNX, "onnx"),
-    Target(
-        "ios", "executorch", ".pte", "fp16", "coreml",
-        "edgekit.targets.executorch_coreml", ("coremltools", "executorch"), "coreml,executorch",
-    ),
+    Target("ios", "ios", "coreml", ".mlpackage", "fp16", "coreml",
+           "edgekit.targets.coreml", ("coremltools",), "coreml"),
+    Target("android", "android", "executorch", ".pte", "fp32", "executorch",
+           "edgekit.targets.executorch", ("executorch",), "executorch"),
+    Target("onnx", "onnx", "onnx", ".onnx", "fp32", "onnx",
+           "edgekit.targets.onnx", _ONNX, "onnx"),
+    Target("ios-executorch", "ios", "executorch", ".pte", "fp16", "coreml",
+           "edgekit.targets.executorch_coreml", ("coremltools", "executorch"), "coreml,executorch"),
 )  # fmt: skip
 
 

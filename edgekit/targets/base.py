@@ -78,7 +78,8 @@ class Backend(Protocol):
 class Target:
     """One row of the target table: a platform in one file format."""
 
-    name: str
+    slug: str  # in folder names
+    name: str  # the platform
     format: str
     suffix: str
     precision: Precision  # the default

@@ -1,0 +1,367 @@
+"""The command line: parse, call one library function, print. Nothing else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from edgekit import __version__
+from edgekit.errors import EdgeKitError, OutputError, UsageError
+
+__all__ = ["cli", "main"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_IMAGES = click.Path(exists=True, file_okay=False, path_type=Path)
+_PATH = click.Path(path_type=Path)
+_EXISTING = click.Path(exists=True, path_type=Path)
+
+
+class _Group(click.Group):
+    """The one place where exceptions become exit codes and unknown commands get a suggestion."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"did you mean {near[0]}?" if near else "see `edgekit --help`"
+            raise UsageError(f"no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.Exit as stop:
+            sys.exit(stop.exit_code)
+        except click.ClickException as error:
+            _fail(error.format_message().replace("\n", " "), error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            _fail("interrupted; nothing half-written was left behind", 130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except EdgeKitError as error:
+            _raise_if_debugging()
+            _fail(str(error), error.exit_code)
+        except OSError as error:
+            _raise_if_debugging()
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+                where = f" {error.filename}" if error.filename else ""
+                _fail(f"cannot write{where}: {error.strerror}; choose another --out", OutputError.exit_code)
+            _fail(f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
+        except Exception as error:
+            _raise_if_debugging()
+            text = " ".join(str(error).split())[:400]
+            _fail(f"unexpected {type(error).__name__}: {text}; --debug shows where", 1)
+
+
+def _raise_if_debugging() -> None:
+    if "--debug" in sys.argv or os.environ.get("EDGEKIT_DEBUG"):
+        raise
+
+
+def _fail(line: str, code: int) -> None:
+    click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
+    sys.exit(code)
+
+
+def _common(command: F) -> F:
+    """--json, --quiet and --debug, the same everywhere."""
+    for option in (
+        click.option(
+            "--debug",
+            is_flag=True,
+            expose_value=False,
+            callback=_set_debug,
+            help="Show tracebacks and the toolchains' own logs.",
+        ),
+        click.option("--quiet", is_flag=True, help="No stages on the terminal; errors still show."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
+    ):
+        command = option(command)
+    return command
+
+
+def _set_debug(_context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        logging.basicConfig(level=logging.DEBUG)
+
+
+def _model_options(command: F) -> F:
+    """What says which model is meant, shared by `export` and `parity`."""
+    for option in (
+        click.option("--pretrained", is_flag=True, help="Load the weights that timm publishes (needs the hub)."),
+        click.option(
+            "--weights", type=_PATH, metavar="FILE", help="A state dict: .safetensors, or .pt loaded with weights_only."
+        ),
+        click.option("--seed", type=click.IntRange(min=0), help="Seed of the weights where none are given."),
+        click.option(
+            "--size",
+            type=click.IntRange(8, 4096),
+            metavar="PIXELS",
+            help="Square input size; default: the model's own.",
+        ),
+        click.option("--dim", type=click.IntRange(1, 65536), help="Project the embedding to this many values."),
+    ):
+        command = option(command)
+    return command
+
+
+def _parity_options(command: F) -> F:
+    """What the embeddings are compared on, shared by `export` and `parity`."""
+    for option in (
+        click.option(
+            "--images",
+            type=_IMAGES,
+            metavar="DIR",
+            help="Compare on these images (ImageFolder or flat); default: the synthetic catalogue.",
+        ),
+        click.option(
+            "--samples",
+            type=click.IntRange(2, 100_000),
+            default=64,
+            show_default=True,
+            help="How many catalogue images to compare on.",
+        ),
+        click.option("--allow-inconclusive", is_flag=True, help="Accept a model whose embeddings hardly vary."),
+    ):
+        command = option(command)
+    return command
+
+
+def _complete_model(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    from edgekit.backbones import table
+    from edgekit.recipe import bundled_recipes
+
+    names = [*bundled_recipes(), *(row.name for row in table())]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _complete_target(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    from edgekit.targets import TARGETS
+
+    names = [*dict.fromkeys(row.name for row in TARGETS), "all"]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _reporter(quiet: bool) -> Any:
+    from edgekit.console import Silent, Stages
+
+    return Silent() if quiet else Stages()
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="edgekit")
+def cli() -> None:
+    """Image-embedding backbones from PyTorch to phones, and proof that nothing was lost on the way.
+
+    \b
+    Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed,
+    6 parity inconclusive, 7 hash mismatch, 8 cannot write, 9 package missing, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("model", required=False, shell_complete=_complete_model)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=("ios",),
+    show_default=True,
+    shell_complete=_complete_target,
+    help="ios, android, onnx or all; may be repeated.",
+)
+@click.option("--format", help="Another format for the target: coreml or executorch for ios.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), help="Default: fp16 for ios, fp32 for the others.")
+@click.option("--min-ios", type=int, default=16, show_default=True, help="Oldest iOS that must load the package.")
+@click.option("--dynamic-batch", is_flag=True, help="Let the ONNX file take any number of images.")
+@click.option(
+    "--input",
+    "input_dtype",
+    type=click.Choice(["float32", "uint8"]),
+    default="float32",
+    show_default=True,
+    help="float32 [1,3,H,W] or uint8 [1,H,W,3] for android and onnx.",
+)
+@click.option(
+    "--out",
+    type=_FOLDER,
+    default=Path("exported"),
+    show_default=True,
+    help="Folder that receives one folder an artifact.",
+)
+@click.option("--no-verify", is_flag=True, help="Skip parity; the manifest then says `unverified`.")
+@_model_options
+@_parity_options
+@_common
+def export(
+    model: str | None, targets: tuple[str, ...], format: str | None, as_json: bool, quiet: bool, **options: Any
+) -> None:
+    """Export MODEL to phones and verify the written files.
+
+    MODEL is a recipe (bundled name or .toml path), a timm name, hf-hub:ORG/NAME or package.module:factory.
+    Without one: ./edgekit.toml, else the bundled default.
+
+    \b
+    edgekit export --target ios
+    edgekit export vit_tiny_patch16_224 --weights tiny.safetensors --target all
+    edgekit export my_package.models:tower --target android --images photos/
+    """
+    from edgekit import pipeline, summary
+    from edgekit.targets import select
+
+    rows = select(targets, format)
+    recipe = _recipe(model, options)
+    request = pipeline.ExportRequest(recipe=recipe, targets=rows, verify=not options.pop("no_verify"), **options)
+    result = pipeline.export(request, _reporter(quiet or as_json))
+    summary.show_export(result, as_json=as_json)
+    result.raise_for_failures()
+
+
+@cli.command()
+@click.argument("artifact", type=_EXISTING)
+@click.argument("images", type=_EXISTING, nargs=-1, required=True, metavar="IMAGE...")
+@click.option(
+    "--out", type=_PATH, metavar="FILE", help="Save embeddings as .npy, .csv or .json instead of printing them."
+)
+@click.option("--no-manifest", is_flag=True, help="Run a bare file: no hash check, default preprocessing.")
+@_common
+def run(
+    artifact: Path, images: tuple[Path, ...], out: Path | None, no_manifest: bool, as_json: bool, quiet: bool
+) -> None:
+    """Embed IMAGEs with ARTIFACT (.mlpackage, .pte or .onnx) on this machine.
+
+    IMAGE may be a file or a folder. A Core ML package runs on the reference runtime where there is no Core ML.
+    """
+    from edgekit import artifact as artifacts
+    from edgekit import summary
+
+    result = artifacts.embed(artifact, images, _reporter(quiet or as_json), allow_bare=no_manifest)
+    if out is not None:
+        artifacts.save(result, out)
+    summary.show_embeddings(result, out, as_json=as_json)
+
+
+@cli.command()
+@click.argument("artifact", type=_EXISTING)
+@click.option(
+    "--against",
+    "model",
+    required=True,
+    metavar="MODEL",
+    help="The original: recipe, timm name or factory.",
+    shell_complete=_complete_model,
+)
+@_model_options
+@_parity_options
+@_common
+def parity(artifact: Path, model: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Compare ARTIFACT's embeddings with those of the original PyTorch model."""
+    from edgekit import artifact as artifacts
+    from edgekit import summary
+
+    allow_inconclusive = options.pop("allow_inconclusive")
+    recipe = _recipe(model, options)
+    report = artifacts.check(artifact, recipe, reporter=_reporter(quiet or as_json), **options)
+    summary.show_parity(report, as_json=as_json)
+    report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+
+
+@cli.command()
+@click.option("--family", help="Only this family.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def backbones(family: str | None, as_json: bool) -> None:
+    """List backbones worth a look; any other fixed-size timm backbone goes the same road."""
+    from edgekit import summary
+
+    summary.show_backbones(family, as_json=as_json)
+
+
+@cli.command()
+@click.argument("out", type=_FOLDER)
+@click.option("--listings", type=click.IntRange(1, 10_000_000), default=100, show_default=True)
+@click.option("--photos", type=click.IntRange(1, 64), default=2, show_default=True, help="Photos a listing.")
+@click.option("--size", type=click.IntRange(16, 2048), default=224, show_default=True, help="Pixels a side.")
+@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_common
+def catalog(
+    out: Path,
+    listings: int,
+    photos: int,
+    size: int,
+    split: Literal["train", "test"],
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write the synthetic product catalogue to OUT: an ImageFolder and a Parquet table of its listings."""
+    from edgekit import summary
+    from edgekit.catalog import Catalog, write_catalog
+
+    source = Catalog(listings, photos, seed=seed, size=size, split=split)
+    with _reporter(quiet or as_json).stage(f"render {len(source)} images") as tick:
+        write_catalog(source, out, tick)
+    summary.show_catalog(source, out, as_json=as_json)
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(["manifest", "parity", "recipe"]))
+def schema(name: str) -> None:
+    """Print the JSON Schema of a file that EdgeKit writes or reads."""
+    from pydantic import BaseModel
+
+    from edgekit.manifest import Manifest
+    from edgekit.parity import ParityReport
+    from edgekit.recipe import Recipe
+
+    models: dict[str, type[BaseModel]] = {"manifest": Manifest, "parity": ParityReport, "recipe": Recipe}
+    click.echo(json.dumps(models[name].model_json_schema(), indent=2))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: eval "$(edgekit completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise UsageError(f"click has no completion for {shell}")
+    click.echo(kind(cli, {}, "edgekit", "_EDGEKIT_COMPLETE").source())
+
+
+def _recipe(model: str | None, options: dict[str, Any]) -> Any:
+    """The recipe that MODEL names, with the model options taken out of `options` and applied."""
+    from edgekit.recipe import resolve_model
+
+    keys = {key: options.pop(key) for key in ("weights", "pretrained", "seed", "size", "dim")}
+    if keys["weights"] and keys["pretrained"]:
+        raise UsageError("--weights and --pretrained cannot both be meant; give one")
+    recipe = resolve_model(model)
+    changes = {key: keys[key] for key in ("weights", "pretrained", "seed") if keys[key]}
+    if keys["seed"] is not None:
+        changes["seed"] = keys["seed"]
+    if keys["pretrained"]:
+        changes["weights"] = None
+    size = {"size": (keys["size"], keys["size"])} if keys["size"] else {}
+    dim = {"dim": keys["dim"]} if keys["dim"] else {}
+    return recipe.override(model=changes, input=size, embedding=dim)
+
+
+def main() -> None:
+    """The `edgekit` entry point."""
+    cli(prog_name="edgekit")

@@ -1,0 +1,65 @@
+"""The images an export is checked on: a folder, or the synthetic catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from edgekit.images import Picture
+    from edgekit.recipe import InputSpec
+
+__all__ = ["CatalogPictures", "Pictures", "pictures"]
+
+_PHOTOS = 2  # a listing: with fewer there is nothing to retrieve
+
+
+class Pictures(Protocol):
+    """A data set that can be read again and again, in the same order; images are uint8 [H,W,3] ready for the model."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Picture]: ...
+    def digest(self) -> str: ...
+
+
+class CatalogPictures:
+    """Photos of the synthetic catalogue, two a listing, rendered as they are read; the label is the listing."""
+
+    def __init__(
+        self, samples: int, spec: InputSpec, *, split: Literal["test", "train"] = "test", seed: int = 0
+    ) -> None:
+        from edgekit.catalog import Catalog
+
+        self._spec = spec
+        self._samples = samples
+        self._catalog = Catalog(-(-samples // _PHOTOS), _PHOTOS, seed=seed, size=max(spec.size), split=split)
+        self.name = f"synthetic catalogue ({split} split, seed {seed})"
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __iter__(self) -> Iterator[Picture]:
+        from edgekit.images import Picture, preprocess
+
+        # The catalogue renders at the model's own size, so only an oblong input has anything left to scale.
+        whole = self._spec.model_copy(update={"crop_pct": 1.0, "crop_mode": "squash"})
+        for index in range(self._samples):
+            photo = self._catalog[index]
+            yield Picture(photo.name, str(photo.listing), preprocess(photo.image, whole))
+
+    def digest(self) -> str:
+        return self._catalog.digest()
+
+
+def pictures(images: Path | None, samples: int, spec: InputSpec) -> Pictures:
+    """The images under a folder, or `samples` of the synthetic catalogue where no folder is given.
+
+    Raises:
+        InputError: the folder is missing or holds no image.
+    """
+    from edgekit.images import Folder
+
+    return Folder(images, spec) if images is not None else CatalogPictures(samples, spec)

@@ -1,0 +1,212 @@
+"""The road: recipe -> embedder -> exported program -> rewrites -> lower -> verify -> publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.datasets import CatalogPictures, pictures
+from edgekit.errors import EdgeKitError, UsageError
+from edgekit.targets import LowerOptions
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from edgekit.console import Reporter
+    from edgekit.datasets import Pictures
+    from edgekit.embedder import Embedder
+    from edgekit.manifest import Manifest
+    from edgekit.parity import ParityReport, Reference
+    from edgekit.recipe import Recipe
+    from edgekit.targets import Precision, Target
+
+__all__ = ["Export", "ExportRequest", "ExportResult", "build", "embed_original", "export"]
+
+_CALIBRATION_IMAGES = 32
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export, to where, and how to check it."""
+
+    recipe: Recipe
+    targets: Sequence[Target]
+    out: Path = Path("exported")
+    precision: Precision | None = None  # None: each target's default
+    min_ios: int = 16
+    dynamic_batch: bool = False
+    input_dtype: str = "float32"
+    images: Path | None = None  # None: the synthetic catalogue
+    samples: int = 64
+    allow_inconclusive: bool = False
+    verify: bool = True
+
+
+@dataclass(frozen=True)
+class Export:
+    """One artifact: published under `folder`, or held back by `error`."""
+
+    target: Target
+    precision: Precision
+    folder: Path
+    seconds: float
+    manifest: Manifest | None = None
+    report: ParityReport | None = None
+    error: EdgeKitError | None = None
+
+    @property
+    def artifact(self) -> Path | None:
+        """The published file or package."""
+        return self.folder / self.manifest.artifact if self.manifest else None
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """All artifacts of one request, in the order of its targets."""
+
+    exports: Sequence[Export]
+
+    def raise_for_failures(self) -> None:
+        """Raise the first target's error, if any target was held back."""
+        for item in self.exports:
+            if item.error is not None:
+                raise item.error
+
+
+def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
+    """Travel the road once for all targets; each artifact that passes parity is published, the others are not.
+
+    Raises:
+        EdgeKitError: something before the targets failed. What fails within a target is in its `Export.error`.
+    """
+    from edgekit import graph
+
+    _refuse_unfit(request)
+    embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
+    with reporter.stage("capture the graph"):
+        program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch)
+    source = None
+    if request.verify:
+        data = pictures(request.images, request.samples, embedder.spec)
+        source = _Source(data, data.digest(), embed_original(embedder, data, reporter))
+    return ExportResult([_one(request, target, embedder, program, source, reporter) for target in request.targets])
+
+
+def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> Embedder:
+    """The recipe's embedder; seeded weights get normalisation statistics from catalogue images, and a warning."""
+    from edgekit.embedder import build_embedder, calibrate_normalization, needs_calibration
+
+    with reporter.stage(f"build {recipe.name}"):
+        embedder = build_embedder(recipe, uint8_input=uint8_input)
+        if needs_calibration(embedder):
+            sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
+            calibrate_normalization(embedder, [picture.image for picture in sample])
+    if embedder.origin == "seeded":
+        seed = recipe.model.seed
+        reporter.note(
+            f"{recipe.name} has RANDOM weights (seed {seed}): give --weights or --pretrained for a real model"
+        )
+    return embedder
+
+
+def embed_original(embedder: Embedder, data: Pictures, reporter: Reporter) -> Reference:
+    """The original's embeddings of every picture, computed once and compared with every artifact."""
+    from edgekit import parity
+
+    with reporter.stage(f"embed {len(data)} images with the original") as tick:
+        return parity.embed_original(embedder.embed, data, progress=tick, batch=_BATCH)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The images of this run and what the original makes of them."""
+
+    data: Pictures
+    digest: str
+    reference: Reference
+
+
+def _refuse_unfit(request: ExportRequest) -> None:
+    """What can be seen to fail before any work is done."""
+    for target in request.targets:
+        target.backend()
+        if request.dynamic_batch and target.format != "onnx":
+            raise UsageError(f"--dynamic-batch is for onnx; {target.name} ({target.format}) takes one image")
+        if request.input_dtype == "uint8" and target.name == "ios":
+            raise UsageError("--input uint8 is for android and onnx; a Core ML package takes an image already")
+
+
+def _one(
+    request: ExportRequest,
+    target: Target,
+    embedder: Embedder,
+    program: ExportedProgram,
+    source: _Source | None,
+    reporter: Reporter,
+) -> Export:
+    """Rewrite, lower, verify and publish for one target; an error holds back this target only."""
+    from edgekit import graph
+    from edgekit.describe import describe
+    from edgekit.manifest import write_manifest
+    from edgekit.publish import staging
+
+    precision = request.precision or target.precision
+    folder = request.out / f"{request.recipe.name}-{target.slug}-{precision}"
+    started = time.perf_counter()
+    manifest, report, error = None, None, None
+    options = LowerOptions(
+        precision=precision,
+        min_ios=request.min_ios,
+        dynamic_batch=request.dynamic_batch,
+        metadata=request.recipe.metadata.model_dump(),
+    )
+    try:
+        with staging(folder) as draft:
+            path = draft / f"{request.recipe.name}{target.suffix}"
+            with reporter.stage(f"{target.slug}: rewrite the graph"):
+                rewritten, counts = graph.rewrite(program, target.rewrites)
+            with reporter.stage(f"{target.slug}: lower to {path.name}"):
+                coverage = target.backend().lower(rewritten, path, options)
+            if source is not None:
+                report = _verify(request, target, precision, path, source, reporter)
+                report.raise_for_verdict(allow_inconclusive=request.allow_inconclusive)
+                (draft / "parity.json").write_text(report.to_json(), encoding="utf-8")
+            manifest = describe(
+                request,
+                target,
+                precision,
+                embedder,
+                draft,
+                artifact=path.name,
+                coverage=coverage,
+                rewrites=counts,
+                report=report,
+            )
+            write_manifest(manifest, draft)
+    except EdgeKitError as held_back:
+        error = held_back
+    return Export(
+        target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error
+    )
+
+
+def _verify(
+    request: ExportRequest, target: Target, precision: Precision, path: Path, source: _Source, reporter: Reporter
+) -> ParityReport:
+    from edgekit import parity
+
+    with reporter.stage(f"{target.slug}: verify on {len(source.data)} images") as tick:
+        return parity.check(
+            target.backend().open(path),
+            source.reference,
+            source.data,
+            request.recipe.gates.of(precision),
+            dataset=source.data.name,
+            digest=source.digest,
+            progress=tick,
+            batch=_BATCH,
+        )

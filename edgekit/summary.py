@@ -1,0 +1,168 @@
+"""Closing tables, and the same results as JSON for machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.console import table
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.artifact import Embeddings
+    from edgekit.catalog import Catalog
+    from edgekit.parity import ParityReport
+    from edgekit.pipeline import Export, ExportResult
+
+__all__ = ["show_backbones", "show_catalog", "show_embeddings", "show_export", "show_parity"]
+
+_SHOWN_VALUES = 4
+
+
+def show_export(result: ExportResult, *, as_json: bool) -> None:
+    """One row an artifact: file, size, precision, parity, delegated share, seconds."""
+    if as_json:
+        _print_json({"exports": [_export_as_json(item) for item in result.exports]})
+        return
+    rows = [_export_row(item) for item in result.exports]
+    columns = ("artifact", "size", "precision", "parity", "min cosine", "recall@10", "delegated", "seconds")
+    table("Exported", columns, rows, right=columns[1:2] + columns[4:])
+
+
+def _export_row(item: Export) -> tuple[str, ...]:
+    from edgekit.files import human_size
+
+    cosine, recall, verdict = "-", "-", "unverified"
+    if item.report is not None:
+        verdict = f"{item.report.verdict} ({'reference' if item.report.reference else 'native'})"
+        cosine = _figure(item.report.min_cosine, 6)
+        if item.report.retrieval is not None:
+            recall = _figure(item.report.retrieval.mixed.at_10, 3)
+    if item.manifest is None:
+        return (
+            f"held back: {item.folder.name}",
+            "-",
+            item.precision,
+            verdict,
+            cosine,
+            recall,
+            "-",
+            f"{item.seconds:.1f}",
+        )
+    size = human_size(sum(file.bytes for file in item.manifest.files))
+    share = f"{item.manifest.coverage.delegated:.1%}"
+    return (str(item.artifact), size, item.precision, verdict, cosine, recall, share, f"{item.seconds:.1f}")
+
+
+def _export_as_json(item: Export) -> dict[str, Any]:
+    return {
+        "target": item.target.name,
+        "format": item.target.format,
+        "precision": item.precision,
+        "published": item.manifest is not None,
+        "artifact": str(item.artifact) if item.manifest else None,
+        "seconds": round(item.seconds, 2),
+        "error": str(item.error) if item.error else None,
+        "manifest": item.manifest.model_dump(mode="json") if item.manifest else None,
+        "parity": item.report.model_dump(mode="json", exclude={"cosines"}) if item.report else None,
+    }
+
+
+def show_parity(report: ParityReport, *, as_json: bool) -> None:
+    """A parity report's figures, one a row."""
+    if as_json:
+        _print_json(report.model_dump(mode="json"))
+        return
+    rows = [
+        ("verdict", report.verdict + "".join(f"; {reason}" for reason in report.reasons)),
+        ("runtime", f"{report.runtime} ({'stand-in for the device' if report.reference else 'the real runtime'})"),
+        ("images", f"{report.dataset.images} of {report.dataset.name}, {report.dataset.skipped} skipped"),
+        ("min cosine", f"{_figure(report.min_cosine, 7)} ({report.worst_image})"),
+        ("mean cosine", _figure(report.mean_cosine, 7)),
+        ("max abs error", _figure(report.max_abs_error, 7)),
+        (f"top-{report.neighbours} overlap", _figure(report.neighbour_overlap, 4)),
+    ]
+    retrieval = report.retrieval
+    if retrieval is not None:
+        sides = (("original", retrieval.original), ("artifact", retrieval.artifact), ("mixed", retrieval.mixed))
+        for name, side in sides:
+            if side is not None:
+                rows.append((f"recall@1 / @10, {name}", f"{side.at_1:.3f} / {side.at_10:.3f}"))
+    table("Parity", ("figure", "value"), rows)
+
+
+def show_embeddings(result: Embeddings, out: Path | None, *, as_json: bool) -> None:
+    """Embeddings of images, or where they were saved."""
+    if as_json:
+        values = None if out is not None else [[float(value) for value in row] for row in result.values]
+        _print_json(
+            {
+                "runtime": result.runtime,
+                "reference": result.reference,
+                "images": result.names,
+                "skipped": [{"image": name, "reason": reason} for name, reason in result.skipped],
+                "saved": str(out) if out is not None else None,
+                "embeddings": values,
+            }
+        )
+        return
+    nearest = result.nearest()
+    rows = [
+        (name, f"{row.shape[0]}", " ".join(f"{value:+.4f}" for value in row[:_SHOWN_VALUES]) + " ...", near)
+        for name, row, near in zip(result.names, result.values, nearest, strict=True)
+    ]
+    table(
+        f"Embeddings ({result.runtime})", ("image", "values", "first values", "nearest image"), rows, right=("values",)
+    )
+    for name, reason in result.skipped:
+        click.echo(f"skipped {name}: {reason}", err=True)
+    if out is not None:
+        click.echo(f"saved {len(result.names)} embeddings to {out}")
+
+
+def show_backbones(family: str | None, *, as_json: bool) -> None:
+    """The curated table of backbones."""
+    from edgekit.backbones import table as rows_of
+
+    families = sorted({row.family for row in rows_of()})
+    chosen = [row for row in rows_of() if family is None or row.family.lower() == family.lower()]
+    if not chosen:
+        raise UsageError(f"no family {family!r}; choose from {', '.join(families)}")
+    if as_json:
+        _print_json([dataclasses.asdict(row) for row in chosen])
+        return
+    columns = ("name", "family", "params M", "GMACs", "input", "embedding", "weight licence")
+    rows = [
+        (
+            r.name,
+            r.family,
+            f"{r.params / 1e6:.1f}",
+            f"{r.macs / 1e9:.2f}",
+            str(r.input_size),
+            str(r.embedding),
+            r.license,
+        )
+        for r in chosen
+    ]
+    table("Backbones", columns, rows, right=columns[2:6])
+
+
+def show_catalog(catalog: Catalog, out: Path, *, as_json: bool) -> None:
+    """Where a catalogue was written and what it holds."""
+    facts = {"folder": str(out), "listings": catalog.listings, "images": len(catalog), "sha256": catalog.digest()}
+    if as_json:
+        _print_json(facts)
+    else:
+        table("Catalogue", ("figure", "value"), [(key, str(value)) for key, value in facts.items()])
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
