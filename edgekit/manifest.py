@@ -35,7 +35,7 @@ __all__ = [
     "created_now",
     "describe_files",
     "find",
-    "is_published",
+    "published_files",
     "read_manifest",
     "toolchain",
     "verify_files",
@@ -293,13 +293,17 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(f"{path}: not a valid manifest ({_first_line(error)}); export the model again") from error
 
 
-def is_published(folder: Path) -> bool:
-    """Whether `folder` holds an EdgeKit manifest of any version (its content is not checked)."""
+def published_files(folder: Path) -> set[str] | None:
+    """The files that `folder`'s manifest, of any version, claims, and itself; None without an EdgeKit manifest."""
     try:
         content = read_json(folder / FILENAME)
     except InputError:
-        return False
-    return isinstance(content, dict) and str(content.get("schema")).startswith("edgekit.manifest/")
+        return None
+    if not isinstance(content, dict) or not str(content.get("schema")).startswith("edgekit.manifest/"):
+        return None
+    files = content.get("files")
+    entries = files if isinstance(files, list) else []
+    return {FILENAME} | {str(entry.get("path")) for entry in entries if isinstance(entry, dict)}
 
 
 def verify_files(manifest: Manifest, folder: Path) -> None:
@@ -340,7 +344,7 @@ def find(path: Path) -> tuple[Path, Manifest | None]:
         return path / manifest.artifact, manifest
     if path.is_dir() and path.suffix != ".mlpackage":
         raise InputError(f"{path}: holds no {FILENAME}; give an artifact or the folder of an export")
-    if is_published(path.parent):
+    if published_files(path.parent):
         manifest = read_manifest(path.parent)
         if path.name == manifest.artifact:
             return path, manifest

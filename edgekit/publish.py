@@ -13,13 +13,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgekit.errors import EdgeKitError, OutputError
+from edgekit.errors import EdgeKitError, InputError, OutputError
 from edgekit.files import list_files, source_date_epoch
-from edgekit.manifest import is_published
+from edgekit.manifest import published_files
 
 __all__ = ["staging"]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EXDEV, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM}
 
 
@@ -29,17 +29,19 @@ def staging(final: Path) -> Iterator[Path]:
 
     An older published folder under that name is replaced in one step; whenever the process dies, `final` is the old
     tree, the new tree, or absent as before. Any exception removes the new folder and leaves `final` as it was.
-    Folders that killed processes left behind are removed by the next call for the same name. Raises OutputError where
-    `final` is something that EdgeKit did not publish, and on a full or read-only disk or a missing permission. With
-    SOURCE_DATE_EPOCH set, all files get that time.
+    Folders that killed processes left behind are removed by the next call for the same name. With SOURCE_DATE_EPOCH
+    set, all files get that time. Raises OutputError where `final` is or holds something that EdgeKit did not publish,
+    and on a full or read-only disk or a missing permission.
     """
     final = Path(os.path.normpath(final.absolute()))
     epoch = source_date_epoch()
     _refuse_foreign(final)
-    with _one_line(final, final.parent):
+    try:
         final.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(final)
         folder, lock = _create(final)
+    except OSError as error:
+        raise _unwritable(final, error.strerror) from error
     try:
         with _one_line(final, folder):
             yield folder
@@ -54,17 +56,20 @@ def staging(final: Path) -> Iterator[Path]:
 
 def _refuse_foreign(final: Path) -> None:
     if not os.path.lexists(final):
-        if final.parent == final:
-            raise OutputError(f"{final}: not a folder to publish to; give another --output")
         return
     if final.is_symlink() or not final.is_dir():
-        raise OutputError(f"{final}: is there and is not a folder; remove it or give another --output")
+        raise OutputError(f"{final}: is there and is not a folder; remove it or give another --out")
     try:
-        empty = not any(final.iterdir())
-    except OSError as error:
-        raise OutputError(f"{final}: cannot be listed ({error.strerror}); give another --output") from error
-    if not empty and not is_published(final):
-        raise OutputError(f"{final}: holds files that EdgeKit did not publish; give another --output")
+        if not any(final.iterdir()):
+            return
+        names = list_files(final)
+    except (OSError, InputError) as error:
+        raise OutputError(f"{final}: cannot be replaced ({error}); give another --out") from error
+    ours = published_files(final)
+    if ours is None:
+        raise OutputError(f"{final}: holds files that EdgeKit did not publish; give another --out")
+    if foreign := [name for name in names if name not in ours and not Path(name).name.startswith(".")]:
+        raise OutputError(f"{final / foreign[0]}: EdgeKit did not publish it and would delete it; move it elsewhere")
 
 
 def _create(final: Path) -> tuple[Path, int]:
@@ -104,13 +109,12 @@ def _remove_stale(final: Path) -> None:
 
 def _finish(folder: Path, epoch: int | None) -> None:
     """Set the times and put every byte on the disk, files before the folders that name them."""
-    names = list_files(folder)
-    folders = {folder} | {parent for name in names for parent in (folder / name).parents if parent != folder.parent}
-    folders = {path for path in folders if path == folder or folder in path.parents}
-    for path in [*(folder / name for name in names), *sorted(folders, reverse=True)]:
-        if epoch is not None:
-            os.utime(path, (epoch, epoch))
-        _sync(path)
+    list_files(folder)  # refuses links, which would point elsewhere once the tree is copied
+    for here, _, names in os.walk(folder, topdown=False):
+        for path in [*(Path(here, name) for name in names), Path(here)]:
+            if epoch is not None:
+                os.utime(path, (epoch, epoch))
+            _sync(path)
 
 
 def _sync(path: Path) -> None:
@@ -122,19 +126,26 @@ def _sync(path: Path) -> None:
 
 
 def _move(folder: Path, final: Path) -> None:
-    if not final.exists() or not any(final.iterdir()):
-        folder.rename(final)
-    elif not _exchange(folder, final):
-        # Without an exchange in the file system, the name is absent for an instant, never half a tree.
-        old = final.with_name(f"{_prefix(final)}{secrets.token_hex(6)}")
-        final.rename(old)
-        try:
-            folder.rename(final)
-        except OSError:
-            old.rename(final)
+    try:
+        folder.rename(final)  # onto nothing or an empty folder
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        if not _exchange(folder, final):
+            _replace_in_two_steps(folder, final)
     _sync(final.parent)
+
+
+def _replace_in_two_steps(folder: Path, final: Path) -> None:
+    """Where names cannot be swapped, the name is absent for an instant, never half a tree."""
+    old = final.with_name(f"{_prefix(final)}{secrets.token_hex(6)}")
+    final.rename(old)
+    try:
+        folder.rename(final)
+    except BaseException:
+        old.rename(final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(left: Path, right: Path) -> bool:
@@ -149,25 +160,30 @@ def _exchange(left: Path, right: Path) -> bool:
             failed = library.renameat2(here, os.fsencode(left), here, os.fsencode(right), ctypes.c_uint(swap))
     except AttributeError:
         return False
-    if failed and (code := ctypes.get_errno()) not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+    if failed and (code := ctypes.get_errno()) not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV):
         raise OSError(code, os.strerror(code), str(right))
     return not failed
 
 
 @contextlib.contextmanager
 def _one_line(final: Path, folder: Path) -> Iterator[None]:
-    """Turn what a full disk or a missing permission below `folder` raises into an OutputError."""
+    """Turn what a full disk, or a missing permission in `folder` or beside it, raises into an OutputError."""
     try:
         yield
     except EdgeKitError:
         raise
     except OSError as error:
-        ours = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder.parent)
-        if error.errno in _FULL or (error.errno in _DENIED and ours):
-            raise OutputError(f"{final}: cannot be written ({error.strerror}); give another --output") from error
+        named = error.filename
+        ours = not isinstance(named, str | bytes) or Path(os.fsdecode(named)).is_relative_to(folder.parent)
+        if error.errno in _UNWRITABLE or (error.errno in _DENIED and ours):
+            raise _unwritable(final, error.strerror) from error
         raise
     except Exception as error:
         # Native writers (Core ML's, XNNPACK's) report a full disk as a RuntimeError without an errno.
         if shutil.disk_usage(final.parent).free < 1 << 16:
-            raise OutputError(f"{final}: cannot be written (the disk is full); give another --output") from error
+            raise _unwritable(final, "the disk is full") from error
         raise
+
+
+def _unwritable(final: Path, why: str | None) -> OutputError:
+    return OutputError(f"{final}: cannot be written ({why}); make room or give another --out")
