@@ -10,6 +10,7 @@ from torch.fx import GraphModule
 
 from edgekit.errors import UsageError
 from edgekit.graph.batch_matmul import batch_matmul
+from edgekit.graph.drop_expands import drop_expands
 from edgekit.graph.drop_identities import drop_identities
 from edgekit.graph.edit import to_graph, to_program
 from edgekit.graph.fold_batch_norm import fold_batch_norm
@@ -17,6 +18,9 @@ from edgekit.graph.fold_constants import fold_constants, remove_dead
 from edgekit.graph.fold_normalization import fold_normalization
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import plain_attention
+from edgekit.graph.plain_norms import plain_layer_norm, plain_vector_norm
+from edgekit.graph.plain_pooling import plain_pooling
+from edgekit.graph.split_depthwise import split_depthwise
 
 __all__ = ["REWRITES", "Rewrite", "rewrite"]
 
@@ -40,6 +44,11 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite("plain_attention", plain_attention, ALL),
     Rewrite("normalize_views", normalize_views, ALL),
     Rewrite("batch_matmul", batch_matmul, ALL),
+    Rewrite("drop_expands", drop_expands, ALL),
+    Rewrite("plain_pooling", plain_pooling, XNNPACK),
+    Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
+    Rewrite("plain_vector_norm", plain_vector_norm, XNNPACK),
+    Rewrite("split_depthwise", split_depthwise, XNNPACK),
     Rewrite("merge_views", merge_views, ALL),
     Rewrite("remove_dead", remove_dead, ALL),
 )

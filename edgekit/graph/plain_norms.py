@@ -1,0 +1,90 @@
+"""Layer and vector norms written with the operators that XNNPACK has."""
+
+from __future__ import annotations
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import add_constant, arg, calls, constant, emit, int_shape, is_call, replace, val
+
+__all__ = ["plain_layer_norm", "plain_vector_norm"]
+
+aten = torch.ops.aten
+
+
+def plain_layer_norm(graph_module: GraphModule) -> int:
+    """Write a layer norm over the last axis as two C -> 1 linears and elementwise steps, with gain and offset moved
+    into the linears that read it where only linears do.
+
+    `mean = linear(x, 1/C)`, `y = (x - mean) * rsqrt(linear((x - mean)^2, 1/C) + eps)`.
+    """
+    count = 0
+    for node in calls(graph_module, aten.layer_norm.default):
+        width = arg(node, "normalized_shape")
+        source = node.args[0]
+        if len(width) != 1 or int_shape(source) is None:
+            continue
+        gain, offset = (constant(arg(node, name)) for name in ("weight", "bias"))
+        if (gain is None) != (arg(node, "weight") is None) or (offset is None) != (arg(node, "bias") is None):
+            continue
+        dtype = val(node).dtype
+        ones = add_constant(graph_module, torch.full((1, width[0]), 1.0 / width[0], dtype=dtype), "mean_weight")
+        eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
+        centred = emit(node, aten.sub.Tensor, source, emit(node, aten.linear.default, source, ones))
+        square = emit(node, aten.mul.Tensor, centred, centred)
+        spread = emit(node, aten.rsqrt.default, emit(node, aten.linear.default, square, ones, eps))
+        new = emit(node, aten.mul.Tensor, centred, spread)
+        if gain is not None or offset is not None:
+            new = _affine(graph_module, node, new, gain, offset)
+        replace(node, new)
+        count += 1
+    return count
+
+
+def _affine(
+    graph_module: GraphModule, norm: Node, plain: Node, gain: torch.Tensor | None, offset: torch.Tensor | None
+) -> Node:
+    readers = list(norm.users)
+    if all(is_call(user, aten.linear.default) and user.args[0] is norm and _has_weight(user) for user in readers):
+        for user in readers:
+            weight, bias = constant(user.args[1]), constant(arg(user, "bias"))
+            wide, moved = weight.double(), None if bias is None else bias.double()
+            if offset is not None:
+                moved = wide @ offset.double() + (0.0 if moved is None else moved)
+            if gain is not None:
+                wide = wide * gain.double()
+            hint = str(user.args[1].target)
+            args = [plain, add_constant(graph_module, wide.to(weight.dtype), f"{hint}_scaled")]
+            if moved is not None:
+                args.append(add_constant(graph_module, moved.to(weight.dtype), f"{hint}_bias"))
+            user.args, user.kwargs = (norm, *args[1:]), {}
+        return plain
+    if gain is not None:
+        plain = emit(norm, aten.mul.Tensor, plain, add_constant(graph_module, gain, "norm_gain"))
+    if offset is not None:
+        plain = emit(norm, aten.add.Tensor, plain, add_constant(graph_module, offset, "norm_offset"))
+    return plain
+
+
+def _has_weight(linear: Node) -> bool:
+    bias = arg(linear, "bias")
+    return constant(linear.args[1]) is not None and (bias is None or constant(bias) is not None)
+
+
+def plain_vector_norm(graph_module: GraphModule) -> int:
+    """Write the L2 norm of rows, `linalg_vector_norm(x, 2, [-1], keepdim=True)` of a 2-D `x`, as a product and a root."""
+    count = 0
+    for node in calls(graph_module, aten.linalg_vector_norm.default):
+        source = node.args[0]
+        size = int_shape(source)
+        if size is None or len(size) != 2 or arg(node, "ord") != 2 or arg(node, "dtype") is not None:
+            continue
+        if [axis % 2 for axis in arg(node, "dim") or ()] != [1] or not arg(node, "keepdim"):
+            continue
+        ones = add_constant(graph_module, torch.ones((1, size[1]), dtype=val(node).dtype), "sum_weight")
+        total = emit(node, aten.linear.default, emit(node, aten.mul.Tensor, source, source), ones)
+        replace(node, emit(node, aten.sqrt.default, total))
+        count += 1
+    for node in calls(graph_module, aten.clamp_min.default):
+        replace(node, emit(node, aten.clamp.default, node.args[0], node.args[1]))
+    return count

@@ -1,0 +1,65 @@
+"""Pooling in the one form that XNNPACK delegates, and without copies elsewhere."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import add_constant, arg, calls, emit, int_shape, pair, replace
+
+__all__ = ["plain_pooling"]
+
+aten = torch.ops.aten
+
+
+def plain_pooling(graph_module: GraphModule) -> int:
+    """Spell global average pooling as `mean([2, 3], keepdim=True)`, and the mean over tokens as a product.
+
+    A mean of [B,N,C] over N is `bmm(ones / N, x)`: a matrix product stays inside every delegate, a rank-3 mean does not.
+    """
+    count = 0
+    for node in calls(graph_module, aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim):
+        size, source = int_shape(node), node.args[0]
+        inner = int_shape(source)
+        if size is None or inner is None:
+            continue
+        new = _global_pool(node, source, size, inner)
+        if new is None and node.target is aten.mean.dim:
+            new = _token_mean(graph_module, node, source, size, inner)
+        if new is not None:
+            replace(node, new)
+            count += 1
+    return count
+
+
+def _global_pool(node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
+    if len(inner) != 4:
+        return None
+    if node.target is aten.mean.dim:
+        axes = arg(node, "dim")
+        if axes is None or sorted(axis % 4 for axis in axes) != [2, 3] or arg(node, "keepdim"):
+            return None
+    elif size[2:] != [1, 1]:
+        return None
+    elif node.target is aten.avg_pool2d.default:
+        if pair(arg(node, "kernel_size")) != (inner[2], inner[3]) or any(pair(arg(node, "padding"))):
+            return None
+    pooled = emit(node, aten.mean.dim, source, [2, 3], True)
+    return pooled if len(size) == 4 else emit(node, aten.reshape.default, pooled, size)
+
+
+def _token_mean(graph_module: GraphModule, node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
+    axes = arg(node, "dim")
+    if axes is None or arg(node, "dtype") is not None or len(inner) not in (3, 4):
+        return None
+    axes = sorted(axis % len(inner) for axis in axes)
+    if axes != list(range(1, len(inner) - 1)):
+        return None
+    tokens = math.prod(inner[1:-1])
+    if len(inner) == 4:
+        source = emit(node, aten.reshape.default, source, [inner[0], tokens, inner[-1]])
+    weight = torch.full((inner[0], 1, tokens), 1.0 / tokens, dtype=node.meta["val"].dtype)
+    pooled = emit(node, aten.bmm.default, add_constant(graph_module, weight, "token_mean"), source)
+    return emit(node, aten.reshape.default, pooled, size)
