@@ -92,7 +92,7 @@ def read_package(path: Path, known: Callable[[str], bool]) -> Package:
         raise InputError(f"{path}: its model file is larger than {SPEC_LIMIT} bytes; keep weights in a weight file")
     with quiet():
         from coremltools.proto import Model_pb2
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     spec = Model_pb2.Model()
     try:

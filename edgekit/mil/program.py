@@ -192,7 +192,7 @@ def plan(function: Any) -> Program:
     named = {**dict(function.inputs), **{var.name: var for var in function.outputs}}
     return Program(
         steps=steps,
-        constants={s: known[v] for v, s in slots.items() if isinstance(known.get(v), Tensor)},
+        constants={s: value for v, s in slots.items() if isinstance(value := known.get(v), Tensor)},
         size=len(slots),
         inputs={name: slots[var] for name, var in function.inputs.items()},
         outputs=outputs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,7 +14,7 @@ CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transp
 
 
 def pad_pairs(
-    pad_type: str, pad: Sequence[int] | None, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int]
+    pad_type: str, pad: list[int] | None, sizes: list[int], kernel: list[int], strides: list[int]
 ) -> list[tuple[int, int]]:
     """Give the (before, after) padding of each spatial dimension; `kernel` is the dilated extent."""
     if pad_type == "custom" and pad is not None:
@@ -29,7 +29,7 @@ def pad_pairs(
     return pairs
 
 
-def flat(pairs: Sequence[tuple[int, int]]) -> list[int]:
+def flat(pairs: list[tuple[int, int]]) -> list[int]:
     return [n for pair in reversed(pairs) for n in pair]
 
 
@@ -37,17 +37,17 @@ def conv(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    strides: Sequence[int] | None = None,
+    strides: list[int] | None = None,
     pad_type: str = "valid",
-    pad: Sequence[int] | None = None,
-    dilations: Sequence[int] | None = None,
+    pad: list[int] | None = None,
+    dilations: list[int] | None = None,
     groups: int = 1,
 ) -> Tensor:
     rank = x.ndim - 2
     strides = strides or [1] * rank
     dilations = dilations or [1] * rank
     kernel = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
-    pairs = pad_pairs(pad_type, pad, x.shape[2:], kernel, strides)
+    pairs = pad_pairs(pad_type, pad, list(x.shape[2:]), kernel, strides)
     if any(before != after for before, after in pairs):
         x, pairs = F.pad(x, flat(pairs)), [(0, 0)] * rank
     return CONV[rank](x, weight, bias, strides, [before for before, _ in pairs], dilations, groups)
@@ -57,11 +57,11 @@ def conv_transpose(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    pad: Sequence[int] | None = None,
-    output_shape: Sequence[int] | None = None,
+    pad: list[int] | None = None,
+    output_shape: list[int] | None = None,
     pad_type: str = "valid",
-    strides: Sequence[int] | None = None,
-    dilations: Sequence[int] | None = None,
+    strides: list[int] | None = None,
+    dilations: list[int] | None = None,
     groups: int = 1,
 ) -> Tensor:
     rank = x.ndim - 2
@@ -71,7 +71,7 @@ def conv_transpose(
         (n - 1) * s + (k - 1) * d + 1
         for n, s, k, d in zip(x.shape[2:], strides, weight.shape[2:], dilations, strict=True)
     ]
-    pairs = pad_pairs(pad_type if pad_type == "custom" else "valid", pad, x.shape[2:], full, strides)
+    pairs = pad_pairs(pad_type if pad_type == "custom" else "valid", pad, list(x.shape[2:]), full, strides)
     if output_shape is not None:
         sizes = list(output_shape[2:])
     elif pad_type in ("same", "same_lower"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +17,10 @@ MAXIMUM = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 
 def geometry(
-    x: Tensor, kernel: Sequence[int], strides: Sequence[int], pad_type: str, pad: Sequence[int] | None, ceil_mode: bool
+    x: Tensor, kernel: list[int], strides: list[int], pad_type: str, pad: list[int] | None, ceil_mode: bool
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Give the padding of each dimension, and what `ceil_mode` adds after it."""
-    pairs = pad_pairs(pad_type, pad, x.shape[2:], kernel, strides)
+    pairs = pad_pairs(pad_type, pad, list(x.shape[2:]), kernel, strides)
     beyond = []
     for size, extent, stride, (before, after) in zip(x.shape[2:], kernel, strides, pairs, strict=True):
         total = size + before + after
@@ -33,8 +33,8 @@ def geometry(
 
 def average(
     x: Tensor,
-    kernel: Sequence[int],
-    strides: Sequence[int],
+    kernel: list[int],
+    strides: list[int],
     pairs: list[tuple[int, int]],
     beyond: list[tuple[int, int]],
     padding_counts: bool,
@@ -49,10 +49,10 @@ def average(
 
 def avg_pool(
     x: Tensor,
-    kernel_sizes: Sequence[int],
+    kernel_sizes: list[int],
     pad_type: str,
-    strides: Sequence[int] | None = None,
-    pad: Sequence[int] | None = None,
+    strides: list[int] | None = None,
+    pad: list[int] | None = None,
     exclude_padding_from_average: bool = False,
     ceil_mode: bool = False,
 ) -> Tensor:
@@ -63,10 +63,10 @@ def avg_pool(
 
 def l2_pool(
     x: Tensor,
-    kernel_sizes: Sequence[int],
+    kernel_sizes: list[int],
     pad_type: str,
-    strides: Sequence[int] | None = None,
-    pad: Sequence[int] | None = None,
+    strides: list[int] | None = None,
+    pad: list[int] | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
     strides = strides or [1] * len(kernel_sizes)
@@ -77,10 +77,10 @@ def l2_pool(
 
 def max_pool(
     x: Tensor,
-    kernel_sizes: Sequence[int],
+    kernel_sizes: list[int],
     pad_type: str,
-    strides: Sequence[int] | None = None,
-    pad: Sequence[int] | None = None,
+    strides: list[int] | None = None,
+    pad: list[int] | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
     strides = strides or [1] * len(kernel_sizes)

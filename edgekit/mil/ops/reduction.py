@@ -37,7 +37,7 @@ def argument(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def argsort(x: Tensor, axis: int = -1, ascending: bool = False) -> Tensor:
-    return torch.argsort(x, axis, descending=not ascending, stable=True)
+    return torch.sort(x, dim=axis, descending=not ascending, stable=True).indices
 
 
 def topk(
