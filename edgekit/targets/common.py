@@ -1,0 +1,50 @@
+"""What the targets share: silence on the terminal, the module a node came from, a check of a runner's input."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from torch.fx import Node
+
+__all__ = ["check_images", "module_path", "quiet"]
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def quiet(what: str) -> Iterator[None]:
+    """Keep what a library prints, warns and draws off the terminal; it goes to this module's log at DEBUG instead."""
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(captured), contextlib.redirect_stderr(captured), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if log.isEnabledFor(logging.DEBUG) and (text := captured.getvalue().strip()):
+            log.debug("%s said:\n%s", what, text)
+
+
+def module_path(node: Node) -> str:
+    """The dotted path of the module that `node` was captured from, `the top level` where there is none."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path]
+    return str(paths[-1]) if paths else "the top level"
+
+
+def check_images(images: np.ndarray, size: tuple[int, int]) -> None:
+    """Check that `images` is uint8 [N,H,W,3] of `size` (height, width); raises UsageError otherwise."""
+    if images.dtype != "uint8" or images.ndim != 4 or images.shape[1:] != (*size, 3):
+        found = f"{images.dtype} {list(images.shape)}"
+        raise UsageError(
+            f"the artifact takes uint8 images [N, {size[0]}, {size[1]}, 3], not {found}: resize them first"
+        )

@@ -1,0 +1,178 @@
+"""ONNX: an exported program to an `.onnx` file of standard operators, and an `.onnx` file to a runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import InputError, MissingDependencyError, ModelError, UnsupportedOpError, UsageError
+from edgekit.targets.base import Coverage, LowerOptions, Runner
+from edgekit.targets.common import check_images, module_path, quiet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch.export import ExportedProgram
+
+__all__ = ["lower", "open"]
+
+OPSET = 20
+BACKEND = "onnxruntime CPUExecutionProvider"
+BATCH = 8
+
+
+def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Coverage:
+    """Write `program` as one ONNX file at `path`, byte for byte the same for the same program.
+
+    The file takes `image` as the program does and gives float32 `embedding` [N,D]. At fp16 the weights and everything
+    between the borders are half precision, except the last normalization. Metadata is kept as `edgekit.<key>`.
+    Raises UnsupportedOpError for an op that ONNX does not have, ModelError where the export fails otherwise.
+    """
+    with quiet("torch.onnx"):
+        model = _export(program, options)
+        _describe(model, program, options)
+        proto = _finish(model, options)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+    return Coverage(backend=BACKEND, delegated=1.0, partitions=1, outside={})
+
+
+def open(path: Path) -> Runner:
+    """Open an ONNX file with ONNX Runtime on one CPU thread; raises InputError for a file that it does not load."""
+    return _Runner(path)
+
+
+class _Runner:
+    runtime = "onnxruntime"
+    reference = False
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise MissingDependencyError(f"{error}: run `pip install 'edgekit[onnx]'`") from error
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: ONNX Runtime cannot load this file ({reason}): export it again") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4 or len(outputs) != 1:
+            raise InputError(f"{path}: not an embedder, which has one image input and one output: export it again")
+        self._name, self._bytes = inputs[0].name, inputs[0].type == "tensor(uint8)"
+        batch, *rest = inputs[0].shape
+        self.input_size: tuple[int, int] = (rest[0], rest[1]) if self._bytes else (rest[1], rest[2])
+        self._batch = batch if isinstance(batch, int) else BATCH
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        check_images(images, self.input_size)
+        rows = []
+        for start in range(0, len(images), self._batch):
+            chunk = images[start : start + self._batch]
+            feed = chunk if self._bytes else np.ascontiguousarray(chunk.transpose(0, 3, 1, 2), dtype=np.float32)
+            rows.append(self._session.run(None, {self._name: feed})[0])
+        return np.concatenate(rows)
+
+
+def _export(program: ExportedProgram, options: LowerOptions) -> Any:
+    """The program as an onnx_ir model with input `image` and output `embedding`."""
+    import torch
+
+    if options.dynamic_batch and not program.range_constraints:
+        raise UsageError("this program was captured for one batch size: capture it with a dynamic batch")
+    try:
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=["embedding"],
+            verbose=False,
+        )
+    except Exception as error:
+        raise _failure(error, program) from error
+    assert exported is not None
+    return exported.model
+
+
+def _failure(error: Exception, program: ExportedProgram) -> ModelError:
+    """What went wrong in torch.onnx, which raises its own errors with the reason as their cause."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    registry = ONNXRegistry.from_torchlib(opset_version=OPSET)
+    for node in program.run_decompositions().graph.nodes:
+        if node.op == "call_function" and hasattr(node.target, "_schema") and not registry.get_decomps(node.target):
+            return UnsupportedOpError(
+                f"ONNX has no op for {node.target}, used in {module_path(node)}: "
+                "write that module with other ops, or export to another target"
+            )
+    cause = error.__cause__ or error
+    reason = " ".join(str(cause).split())[:200] or type(cause).__name__
+    return ModelError(f"torch.onnx cannot export this model: {reason}")
+
+
+def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> None:
+    """Replace what torch writes about the model (source paths, stack traces) by what a user of the file wants."""
+    from edgekit import __version__
+
+    graph = model.graph
+    for holder in (graph, *graph, *graph.inputs, *graph.outputs, *graph.initializers.values()):
+        holder.metadata_props.clear()
+        holder.doc_string = None
+    for node in graph:
+        for value in node.outputs:
+            value.metadata_props.clear()
+            value.doc_string = None
+    graph.name = "embedder"
+    graph.inputs[0].doc_string = "RGB image, values 0-255"
+    graph.outputs[0].doc_string = "unit-length embedding"
+    model.producer_name, model.producer_version = "edgekit", __version__
+    model.doc_string = options.metadata.get("description")
+    shape = [dim if isinstance(dim, int) else "batch" for dim in graph.inputs[0].shape]
+    height, width = (shape[1], shape[2]) if shape[-1] == 3 else (shape[2], shape[3])
+    properties = {
+        "input_size": f"{height}x{width}",
+        "dim": str(graph.outputs[0].shape[-1]),
+        "precision": options.precision,
+        **options.metadata,
+    }
+    model.metadata_props.clear()
+    model.metadata_props.update({f"edgekit.{key}": properties[key] for key in sorted(properties)})
+
+
+def _finish(model: Any, options: LowerOptions) -> Any:
+    import onnx
+    import onnx_ir
+
+    proto = onnx_ir.serde.serialize_model(model)
+    if options.precision == "fp16":
+        proto = _half(proto)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"torch.onnx wrote a model that ONNX's checker refuses: {str(error)[:200]}") from error
+    return proto
+
+
+def _half(proto: Any) -> Any:
+    """Half precision inside, float32 at the borders and in the last normalization, whose epsilon half cannot hold."""
+    import onnx_ir
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    tail, wanted = [], {proto.graph.output[0].name}
+    for node in reversed(proto.graph.node):
+        if wanted & set(node.output) and node.op_type in TAIL_OPS:
+            tail.append(node.name)
+            wanted |= set(node.input)
+    half = onnx_ir.serde.deserialize_model(convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail))
+    half.graph.sort()
+    proto = onnx_ir.serde.serialize_model(half)
+    del proto.graph.value_info[:]
+    return proto
+
+
+TAIL_OPS = ("Div", "Expand", "Clip", "Max", "ReduceL2", "Sqrt", "ReduceSum", "Mul", "Pow", "Reciprocal")
