@@ -33,7 +33,8 @@ class Gates(BaseModel):
         ge=0,
         le=1,
         description="1 minus the mean cosine between different images that the original must reach for parity to mean "
-        "anything; at least 2 x (1 - min_cosine) is asked, below which a constant answer would pass.",
+        "anything; 2 x (1 - min_cosine), below which a constant answer passes, where its recall@10 is not above "
+        "max_recall_drop.",
     )
     min_dimensions: float = Field(
         1.5,
