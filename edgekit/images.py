@@ -63,6 +63,8 @@ def load_image(source: Path | bytes | BinaryIO, *, max_side: int | None = None, 
         reason = _shown(str(error)) or type(error).__name__
         if type(error).__name__ == "UnidentifiedImageError":
             reason = f"not an image in a known format ({', '.join(FORMATS)})"
+        if type(error).__name__.startswith("DecompressionBomb"):
+            reason = f"more pixels than the {MAX_PIXELS} allowed"
         raise InputError(f"{name}: cannot be decoded, {reason}; replace or remove the file") from None
 
 
@@ -99,12 +101,12 @@ def _open(source: Path | bytes | BinaryIO) -> BinaryIO:
 
 
 def _decode(stream: BinaryIO, max_side: int | None) -> np.ndarray:
-    from PIL import Image, JpegImagePlugin
+    from PIL import JpegImagePlugin
 
     is_jpeg = stream.read(3) == b"\xff\xd8\xff"
     stream.seek(0)
     # Image.open refuses by header size, before draft mode could reduce a large JPEG; the plugin itself does not.
-    image: Image.Image = JpegImagePlugin.JpegImageFile(stream) if is_jpeg else Image.open(stream, formats=FORMATS)
+    image: Image.Image = JpegImagePlugin.JpegImageFile(stream) if is_jpeg else _open_other(stream)
     with image:
         if isinstance(image, JpegImagePlugin.JpegImageFile):
             _draft(image, max_side)
@@ -113,6 +115,15 @@ def _decode(stream: BinaryIO, max_side: int | None) -> np.ndarray:
             raise InputError(f"{width} x {height} pixels are more than the {MAX_PIXELS} allowed; scale the image down")
         image.load()
         return _upright(_to_rgb(image), _orientation(image))
+
+
+def _open_other(stream: BinaryIO) -> Image.Image:
+    from PIL import Image
+
+    Image.init()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(stream, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def _draft(image: Any, max_side: int | None) -> None:
