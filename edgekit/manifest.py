@@ -205,7 +205,9 @@ class Manifest(_Part):
         default=None,
         description="UTC time of SOURCE_DATE_EPOCH; null without it, so that equal inputs give equal bytes.",
     )
-    artifact: RelativePath = Field(description="The model: a file, or the folder of a Core ML package.")
+    artifact: RelativePath = Field(
+        pattern=r"^[^/]+$", description="The model, beside this manifest: a file, or the folder of a Core ML package."
+    )
     metadata: Metadata = Metadata()
     target: TargetInfo
     precision: str = Field(description="fp32 or fp16.")
