@@ -61,6 +61,8 @@ def load_image(source: Path | bytes | BinaryIO, *, max_side: int | None = None, 
         raise InputError(f"{name}: {error}") from None
     except Exception as error:  # Pillow's plugins raise nearly every built-in type on hostile bytes
         reason = _shown(str(error)) or type(error).__name__
+        if isinstance(error, SyntaxError):
+            reason = "its header is damaged"
         if type(error).__name__ == "UnidentifiedImageError":
             reason = f"not an image in a known format ({', '.join(FORMATS)})"
         if type(error).__name__.startswith("DecompressionBomb"):

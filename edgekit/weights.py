@@ -32,10 +32,10 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     name = _shown(str(path))
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{name}: weights must be a {', '.join(SUFFIXES)} file, not {path.suffix or 'without suffix'}")
     if not path.is_file():
         raise InputError(f"{name}: {'is not a regular file' if path.exists() else 'no such weights file'}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{name}: the name of a weights file must end in one of {', '.join(SUFFIXES)}")
     try:
         size = path.stat().st_size
         if size == 0:
@@ -65,19 +65,23 @@ def _pickle(path: Path) -> Any:
 
     import torch
 
-    is_zip = zipfile.is_zipfile(path)
+    with path.open("rb") as stream:
+        is_zip = stream.read(4) == b"PK\x03\x04"
     if is_zip:
         with zipfile.ZipFile(path) as archive:
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                raise InputError("a compressed archive, which torch.save never writes; save it again")
+            entries = archive.infolist()
+        if any("/code/" in entry.filename for entry in entries):
+            raise InputError("a TorchScript program, not a state dict; save model.state_dict()")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise InputError("a compressed archive, which torch.save never writes; save it again")
     elif tarfile.is_tarfile(path):  # torch.load would unpack it into a temporary folder
         raise InputError("a tar archive of an ancient torch; load and save it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:global|class) ([\w.]+)", str(error))
-        if wanted is None:
-            raise
+        if wanted is None:  # torch's own text here advises to switch the protection off
+            raise InputError("damaged, or not written by torch.save; fetch or save it again") from None
         what = wanted.group(1) or wanted.group(2)
         raise InputError(
             f"its pickle asks for code ({what}), which is refused and was not run; save the state dict as safetensors"
@@ -113,7 +117,7 @@ def _check(state: Mapping[Any, Any], size: int) -> None:
             raise InputError(f"has a key that is no text ({_shown(repr(key))}); save model.state_dict()")
         shown = _shown(key)
         if not isinstance(value, torch.Tensor):
-            raise InputError(f"{shown!r} is a {type(value).__name__}, not a tensor; save model.state_dict()")
+            raise InputError(f"{shown!r} is of type {type(value).__name__}, not a tensor; save model.state_dict()")
         if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized:
             raise InputError(f"{shown!r} is not a dense tensor in memory; save plain weights")
         if value.numel() * value.element_size() > size:  # stride 0 lets a few bytes claim any shape
