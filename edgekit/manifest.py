@@ -72,8 +72,9 @@ class Weights(_Part):
     file: str | None = Field(description="Name of the weight file, or the hub's or timm's name; null where seeded.")
     sha256: Sha256 | None = Field(description="Hash of that file; null where there was none.")
     license: str | None = Field(description="Licence of the weights, as an SPDX identifier where it has one.")
-    origin: Literal["trained", "pretrained", "seeded"] = Field(
-        description="trained: a checkpoint of the user's; pretrained: published weights; seeded: random, for tests."
+    origin: Literal["file", "pretrained", "factory", "seeded"] = Field(
+        description="file: a checkpoint; pretrained: the weights that timm or the hub publishes; factory: those that the "
+        "factory gave its module; seeded: random, for tests."
     )
 
 

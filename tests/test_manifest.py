@@ -50,7 +50,7 @@ def example(files: list[FileEntry], **changes: Any) -> Manifest:
         "target": TargetInfo(name="ios", format="coreml", min_ios=16),
         "precision": "fp16",
         "recipe": {"model": {"backbone": "vit_tiny_patch16_224", "seed": 0}, "embedding": {"dim": None}},
-        "weights": Weights(file="a.safetensors", sha256="0" * 64, license="Apache-2.0", origin="trained"),
+        "weights": Weights(file="a.safetensors", sha256="0" * 64, license="Apache-2.0", origin="file"),
         "preprocessing": Preprocessing(
             size=[224, 224],
             mean=[0.485, 0.456, 0.406],

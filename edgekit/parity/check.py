@@ -21,6 +21,8 @@ __all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
 Embed = Callable[["np.ndarray"], "np.ndarray"]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
 
+_FEW = 16  # images of two or three things lie on a line in the best of models
+
 
 class Picture(Protocol):
     """An image ready for the model: uint8 [H,W,3] RGB; images with equal labels show the same thing."""
@@ -237,7 +239,7 @@ def _flatness(spread: Spread, gates: Gates, count: int, retrieval: Retrieval) ->
         least = max(least, 2 * (1 - gates.min_cosine))
     if spread.distance < least:
         return [f"the original's embeddings hardly vary (spread {spread.distance:.2g}, at least {least:.2g} is needed)"]
-    if count >= 4 and spread.dimensions < gates.min_dimensions:
+    if count >= _FEW and spread.dimensions < gates.min_dimensions:
         return [
             f"the original's embeddings vary along one line (dimensions {spread.dimensions:.2f}, "
             f"at least {gates.min_dimensions:g} are needed)"

@@ -39,7 +39,7 @@ class Gates(BaseModel):
     min_dimensions: float = Field(
         1.5,
         ge=0,
-        description="Participation ratio of the original's variance that must be reached (from 4 images on): "
+        description="Participation ratio of the original's variance that must be reached (from 16 images on): "
         "1 means that all embeddings lie on one line.",
     )
 

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 TIE = 1e-6  # similarities closer than this are a tie: float32 dot products of unit vectors differ by about 1e-7
-_BLOCK = 1 << 24  # similarities held at once: 64 MiB of float32
+_BLOCK = 1 << 23  # similarities held at once: 32 MiB of float32
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def ranks(
 
     Relevant is an equal label. With `exclude_self`, gallery row i is not there for query i. A tie counts against
     the query: every irrelevant row within 1e-6 of the best relevant one stands before it, so the order of the
-    gallery does not matter and embeddings that are all alike find nothing. Holds 16 million similarities at a time.
+    gallery does not matter and embeddings that are all alike find nothing. Holds 8 million similarities at a time.
     """
     q, g = _unit(query), _unit(gallery)
     _, codes = np.unique(np.asarray([*query_labels, *gallery_labels]), return_inverse=True)
@@ -156,4 +156,4 @@ def _nearest(scores: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
     scores[np.arange(len(own)), own] = -np.inf
     limit = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k, None]
     above, level = scores > limit, scores == limit
-    return above | (level & (np.cumsum(level, axis=1) <= k - above.sum(axis=1, keepdims=True)))
+    return above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= k - above.sum(axis=1, keepdims=True)))
