@@ -73,7 +73,7 @@ class Weights(_Part):
     sha256: Sha256 | None = Field(description="Hash of that file; null where there was none.")
     license: str | None = Field(description="Licence of the weights, as an SPDX identifier where it has one.")
     origin: Literal["file", "pretrained", "factory", "seeded"] = Field(
-        description="file: a checkpoint; pretrained: the weights that timm or the hub publishes; factory: those that the "
+        description="file: a checkpoint; pretrained: weights that timm or the hub publishes; factory: those that the "
         "factory gave its module; seeded: random, for tests."
     )
 
