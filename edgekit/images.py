@@ -30,7 +30,7 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
     ".avif .bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
 )
-MAX_PIXELS = 89_478_485  # decoded; Pillow's own warning level. Decoding one such image peaks near 1.4 GB.
+MAX_PIXELS = 89_478_485  # decoded; Pillow's own warning level. One such image peaks at 0.9 to 1.6 GiB.
 MAX_JPEG_PIXELS = 500_000_000  # in the header; a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size
 MAX_FILE_BYTES = 512 * 2**20
 
@@ -162,10 +162,10 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return _wide_to_rgb(image)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.new("RGBA", image.size, "white")
-        image.alpha_composite(rgba)
-    return np.array(image.convert("RGB"))
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.new("RGB", rgba.size, "white")
+        image.paste(rgba, (0, 0), rgba)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _wide_to_rgb(image: Image.Image) -> np.ndarray:

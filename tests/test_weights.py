@@ -192,6 +192,7 @@ def test_nan_and_infinity_are_counted_and_the_first_named(tmp_path: Path) -> Non
         refused(tmp_path / "nan.safetensors", "2 of 3", "first 'b'")
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 def test_content_other_than_dense_tensors_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "content.pt"
     for content, words in (
