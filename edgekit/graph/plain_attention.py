@@ -7,9 +7,9 @@ import math
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, replace, val
+from edgekit.graph.edit import add_constant, arg, calls, constant, emit, int_shape, replace, val
 
-__all__ = ["plain_attention"]
+__all__ = ["flat_softmax", "plain_attention"]
 
 aten = torch.ops.aten
 
@@ -47,3 +47,21 @@ def _additive(graph_module: GraphModule, mask: Node, dtype: torch.dtype) -> Node
         return None
     bias = torch.zeros(known.shape, dtype=dtype).masked_fill(~known, -math.inf)
     return add_constant(graph_module, bias, "attention_mask")
+
+
+def flat_softmax(graph_module: GraphModule) -> int:
+    """Give `softmax` over the last axis a 3-D input.
+
+    A 4-D one that ExecuTorch has tagged channels-last is normalised over the wrong axis: its layout pass keeps the tag
+    through the softmax, and XNNPACK's softmax runs over the last axis in memory.
+    """
+    count = 0
+    for node in calls(graph_module, aten.softmax.int, aten._softmax.default):
+        size = int_shape(node)
+        if size is None or len(size) != 4 or arg(node, "dim") % 4 != 3:
+            continue
+        flat = emit(node, aten.reshape.default, node.args[0], [size[0] * size[1], *size[2:]])
+        result = emit(node, aten.softmax.int, flat, -1)
+        replace(node, emit(node, aten.reshape.default, result, size))
+        count += 1
+    return count

@@ -17,7 +17,7 @@ from edgekit.graph.fold_batch_norm import fold_batch_norm
 from edgekit.graph.fold_constants import fold_constants, remove_dead
 from edgekit.graph.fold_normalization import fold_normalization
 from edgekit.graph.normalize_views import merge_views, normalize_views
-from edgekit.graph.plain_attention import plain_attention
+from edgekit.graph.plain_attention import flat_softmax, plain_attention
 from edgekit.graph.plain_norms import plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.split_depthwise import split_depthwise
@@ -44,6 +44,7 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite("plain_attention", plain_attention, ALL),
     Rewrite("normalize_views", normalize_views, ALL),
     Rewrite("batch_matmul", batch_matmul, ALL),
+    Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("drop_expands", drop_expands, ALL),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, OutputError, UnsupportedOpError
 from edgekit.targets.base import Coverage, LowerOptions
+from edgekit.targets.executorch_lean import lean_lowering
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
-    with quiet():
+    with quiet(), lean_lowering():
         try:
             edge = to_edge_transform_and_lower(
                 program,
