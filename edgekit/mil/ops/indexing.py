@@ -125,9 +125,10 @@ def combine(data: Tensor, places: Tensor, updates: Tensor, mode: str) -> Tensor:
         return data.index_copy(0, places, updates)
     if mode in ("add", "sub"):
         return data.index_add(0, places, updates, alpha=1 if mode == "add" else -1)
+    spread = places[:, None].expand_as(updates)
     if mode == "div":
-        return data / torch.ones_like(data).index_reduce(0, places, updates, "prod")
-    return data.index_reduce(0, places, updates, {"mul": "prod", "max": "amax", "min": "amin"}[mode])
+        return data / torch.ones_like(data).scatter_reduce(0, spread, updates, "prod")
+    return data.scatter_reduce(0, spread, updates, {"mul": "prod", "max": "amax", "min": "amin"}[mode])
 
 
 def scatter(
