@@ -7,7 +7,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, arg, calls, constant, emit, int_shape, is_call, replace, val
 
-__all__ = ["plain_layer_norm", "plain_vector_norm"]
+__all__ = ["plain_group_norm", "plain_layer_norm", "plain_vector_norm"]
 
 aten = torch.ops.aten
 
@@ -69,6 +69,36 @@ def _affine(
 def _has_weight(linear: Node) -> bool:
     bias = arg(linear, "bias")
     return constant(linear.args[1]) is not None and (bias is None or constant(bias) is not None)
+
+
+def plain_group_norm(graph_module: GraphModule) -> int:
+    """Write a group norm of one group over [B,C,H,W] as global pooling, a C -> 1 convolution and elementwise steps."""
+    count = 0
+    for node in calls(graph_module, aten.group_norm.default):
+        source, size = node.args[0], int_shape(node)
+        if size is None or len(size) != 4 or arg(node, "num_groups") != 1:
+            continue
+        gain, offset = (constant(arg(node, name)) for name in ("weight", "bias"))
+        if (gain is None) != (arg(node, "weight") is None) or (offset is None) != (arg(node, "bias") is None):
+            continue
+        dtype, channels = val(node).dtype, size[1]
+        ones = add_constant(
+            graph_module, torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype), "mean_weight"
+        )
+        eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
+        mean = emit(node, aten.conv2d.default, emit(node, aten.mean.dim, source, [2, 3], True), ones)
+        centred = emit(node, aten.sub.Tensor, source, mean)
+        square = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, centred, centred), [2, 3], True)
+        spread = emit(node, aten.rsqrt.default, emit(node, aten.conv2d.default, square, ones, eps))
+        new = emit(node, aten.mul.Tensor, centred, spread)
+        axes = (1, channels, 1, 1)
+        if gain is not None:
+            new = emit(node, aten.mul.Tensor, new, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
+        if offset is not None:
+            new = emit(node, aten.add.Tensor, new, add_constant(graph_module, offset.reshape(axes), "norm_offset"))
+        replace(node, new)
+        count += 1
+    return count
 
 
 def plain_vector_norm(graph_module: GraphModule) -> int:

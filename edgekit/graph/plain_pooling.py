@@ -17,15 +17,19 @@ aten = torch.ops.aten
 def plain_pooling(graph_module: GraphModule) -> int:
     """Spell global average pooling as `mean([2, 3], keepdim=True)`, and the mean over tokens as a product.
 
+    A sum over the last axis of [B,C,H,W] is an average over rows, scaled.
     A mean of [B,N,C] over N is `bmm(ones / N, x)`: a matrix product stays inside every delegate, a rank-3 mean does not.
     """
     count = 0
-    for node in calls(graph_module, aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim):
+    for node in calls(graph_module, aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim, aten.sum.dim_IntList):
         size, source = int_shape(node), node.args[0]
         inner = int_shape(source)
         if size is None or inner is None:
             continue
-        new = _global_pool(node, source, size, inner)
+        if node.target is aten.sum.dim_IntList:
+            new = _row_sum(node, source, size, inner)
+        else:
+            new = _global_pool(node, source, size, inner)
         if new is None and node.target is aten.mean.dim:
             new = _token_mean(graph_module, node, source, size, inner)
         if new is not None:
@@ -48,6 +52,13 @@ def _global_pool(node: Node, source: Node, size: list[int], inner: list[int]) ->
             return None
     pooled = emit(node, aten.mean.dim, source, [2, 3], True)
     return pooled if len(size) == 4 else emit(node, aten.reshape.default, pooled, size)
+
+
+def _row_sum(node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
+    if len(inner) != 4 or size != [*inner[:3], 1] or arg(node, "dtype") is not None:
+        return None
+    pooled = emit(node, aten.avg_pool2d.default, source, [1, inner[3]], [1, inner[3]])
+    return emit(node, aten.mul.Tensor, pooled, float(inner[3]))
 
 
 def _token_mean(graph_module: GraphModule, node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:

@@ -16,9 +16,11 @@ from edgekit.graph.edit import to_graph, to_program
 from edgekit.graph.fold_batch_norm import fold_batch_norm
 from edgekit.graph.fold_constants import fold_constants, remove_dead
 from edgekit.graph.fold_normalization import fold_normalization
+from edgekit.graph.fold_scales import fold_scales
+from edgekit.graph.hoist_slices import hoist_slices
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
-from edgekit.graph.plain_norms import plain_layer_norm, plain_vector_norm
+from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.split_depthwise import split_depthwise
 
@@ -44,10 +46,14 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite("plain_attention", plain_attention, ALL),
     Rewrite("normalize_views", normalize_views, ALL),
     Rewrite("batch_matmul", batch_matmul, ALL),
+    Rewrite("hoist_slices", hoist_slices, ALL),
+    Rewrite("fold_scales", fold_scales, ALL),
+    Rewrite("fold_constants", fold_constants, ALL),
     Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("drop_expands", drop_expands, ALL),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
+    Rewrite("plain_group_norm", plain_group_norm, XNNPACK),
     Rewrite("plain_vector_norm", plain_vector_norm, XNNPACK),
     Rewrite("split_depthwise", split_depthwise, XNNPACK),
     Rewrite("merge_views", merge_views, ALL),
