@@ -61,7 +61,7 @@ class Stages:
             TimeLeftColumn(),
         )
         started = time.perf_counter()
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as progress:
             task = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
         self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
@@ -77,6 +77,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], rig
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    console = Console()
-    # A pipe has no width of its own; a narrow default would fold every figure.
-    console.print(grid, width=None if console.is_terminal else 160)
+    terminal = Console()
+    # A pipe has no width of its own; rich's 80 columns would fold every path.
+    (terminal if terminal.is_terminal else Console(width=140)).print(grid)

@@ -16,7 +16,7 @@ from edgekit.errors import ModelError, UsageError
 from edgekit.recipe import InputSpec, ModelSpec, Recipe
 from edgekit.weights import apply_state_dict, load_state_dict
 
-__all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "needs_calibration"]
+__all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization"]
 
 Origin = Literal["file", "pretrained", "factory", "seeded"]
 
@@ -103,34 +103,48 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
     return embedder.eval().requires_grad_(False)
 
 
-def needs_calibration(embedder: Embedder) -> bool:
-    """Whether the weights are seeded and the backbone has normalisation statistics to take from images."""
-    return embedder.origin == "seeded" and any(
-        isinstance(m, nn.modules.batchnorm._BatchNorm) for m in embedder.modules()
-    )
-
-
 @torch.no_grad()
 def calibrate_normalization(embedder: Embedder, images: Iterable[np.ndarray]) -> None:
-    """Give BatchNorm layers the statistics of a batch of images, so that seeded weights embed images differently.
+    """Set normalisation layers by a batch of images, so that seeded weights embed different images differently.
+
+    BatchNorm layers take the batch's statistics; the affine part of the last normalisation layer standardises each
+    feature over the batch. Without this, random weights give nearly the same embedding for every image.
 
     Args:
         embedder: changed in place.
         images: uint8 [H,W,3] each; a few dozen are enough.
     """
-    norms = [m for m in embedder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    pixels = torch.from_numpy(np.stack(list(images))).permute(0, 3, 1, 2).float()
+    batch = (pixels - embedder.mean) * embedder.scale
+    norms = [m for m in embedder.backbone.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batch
         norm.train()
+    executed: list[nn.Module] = []
+    affine = [m for m in embedder.backbone.modules() if _has_affine(m)]
+    hooks = [m.register_forward_hook(lambda module, _args, _output: executed.append(module)) for m in affine]
     try:
-        batch = torch.from_numpy(np.stack(list(images)))
-        embedder(batch if embedder.uint8_input else batch.permute(0, 3, 1, 2).float())
+        features = embedder.backbone(batch)
     finally:
+        for hook in hooks:
+            hook.remove()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         embedder.eval()
+    last = executed[-1] if executed else None
+    if last is not None and last.weight.shape == features.shape[1:]:
+        # Pooling is linear, so what scales and shifts the layer's channels does the same to the pooled features.
+        std = features.std(dim=0).clamp_min(1e-6)
+        shift = last.bias - features.mean(dim=0)
+        last.weight.div_(std)
+        last.bias.copy_(shift / std)
+
+
+def _has_affine(module: nn.Module) -> bool:
+    kinds = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+    return isinstance(module, kinds) and module.weight is not None and module.bias is not None
 
 
 def _from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:

@@ -98,11 +98,11 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
 
 def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> Embedder:
     """The recipe's embedder; seeded weights get normalisation statistics from catalogue images, and a warning."""
-    from edgekit.embedder import build_embedder, calibrate_normalization, needs_calibration
+    from edgekit.embedder import build_embedder, calibrate_normalization
 
     with reporter.stage(f"build {recipe.name}"):
         embedder = build_embedder(recipe, uint8_input=uint8_input)
-        if needs_calibration(embedder):
+        if embedder.origin == "seeded":
             sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
             calibrate_normalization(embedder, [picture.image for picture in sample])
     if embedder.origin == "seeded":

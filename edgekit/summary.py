@@ -29,8 +29,11 @@ def show_export(result: ExportResult, *, as_json: bool) -> None:
         _print_json({"exports": [_export_as_json(item) for item in result.exports]})
         return
     rows = [_export_row(item) for item in result.exports]
-    columns = ("artifact", "size", "precision", "parity", "min cosine", "recall@10", "delegated", "seconds")
+    columns = ("file", "size", "precision", "parity", "min cosine", "recall@10", "delegated", "seconds")
     table("Exported", columns, rows, right=columns[1:2] + columns[4:])
+    for item in result.exports:
+        if item.artifact is not None:
+            click.echo(f"{item.artifact}")
 
 
 def _export_row(item: Export) -> tuple[str, ...]:
@@ -55,7 +58,7 @@ def _export_row(item: Export) -> tuple[str, ...]:
         )
     size = human_size(sum(file.bytes for file in item.manifest.files))
     share = f"{item.manifest.coverage.delegated:.1%}"
-    return (str(item.artifact), size, item.precision, verdict, cosine, recall, share, f"{item.seconds:.1f}")
+    return (item.manifest.artifact, size, item.precision, verdict, cosine, recall, share, f"{item.seconds:.1f}")
 
 
 def _export_as_json(item: Export) -> dict[str, Any]:

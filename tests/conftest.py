@@ -1,0 +1,29 @@
+"""Exported artifacts that many tests share: an export costs seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from edgekit.cli import cli
+
+TOWER = ("tests.toys:tower", "--size", "64")
+
+
+@pytest.fixture(scope="session")
+def invoke() -> Callable[..., click.testing.Result]:
+    """Run `edgekit` in this process; the result has exit_code, stdout and stderr."""
+    runner = click.testing.CliRunner()
+    return lambda *args: runner.invoke(cli, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
+    """The toy tower, exported and verified for all three targets in one run. Read only."""
+    out = tmp_path_factory.mktemp("published")
+    result = invoke("export", *TOWER, "--target", "all", "--samples", 24, "--out", out, "--quiet")
+    assert result.exit_code == 0, result.output
+    return out

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from edgekit.datasets import CatalogPictures
+from edgekit.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.errors import InputError, ModelError, UsageError
+from edgekit.parity import metrics
+from edgekit.recipe import EmbeddingSpec, InputSpec, ModelSpec, Recipe
+
+
+def recipe(backbone: str, **keys: object) -> Recipe:
+    return Recipe(name="toy", model=ModelSpec(backbone=backbone), input=InputSpec(size=(64, 64)), **keys)
+
+
+def photos(count: int, size: int = 64) -> np.ndarray:
+    return np.stack([picture.image for picture in CatalogPictures(count, InputSpec(size=(size, size)))])
+
+
+def test_an_embedding_is_that_of_the_normalised_image_at_unit_length() -> None:
+    embedder = build_embedder(recipe("tests.toys:tower"))
+    images = photos(3)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (embedder.spec.mean, embedder.spec.std))
+    with torch.inference_mode():
+        expected = torch.nn.functional.normalize(embedder.backbone((pixels - mean) / std)).numpy()
+    got = embedder.embed(images)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, atol=2e-6)
+    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-6)
+
+
+def test_bytes_and_floats_give_the_same_embedding() -> None:
+    images = photos(2)
+    as_bytes = build_embedder(recipe("tests.toys:tower"), uint8_input=True)
+    assert as_bytes.example().shape == (1, 64, 64, 3)
+    np.testing.assert_array_equal(as_bytes.embed(images), build_embedder(recipe("tests.toys:tower")).embed(images))
+
+
+def test_a_projection_sets_the_embedding_s_width() -> None:
+    embedder = build_embedder(recipe("tests.toys:tower", embedding=EmbeddingSpec(dim=7)))
+    assert embedder.dim == 7
+    assert embedder.embed(photos(1)).shape == (1, 7)
+
+
+def test_weights_come_back_from_a_file(tmp_path) -> None:
+    first = build_embedder(recipe("tests.toys:tower", embedding=EmbeddingSpec(dim=7)))
+    save_file(first.state_dict(), tmp_path / "tower.safetensors")
+    again = recipe("tests.toys:tower", embedding=EmbeddingSpec(dim=7)).override(
+        model={"weights": tmp_path / "tower.safetensors", "seed": 5}
+    )
+    loaded = build_embedder(again)
+    assert loaded.origin == "file"
+    np.testing.assert_array_equal(loaded.embed(photos(2)), first.embed(photos(2)))
+
+
+def test_weights_of_another_model_are_refused(tmp_path) -> None:
+    save_file(build_embedder(recipe("tests.toys:tower")).state_dict(), tmp_path / "tower.safetensors")
+    with pytest.raises(InputError, match="missing"):
+        build_embedder(recipe("test_efficientnet").override(model={"weights": tmp_path / "tower.safetensors"}))
+
+
+def test_timm_s_own_input_is_used_unless_the_recipe_says_otherwise() -> None:
+    config = timm.data.resolve_model_data_config(timm.create_model("test_vit"))
+    own = build_embedder(Recipe(name="toy", model=ModelSpec(backbone="test_vit"))).spec
+    assert (3, *own.size) == config["input_size"]
+    assert own.mean == config["mean"]
+    assert own.crop_pct == config["crop_pct"]
+    assert build_embedder(recipe("test_vit")).spec.size == (64, 64)
+    assert build_embedder(recipe("test_vit")).spec.mean == config["mean"]
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_efficientnet"])
+def test_seeded_weights_embed_images_differently_once_calibrated(name: str) -> None:
+    embedder = build_embedder(recipe(name))
+    calibrate_normalization(embedder, photos(24))
+    found = metrics.spread(embedder.embed(photos(24)))
+    assert found.distance > 0.05
+    assert found.dimensions > 2
+    assert not embedder.training
+
+
+def test_the_same_seed_gives_the_same_model() -> None:
+    images = photos(1)
+    one, two, other = (build_embedder(recipe("test_vit").override(model={"seed": seed})) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one.embed(images), two.embed(images))
+    assert np.abs(one.embed(images) - other.embed(images)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("tests.toys:raises", ModelError, "raised RuntimeError: the configuration file is missing"),
+        ("tests.toys:not_a_module", ModelError, "returned dict"),
+        ("tests.toys:absent", UsageError, "no 'absent'"),
+        ("no_such_package.models:tower", UsageError, "no module named 'no_such_package'"),
+        ("tests.toys:unpooled", ModelError, "pooled features"),
+    ],
+)
+def test_a_bad_factory_is_one_line(name: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error) as caught:
+        build_embedder(recipe(name))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_size_that_the_backbone_cannot_take_is_refused() -> None:
+    odd = Recipe(name="toy", model=ModelSpec(backbone="test_vit"), input=InputSpec(size=(70, 64)))
+    with pytest.raises(ModelError, match="70"):
+        build_embedder(odd)
+
+
+def test_pretrained_weights_without_a_hub_are_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="--weights") as caught:
+        build_embedder(recipe("test_vit").override(model={"pretrained": True}))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_embedder_has_no_state_but_its_weights() -> None:
+    assert isinstance(build_embedder(recipe("tests.toys:tower")), Embedder)
+    assert {"mean", "scale"}.isdisjoint(build_embedder(recipe("tests.toys:tower")).state_dict())

@@ -1,0 +1,96 @@
+"""Small models and factories that tests export through the same door as a user's: `tests.toys:name`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Tower(nn.Module):
+    """A padded and a depthwise convolution, one head of attention, mean pooling: [N,3,H,W] to [N,width]."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, stride=4, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.depthwise = nn.Conv2d(width, width, 7, stride=2, padding=3, groups=width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.last = nn.LayerNorm(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = nn.functional.silu(self.norm(self.stem(image)))
+        tokens = self.depthwise(features).flatten(2).transpose(1, 2)
+        query, key, value = self.qkv(tokens).chunk(3, dim=-1)
+        tokens = tokens + self.out(nn.functional.scaled_dot_product_attention(query, key, value))
+        return self.last(tokens.mean(dim=1))
+
+
+def tower(seed: int = 0, width: int = 24) -> nn.Module:
+    """A tower whose embedding varies with the image: the mean that all images share is taken out of it."""
+    torch.manual_seed(seed)
+    model = Tower(width).eval()
+    with torch.no_grad():
+        features = model(torch.randn(32, 3, 1, 1).expand(-1, -1, 64, 64) + 0.3 * torch.randn(32, 3, 64, 64))
+        model.last.weight.div_(features.std(dim=0))
+        model.last.bias.sub_(features.mean(dim=0)).div_(features.std(dim=0))
+    return model
+
+
+def raises() -> nn.Module:
+    raise RuntimeError("the configuration file is missing")
+
+
+def not_a_module() -> object:
+    return {"weights": 1}
+
+
+class Constant(Tower):
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image) * 0 + torch.linspace(1, 2, self.last.weight.numel())
+
+
+def constant() -> nn.Module:
+    """Answers every image with the same embedding."""
+    return Constant().eval()
+
+
+class Spectral(nn.Module):
+    def forward(self, tokens: Tensor) -> Tensor:
+        return torch.linalg.svdvals(tokens)
+
+
+class Unsupported(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(8)
+        self.spectral = Spectral()
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.spectral(self.pool(image)).flatten(1)
+
+
+def unsupported() -> nn.Module:
+    """Singular values: no phone runtime has them."""
+    return Unsupported().eval()
+
+
+class Branching(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        pooled = image.mean(dim=(2, 3))
+        return pooled if pooled.sum() > 0 else -pooled
+
+
+def branching() -> nn.Module:
+    """Control flow that depends on pixels: cannot be captured."""
+    return Branching().eval()
+
+
+def unpooled() -> nn.Module:
+    """Gives a feature map, not an embedding."""
+    return nn.Conv2d(3, 8, 3)
+
+
+def other_tower() -> nn.Module:
+    """The same architecture with other weights."""
+    return tower(seed=1)
