@@ -17,6 +17,7 @@ from edgekit.graph.fold_batch_norm import fold_batch_norm
 from edgekit.graph.fold_constants import fold_constants, remove_dead
 from edgekit.graph.fold_normalization import fold_normalization
 from edgekit.graph.fold_scales import fold_scales
+from edgekit.graph.functionalize import functionalize, has_hazards
 from edgekit.graph.hoist_slices import hoist_slices
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
@@ -39,6 +40,7 @@ class Rewrite(NamedTuple):
 
 
 REWRITES: tuple[Rewrite, ...] = (
+    Rewrite("functionalize", functionalize, ALL),
     Rewrite("drop_identities", drop_identities, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
@@ -74,7 +76,8 @@ def rewrite(
     """
     if rewrites not in ALL:
         raise UsageError(f"no set of rewrites is called {rewrites!r}: choose one of {', '.join(sorted(ALL))}")
-    graph_module = to_graph(program)
+    # Torch's own functionalisation is right for every aliasing, and slow: only programs that need it pay for it.
+    graph_module = to_graph(program.run_decompositions({}) if has_hazards(program) else program)
     counts: dict[str, int] = {}
     for row in REWRITES:
         if rewrites in row.sets and row.name not in without:
