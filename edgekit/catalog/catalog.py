@@ -10,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from edgekit.catalog.backdrops import STYLES
+from edgekit.catalog.camera import Levels, flatten
 from edgekit.catalog.captions import write_captions
 from edgekit.catalog.product import Identity, draw_product, make_identity
-from edgekit.catalog.scene import STYLES, photograph
+from edgekit.catalog.scene import photograph
 from edgekit.catalog.shapes import SHAPES
 from edgekit.errors import UsageError
 
@@ -62,8 +63,8 @@ def _identity(split: Split, seed: int, listing: int) -> Identity:
 
 
 @lru_cache(maxsize=16)
-def _product(split: Split, seed: int, listing: int) -> Image.Image:
-    return draw_product(_identity(split, seed, listing))
+def _product(split: Split, seed: int, listing: int) -> Levels:
+    return flatten(draw_product(_identity(split, seed, listing)))
 
 
 class Catalog:
@@ -74,7 +75,9 @@ class Catalog:
     different random streams, so no listing of one is in the other. Raises UsageError for arguments out of range.
     """
 
-    def __init__(self, listings: int = 100, photos: int = 2, *, seed: int = 0, size: int = 224, split: Split = "test") -> None:  # fmt: skip
+    def __init__(
+        self, listings: int = 100, photos: int = 2, *, seed: int = 0, size: int = 224, split: Split = "test"
+    ) -> None:
         if listings < 1 or photos < 1:
             raise UsageError(f"a catalogue needs at least 1 listing and 1 photo, got {listings} and {photos}")
         if not _SIZES[0] <= size <= _SIZES[1]:
@@ -124,7 +127,10 @@ class Catalog:
         )
 
     def render(self, listing_index: int, photo_index: int) -> NDArray[np.uint8]:
-        """Photo `photo_index` of listing `listing_index`: uint8 [size, size, 3] RGB. Any photo number from 0 may be asked for."""  # fmt: skip
+        """Photo `photo_index` of listing `listing_index`: uint8 [size, size, 3] RGB.
+
+        Any photo number from 0 may be asked for, not only those below `photos`.
+        """
         if not 0 <= listing_index < self.listings or photo_index < 0:
             raise IndexError(f"photo {photo_index} of listing {listing_index} in a catalogue of {self.listings}")
         product = _product(self.split, self.seed, listing_index)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 CANVAS = 224
-PERIOD = 1.0
 
 
 def _wave(u: Field) -> Field:
@@ -27,20 +27,24 @@ def _cell(u: Field) -> Field:
     return u - np.floor(u) - np.float32(0.5)
 
 
+def _hypot(u: Field, v: Field) -> Field:
+    return np.asarray(np.hypot(u, v), np.float32)
+
+
 PATTERNS: dict[str, Callable[[Field, Field], Field]] = {
     "plain": lambda u, v: np.full_like(u, -1),
-    "striped": lambda u, v: _wave(u) + 0.0,
+    "striped": lambda u, v: _wave(u),
     "pinstriped": lambda u, v: _wave(u) - 0.55,
     "checked": lambda u, v: _wave(u) * _wave(v) * 2,
     "plaid": lambda u, v: np.maximum(_wave(u) - 0.2, _wave(v) - 0.55),
-    "dotted": lambda u, v: 0.62 - 2 * np.hypot(_cell(u), _cell(v)),
+    "dotted": lambda u, v: 0.62 - 2 * _hypot(_cell(u), _cell(v)),
     "wavy": lambda u, v: _wave(u + 0.18 * _wave(v)),
     "zigzag": lambda u, v: _wave(u + 0.5 * np.abs(_wave(0.5 * v))) - 0.1,
     "diamond": lambda u, v: _wave(u) + _wave(v) - 0.25,
     "gridded": lambda u, v: np.maximum(_wave(u), _wave(v)) - 0.6,
-    "ringed": lambda u, v: _wave(np.hypot(u, v)),
+    "ringed": lambda u, v: _wave(_hypot(u, v)),
     "two-tone": lambda u, v: 2 * u,
-    "sunburst": lambda u, v: 1.5 * _wave(np.arctan2(v, u) * np.float32(5 / np.pi)),
+    "sunburst": lambda u, v: 1.5 * _wave(np.asarray(np.arctan2(v, u) * np.float32(5 / np.pi), np.float32)),
     "camouflage": lambda u, v: np.sin(4.1 * u + 2 * np.sin(2.3 * v)) + np.sin(3.7 * v + 2 * np.sin(1.9 * u)) - 0.2,
 }
 
@@ -70,8 +74,22 @@ def material_tile(name: str) -> Image.Image:
     x, y = _plane()
     rng = np.random.default_rng([7, MATERIALS.index(name)])
     noise = rng.standard_normal((CANVAS, CANVAS)).astype(np.float32)
-    coarse = np.asarray(Image.fromarray(noise).resize((28, 28), Image.Resampling.BOX).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)) * 8  # fmt: skip
-    grain = np.asarray(Image.fromarray(noise).resize((CANVAS, 16), Image.Resampling.BOX).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)) * 4  # fmt: skip
+    coarse = (
+        np.asarray(
+            Image.fromarray(noise)
+            .resize((28, 28), Image.Resampling.BOX)
+            .resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+        )
+        * 8
+    )
+    grain = (
+        np.asarray(
+            Image.fromarray(noise)
+            .resize((CANVAS, 16), Image.Resampling.BOX)
+            .resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+        )
+        * 4
+    )
     light = {
         "cotton": 0.95 + 0.012 * noise,
         "wool": 0.88 + 0.10 * _wave(14 * x) * _wave(9 * y + 0.5 * np.abs(_wave(7 * x))),

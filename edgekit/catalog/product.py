@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -64,21 +65,24 @@ class Identity(NamedTuple):
     shape: tuple[float, float, float, float]
 
 
-def _distance(a: str, b: str) -> float:
+@cache
+def _apart(a: str, b: str) -> bool:
     weights = (0.8, 1.2, 0.6)
-    return sum(w * abs(p - q) for w, p, q in zip(weights, COLORS[a], COLORS[b], strict=True))
+    return sum(w * abs(p - q) for w, p, q in zip(weights, COLORS[a], COLORS[b], strict=True)) > 130
 
 
 def _shade(color: Color, rng: np.random.Generator) -> Color:
     hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in color))
     dh, ds, dv = rng.uniform(-1, 1, 3)
-    red, green, blue = colorsys.hsv_to_rgb((hue + 0.02 * dh) % 1, min(1, saturation * (1 + 0.15 * ds)), min(1, value * (1 + 0.1 * dv)))  # fmt: skip
+    red, green, blue = colorsys.hsv_to_rgb(
+        (hue + 0.02 * dh) % 1, min(1, saturation * (1 + 0.15 * ds)), min(1, value * (1 + 0.1 * dv))
+    )
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
 def _other(rng: np.random.Generator, *taken: str) -> str:
     """A colour that stands apart from those already taken."""
-    far = [name for name in COLORS if all(_distance(name, other) > 130 for other in taken)]
+    far = [name for name in COLORS if all(_apart(name, other) for other in taken)]
     return far[int(rng.integers(len(far)))] if far else ("white" if "white" not in taken else "black")
 
 
@@ -125,7 +129,7 @@ def draw_product(identity: Identity) -> Image.Image:
     points = (points - (low + high) / 2) * (1.94 / (high - low).max())
     pixels = ((points + 1) * CANVAS).tolist()
 
-    coverage = Image.new("RGBA", (2 * CANVAS, 2 * CANVAS))
+    coverage = Image.new("CMYK", (2 * CANVAS, 2 * CANVAS))
     pen = ImageDraw.Draw(coverage)
     inks = {BODY: (255, 0, 0, 0), TRIM: (0, 255, 0, 0), ACCENT: (0, 0, 255, 0), DARK: (0, 0, 0, 255)}
     start = 0
@@ -133,15 +137,19 @@ def draw_product(identity: Identity) -> Image.Image:
         stop = start + len(polygon)
         pen.polygon([tuple(point) for point in pixels[start:stop]], fill=inks.get(slot, (0, 0, 0, 0)))
         start = stop
-    masks = Image.frombytes("CMYK", coverage.size, coverage.tobytes()).reduce(2).split()
+    masks = coverage.reduce(2).split()
 
     size = (CANVAS, CANVAS)
     canvas = Image.new("RGB", size, identity.primary)
     if identity.pattern != "plain":
-        canvas.paste(identity.secondary, mask=pattern_mask(identity.pattern, identity.repeats, identity.angle, identity.shift))  # fmt: skip
+        canvas.paste(
+            identity.secondary, mask=pattern_mask(identity.pattern, identity.repeats, identity.angle, identity.shift)
+        )
     dark = tuple(c // 4 for c in identity.trim)
     for color, mask in zip((identity.trim, identity.accent, dark), masks[1:], strict=True):
-        canvas.paste(color, mask=mask)
+        box = mask.getbbox()
+        if box is not None:
+            canvas.paste(color, box, mask.crop(box))
     canvas = ImageChops.multiply(canvas, material_tile(identity.material))
     alpha = ImageChops.add(ImageChops.add(masks[0], masks[1]), ImageChops.add(masks[2], masks[3]))
     canvas.putalpha(alpha)
