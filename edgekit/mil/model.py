@@ -49,6 +49,8 @@ class Model:
         inputs, outputs = package.description()
         self.inputs = tuple(port(description, program, "input") for description in inputs)
         self.outputs = tuple(port(description, program, "output") for description in outputs)
+        if {p.name for p in self.inputs} != set(program.inputs):
+            raise InputError(f"{self.path}: its description and its program differ in inputs; export the model again")
 
     @property
     def op_counts(self) -> dict[str, int]:

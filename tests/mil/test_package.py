@@ -1,0 +1,190 @@
+"""Packages that are damaged, hostile or simply something else end in one clear line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgekit import mil
+from edgekit.errors import EdgeKitError, InputError, UnsupportedOpError, UsageError
+
+from .cases import floats, save
+
+WEIGHT = floats(4, 3, 3, 3)
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory):
+    """A sound package: one convolution over a [1,3,8,8] tensor."""
+    x = np.zeros((1, 3, 8, 8), np.float32)
+
+    def build(mb, inputs):
+        return {"y": mb.relu(x=mb.conv(x=inputs["x"], weight=WEIGHT, pad_type="valid", name="stem"))}
+
+    return save(build, {"x": x}, tmp_path_factory.mktemp("package") / "sound.mlpackage")
+
+
+@pytest.fixture
+def package(sound, tmp_path):
+    return shutil.copytree(sound, tmp_path / "model.mlpackage")
+
+
+def model_file(package):
+    return next(package.rglob("model.mlmodel"))
+
+
+def weight_file(package):
+    return next(package.rglob("weight.bin"))
+
+
+def edit(package, change):
+    """Change the package's message with `change(spec, operations)` and write it back."""
+    from coremltools.proto import Model_pb2
+
+    spec = Model_pb2.Model()
+    spec.ParseFromString(model_file(package).read_bytes())
+    function = spec.mlProgram.functions["main"]
+    change(spec, function.block_specializations[function.opset].operations)
+    model_file(package).write_bytes(spec.SerializeToString())
+
+
+def manifest(package, text):
+    (package / "Manifest.json").write_text(text)
+
+
+def move_root(package):
+    (package.parent / "elsewhere.mlmodel").write_bytes(model_file(package).read_bytes())
+    content = json.loads((package / "Manifest.json").read_text())
+    content["itemInfoEntries"][content["rootModelIdentifier"]]["path"] = "../../elsewhere.mlmodel"
+    manifest(package, json.dumps(content))
+
+
+def truncate(file, keep):
+    file.write_bytes(file.read_bytes()[:keep])
+
+
+def weight_value(operations):
+    return next(
+        op.attributes["val"] for op in operations if op.attributes["val"].WhichOneof("value") == "blobFileValue"
+    )
+
+
+def rename_weights(package):
+    (package.parent / "weight.bin").write_bytes(weight_file(package).read_bytes())
+    edit(
+        package, lambda _, ops: setattr(weight_value(ops).blobFileValue, "fileName", "@model_path/../../../weight.bin")
+    )
+
+
+def link_weights(package):
+    outside = package.parent / "weight.bin"
+    weight_file(package).rename(outside)
+    (outside.parent / "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin").symlink_to(outside)
+
+
+def enlarge_output(package):
+    def change(_, operations):
+        for op in operations:
+            for output in op.outputs:
+                for dimension in output.type.tensorType.dimensions:
+                    dimension.constant.size = 1 << 20
+
+    edit(package, change)
+
+
+def other_offset(package):
+    edit(package, lambda _, ops: setattr(weight_value(ops).blobFileValue, "offset", 1 << 62))
+
+
+def other_size(package):
+    data = bytearray(weight_file(package).read_bytes())
+    data[64 + 8] ^= 0xFF
+    weight_file(package).write_bytes(bytes(data))
+
+
+def neural_network(package):
+    edit(package, lambda spec, _: spec.neuralNetwork.layers.add())
+
+
+def no_function(package):
+    edit(package, lambda spec, _: spec.mlProgram.functions.clear())
+
+
+def undefined_name(package):
+    def change(_, operations):
+        operations[-1].inputs["x"].arguments[0].name = "nowhere"
+
+    edit(package, change)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "does not exist"),
+        (lambda p: (shutil.rmtree(p), p.write_bytes(b"x")), "is not a folder"),
+        (lambda p: (p / "Manifest.json").unlink(), "no readable Manifest.json"),
+        (lambda p: manifest(p, "{"), "no readable Manifest.json"),
+        (lambda p: manifest(p, "[1]"), "no readable Manifest.json"),
+        (lambda p: manifest(p, "[" * 100_000), "no readable Manifest.json"),
+        (lambda p: manifest(p, " " * (1 << 21)), "Manifest.json is larger"),
+        (move_root, "names a file outside itself"),
+        (lambda p: model_file(p).unlink(), "is missing"),
+        (lambda p: truncate(model_file(p), 0), "no Core ML model"),
+        (lambda p: truncate(model_file(p), 200), "not a Core ML model"),
+        (lambda p: model_file(p).write_bytes(b"\xff" * 64), "not a Core ML model"),
+        (neural_network, "holds a neuralNetwork model"),
+        (no_function, "has no function main"),
+        (undefined_name, "coremltools cannot load its program"),
+        (lambda p: edit(p, lambda s, _: setattr(s, "specificationVersion", 99)), "coremltools cannot load its program"),
+        (lambda p: weight_file(p).unlink(), "weight.bin is missing"),
+        (lambda p: truncate(weight_file(p), 100), "cut off or damaged"),
+        (lambda p: truncate(weight_file(p), 0), "cut off or damaged"),
+        (other_offset, "cut off or damaged"),
+        (other_size, "cut off or damaged"),
+        (rename_weights, "names a weight file outside the package"),
+        (link_weights, "names a file outside itself"),
+        (enlarge_output, "more than"),
+    ],
+)
+def test_damage_is_named_in_one_line(package, damage, message):
+    damage(package)
+    with pytest.raises(InputError, match=message) as caught:
+        mil.load(package)
+    assert str(package) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_op_is_named_with_its_place(package):
+    edit(package, lambda _, ops: setattr(next(op for op in ops if op.type == "conv"), "type", "warp_drive"))
+    with pytest.raises(UnsupportedOpError, match=r"op warp_drive \(named stem, output stem\).*macOS"):
+        mil.load(package)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_flipped_bytes_never_end_in_another_error(sound, tmp_path, data):
+    package = tmp_path / "flipped.mlpackage"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(sound, package)
+    file = data.draw(st.sampled_from([model_file(package), weight_file(package)]))
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(bytes(content))
+    try:
+        model = mil.load(package)
+        model.predict({p.name: np.zeros([n or 1 for n in p.shape], p.dtype) for p in model.inputs})
+    except EdgeKitError as error:
+        assert "\n" not in str(error)
+
+
+def test_native_says_that_it_needs_macos(sound, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(UsageError, match="macOS only"):
+        mil.load(sound).predict_native({"x": np.zeros((1, 3, 8, 8), np.float32)})
