@@ -30,7 +30,7 @@ _VIEWS = (
     aten.unbind.int,
     aten.detach.default,
     aten.alias.default,
-    aten.narrow.int,
+    aten.narrow.default,
     aten.contiguous.default,
     aten.dropout.default,
 )
