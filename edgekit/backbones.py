@@ -75,7 +75,7 @@ _ROWS = (
     Backbone("fastvit_mci0", "MobileCLIP", 10_882_176, 2_392_129_536, (256, 256), 1_024, "apple-amlr"),
     Backbone("fastvit_mci1", "MobileCLIP", 21_016_832, 4_667_211_776, (256, 256), 1_024, "apple-amlr"),
     Backbone("fastvit_mci2", "MobileCLIP", 35_159_360, 7_845_734_400, (256, 256), 1_280, "apple-amlr"),
-    Backbone("vit_base_mci_224", "MobileCLIP", 85_955_328, 17_967_679_488, (224, 224), 768, "apple-amlr"),
+    Backbone("vit_base_mci_224", "MobileCLIP", 85_955_328, 17_707_567_104, (224, 224), 768, "apple-amlr"),
     Backbone("repvit_m0_9", "RepViT", 4_717_792, 816_512_832, (224, 224), 384, "apache-2.0"),
     Backbone("repvit_m1", "RepViT", 4_713_712, 816_512_832, (224, 224), 384, "apache-2.0"),
     Backbone("repvit_m1_0", "RepViT", 6_403_004, 1_107_181_600, (224, 224), 448, "apache-2.0"),
