@@ -142,7 +142,7 @@ def compare(
     if (neighbours := min(10, (len(original) - 1) // 2)) > 0:
         figures["neighbours"] = neighbours
         figures["neighbour_overlap"] = round(metrics.neighbour_overlap(original, artifact, neighbours), 4)
-    retrieval = figures["retrieval"] = _retrieval(artifact, reference, gates)
+    retrieval = figures["retrieval"] = _retrieval(artifact, reference)
     flat = _flatness(spread, gates, len(original), retrieval)
 
     reasons = []
@@ -153,10 +153,10 @@ def compare(
     # Where the original hardly varies, who is whose neighbour is rounding noise: recall is shown, not judged.
     if not flat:
         for name, side in (("artifact", retrieval.artifact), ("mixed", retrieval.mixed)):
-            if side and side.drop is not None and side.drop > retrieval.max_drop:
+            if side and side.drop is not None and side.drop > gates.max_recall_drop:
                 reasons.append(
                     f"{name} recall@10 drops {side.drop:.2f} points over {retrieval.queries} queries, "
-                    f"more than {retrieval.max_drop:g}"
+                    f"more than {gates.max_recall_drop:g}"
                 )
     verdict: Verdict = "fail" if reasons else "inconclusive" if flat else "pass"
     return ParityReport(verdict=verdict, reasons=reasons + flat, **figures)
@@ -235,7 +235,7 @@ def _flatness(spread: Spread, gates: Gates, count: int, retrieval: Retrieval) ->
     least = gates.min_spread
     # A file that answers the mean embedding to every image scores a mean cosine of about 1 - spread / 2 and finds
     # nothing. One of the two gates must see that.
-    if 100 * retrieval.original.at_10 <= retrieval.max_drop:
+    if 100 * retrieval.original.at_10 <= gates.max_recall_drop:
         least = max(least, 2 * (1 - gates.min_cosine))
     if spread.distance < least:
         return [f"the original's embeddings hardly vary (spread {spread.distance:.2g}, at least {least:.2g} is needed)"]
@@ -247,7 +247,7 @@ def _flatness(spread: Spread, gates: Gates, count: int, retrieval: Retrieval) ->
     return []
 
 
-def _retrieval(artifact: np.ndarray, reference: Reference, gates: Gates) -> Retrieval:
+def _retrieval(artifact: np.ndarray, reference: Reference) -> Retrieval:
     from edgekit.parity.metrics import recall
 
     original, count = reference.embeddings, len(reference.names)
@@ -267,7 +267,6 @@ def _retrieval(artifact: np.ndarray, reference: Reference, gates: Gates) -> Retr
         original=_figures(base),
         artifact=_figures(own, base) if own else None,
         mixed=_figures(mixed, base),
-        max_drop=round(max(gates.max_recall_drop, 100 / base.queries), 4),
     )
 
 

@@ -25,7 +25,7 @@ class Gates(BaseModel):
         ge=0,
         le=100,
         description="Points of recall@10 that the file alone and the mixed case may lose against the original. "
-        "One lost query is always allowed: fewer than 200 queries cannot resolve half a point.",
+        "With fewer than 200 queries, half a point means not one query.",
     )
     max_norm_error: float = Field(1e-4, ge=0, description="How far a row's length may be from 1.")
     min_spread: float = Field(

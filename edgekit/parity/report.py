@@ -59,7 +59,6 @@ class Retrieval(_Model):
     original: RecallFigures
     artifact: RecallFigures | None = Field(description="Artifact queries in the artifact's gallery; null in task self.")
     mixed: RecallFigures = Field(description="Artifact queries in the original's gallery: the phone asks the server.")
-    max_drop: float = Field(description="The limit applied, in points: the gate's, or one query's worth where larger.")
 
 
 class ParityReport(_Model):
