@@ -36,7 +36,9 @@ def capture(module: nn.Module, example: torch.Tensor, *, dynamic_batch: bool = F
         ModelError: the module cannot be traced; names the cause and, where known, the submodule.
     """
     module = copy.deepcopy(module).eval().requires_grad_(False)
-    if any(hasattr(child, name) for child in module.modules() for name in ("reparameterize", "fuse", "switch_to_deploy")):
+    if any(
+        hasattr(child, name) for child in module.modules() for name in ("reparameterize", "fuse", "switch_to_deploy")
+    ):
         module = _reparameterized(module)
     if list(inspect.signature(module.forward).parameters)[:1] != ["image"]:
         module = _Renamed(module)

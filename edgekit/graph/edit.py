@@ -59,9 +59,7 @@ def to_graph(program: ExportedProgram) -> GraphModule:
     for spec in signature.output_specs:
         if spec.kind is not OutputKind.USER_OUTPUT:
             raise ModelError(f"the model changes its own state while it runs ({spec.target}): export it in eval mode")
-    constants = {
-        spec.arg.name: spec.target or "" for spec in signature.input_specs if spec.kind in _CONSTANT_KINDS
-    }
+    constants = {spec.arg.name: spec.target or "" for spec in signature.input_specs if spec.kind in _CONSTANT_KINDS}
     root = torch.nn.Module()
     graph = Graph()
     copies: dict[Node, Node] = {}
@@ -111,9 +109,7 @@ def to_program(graph_module: GraphModule, like: ExportedProgram) -> ExportedProg
         if node.op == "placeholder":
             specs.append(InputSpec(InputKind.USER_INPUT, TensorArgument(name=copies[node].name), None))
     output = next(iter(reversed(graph.nodes)))
-    outputs = [
-        OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(name=result.name), None) for result in output.args[0]
-    ]
+    outputs = [OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(name=result.name), None) for result in output.args[0]]
     return ExportedProgram(
         root=torch.nn.Module(),
         graph=graph,

@@ -28,9 +28,11 @@ def fold_batch_norm(graph_module: GraphModule) -> int:
             continue
         scale, shift = affine
         before, after = norm.args[0], sole_user(norm)
-        if is_call(before, *_LAYERS) and sole_user(before) is norm and _fold_back(graph_module, before, scale, shift):
-            replace(norm, before)
-        elif after is not None and after.args[0] is norm and _fold_ahead(graph_module, after, scale, shift):
+        back = is_call(before, *_LAYERS) and sole_user(before) is norm
+        ahead = after is not None and after.args[0] is norm
+        if (back and _fold_back(graph_module, before, scale, shift)) or (
+            ahead and _fold_ahead(graph_module, after, scale, shift)
+        ):
             replace(norm, before)
         else:
             rank = len(shape(norm))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, is_call, replace, sole_user
+from edgekit.graph.edit import add_constant, arg, constant, emit, is_call, replace, sole_user
 
 __all__ = ["fold_normalization"]
 
 aten = torch.ops.aten
+_CASTS = (aten.to.dtype, aten.to.dtype_layout, aten._to_copy.default)
 _LAYERS = (aten.conv2d.default, aten.conv2d.padding)
 
 
@@ -21,8 +22,11 @@ def fold_normalization(graph_module: GraphModule) -> int:
     border is `(mean - mean) * scale = 0`. Any other first layer: nothing changes.
     """
     image = next(node for node in graph_module.graph.nodes if node.op == "placeholder")
-    size = int_shape(image)
-    channels = int(image.meta["val"].shape[1]) if image.meta["val"].dim() == 4 else 0
+    while is_call(sole_user(image), aten.permute.default, *_CASTS):
+        image = sole_user(image)  # type: ignore[assignment]
+    if image.meta["val"].dim() != 4 or not image.meta["val"].is_floating_point():
+        return 0
+    channels = int(image.meta["val"].shape[1])
     node, scale, shift, length = image, torch.ones(channels, dtype=torch.float64), 0.0, 0
     while True:
         user = sole_user(node)
@@ -35,7 +39,7 @@ def fold_normalization(graph_module: GraphModule) -> int:
             return 0
         scale, shift, node, length = scale * step[0], shift * step[0] + step[1], user, length + 1
     weight, bias = constant(user.args[1]), constant(arg(user, "bias"))
-    if size is None and channels == 0 or length == 0 or weight is None or arg(user, "groups") != 1:
+    if length == 0 or weight is None or arg(user, "groups") != 1:
         return 0
     if arg(user, "bias") is not None and bias is None:
         return 0

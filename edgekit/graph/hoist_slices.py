@@ -138,9 +138,7 @@ def _over_binary(node: Node, source: Node, axis: int, start: int, end: int, inne
     return emit(node, source.target, *operands, like=source, **source.kwargs)
 
 
-def _over_reshape(
-    graph_module: GraphModule, node: Node, source: Node, axis: int, start: int, end: int
-) -> Node | None:
+def _over_reshape(graph_module: GraphModule, node: Node, source: Node, axis: int, start: int, end: int) -> Node | None:
     origin = source.args[0]
     before, after = int_shape(origin), int_shape(source)
     if before is None or after is None:

@@ -82,18 +82,16 @@ def plain_group_norm(graph_module: GraphModule) -> int:
         if (gain is None) != (arg(node, "weight") is None) or (offset is None) != (arg(node, "bias") is None):
             continue
         dtype, channels = val(node).dtype, size[1]
-        ones = add_constant(
-            graph_module, torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype), "mean_weight"
-        )
+        ones = add_constant(graph_module, torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype), "mean_weight")
         eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
         mean = emit(node, aten.conv2d.default, emit(node, aten.mean.dim, source, [2, 3], True), ones)
         centred = emit(node, aten.sub.Tensor, source, mean)
         square = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, centred, centred), [2, 3], True)
         spread = emit(node, aten.rsqrt.default, emit(node, aten.conv2d.default, square, ones, eps))
-        new = emit(node, aten.mul.Tensor, centred, spread)
         axes = (1, channels, 1, 1)
         if gain is not None:
-            new = emit(node, aten.mul.Tensor, new, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
+            spread = emit(node, aten.mul.Tensor, spread, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
+        new = emit(node, aten.mul.Tensor, centred, spread)
         if offset is not None:
             new = emit(node, aten.add.Tensor, new, add_constant(graph_module, offset.reshape(axes), "norm_offset"))
         replace(node, new)
@@ -102,7 +100,7 @@ def plain_group_norm(graph_module: GraphModule) -> int:
 
 
 def plain_vector_norm(graph_module: GraphModule) -> int:
-    """Write the L2 norm of rows, `linalg_vector_norm(x, 2, [-1], keepdim=True)` of a 2-D `x`, as a product and a root."""
+    """Write the L2 norm of the rows of a 2-D `x`, `linalg_vector_norm(x, 2, [-1], True)`, as a product and a root."""
     count = 0
     for node in calls(graph_module, aten.linalg_vector_norm.default):
         source = node.args[0]

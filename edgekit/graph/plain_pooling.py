@@ -18,10 +18,12 @@ def plain_pooling(graph_module: GraphModule) -> int:
     """Spell global average pooling as `mean([2, 3], keepdim=True)`, and the mean over tokens as a product.
 
     A sum over the last axis of [B,C,H,W] is an average over rows, scaled.
-    A mean of [B,N,C] over N is `bmm(ones / N, x)`: a matrix product stays inside every delegate, a rank-3 mean does not.
+    A mean of [B,N,C] over N is `bmm(ones / N, x)`: XNNPACK delegates a matrix product, and no rank-3 mean.
     """
     count = 0
-    for node in calls(graph_module, aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim, aten.sum.dim_IntList):
+    for node in calls(
+        graph_module, aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim, aten.sum.dim_IntList
+    ):
         size, source = int_shape(node), node.args[0]
         inner = int_shape(source)
         if size is None or inner is None:
@@ -45,13 +47,14 @@ def _global_pool(node: Node, source: Node, size: list[int], inner: list[int]) ->
         axes = arg(node, "dim")
         if axes is None or sorted(axis % 4 for axis in axes) != [2, 3] or arg(node, "keepdim"):
             return None
-    elif size[2:] != [1, 1]:
+    elif size[2:] != [1, 1] or (node.target is aten.avg_pool2d.default and not _pools_all(node, inner)):
         return None
-    elif node.target is aten.avg_pool2d.default:
-        if pair(arg(node, "kernel_size")) != (inner[2], inner[3]) or any(pair(arg(node, "padding"))):
-            return None
     pooled = emit(node, aten.mean.dim, source, [2, 3], True)
     return pooled if len(size) == 4 else emit(node, aten.reshape.default, pooled, size)
+
+
+def _pools_all(node: Node, inner: list[int]) -> bool:
+    return pair(arg(node, "kernel_size")) == (inner[2], inner[3]) and not any(pair(arg(node, "padding")))
 
 
 def _row_sum(node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:

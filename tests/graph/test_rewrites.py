@@ -28,7 +28,9 @@ def both(module: nn.Module, example: Tensor, which: str = "executorch") -> tuple
 def check(module: nn.Module, example: Tensor, which: str = "executorch", tolerance: float = 1e-5) -> tuple[dict, list]:
     expected, actual, counts, targets = both(module, example, which)
     assert actual.shape == expected.shape
-    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max().clamp(min=1)))
+    torch.testing.assert_close(
+        actual, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max().clamp(min=1))
+    )
     return counts, targets
 
 
@@ -62,7 +64,11 @@ class Lambda(nn.Module):
 
 @settings(max_examples=12, deadline=None)
 @given(
-    kernel=st.integers(1, 5), stride=st.integers(1, 3), padding=st.integers(0, 2), bias=st.booleans(), seed=st.integers(0, 99)
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 2),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
 )
 def test_normalisation_folds_exactly_at_padded_borders(kernel, stride, padding, bias, seed):
     torch.manual_seed(seed)
@@ -116,7 +122,13 @@ class Attention(nn.Module):
 
 
 @settings(max_examples=8, deadline=None)
-@given(heads=st.integers(1, 3), width=st.integers(1, 4), tokens=st.integers(2, 9), batch=st.integers(1, 2), masked=st.booleans())
+@given(
+    heads=st.integers(1, 3),
+    width=st.integers(1, 4),
+    tokens=st.integers(2, 9),
+    batch=st.integers(1, 2),
+    masked=st.booleans(),
+)
 def test_attention_becomes_plain_products(heads, width, tokens, batch, masked):
     torch.manual_seed(heads + width)
     counts, targets = check(Attention(heads * width, heads, masked=masked), torch.randn(batch, tokens, heads * width))
@@ -145,7 +157,7 @@ def test_a_boolean_mask_that_hides_a_whole_row_is_left_alone():
 
 def test_interleaved_heads_split_too():
     def run(self, x):
-        b, n, c = x.shape
+        b, n, _ = x.shape
         q, k, v = self.qkv(x).view(b, n, 2, -1).split([4, 4, 8], dim=3)
         return q.sum(-1) + k.sum(-1) * v.mean(-1)
 
@@ -163,7 +175,9 @@ def test_convolution_chunks_split_too():
 
 
 def test_a_read_token_leaves_the_others_uncomputed():
-    module = Lambda(lambda self, x: self.norm(x + self.mlp(self.norm(x)))[:, 0], norm=nn.LayerNorm(8), mlp=nn.Linear(8, 8))
+    module = Lambda(
+        lambda self, x: self.norm(x + self.mlp(self.norm(x)))[:, 0], norm=nn.LayerNorm(8), mlp=nn.Linear(8, 8)
+    )
     program = capture(module, torch.randn(1, 7, 8))
     new, _ = rewrite(program, "onnx")
     sizes = {tuple(node.meta["val"].shape) for node in new.graph.nodes if node.target is aten.linear.default}
