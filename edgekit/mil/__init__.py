@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgekit.mil.lean import import_lean
 from edgekit.mil.model import Model, Port, load
 
-__all__ = ["Model", "Port", "load"]
+__all__ = ["Model", "Port", "import_lean", "load"]

@@ -163,29 +163,18 @@ def plan(function: Any) -> Program:
             known[op.outputs[0]] = constant(op.outputs[0])
             continue
         counts[op.op_type] += 1
-        bound, open_inputs, vars_in = {}, {}, {}
+        step = Step(op.op_type, op.name, OPS[op.op_type], {}, {}, [], [dtype_name(v) for v in op.outputs], [])
         for name, var in op.inputs.items():
-            if var is None:
-                continue
-            vars_in[name] = list(var) if isinstance(var, list | tuple) else var
-            if isinstance(var, list | tuple):
-                if all(v in known for v in var):
-                    bound[name] = [known[v] for v in var]
-                else:
-                    open_inputs[name] = vars_in[name]
-            elif var in known:
-                bound[name] = parameter(op, name, known[var])
-            else:
-                open_inputs[name] = var
-        dtypes = [dtype_name(v) for v in op.outputs]
-        step = Step(op.op_type, op.name, OPS[op.op_type], bound, {}, [], dtypes, [])
-        if not open_inputs:
+            many = isinstance(var, list | tuple)
+            if all(v in known for v in (var if many else [var])):
+                step.constants[name] = [known[v] for v in var] if many else parameter(op, name, known[var])
+            elif var is not None:
+                step.inputs[name] = [slot(v) for v in var] if many else slot(var)
+        if step.inputs:
+            step.outputs.extend(slot(v) for v in op.outputs)
+            steps.append(step)
+        else:
             known.update(zip(op.outputs, run_op(step, {}), strict=True))
-            continue
-        for name, var in open_inputs.items():
-            step.inputs[name] = [slot(v) for v in var] if isinstance(var, list) else slot(var)
-        step.outputs.extend(slot(v) for v in op.outputs)
-        steps.append(step)
 
     outputs = {var.name: slot(var) for var in function.outputs}
     free_after_last_use(steps, keep=set(outputs.values()) | {slots[v] for v in slots if v in known})
