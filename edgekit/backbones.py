@@ -140,8 +140,10 @@ def suggest(name: str) -> list[str]:
     known = [*(row.name for row in _ROWS), *(timm.list_pretrained() if "." in typed else timm.list_models())]
     family = [row.name for row in _ROWS if row.family.lower().replace("-", "_") == typed]
     holding = [row.name for row in _ROWS if len(typed) > 2 and typed in row.name]
-    close = difflib.get_close_matches(typed, known, n=5, cutoff=0.6)
-    return list(dict.fromkeys([*family, *close, *holding]))[:5]
+    # Not get_close_matches: among equally near names it would offer b8 before b0.
+    ratios = {other: difflib.SequenceMatcher(None, other, typed).ratio() for other in dict.fromkeys(known)}
+    close = sorted((other for other in ratios if ratios[other] >= 0.6), key=lambda other: (-ratios[other], other))
+    return list(dict.fromkeys([*family, *close[:5], *holding]))[:5]
 
 
 def _main(names: list[str]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -12,25 +12,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.table import Table
 
-__all__ = ["Reporter", "Silent", "Stages", "table"]
+__all__ = ["Reporter", "Silent", "Stages", "Tick", "table"]
+
+
+Tick = Callable[[int, int], None]  # done, total
 
 
 class Reporter(Protocol):
-    """How a long job says where it is. `stage` yields a callable taking (done, total)."""
+    """How a long job says where it is."""
 
-    def stage(self, title: str) -> _Stage: ...
+    def stage(self, title: str) -> AbstractContextManager[Tick]:
+        """Say that a stage began; what it yields tells how far it got."""
+        ...
 
-    def note(self, line: str) -> None: ...
-
-
-class _Stage(Protocol):
-    def __enter__(self) -> Tick: ...
-
-    def __exit__(self, *error: object) -> bool | None: ...
-
-
-class Tick(Protocol):
-    def __call__(self, done: int, total: int) -> None: ...
+    def note(self, line: str) -> None:
+        """Say something that the user should not miss."""
+        ...
 
 
 class Silent:
@@ -61,7 +58,8 @@ class Stages:
             TimeLeftColumn(),
         )
         started = time.perf_counter()
-        with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as progress:
+        quiet = not self._console.is_terminal
+        with Progress(*columns, console=self._console, transient=True, disable=quiet) as progress:
             task = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
         self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.datasets import CatalogPictures, pictures
-from edgekit.errors import EdgeKitError, UsageError
+from edgekit.errors import EdgeKitError, InconclusiveError, ParityError, UsageError
 from edgekit.targets import LowerOptions
 
 if TYPE_CHECKING:
@@ -187,8 +187,10 @@ def _one(
                 report=report,
             )
             write_manifest(manifest, draft)
-    except EdgeKitError as held_back:
-        error = held_back
+    except (ParityError, InconclusiveError) as missed:
+        error = type(missed)(f"{missed}; nothing was published")
+    except EdgeKitError as failed:
+        error = failed
     return Export(
         target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error
     )

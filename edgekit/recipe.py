@@ -196,10 +196,11 @@ def resolve_model(model: str | None) -> Recipe:
         return Recipe(name=_slug(model.removeprefix("hf-hub:")), model=ModelSpec(backbone=model))
     import timm
 
+    from edgekit.backbones import suggest
+
     # is_model knows architectures; a tag after the dot names one of its sets of weights.
     if not timm.is_model(model.split(".")[0]):
-        known = [*bundled, *timm.list_models()]
-        near = difflib.get_close_matches(model, known, n=3, cutoff=0.6)
+        near = [*difflib.get_close_matches(model, bundled, n=1), *suggest(model)[:3]]
         hint = f"did you mean {', '.join(near)}?" if near else "see `edgekit backbones`"
         raise UsageError(f"no recipe, timm model or factory is called {model!r}; {hint}")
     return Recipe(name=_slug(model), model=ModelSpec(backbone=model))

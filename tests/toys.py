@@ -63,7 +63,7 @@ class Spectral(nn.Module):
 class Unsupported(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(8)
+        self.pool = nn.AvgPool2d(8)
         self.spectral = Spectral()
 
     def forward(self, image: Tensor) -> Tensor:
