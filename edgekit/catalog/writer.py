@@ -31,7 +31,9 @@ def _write_table(catalog: Catalog, file: Path) -> None:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingDependencyError("writing listings.parquet needs pyarrow: pip install pyarrow") from error
+        raise MissingDependencyError(
+            "writing listings.parquet needs pyarrow: run `pip install 'edgekit[catalog]'`"
+        ) from error
     rows: list[dict[str, Any]] = []
     for index in range(catalog.listings):
         listing = catalog.listing(index)
@@ -80,10 +82,10 @@ def write_catalog(catalog: Catalog, out: Path, progress: Callable[[int, int], No
             target.rename(old)
         part.rename(target)
     except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
         raise OutputError(f"cannot write the catalogue to {out}: {error.strerror or error}") from error
     finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return out
