@@ -28,7 +28,10 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     Raises UnsupportedOpError for an op that ONNX does not have, ModelError where the export fails otherwise.
     """
     with quiet("torch.onnx"):
+        from edgekit.targets.onnx_passes import improve
+
         model = _export(program, options)
+        improve(model)
         _describe(model, program, options)
         proto = _finish(model, options)
     path.write_bytes(proto.SerializeToString(deterministic=True))

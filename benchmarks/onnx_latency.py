@@ -1,0 +1,160 @@
+"""ONNX Runtime latency: EdgeKit's file over what `torch.onnx.export` writes for the same embedder.
+
+Both files run in one process, one thread, one pinned core, turn by turn, with ONNX Runtime's default optimisation.
+Times are CPU time of that thread, so that what else the machine does at the moment is not counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import onnxruntime as ort
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from edgekit.console import table
+from edgekit.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.graph import capture, rewrite
+from edgekit.recipe import resolve_model
+from edgekit.targets import LowerOptions
+from edgekit.targets.onnx import lower
+
+BACKBONES = (
+    "vit_tiny_patch16_224",
+    "vit_small_patch16_224",
+    "mobilevit_s",
+    "fastvit_t8",
+    "starnet_s1",
+    "efficientnet_b0",
+    "efficientformer_l1",
+    "efficientformerv2_s0",
+    "mobilevitv2_100",
+    "mobilenetv4_conv_small",
+    "repvit_m1",
+    "tiny_vit_5m_224",
+)
+MAX_RATIO, MAX_MEAN_RATIO = 1.05, 0.95
+COLUMNS = ("backbone", "torch.onnx ms", "EdgeKit ms", "ratio", "25-75 %", "cosine", "GEMM peak")
+
+
+def export(name: str, folder: Path) -> tuple[Embedder, Path, Path]:
+    """The embedder, what a user's one-liner writes, and EdgeKit's file; files that exist already are kept."""
+    embedder = build_embedder(resolve_model(name))
+    height, width = embedder.spec.size
+    images = np.random.default_rng(0).integers(0, 256, (8, height // 8, width // 8, 3), dtype=np.uint8)
+    calibrate_normalization(embedder, images.repeat(8, axis=1).repeat(8, axis=2))
+    naive, ours = folder / f"{name}.naive.onnx", folder / f"{name}.onnx"
+    if not naive.exists():
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(embedder, (embedder.example(),), naive, dynamo=True, external_data=False)
+    if not ours.exists():
+        lower(rewrite(capture(embedder, embedder.example()), "onnx")[0], ours, LowerOptions())
+    return embedder, naive, ours
+
+
+def session(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    opened = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = opened.get_inputs()[0].name
+    return lambda image: opened.run(None, {name: image})[0]
+
+
+def clock(run: Callable[[], Any]) -> float:
+    started = time.thread_time()
+    run()
+    return (time.thread_time() - started) * 1e3
+
+
+def gemm_peak(size: int = 1024, rounds: int = 15) -> float:
+    """GFLOP a second of this core's fp32 matrix product at its best."""
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    best = min(clock(lambda: left @ right) for _ in range(rounds))
+    return 2 * size**3 / best / 1e6
+
+
+def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
+    embedder, naive, ours = export(name, folder)
+    image = np.random.default_rng(1).uniform(0, 255, tuple(embedder.example().shape)).astype(np.float32)
+    runs = session(naive), session(ours)
+    rows = [run(image)[0] for run in runs]
+    cosine = float(rows[0] @ rows[1] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[1]))
+    times: list[tuple[float, float]] = []
+    for turn in range(rounds + 3):
+        order = (0, 1) if turn % 2 == 0 else (1, 0)
+        took = {index: clock(partial(runs[index], image)) for index in order}
+        if turn >= 3:
+            times.append((took[0], took[1]))
+    ratios = [after / before for before, after in times]
+    with FlopCounterMode(display=False) as flops:
+        embedder(embedder.example())
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    naive_ms, ours_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    return {
+        "backbone": name,
+        "naive_ms": naive_ms,
+        "edgekit_ms": ours_ms,
+        "ratio": middle,
+        "ratio_25": low,
+        "ratio_75": high,
+        "cosine": cosine,
+        "gflop": flops.get_total_flops() / 1e9,
+        "gflops": flops.get_total_flops() / ours_ms / 1e6,
+    }
+
+
+@click.command(help=__doc__)
+@click.option("--list", "names", default=",".join(BACKBONES), help="Backbones, separated by commas.")
+@click.option("--rounds", default=40, show_default=True)
+@click.option("--core", type=int, default=(os.cpu_count() or 1) - 1, show_default=True, help="Core to pin to.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Keep the files here, and reuse those that exist.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Also write the figures here.")
+def main(names: str, rounds: int, core: int, cache: Path | None, out: Path | None) -> None:
+    os.sched_setaffinity(0, {core})
+    torch.set_num_threads(1)
+    peak = gemm_peak()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        where = cache or Path(folder)
+        where.mkdir(parents=True, exist_ok=True)
+        for name in names.split(","):
+            rows.append(measure(name, where, rounds))
+            click.echo(f"{name}: {rows[-1]['ratio']:.3f}", err=True)
+    mean = statistics.geometric_mean(row["ratio"] for row in rows)
+    worst = max(rows, key=lambda row: row["ratio"])
+    shown = [
+        (
+            row["backbone"],
+            f"{row['naive_ms']:.2f}",
+            f"{row['edgekit_ms']:.2f}",
+            f"{row['ratio']:.3f}",
+            f"{row['ratio_25']:.3f}-{row['ratio_75']:.3f}",
+            f"{row['cosine']:.6f}",
+            f"{row['gflops'] / peak:.0%}",
+        )
+        for row in rows
+    ]
+    table(f"ONNX Runtime {ort.__version__}, 1 thread, core {core}", COLUMNS, shown, right=COLUMNS[1:])
+    click.echo(f"geometric mean {mean:.3f} (target {MAX_MEAN_RATIO}), worst {worst['ratio']:.3f} {worst['backbone']}")
+    click.echo(f"(none above {MAX_RATIO}); this core's GEMM peak {peak:.0f} GFLOP/s")
+    if out is not None:
+        result = {"rows": rows, "geometric_mean": mean, "gemm_peak_gflops": peak, "onnxruntime": ort.__version__}
+        out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
