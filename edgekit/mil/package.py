@@ -18,7 +18,8 @@ __all__ = ["Package", "load_function", "read_package"]
 
 MANIFEST_LIMIT = 1 << 20
 SPEC_LIMIT = 1 << 30
-ELEMENT_LIMIT = 1 << 29
+ELEMENT_LIMIT = 1 << 29  # of one tensor
+CONSTANT_LIMIT = 1 << 31  # of all that does not depend on an input, which is held from the load on
 BLOB_SENTINEL = 0xDEADBEEF
 BLOB_HEADER = struct.Struct("<IIQQ")  # sentinel, type, bytes, offset of the data
 
@@ -107,8 +108,16 @@ def read_package(path: Path, known: Callable[[str], bool]) -> Package:
     function = spec.mlProgram.functions.get(package.function_name)
     if package.function_name not in spec.mlProgram.functions or function.opset not in function.block_specializations:
         raise InputError(f"{path}: has no function {package.function_name}; export the model again")
+    constants: set[str] = set()
+    held = 0
     for op in function.block_specializations[function.opset].operations:
         check_op(package, op, known)
+        bindings = [binding for argument in op.inputs.values() for binding in argument.arguments]
+        if all(binding.name in constants for binding in bindings if binding.WhichOneof("binding") == "name"):
+            constants.update(output.name for output in op.outputs)
+            held += sum(elements(output.type) for output in op.outputs)
+    if held > CONSTANT_LIMIT:
+        raise InputError(f"{path}: its constants have more than {CONSTANT_LIMIT} elements; it is damaged")
     return package
 
 

@@ -98,6 +98,18 @@ def enlarge_output(package):
     edit(package, change)
 
 
+def many_constants(package):
+    def change(_, operations):
+        first = next(op for op in operations if op.type == "const" and "blobFileValue" not in str(op.attributes["val"]))
+        output = first.outputs[0].type.tensorType
+        output.rank = 1
+        output.dimensions.add().constant.size = 1 << 29
+        for _ in range(5):
+            operations.add().CopyFrom(first)
+
+    edit(package, change)
+
+
 def other_offset(package):
     edit(package, lambda _, ops: setattr(weight_value(ops).blobFileValue, "offset", 1 << 62))
 
@@ -149,7 +161,8 @@ def undefined_name(package):
         (other_size, "cut off or damaged"),
         (rename_weights, "names a weight file outside the package"),
         (link_weights, "names a file outside itself"),
-        (enlarge_output, "more than"),
+        (enlarge_output, "has more than 536870912 elements"),
+        (many_constants, "its constants have more than 2147483648 elements"),
     ],
 )
 def test_damage_is_named_in_one_line(package, damage, message):
