@@ -1,5 +1,8 @@
 """Drop calls that give back what they were given."""
 
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
 from __future__ import annotations
 
 import torch

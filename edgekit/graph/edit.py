@@ -4,6 +4,9 @@ Inside a rewrite the program is a `torch.fx.GraphModule` whose constants (parame
 and every node carries its fake tensor in `meta["val"]`.
 """
 
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
 from __future__ import annotations
 
 import operator
@@ -42,8 +45,6 @@ __all__ = [
     "to_program",
     "val",
 ]
-
-aten = torch.ops.aten
 
 _CONSTANT_KINDS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 _KEPT_META = ("nn_module_stack", "stack_trace", "source_fn_stack")
@@ -137,7 +138,7 @@ def calls(graph_module: GraphModule, *targets: Any) -> Iterator[Node]:
 
 def arg(node: Node, name: str) -> Any:
     """An operator's argument by its schema name, however it was passed, or the schema's default."""
-    for index, entry in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+    for index, entry in enumerate(node.target._schema.arguments):
         if entry.name == name:
             if not entry.kwarg_only and index < len(node.args):
                 return node.args[index]

@@ -1,5 +1,8 @@
 """Fold the input normalisation into the first layer, exactly, zero-padded borders included."""
 
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
 from __future__ import annotations
 
 import torch
@@ -23,11 +26,12 @@ def fold_normalization(graph_module: GraphModule) -> int:
     """
     image = next(node for node in graph_module.graph.nodes if node.op == "placeholder")
     while is_call(sole_user(image), aten.permute.default, *_CASTS):
-        image = sole_user(image)  # type: ignore[assignment]
+        image = sole_user(image)
     if image.meta["val"].dim() != 4 or not image.meta["val"].is_floating_point():
         return 0
     channels = int(image.meta["val"].shape[1])
-    node, scale, shift, length = image, torch.ones(channels, dtype=torch.float64), 0.0, 0
+    node, length = image, 0
+    scale, shift = torch.ones(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     while True:
         user = sole_user(node)
         if user is None:
@@ -45,7 +49,6 @@ def fold_normalization(graph_module: GraphModule) -> int:
         return 0
     if (scale == 0).any() or user.args[0] is not node:
         return 0
-    shift = shift + torch.zeros(channels, dtype=torch.float64)
     padded = _pads(user)
     if padded and length == 1 and is_call(node, aten.sub.Tensor):
         return 0

@@ -1,6 +1,11 @@
 """Fold multiplications by constants (attention scale, LayerScale) and additions into the layer that feeds them."""
 
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
@@ -25,15 +30,16 @@ def fold_scales(graph_module: GraphModule) -> int:
         split = _operands(node)
         if split is None:
             continue
-        source, factor = split
+        source, factor = split[0], split[1]
         adds = is_call(node, aten.add.Tensor)
         if factor.numel() == 1 and not adds:
             layer = _behind(source, node)
             factor = factor.reshape(1)
         else:
             layer = source if is_call(source, *_LAYERS) and len(source.users) == 1 else None
-            factor = _per_channel(layer, factor) if layer is not None else None
-        if layer is None or factor is None or not _known(layer):
+            channels = _per_channel(layer, factor) if layer is not None else None
+            layer, factor = (None, factor) if channels is None else (layer, channels)
+        if layer is None or not _known(layer):
             continue
         _scale(graph_module, layer, factor, adds)
         replace(node, source)
@@ -57,7 +63,7 @@ def _operands(node: Node) -> tuple[Node, torch.Tensor] | None:
     return left, 1.0 / value if is_call(node, aten.div.Tensor) else value
 
 
-def _behind(source: Node, reader: Node) -> Node | None:
+def _behind(source: Any, reader: Node) -> Node | None:
     """The layer whose output reaches `reader` through views and the left side of products, read by nobody else."""
     while is_call(source, *_LAYERS, *_VIEWS, aten.bmm.default) and list(source.users) == [reader]:
         if is_call(source, *_LAYERS):

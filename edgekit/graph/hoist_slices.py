@@ -1,5 +1,8 @@
 """Move slices up: split projections into separate ones, and compute only what is read."""
 
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
 from __future__ import annotations
 
 import math
@@ -163,8 +166,8 @@ def _over_reshape(graph_module: GraphModule, node: Node, source: Node, axis: int
         return None
     grid = torch.arange(before[features]).reshape([after[item] for item in outputs])
     chosen = grid.narrow(axis - outputs[0], start, end - start).flatten()
-    part = _with_outputs(graph_module, node, origin, chosen)
-    return None if part is None else emit(node, aten.reshape.default, part, size, like=source)
+    layer = _with_outputs(graph_module, node, origin, chosen)
+    return None if layer is None else emit(node, aten.reshape.default, layer, size, like=source)
 
 
 def _group(before: list[int], after: list[int], axis: int) -> tuple[list[int], list[int]]:

@@ -1,5 +1,8 @@
 """Pooling in the one form that XNNPACK delegates, and without copies elsewhere."""
 
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
 from __future__ import annotations
 
 import math

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, OutputError, UnsupportedOpError
 from edgekit.targets.base import Coverage, LowerOptions
+from edgekit.targets.executorch_half import to_half
 from edgekit.targets.executorch_lean import lean_lowering
 
 if TYPE_CHECKING:
@@ -45,19 +46,28 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     with quiet(), lean_lowering():
         try:
             edge = to_edge_transform_and_lower(
-                program,
+                to_half(program) if options.precision == "fp16" else program,
                 partitioner=[XnnpackPartitioner()],
                 compile_config=EdgeCompileConfig(_check_ir_validity=False),
             )
-            coverage = _coverage(edge.exported_program())
-            buffer = edge.to_executorch().buffer
+            share = coverage(edge.exported_program(), "XNNPACK")
+            manager = edge.to_executorch()
+            check_kernels(manager.executorch_program, edge.exported_program())
+            buffer = manager.buffer
+        except UnsupportedOpError:
+            raise
         except Exception as error:
-            raise _explained(error, program) from error
+            raise explained(error, program) from error
+    write(path, buffer)
+    return share
+
+
+def write(path: Path, buffer: bytes) -> None:
+    """Write a file; a full disk or a missing permission is an OutputError."""
     try:
         path.write_bytes(buffer)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    return coverage
 
 
 def open(path: Path) -> ExecuTorchRunner:
@@ -110,7 +120,8 @@ class ExecuTorchRunner:
         return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
 
-def _coverage(program: ExportedProgram) -> Coverage:
+def coverage(program: ExportedProgram, backend: str) -> Coverage:
+    """What share of a lowered edge program's compute calls its delegates took, and which calls they left."""
     inside, outside, partitions = 0, Counter[str](), 0
     for node in program.graph.nodes:
         if node.op != "call_function":
@@ -124,7 +135,30 @@ def _coverage(program: ExportedProgram) -> Coverage:
             outside[name] += 1
     total = inside + sum(outside.values())
     share = inside / total if total else 1.0
-    return Coverage("XNNPACK", share, partitions, dict(sorted(outside.items())))
+    return Coverage(backend, share, partitions, dict(sorted(outside.items())))
+
+
+def check_kernels(emitted: Any, program: ExportedProgram) -> None:
+    """Refuse a program that calls an operator which ExecuTorch's portable runtime has no kernel for.
+
+    ExecuTorch itself writes such a program, and only fails when a phone loads it.
+    """
+    from executorch.extension.pybindings import portable_lib
+
+    known = set(portable_lib._get_operator_names())
+    for plan in emitted.execution_plan:
+        for entry in plan.operators:
+            full = f"{entry.name}.{entry.overload}" if entry.overload else entry.name
+            if full not in known:
+                base = entry.name.partition("::")[2]
+                node = next((item for item in program.graph.nodes if base in str(item.target).split(".")), None)
+                raise UnsupportedOpError(_no_kernel(f"aten.{base}", node))
+
+
+def _no_kernel(name: str, node: Any) -> str:
+    stack = {} if node is None else node.meta.get("nn_module_stack") or {}
+    module = next((str(path) for path, _ in reversed(list(stack.values()))), "") or "the top module"
+    return f"ExecuTorch has no kernel for {name} (in {module}): replace that operator"
 
 
 def _is_compute(node: Any) -> bool:
@@ -136,7 +170,8 @@ def _op_name(node: Any) -> str:
     return name.removeprefix("aten.").removesuffix(".default")
 
 
-def _explained(error: Exception, program: ExportedProgram) -> Exception:
+def explained(error: Exception, program: ExportedProgram) -> Exception:
+    """What to raise for a lowering that failed: the operator and its module where the message names one."""
     text = _line(error)
     for node in program.graph.nodes:
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
@@ -144,9 +179,7 @@ def _explained(error: Exception, program: ExportedProgram) -> Exception:
         name = str(node.target)
         bare = name.removesuffix(".default")
         if bare in str(error) or bare.replace(".", "::") in str(error):
-            stack = node.meta.get("nn_module_stack") or {}
-            module = next((str(path) for path, _ in reversed(list(stack.values()))), "") or "the top module"
-            return UnsupportedOpError(f"ExecuTorch has no kernel for {bare} (in {module}): replace that operator")
+            return UnsupportedOpError(_no_kernel(bare, node))
     return ModelError(f"ExecuTorch cannot lower the model: {text}")
 
 

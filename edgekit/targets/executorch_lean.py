@@ -57,7 +57,8 @@ def _fewer_passes() -> Iterator[None]:
         manager.passes = [
             item
             for item in manager.passes
-            if item.__name__ not in _NEEDED_BY or any(part in name for part in _NEEDED_BY[item.__name__] for name in names)
+            if item.__name__ not in _NEEDED_BY
+            or any(part in name for part in _NEEDED_BY[item.__name__] for name in names)
         ]
         return manager
 
@@ -81,8 +82,8 @@ def _no_provenance() -> Iterator[None]:
         def __init__(self, node: Any, *args: Any, **kwargs: Any) -> None:
             super().__init__(None, *args, **kwargs)
 
-    traceback.NodeSource = Forgetful
+    setattr(traceback, "NodeSource", Forgetful)  # noqa: B010
     try:
         yield
     finally:
-        traceback.NodeSource = original
+        setattr(traceback, "NodeSource", original)  # noqa: B010
