@@ -77,6 +77,10 @@ def open_artifact(path: Path, *, allow_bare: bool = False) -> Artifact:
     from edgekit.recipe import InputSpec
 
     artifact, manifest = find(path)
+    if artifact.suffix == ".mlpackage":
+        from edgekit.mil import import_lean
+
+        import_lean()  # nothing is converted here, and the whole of coremltools takes seconds
     if manifest is not None:
         verify_files(manifest, artifact.parent)
         target = targets.find(manifest.target.name, manifest.target.format)

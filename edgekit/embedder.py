@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -133,13 +133,13 @@ def calibrate_normalization(embedder: Embedder, images: Iterable[np.ndarray]) ->
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         embedder.eval()
-    last = executed[-1] if executed else None
-    if last is not None and last.weight.shape == features.shape[1:]:
+    if executed and executed[-1].weight.shape == features.shape[1:]:
         # Pooling is linear, so what scales and shifts the layer's channels does the same to the pooled features.
+        weight, bias = (cast("Tensor", value) for value in (executed[-1].weight, executed[-1].bias))
         std = features.std(dim=0).clamp_min(1e-6)
-        shift = last.bias - features.mean(dim=0)
-        last.weight.div_(std)
-        last.bias.copy_(shift / std)
+        shift = bias - features.mean(dim=0)
+        weight.div_(std)
+        bias.copy_(shift / std)
 
 
 def _has_affine(module: nn.Module) -> bool:

@@ -276,6 +276,11 @@ class Folder:
         if not self._names:
             raise InputError(f"{_shown(str(path))}: holds no image ({' '.join(sorted(SUFFIXES))})")
 
+    @property
+    def name(self) -> str:
+        """The folder's own name, without the path to it."""
+        return _shown(self.path.resolve().name)
+
     def _scan(self) -> list[str]:
         root = self.path.resolve()
         names = []

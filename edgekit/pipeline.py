@@ -157,7 +157,8 @@ def _one(
     precision = request.precision or target.precision
     folder = request.out / f"{request.recipe.name}-{target.slug}-{precision}"
     started = time.perf_counter()
-    manifest, report, error = None, None, None
+    manifest, report = None, None
+    error: EdgeKitError | None = None
     options = LowerOptions(
         precision=precision,
         min_ios=request.min_ios,
