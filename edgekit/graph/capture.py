@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
+import warnings
 
 import torch
 from torch import nn
@@ -49,7 +50,8 @@ def capture(module: nn.Module, example: torch.Tensor, *, dynamic_batch: bool = F
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # modules that cache a tensor while they run, as timm's attention does
             return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
     except Exception as error:
         raise ModelError(_explain(error)) from error

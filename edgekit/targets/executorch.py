@@ -39,8 +39,9 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         OutputError: `path` cannot be written.
     """
     try:
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+        with quiet():
+            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+            from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
     with quiet(), lean_lowering():

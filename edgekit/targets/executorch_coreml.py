@@ -42,10 +42,11 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     if not _OLDEST <= options.min_ios <= _NEWEST:
         raise UsageError(f"Core ML programs need iOS {_OLDEST} to {_NEWEST}, not {options.min_ios}")
     try:
-        import coremltools as ct
-        from executorch.backends.apple.coreml.compiler import CoreMLBackend
-        from executorch.backends.apple.coreml.partition import CoreMLPartitioner
-        from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+        with quiet():
+            import coremltools as ct
+            from executorch.backends.apple.coreml.compiler import CoreMLBackend
+            from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+            from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
     specs = CoreMLBackend.generate_compile_specs(
