@@ -41,10 +41,7 @@ def to_half(program: ExportedProgram) -> ExportedProgram:
                 for name, item in node.kwargs.items()
             }
     for node in graph.nodes:
-        if node.op == "placeholder":
-            for user in node.users:
-                user.args = (node, torch.float16)
-        elif node.op == "get_attr" and not set(node.users) <= tail:
+        if node.op == "get_attr" and not set(node.users) <= tail:
             owner, _, name = str(node.target).rpartition(".")
             holder = module.get_submodule(owner)
             value = getattr(holder, name)
