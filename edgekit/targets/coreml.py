@@ -237,4 +237,5 @@ def _write_package(spec: Any, weights: Path, path: Path) -> None:
         for name, text in (("model.mlmodel", "CoreML Model Specification"), ("weights", "CoreML Model Weights"))
     }
     manifest = {"fileFormatVersion": "1.0.0", "itemInfoEntries": items, "rootModelIdentifier": next(iter(items))}
-    (path / "Manifest.json").write_text(json.dumps(manifest, indent=4) + "\n")
+    # Core ML's own library writes the manifest anew, keys sorted, each time it opens a package: same bytes then.
+    (path / "Manifest.json").write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n")

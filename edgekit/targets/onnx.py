@@ -87,19 +87,62 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
 
     if options.dynamic_batch and not program.range_constraints:
         raise UsageError("this program was captured for one batch size: capture it with a dynamic batch")
+    arguments: dict[str, Any] = {
+        "dynamo": True,
+        "opset_version": OPSET,
+        "input_names": ["image"],
+        "output_names": ["embedding"],
+        "verbose": False,
+    }
     try:
-        exported = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["image"],
-            output_names=["embedding"],
-            verbose=False,
-        )
-    except Exception as error:
-        raise _failure(error, program) from error
+        exported = torch.onnx.export(_as_it_is(program), **arguments)
+    except Exception:
+        # Some operator has no ONNX translation of its own: torch decomposes the program first, in twice the time.
+        try:
+            exported = torch.onnx.export(program, **arguments)
+        except Exception as error:
+            raise _failure(error, program) from error
     assert exported is not None
+    _name_batch(exported.model.graph)
     return exported.model
+
+
+def _name_batch(graph: Any) -> None:
+    """Call the symbol that torch.export made up for the batch `batch`, wherever it stands in a shape."""
+    import onnx_ir as ir
+
+    symbol = graph.inputs[0].shape[0]
+    if isinstance(symbol, int):
+        return
+    values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
+    for value in values:
+        for axis, size in enumerate(value.shape or ()):
+            if not isinstance(size, int) and str(size) == str(symbol):
+                value.shape[axis] = ir.SymbolicDim("batch")
+
+
+def _as_it_is(program: ExportedProgram) -> ExportedProgram:
+    """A copy of the program, tensors shared, that is its own decomposition."""
+    import copy
+
+    import torch
+    from torch.export import ExportedProgram
+
+    class Decomposed(ExportedProgram):
+        def run_decompositions(self, *_args: Any, **_kwargs: Any) -> ExportedProgram:
+            return self
+
+    return Decomposed(
+        root=torch.nn.Module(),
+        graph=copy.deepcopy(program.graph),
+        graph_signature=program.graph_signature,
+        state_dict=program.state_dict,
+        range_constraints=program.range_constraints,
+        module_call_graph=program.module_call_graph,
+        example_inputs=program.example_inputs,
+        constants=program.constants,
+        verifiers=program.verifiers,
+    )
 
 
 def _failure(error: Exception, program: ExportedProgram) -> ModelError:
