@@ -95,7 +95,8 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
         "verbose": False,
     }
     try:
-        exported = torch.onnx.export(_as_it_is(program), **arguments)
+        table: dict[Any, Any] = {torch.ops.aten.adaptive_avg_pool2d.default: _pool_globally}
+        exported = torch.onnx.export(_as_it_is(program), custom_translation_table=table, **arguments)
     except Exception:
         # Some operator has no ONNX translation of its own: torch decomposes the program first, in twice the time.
         try:
@@ -119,6 +120,15 @@ def _name_batch(graph: Any) -> None:
         for axis, size in enumerate(value.shape or ()):
             if not isinstance(size, int) and str(size) == str(symbol):
                 value.shape[axis] = ir.SymbolicDim("batch")
+
+
+def _pool_globally(self: Any, output_size: Any) -> Any:
+    """Global average pooling as ONNX has it; torch.onnx has no translation of adaptive pooling."""
+    from onnxscript import opset20
+
+    if any(size != 1 for size in output_size):
+        raise NotImplementedError("adaptive pooling to more than one pixel")
+    return opset20.GlobalAveragePool(self)
 
 
 def _as_it_is(program: ExportedProgram) -> ExportedProgram:
