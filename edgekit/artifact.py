@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError, UsageError
+from edgekit.threads import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,6 +128,7 @@ def embed(path: Path, images: Sequence[Path], reporter: Reporter, *, allow_bare:
     return Embeddings(names, np.concatenate(rows), sources.skipped, runner.runtime, runner.reference)
 
 
+@one_thread()
 def check(
     path: Path,
     recipe: Recipe,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgekit.datasets import CatalogPictures, pictures
 from edgekit.errors import EdgeKitError, InconclusiveError, ParityError, UsageError
 from edgekit.targets import LowerOptions
+from edgekit.threads import one_thread
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -77,6 +78,7 @@ class ExportResult:
                 raise item.error
 
 
+@one_thread()
 def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
     """Travel the road once for all targets; each artifact that passes parity is published, the others are not.
 

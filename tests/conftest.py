@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import click.testing
 import pytest
 
 from edgekit.cli import cli
+
+# Threads that wait for each other make single images slower, most of all where several tests run at once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TOWER = ("tests.toys:tower", "--size", "64")
 

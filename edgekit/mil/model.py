@@ -16,6 +16,7 @@ from edgekit.errors import InputError, UsageError
 from edgekit.mil.ops import OPS
 from edgekit.mil.package import Package, load_function, quiet, read_package
 from edgekit.mil.program import DTYPES, Program, plan
+from edgekit.threads import one_thread
 
 __all__ = ["Model", "Port", "load"]
 
@@ -107,7 +108,8 @@ class Model:
         return dict(coremltools.models.MLModel(str(self.path)).predict(values))
 
     def _run(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        results = self._program.run(inputs)
+        with one_thread():
+            results = self._program.run(inputs)
         return {name: np.array(value.numpy(), DTYPES[self._program.dtypes[name]][1]) for name, value in results.items()}
 
     def _tensor(self, p: Port, array: np.ndarray) -> Tensor:
