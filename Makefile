@@ -24,7 +24,7 @@ export: environment ## the bundled model as a verified Core ML package
 	$(BIN)/edgekit export --target ios
 
 test: environment ## the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: environment ## the long matrices
 	$(BIN)/python -m pytest -m slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -45,7 +46,7 @@ class Stages:
     """One line a stage on stderr: spinner and time left while it runs, its seconds when it is done."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=sys.stderr, highlight=False)  # not what a silenced toolchain puts in its place
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Tick]:
