@@ -94,7 +94,7 @@ def _weights(recipe: Recipe, embedder: Embedder) -> m.Weights:
 
 def _input(request: ExportRequest, target: Target, embedder: Embedder) -> m.InputInfo:
     height, width = embedder.spec.size
-    if target.name == "ios":
+    if target.format == "coreml":
         return m.InputInfo(layout=f"RGB image {width}x{height}", dtype="image")
     batch = "N" if request.dynamic_batch else "1"
     if request.input_dtype == "uint8":

@@ -111,6 +111,31 @@ def test_all_three_formats_come_out_verified(published: Path) -> None:
         assert json.loads((folder / "parity.json").read_text())["dataset"]["images"] == 24
 
 
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        (["--target", "ios", "--format", "executorch"], "ios-executorch-fp16"),
+        (["--target", "ios", "--precision", "fp32", "--min-ios", "18"], "ios-fp32"),
+        (["--target", "android", "--precision", "fp16"], "android-fp16"),
+        (["--target", "android", "--target", "onnx", "--input", "uint8"], "onnx-fp32"),
+        (["--target", "onnx", "--precision", "fp16", "--dynamic-batch"], "onnx-fp16"),
+        (["--target", "onnx", "--dim", "16", "--seed", "3"], "onnx-fp32"),
+    ],
+)
+def test_every_other_form_is_verified_and_runs(
+    invoke, photo: Path, tmp_path: Path, options: list[str], folder: str
+) -> None:
+    result = invoke("export", *TOWER, *options, "--samples", 24, "--out", tmp_path / "out", "--quiet")
+    assert result.exit_code == 0, result.output
+    published = tmp_path / "out" / f"tests.toys-tower-{folder}"
+    manifest = read_manifest(published)
+    assert manifest.parity.verdict == "pass"
+    assert f"-{manifest.precision}" in folder
+    assert manifest.input.dtype == ("image" if folder == "ios-fp32" else "uint8" if "uint8" in options else "float32")
+    rows = json.loads(invoke("run", published, photo, "--json").stdout)["embeddings"]
+    assert np.shape(rows) == (2, 16 if "--dim" in options else 24)
+
+
 def test_a_manifest_keeps_to_the_printed_schema(invoke, published: Path) -> None:
     schema = json.loads(invoke("schema", "manifest").stdout)
     for folder in published.iterdir():
