@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def measure(name: str, folder: Path, rounds: int, without: frozenset[str] = froz
     cosines = [float(row @ expected / np.linalg.norm(row) / np.linalg.norm(expected)) for row in rows]
     times: list[tuple[float, float]] = []
     for turn in range(rounds + 2):
-        took = {index: clock(lambda index=index: runners[index].embed(images)) for index in ((0, 1), (1, 0))[turn % 2]}
+        took = {index: clock(partial(runners[index].embed, images)) for index in ((0, 1), (1, 0))[turn % 2]}
         if turn >= 2:
             times.append((took[0], took[1]))
     low, middle, high = statistics.quantiles([after / before for before, after in times], n=4)

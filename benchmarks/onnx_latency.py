@@ -1,6 +1,7 @@
 """ONNX Runtime latency: EdgeKit's file over what `torch.onnx.export` writes for the same embedder.
 
-Both files run in one process, one thread, one pinned core, turn by turn, with ONNX Runtime's default optimisation.
+Both files run in one process, one thread, one pinned core, turn by turn, with ONNX Runtime's default optimisation; and
+beside them EdgeKit's .pte in ExecuTorch's runtime, over the faster of the two ONNX files.
 Times are CPU time of that thread, so that what else the machine does at the moment is not counted.
 """
 
@@ -30,6 +31,8 @@ from edgekit.embedder import Embedder, build_embedder, calibrate_normalization
 from edgekit.graph import capture, rewrite
 from edgekit.recipe import resolve_model
 from edgekit.targets import LowerOptions
+from edgekit.targets.executorch import lower as lower_pte
+from edgekit.targets.executorch import open as open_pte
 from edgekit.targets.onnx import lower
 
 BACKBONES = (
@@ -47,23 +50,34 @@ BACKBONES = (
     "tiny_vit_5m_224",
 )
 MAX_RATIO, MAX_MEAN_RATIO = 1.05, 0.95
-COLUMNS = ("backbone", "torch.onnx ms", "EdgeKit ms", "ratio", "25-75 %", "cosine", "GEMM peak")
+COLUMNS = (
+    "backbone",
+    "torch.onnx ms",
+    "EdgeKit ms",
+    "ratio",
+    "25-75 %",
+    "cosine",
+    "GEMM peak",
+    ".pte ms",
+    ".pte / ONNX",
+)
 
 
-def export(name: str, folder: Path) -> tuple[Embedder, Path, Path]:
-    """The embedder, what a user's one-liner writes, and EdgeKit's file; files that exist already are kept."""
+def export(name: str, folder: Path) -> tuple[Embedder, Path, Path, Path]:
+    """The embedder, what a user's one-liner writes, and EdgeKit's two files; files that exist already are kept."""
     embedder = build_embedder(resolve_model(name))
     height, width = embedder.spec.size
     images = np.random.default_rng(0).integers(0, 256, (8, height // 8, width // 8, 3), dtype=np.uint8)
     calibrate_normalization(embedder, images.repeat(8, axis=1).repeat(8, axis=2))
-    naive, ours = folder / f"{name}.naive.onnx", folder / f"{name}.onnx"
+    naive, ours, pte = (folder / f"{name}{suffix}" for suffix in (".naive.onnx", ".onnx", ".pte"))
     if not naive.exists():
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(embedder, (embedder.example(),), naive, dynamo=True, external_data=False)
-    if not ours.exists():
-        lower(rewrite(capture(embedder, embedder.example()), "onnx")[0], ours, LowerOptions())
-    return embedder, naive, ours
+    for path, rewrites, write in ((ours, "onnx", lower), (pte, "executorch", lower_pte)):
+        if not path.exists():
+            write(rewrite(capture(embedder, embedder.example()), rewrites)[0], path, LowerOptions())
+    return embedder, naive, ours, pte
 
 
 def session(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -88,22 +102,27 @@ def gemm_peak(size: int = 1024, rounds: int = 10) -> float:
 
 
 def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
-    embedder, naive, ours = export(name, folder)
-    image = np.random.default_rng(1).uniform(0, 255, tuple(embedder.example().shape)).astype(np.float32)
-    runs = session(naive), session(ours)
-    rows = [run(image)[0] for run in runs]
+    embedder, naive, ours, pte = export(name, folder)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, *embedder.spec.size, 3), dtype=np.uint8)
+    image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
+    runs = (
+        partial(session(naive), image),
+        partial(session(ours), image),
+        partial(open_pte(pte).embed, pixels),
+    )
+    rows = [run()[0] for run in runs]
     cosine = float(rows[0] @ rows[1] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[1]))
-    times: list[tuple[float, float]] = []
+    times: list[list[float]] = []
     for turn in range(rounds + 3):
-        order = (0, 1) if turn % 2 == 0 else (1, 0)
-        took = {index: clock(partial(runs[index], image)) for index in order}
+        order = (0, 1, 2) if turn % 2 == 0 else (2, 1, 0)
+        took = {index: clock(runs[index]) for index in order}
         if turn >= 3:
-            times.append((took[0], took[1]))
-    ratios = [after / before for before, after in times]
+            times.append([took[index] for index in range(3)])
+    ratios = [after / before for before, after, _ in times]
     with FlopCounterMode(display=False) as flops:
         embedder(embedder.example())
     low, middle, high = statistics.quantiles(ratios, n=4)
-    naive_ms, ours_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    naive_ms, ours_ms, pte_ms = (statistics.median(column) for column in zip(*times, strict=True))
     return {
         "backbone": name,
         "naive_ms": naive_ms,
@@ -112,6 +131,8 @@ def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
         "ratio_25": low,
         "ratio_75": high,
         "cosine": cosine,
+        "pte_ms": pte_ms,
+        "pte_over_onnx": pte_ms / min(naive_ms, ours_ms),
         "gflop": flops.get_total_flops() / 1e9,
         "gflops": flops.get_total_flops() / ours_ms / 1e6,
     }
@@ -146,6 +167,8 @@ def main(names: str, rounds: int, core: int, cache: Path | None, out: Path | Non
             f"{row['ratio_25']:.3f}-{row['ratio_75']:.3f}",
             f"{row['cosine']:.6f}",
             f"{row['gflops'] / peak:.0%}",
+            f"{row['pte_ms']:.2f}",
+            f"{row['pte_over_onnx']:.2f}",
         )
         for row in rows
     ]

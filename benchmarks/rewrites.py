@@ -10,13 +10,14 @@ import json
 import os
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from executorch_latency import build, clock  # type: ignore[import-not-found]
+from executorch_latency import build, clock
 
 from edgekit.console import table
 from edgekit.graph import capture, rewrite
@@ -54,7 +55,7 @@ def measure(name: str, backbone: str, folder: Path, rounds: int) -> dict[str, An
     images = np.random.default_rng(1).integers(0, 256, (1, *embedder.spec.size, 3), dtype=np.uint8)
     times = []
     for turn in range(rounds + 2):
-        took = {index: clock(lambda index=index: runners[index].embed(images)) for index in ((0, 1), (1, 0))[turn % 2]}
+        took = {index: clock(partial(runners[index].embed, images)) for index in ((0, 1), (1, 0))[turn % 2]}
         if turn >= 2:
             times.append((took[0], took[1]))
     low, middle, high = statistics.quantiles([after / before for before, after in times], n=4)
