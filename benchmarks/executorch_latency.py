@@ -12,7 +12,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,40 +19,18 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from side_by_side import BACKBONES, build, image_of, interleave, pin
 
 from edgekit.console import table
-from edgekit.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.embedder import Embedder
 from edgekit.graph import capture, rewrite
-from edgekit.recipe import resolve_model
 from edgekit.targets import LowerOptions
 from edgekit.targets.executorch import lower, quiet
 from edgekit.targets.executorch import open as open_pte
 
-BACKBONES = (
-    "vit_tiny_patch16_224",
-    "vit_small_patch16_224",
-    "mobilevit_s",
-    "fastvit_t8",
-    "starnet_s1",
-    "efficientnet_b0",
-    "efficientformer_l1",
-    "efficientformerv2_s0",
-    "mobilevitv2_100",
-    "mobilenetv4_conv_small",
-    "repvit_m1",
-    "tiny_vit_5m_224",
-)
 FIRST = BACKBONES[:5]  # these have a target of their own
 MAX_FIRST, MAX_RATIO, MAX_MEAN_RATIO = 0.60, 1.05, 0.70
 COLUMNS = ("backbone", "one-liner ms", "EdgeKit ms", "ratio", "25-75 %", "one-liner cosine", "EdgeKit cosine", "parts")
-
-
-def build(name: str) -> Embedder:
-    embedder = build_embedder(resolve_model(name))
-    height, width = embedder.spec.size
-    images = np.random.default_rng(0).integers(0, 256, (8, height // 8, width // 8, 3), dtype=np.uint8)
-    calibrate_normalization(embedder, images.repeat(8, axis=1).repeat(8, axis=2))
-    return embedder
 
 
 def one_liner(embedder: Embedder, path: Path) -> None:
@@ -71,12 +48,6 @@ def partitions(path: Path) -> int:
     return path.read_bytes().count(b"XnnpackBackend\x00")
 
 
-def clock(run: Callable[[], Any]) -> float:
-    started = time.thread_time()
-    run()
-    return (time.thread_time() - started) * 1e3
-
-
 def measure(name: str, folder: Path, rounds: int, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     embedder = build(name)
     naive, ours = folder / f"{name}.naive.pte", folder / f"{name}.pte"
@@ -90,26 +61,18 @@ def measure(name: str, folder: Path, rounds: int, without: frozenset[str] = froz
         started = time.process_time()
         one_liner(embedder, naive)
         seconds["naive_lowering_cpu_s"] = time.process_time() - started
-    images = np.random.default_rng(1).integers(0, 256, (1, *embedder.spec.size, 3), dtype=np.uint8)
+    image = image_of(embedder)
     runners = open_pte(naive), open_pte(ours)
     with torch.no_grad():
-        expected = embedder(torch.from_numpy(images).permute(0, 3, 1, 2).float())[0].numpy()
-    rows = [runner.embed(images)[0] for runner in runners]
+        expected = embedder(torch.from_numpy(image).permute(0, 3, 1, 2).float())[0].numpy()
+    rows = [runner.embed(image)[0] for runner in runners]
     cosines = [float(row @ expected / np.linalg.norm(row) / np.linalg.norm(expected)) for row in rows]
-    times: list[tuple[float, float]] = []
-    for turn in range(rounds + 2):
-        took = {index: clock(partial(runners[index].embed, images)) for index in ((0, 1), (1, 0))[turn % 2]}
-        if turn >= 2:
-            times.append((took[0], took[1]))
-    low, middle, high = statistics.quantiles([after / before for before, after in times], n=4)
-    naive_ms, ours_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    timing = interleave([partial(runner.embed, image) for runner in runners], rounds)
     return {
         "backbone": name,
-        "naive_ms": naive_ms,
-        "edgekit_ms": ours_ms,
-        "ratio": middle,
-        "ratio_25": low,
-        "ratio_75": high,
+        "naive_ms": timing.medians[0],
+        "edgekit_ms": timing.medians[1],
+        **timing.figures(),
         "naive_cosine": cosines[0],
         "edgekit_cosine": cosines[1],
         "partitions": partitions(ours),
@@ -124,8 +87,7 @@ def measure(name: str, folder: Path, rounds: int, without: frozenset[str] = froz
 @click.option("--cache", type=click.Path(path_type=Path), help="Keep the files here, and reuse those that exist.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Also write the figures here.")
 def main(names: str, rounds: int, core: int, cache: Path | None, out: Path | None) -> None:
-    os.sched_setaffinity(0, {core})
-    torch.set_num_threads(1)
+    pin(core)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         where = cache or Path(folder)

@@ -13,7 +13,6 @@ import json
 import os
 import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -24,31 +23,17 @@ import click
 import numpy as np
 import onnxruntime as ort
 import torch
+from side_by_side import BACKBONES, build, clock, image_of, interleave, pin
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgekit.console import table
-from edgekit.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.embedder import Embedder
 from edgekit.graph import capture, rewrite
-from edgekit.recipe import resolve_model
 from edgekit.targets import LowerOptions
 from edgekit.targets.executorch import lower as lower_pte
 from edgekit.targets.executorch import open as open_pte
 from edgekit.targets.onnx import lower
 
-BACKBONES = (
-    "vit_tiny_patch16_224",
-    "vit_small_patch16_224",
-    "mobilevit_s",
-    "fastvit_t8",
-    "starnet_s1",
-    "efficientnet_b0",
-    "efficientformer_l1",
-    "efficientformerv2_s0",
-    "mobilevitv2_100",
-    "mobilenetv4_conv_small",
-    "repvit_m1",
-    "tiny_vit_5m_224",
-)
 MAX_RATIO, MAX_MEAN_RATIO = 1.05, 0.95
 COLUMNS = (
     "backbone",
@@ -65,10 +50,7 @@ COLUMNS = (
 
 def export(name: str, folder: Path) -> tuple[Embedder, Path, Path, Path]:
     """The embedder, what a user's one-liner writes, and EdgeKit's two files; files that exist already are kept."""
-    embedder = build_embedder(resolve_model(name))
-    height, width = embedder.spec.size
-    images = np.random.default_rng(0).integers(0, 256, (8, height // 8, width // 8, 3), dtype=np.uint8)
-    calibrate_normalization(embedder, images.repeat(8, axis=1).repeat(8, axis=2))
+    embedder = build(name)
     naive, ours, pte = (folder / f"{name}{suffix}" for suffix in (".naive.onnx", ".onnx", ".pte"))
     if not naive.exists():
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -88,12 +70,6 @@ def session(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return lambda image: opened.run(None, {name: image})[0]
 
 
-def clock(run: Callable[[], Any]) -> float:
-    started = time.thread_time()
-    run()
-    return (time.thread_time() - started) * 1e3
-
-
 def gemm_peak(size: int = 1024, rounds: int = 10) -> float:
     """GFLOP a second of this core's fp32 matrix product at its best."""
     left, right = torch.randn(size, size), torch.randn(size, size)
@@ -103,7 +79,7 @@ def gemm_peak(size: int = 1024, rounds: int = 10) -> float:
 
 def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
     embedder, naive, ours, pte = export(name, folder)
-    pixels = np.random.default_rng(1).integers(0, 256, (1, *embedder.spec.size, 3), dtype=np.uint8)
+    pixels = image_of(embedder)
     image = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
     runs = (
         partial(session(naive), image),
@@ -112,24 +88,15 @@ def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
     )
     rows = [run()[0] for run in runs]
     cosine = float(rows[0] @ rows[1] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[1]))
-    times: list[list[float]] = []
-    for turn in range(rounds + 3):
-        order = (0, 1, 2) if turn % 2 == 0 else (2, 1, 0)
-        took = {index: clock(runs[index]) for index in order}
-        if turn >= 3:
-            times.append([took[index] for index in range(3)])
-    ratios = [after / before for before, after, _ in times]
+    timing = interleave(runs, rounds)
+    naive_ms, ours_ms, pte_ms = timing.medians
     with FlopCounterMode(display=False) as flops:
         embedder(embedder.example())
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    naive_ms, ours_ms, pte_ms = (statistics.median(column) for column in zip(*times, strict=True))
     return {
         "backbone": name,
         "naive_ms": naive_ms,
         "edgekit_ms": ours_ms,
-        "ratio": middle,
-        "ratio_25": low,
-        "ratio_75": high,
+        **timing.figures(),
         "cosine": cosine,
         "pte_ms": pte_ms,
         "pte_over_onnx": pte_ms / min(naive_ms, ours_ms),
@@ -145,8 +112,7 @@ def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
 @click.option("--cache", type=click.Path(path_type=Path), help="Keep the files here, and reuse those that exist.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Also write the figures here.")
 def main(names: str, rounds: int, core: int, cache: Path | None, out: Path | None) -> None:
-    os.sched_setaffinity(0, {core})
-    torch.set_num_threads(1)
+    pin(core)
     peaks, rows = [gemm_peak()], []
     with tempfile.TemporaryDirectory() as folder:
         where = cache or Path(folder)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import torch
-from executorch_latency import build, clock
+from side_by_side import build, image_of, interleave, pin
 
 from edgekit.console import table
 from edgekit.graph import capture, rewrite
@@ -52,22 +49,14 @@ def measure(name: str, backbone: str, folder: Path, rounds: int) -> dict[str, An
         path = folder / f"{name}-{label}.pte"
         parts.append(lower(rewrite(program, "executorch", without=without)[0], path, LowerOptions()).partitions)
         runners.append(open_pte(path))
-    images = np.random.default_rng(1).integers(0, 256, (1, *embedder.spec.size, 3), dtype=np.uint8)
-    times = []
-    for turn in range(rounds + 2):
-        took = {index: clock(partial(runners[index].embed, images)) for index in ((0, 1), (1, 0))[turn % 2]}
-        if turn >= 2:
-            times.append((took[0], took[1]))
-    low, middle, high = statistics.quantiles([after / before for before, after in times], n=4)
-    before_ms, after_ms = (statistics.median(column) for column in zip(*times, strict=True))
+    image = image_of(embedder)
+    timing = interleave([partial(runner.embed, image) for runner in runners], rounds)
     return {
         "rewrite": name,
         "backbone": backbone,
-        "without_ms": before_ms,
-        "with_ms": after_ms,
-        "ratio": middle,
-        "ratio_25": low,
-        "ratio_75": high,
+        "without_ms": timing.medians[0],
+        "with_ms": timing.medians[1],
+        **timing.figures(),
         "partitions_without": parts[0],
         "partitions_with": parts[1],
     }
@@ -79,8 +68,7 @@ def measure(name: str, backbone: str, folder: Path, rounds: int) -> dict[str, An
 @click.option("--core", type=int, default=(os.cpu_count() or 1) - 1, show_default=True, help="Core to pin to.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Also write the figures here.")
 def main(names: str, rounds: int, core: int, out: Path | None) -> None:
-    os.sched_setaffinity(0, {core})
-    torch.set_num_threads(1)
+    pin(core)
     rows = []
     for name in names.split(","):
         with tempfile.TemporaryDirectory() as folder:
