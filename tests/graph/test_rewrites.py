@@ -344,6 +344,27 @@ def test_in_place_calls_keep_their_meaning():
     check(Lambda(run, fc=nn.Linear(4, 4)), torch.randn(2, 4))
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    height=st.integers(2, 7),
+    width=st.integers(2, 7),
+    factor=st.sampled_from([1.5, 2.0, 3.0]),
+    mode=st.sampled_from(["bilinear", "bicubic"]),
+    corners=st.booleans(),
+)
+def test_a_resize_of_a_small_map_is_one_product(height, width, factor, mode, corners):
+    resize = Lambda(lambda self, x: F.interpolate(x, scale_factor=factor, mode=mode, align_corners=corners))
+    counts, targets = check(resize, torch.randn(1, 5, height, width), "onnx")
+    assert counts["resize_product"] == 1
+    assert aten.matmul.default in targets
+
+
+def test_a_resize_of_a_large_map_stays():
+    resize = Lambda(lambda self, x: F.interpolate(x, scale_factor=2, mode="bilinear"))
+    counts, _ = check(resize, torch.randn(1, 2, 32, 32), "onnx")
+    assert counts["resize_product"] == 0
+
+
 def test_softmax_reads_a_flat_tensor_for_xnnpack():
     module = Lambda(lambda self, x: self.b(self.a(x).softmax(-1)), a=nn.Conv2d(2, 2, 1), b=nn.Conv2d(2, 2, 1))
     counts, _ = check(module, torch.randn(1, 2, 5, 5))

@@ -1,0 +1,45 @@
+"""Resampling of a small map as one product with a constant matrix: runtimes have fast products and slow resizes."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+import torch
+from torch.fx import GraphModule
+
+from edgekit.graph.edit import add_constant, calls, emit, int_shape, replace
+
+__all__ = ["resize_product"]
+
+aten = torch.ops.aten
+_RESIZES = (
+    aten.upsample_bilinear2d.vec,
+    aten.upsample_bilinear2d.default,
+    aten.upsample_bicubic2d.vec,
+    aten.upsample_bicubic2d.default,
+)
+_MOST_WEIGHTS = 1 << 14  # 7x7 to 14x14 has 9,604; a larger product costs more than the resize it replaces
+
+
+def resize_product(graph_module: GraphModule) -> int:
+    """Replace bilinear and bicubic resizes of [N,C,h,w] by [N,C,h*w] @ [h*w,H*W], which is what they are.
+
+    The matrix is the resize of the unit maps, so every mode and corner convention is right by construction.
+    """
+    count = 0
+    for node in calls(graph_module, *_RESIZES):
+        inner, outer = int_shape(node.args[0]), int_shape(node)
+        if inner is None or outer is None:
+            continue
+        small, large = inner[2] * inner[3], outer[2] * outer[3]
+        if small * large > _MOST_WEIGHTS:
+            continue
+        units = torch.eye(small).reshape(small, 1, inner[2], inner[3])
+        weights = node.target(units, *node.args[1:], **node.kwargs).reshape(small, large)
+        matrix = add_constant(graph_module, weights, "resize_weights")
+        flat = emit(node, aten.reshape.default, node.args[0], [*inner[:2], small])
+        product = emit(node, aten.matmul.default, flat, matrix)
+        replace(node, emit(node, aten.reshape.default, product, outer))
+        count += 1
+    return count
