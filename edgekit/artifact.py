@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from edgekit.console import Reporter
-    from edgekit.images import Picture
+    from edgekit.images import Folder, Picture
     from edgekit.manifest import Manifest
     from edgekit.parity import ParityReport
     from edgekit.recipe import InputSpec, Recipe
@@ -191,7 +191,8 @@ def save(embeddings: Embeddings, out: Path) -> None:
         writer.writerows([name, *row.tolist()] for name, row in zip(embeddings.names, embeddings.values, strict=True))
         buffer.write(text.getvalue().encode())
     else:
-        rows = dict(zip(embeddings.names, embeddings.values.tolist(), strict=True))
+        pairs = zip(embeddings.names, embeddings.values.tolist(), strict=True)
+        rows = [{"image": name, "embedding": values} for name, values in pairs]
         buffer.write(json.dumps(rows, ensure_ascii=False).encode())
     draft = out.with_name(f".{out.name}.partial-{os.getpid()}")
     try:
@@ -202,27 +203,39 @@ def save(embeddings: Embeddings, out: Path) -> None:
 
 
 class _Files:
-    """Pictures from a list of files and folders, read one at a time."""
+    """Pictures from files and folders, read one at a time; what cannot be read is in `skipped`, by name and reason."""
 
     def __init__(self, paths: Sequence[Path], spec: InputSpec) -> None:
-        from edgekit.images import Folder
-
+        self._paths = paths
         self._spec = spec
-        self._parts: list[Path | Folder] = [Folder(path, spec) if path.is_dir() else path for path in paths]
         self.skipped: list[tuple[str, str]] = []
 
     def __len__(self) -> int:
-        return sum(1 if isinstance(part, Path) else len(part) for part in self._parts)
+        from edgekit.images import Folder
+
+        total = 0
+        for path in self._paths:
+            try:
+                total += len(Folder(path, self._spec)) if path.is_dir() else 1
+            except InputError:
+                total += 1
+        return total
 
     def __iter__(self) -> Iterator[Picture]:
-        from edgekit.images import Picture, load_image, preprocess
+        from edgekit.images import Folder, Picture, load_image, preprocess
 
-        for part in self._parts:
-            if not isinstance(part, Path):
-                yield from part
-                self.skipped += part.skipped
-                continue
+        for path in self._paths:
             try:
-                yield Picture(str(part), None, preprocess(load_image(part), self._spec))
+                if path.is_dir():
+                    yield from self._folder(path, Folder(path, self._spec))
+                else:
+                    yield Picture(str(path), None, preprocess(load_image(path), self._spec))
             except InputError as error:
-                self.skipped.append((str(part), str(error).removeprefix(f"{part}: ")))
+                self.skipped.append((str(path), str(error).removeprefix(f"{path}: ")))
+
+    def _folder(self, path: Path, folder: Folder) -> Iterator[Picture]:
+        try:
+            for picture in folder:
+                yield replace(picture, name=str(path / picture.name))
+        finally:
+            self.skipped += [(str(path / name), reason) for name, reason in folder.skipped]

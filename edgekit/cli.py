@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from edgekit import __version__
+from edgekit import __version__, interrupt
 from edgekit.errors import EdgeKitError, OutputError, UsageError
 
 __all__ = ["cli", "main"]
@@ -21,9 +21,7 @@ __all__ = ["cli", "main"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_IMAGES = click.Path(exists=True, file_okay=False, path_type=Path)
 _PATH = click.Path(path_type=Path)
-_EXISTING = click.Path(exists=True, path_type=Path)
 
 
 class _Group(click.Group):
@@ -124,7 +122,7 @@ def _parity_options(command: F) -> F:
     for option in (
         click.option(
             "--images",
-            type=_IMAGES,
+            type=_FOLDER,
             metavar="DIR",
             help="Compare on these images (ImageFolder or flat); default: the synthetic catalogue.",
         ),
@@ -186,7 +184,13 @@ def cli() -> None:
 )
 @click.option("--format", help="Another format for the target: coreml or executorch for ios.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), help="Default: fp16 for ios, fp32 for the others.")
-@click.option("--min-ios", type=int, default=16, show_default=True, help="Oldest iOS that must load the package.")
+@click.option(
+    "--min-ios",
+    type=click.IntRange(15, 18),
+    default=16,
+    show_default=True,
+    help="Oldest iOS that must load the package.",
+)
 @click.option("--dynamic-batch", is_flag=True, help="Let the ONNX file take any number of images.")
 @click.option(
     "--input",
@@ -232,8 +236,8 @@ def export(
 
 
 @cli.command()
-@click.argument("artifact", type=_EXISTING)
-@click.argument("images", type=_EXISTING, nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("artifact", type=_PATH)
+@click.argument("images", type=_PATH, nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
     "--out", type=_PATH, metavar="FILE", help="Save embeddings as .npy, .csv or .json instead of printing them."
 )
@@ -256,7 +260,7 @@ def run(
 
 
 @cli.command()
-@click.argument("artifact", type=_EXISTING)
+@click.argument("artifact", type=_PATH)
 @click.option(
     "--against",
     "model",
@@ -352,11 +356,15 @@ def _recipe(model: str | None, options: dict[str, Any]) -> Any:
     if keys["weights"] and keys["pretrained"]:
         raise UsageError("--weights and --pretrained cannot both be meant; give one")
     recipe = resolve_model(model)
+    if keys["pretrained"] and recipe.model.is_factory:
+        raise UsageError(f"{recipe.model.backbone} brings its own weights; --pretrained is for timm and the hub")
     changes = {key: keys[key] for key in ("weights", "pretrained", "seed") if keys[key]}
     if keys["seed"] is not None:
         changes["seed"] = keys["seed"]
     if keys["pretrained"]:
         changes["weights"] = None
+    elif keys["weights"] or keys["seed"] is not None:
+        changes["pretrained"] = False
     size = {"size": (keys["size"], keys["size"])} if keys["size"] else {}
     dim = {"dim": keys["dim"]} if keys["dim"] else {}
     return recipe.override(model=changes, input=size, embedding=dim)
@@ -364,4 +372,5 @@ def _recipe(model: str | None, options: dict[str, Any]) -> Any:
 
 def main() -> None:
     """The `edgekit` entry point."""
+    interrupt.listen()
     cli(prog_name="edgekit")

@@ -32,14 +32,14 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """Reports nothing."""
+    """Shows no stages; warnings still go to stderr."""
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Tick]:
         yield lambda done, total: None
 
     def note(self, line: str) -> None:
-        return None
+        print(f"warning: {line}", file=sys.stderr)
 
 
 class Stages:

@@ -80,13 +80,14 @@ def _portable(recipe: Recipe, embedder: Embedder) -> dict[str, Any]:
 
 
 def _weights(recipe: Recipe, embedder: Embedder) -> m.Weights:
+    from edgekit.embedder import state_sha256
     from edgekit.files import sha256_file
 
     path = recipe.model.weights
     license = recipe.metadata.license if recipe.metadata.license != "unknown" else embedder.weight_license
     return m.Weights(
         file=path.name if path is not None else recipe.model.backbone if embedder.origin != "seeded" else None,
-        sha256=sha256_file(path) if path is not None else None,
+        sha256=sha256_file(path) if path is not None else state_sha256(embedder),
         license=license,
         origin=embedder.origin,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Iterable
@@ -10,13 +11,14 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.recipe import InputSpec, ModelSpec, Recipe
 from edgekit.weights import apply_state_dict, load_state_dict
 
-__all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization"]
+__all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "state_sha256"]
 
 Origin = Literal["file", "pretrained", "factory", "seeded"]
 
@@ -101,6 +103,15 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
         embedder.origin = "pretrained"
         embedder.weight_license = (getattr(backbone, "pretrained_cfg", None) or {}).get("license")
     return embedder.eval().requires_grad_(False)
+
+
+def state_sha256(embedder: Embedder) -> str:
+    """SHA-256 over the names, dtypes, shapes and values of all weights: what identifies them where no file does."""
+    digest = hashlib.sha256()
+    for name, value in sorted(embedder.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.no_grad()
@@ -208,7 +219,14 @@ def _resolve_input(backbone: nn.Module, recipe: Recipe) -> InputSpec:
             raise ModelError(f"{recipe.model.backbone!r} takes {channels} channels; an embedder takes RGB")
         own = {key: config[key] for key in ("mean", "std", "interpolation", "crop_pct", "crop_mode") if key in config}
         own["size"] = tuple(size)
-    return InputSpec.model_validate(own | recipe.input.model_dump(exclude_unset=True))
+    try:
+        return InputSpec.model_validate(own | recipe.input.model_dump(exclude_unset=True))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(
+            f"{recipe.model.backbone!r} has an input that EdgeKit cannot take: {where}: {first['msg']}"
+        ) from error
 
 
 def _feature_width(embedder: Embedder, name: str) -> int:

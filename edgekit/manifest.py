@@ -70,7 +70,9 @@ class Weights(_Part):
     """The weights that the artifact was made from."""
 
     file: str | None = Field(description="Name of the weight file, or the hub's or timm's name; null where seeded.")
-    sha256: Sha256 | None = Field(description="Hash of that file; null where there was none.")
+    sha256: Sha256 | None = Field(
+        description="Hash of that file; without one, of the state dict's names, dtypes, shapes and values."
+    )
     license: str | None = Field(description="Licence of the weights, as an SPDX identifier where it has one.")
     origin: Literal["file", "pretrained", "factory", "seeded"] = Field(
         description="file: a checkpoint; pretrained: weights that timm or the hub publishes; factory: those that the "

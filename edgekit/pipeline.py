@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit import interrupt
 from edgekit.datasets import CatalogPictures, pictures
-from edgekit.errors import EdgeKitError, InconclusiveError, ParityError, UsageError
+from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
 from edgekit.targets import LowerOptions
 from edgekit.threads import one_thread
 
@@ -174,6 +175,7 @@ def _one(
                 rewritten, counts = graph.rewrite(program, target.rewrites)
             with reporter.stage(f"{target.slug}: lower to {path.name}"):
                 coverage = target.backend().lower(rewritten, path, options)
+            interrupt.check()
             if source is not None:
                 report = _verify(request, target, precision, path, source, reporter)
                 report.raise_for_verdict(allow_inconclusive=request.allow_inconclusive)
@@ -190,10 +192,16 @@ def _one(
                 report=report,
             )
             write_manifest(manifest, draft)
+            interrupt.check()
     except (ParityError, InconclusiveError) as missed:
         error = type(missed)(f"{missed}; nothing was published")
     except EdgeKitError as failed:
         error = failed
+    except OSError:
+        raise
+    except Exception as unexpected:  # one target's surprise is not to cost the user the other targets
+        error = ModelError(f"{target.slug}: unexpected {type(unexpected).__name__}: {_one_line(unexpected)}")
+        error.__cause__ = unexpected
     return Export(
         target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error
     )
@@ -215,3 +223,7 @@ def _verify(
             progress=tick,
             batch=_BATCH,
         )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or "no message; --debug shows where"

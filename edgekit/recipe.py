@@ -57,7 +57,7 @@ class InputSpec(_Table):
     mean: Triple = (0.485, 0.456, 0.406)
     std: Triple = (0.229, 0.224, 0.225)
     interpolation: Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"] = "bicubic"
-    crop_pct: float = Field(0.875, gt=0, le=1)
+    crop_pct: float = Field(0.875, gt=0, le=2)
     crop_mode: Literal["center", "squash", "border"] = "center"
 
     @model_validator(mode="after")
@@ -192,8 +192,11 @@ def resolve_model(model: str | None) -> Recipe:
     bundled = bundled_recipes()
     if model in bundled:
         return load_recipe(bundled[model])
-    if model.startswith("hf-hub:") or _FACTORY.match(model):
-        return Recipe(name=_slug(model.removeprefix("hf-hub:")), model=ModelSpec(backbone=model))
+    if model.startswith("hf-hub:"):
+        # Who names a model on the hub means its weights.
+        return Recipe(name=_slug(model.removeprefix("hf-hub:")), model=ModelSpec(backbone=model, pretrained=True))
+    if _FACTORY.match(model):
+        return Recipe(name=_slug(model), model=ModelSpec(backbone=model))
     import timm
 
     from edgekit.backbones import suggest

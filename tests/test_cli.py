@@ -88,7 +88,8 @@ def test_every_command_is_listed_with_its_exit_codes(invoke) -> None:
         (["export", "--dynamic-batch", "--target", "ios"], ["--dynamic-batch is for onnx"]),
         (["export", "--input", "uint8", "--target", "ios"], ["--input uint8"]),
         (["export", "--frobnicate"], ["--frobnicate"]),
-        (["run", "nowhere.onnx", "photo.png"], ["nowhere.onnx"]),
+        (["export", "tests.toys:tower", "--pretrained"], ["brings its own weights"]),
+        (["export", "--min-ios", "12"], ["12"]),
         (["schema", "poem"], ["poem"]),
         (["backbones", "--family", "nope"], ["nope", "EfficientNet"]),
     ],
@@ -181,6 +182,42 @@ def test_an_artifact_edited_after_export_is_found_out(
     weights.write_bytes(content)
     rest = [photo] if command == "run" else ["--against", *TOWER]
     one_line(invoke(command, folder, *rest, "--quiet"), 7, "weight.bin")
+
+
+def test_what_does_not_exist_is_exit_code_3(invoke, published: Path, photo: Path, tmp_path: Path) -> None:
+    one_line(invoke("run", tmp_path / "nowhere.onnx", photo, "--quiet"), 3, "nowhere.onnx")
+    one_line(invoke("run", published / "tests.toys-tower-onnx-fp32", tmp_path / "none.png", "--quiet"), 3, "none.png")
+    one_line(invoke("export", *TOWER, "--images", tmp_path / "none", "--out", tmp_path, "--quiet"), 3, "none")
+
+
+def test_images_of_several_folders_keep_their_names(invoke, published: Path, photo: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(photo, tmp_path / "again")
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "embeddings.json"
+    artifact = published / "tests.toys-tower-onnx-fp32"
+    result = invoke("run", artifact, photo, tmp_path / "empty", tmp_path / "again", "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    saved = json.loads(out.read_text())
+    assert len({item["image"] for item in saved}) == 4
+    assert np.shape([item["embedding"] for item in saved]) == (4, 24)
+    assert [item["image"] for item in json.loads(result.stdout)["skipped"]] == [str(tmp_path / "empty")]
+
+
+def test_a_surprise_in_one_target_does_not_cost_the_others(
+    invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import edgekit.targets.onnx
+
+    def surprise(*_args: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr(edgekit.targets.onnx, "lower", surprise)
+    targets = ("--target", "onnx", "--target", "ios")
+    result = invoke("export", *TOWER, *targets, "--samples", 24, "--out", tmp_path, "--json")
+    one_line(result, 4, "onnx", "RuntimeError", "first line second line")
+    assert [item["published"] for item in json.loads(result.stdout)["exports"]] == [False, True]
 
 
 def test_a_bare_file_runs_only_when_asked(invoke, published: Path, photo: Path, tmp_path: Path) -> None:
@@ -300,7 +337,7 @@ def test_images_that_cannot_be_read_are_skipped_named_and_counted(
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert len(found["images"]) == 2
-    assert sorted(item["image"] for item in found["skipped"]) == ["broken.png", "empty.jpg"]
+    assert sorted(Path(item["image"]).name for item in found["skipped"]) == ["broken.png", "empty.jpg"]
     only = tmp_path / "only"
     only.mkdir()
     (photo / "broken.png").rename(only / "broken.png")

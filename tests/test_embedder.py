@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgekit.datasets import CatalogPictures
-from edgekit.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.embedder import Embedder, build_embedder, calibrate_normalization, state_sha256
 from edgekit.errors import InputError, ModelError, UsageError
 from edgekit.parity import metrics
 from edgekit.recipe import EmbeddingSpec, InputSpec, ModelSpec, Recipe
@@ -121,6 +121,13 @@ def test_pretrained_weights_without_a_hub_are_one_clear_line(monkeypatch: pytest
     with pytest.raises(ModelError, match="--weights") as caught:
         build_embedder(recipe("test_vit").override(model={"pretrained": True}))
     assert "\n" not in str(caught.value)
+
+
+def test_weights_without_a_file_are_known_by_their_values() -> None:
+    first, again, other = (
+        build_embedder(recipe("tests.toys:tower").override(model={"args": {"seed": s}})) for s in (0, 0, 1)
+    )
+    assert state_sha256(first) == state_sha256(again) != state_sha256(other)
 
 
 def test_the_embedder_has_no_state_but_its_weights() -> None:

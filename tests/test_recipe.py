@@ -82,6 +82,7 @@ def test_a_model_may_be_a_timm_name_a_hub_id_or_a_factory(name: str) -> None:
     recipe = resolve_model(name)
     assert recipe.model.backbone == name
     assert recipe.model.is_factory == (":make" in name)
+    assert recipe.model.pretrained == name.startswith("hf-hub:")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""Ctrl-C that cannot get lost: a toolchain may swallow the KeyboardInterrupt that hits it inside a callback."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+__all__ = ["check", "listen"]
+
+_asked = False
+
+
+def listen() -> None:
+    """Remember Ctrl-C from now on, besides raising KeyboardInterrupt as Python does."""
+    signal.signal(signal.SIGINT, _remember)
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if Ctrl-C was pressed since `listen`."""
+    if _asked:
+        raise KeyboardInterrupt
+
+
+def _remember(_signal: int, _frame: FrameType | None) -> None:
+    global _asked
+    _asked = True
+    raise KeyboardInterrupt
