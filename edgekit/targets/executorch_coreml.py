@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, UsageError
@@ -26,6 +27,9 @@ _INSTALL = "ExecuTorch with Core ML is not installed: run `pip install executorc
 _BACKEND = "CoreMLBackend"
 _NAMESPACE = uuid.UUID("5b0ad5a4-6f0c-5a62-9f6c-3f9d1f1a7c11")
 _OLDEST, _NEWEST = 15, 18  # the first ML programs; the newest target of coremltools 9
+_METADATA_LIMIT, _NODE_LIMIT = 1 << 16, 64  # a package has about ten files and folders
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_FILE = 0
 
 
 def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Coverage:
@@ -170,17 +174,43 @@ def _delegate(path: Path) -> bytes:
     return bytes(blob)
 
 
-def _unpack(blob: bytes, folder: Path, path: Path) -> Path:
-    from executorch.backends.apple.coreml import executorchcoreml
+def _files(blob: bytes) -> dict[PurePosixPath, bytes]:
+    """The files in a blob: their bytes, then JSON that is written backwards from the blob's end; ValueError if unsafe.
 
-    # Names inside the blob become file names: refuse any that could leave the folder, before anything is written.
-    if b"../" in blob[-65536:] or b"..\\" in blob[-65536:]:
-        raise InputError(f"{path} holds file names that leave their folder: it was not made by EdgeKit")
-    target = folder / "model"
-    target.mkdir()
-    if not executorchcoreml.unflatten_directory_contents(blob, str(target)):
-        raise InputError(f"{path} holds a Core ML delegate that cannot be unpacked: export it again")
-    package = next(target.rglob("*.mlpackage"), None)
+    Each node holds a file's region or a folder's children, by places in the list; the root comes last.
+    """
+    nodes = json.JSONDecoder().raw_decode(blob[: -_METADATA_LIMIT - 1 : -1].decode("latin-1"))[0]["nodes"]
+    if len(nodes) > _NODE_LIMIT:
+        raise ValueError("too many files")
+    files: dict[PurePosixPath, bytes] = {}
+    places, room = {len(nodes) - 1: PurePosixPath()}, len(blob)
+    for index in reversed(range(len(nodes))):
+        node, place = nodes[index], places.pop(index)
+        for name, child in node["children"].items():
+            if name in (".", "..") or not _NAME.fullmatch(name) or not 0 <= child < index or child in places:
+                raise ValueError("an unsafe name or place")
+            places[child] = place / name
+        if node["kind"] == _FILE:
+            offset, size = node["dataRegion"]["offset"], node["dataRegion"]["size"]
+            room -= size
+            if node["children"] or min(offset, size, room) < 0 or offset + size > len(blob):
+                raise ValueError("a file outside the blob")
+            files[place] = blob[offset : offset + size]
+    return files
+
+
+def _unpack(blob: bytes, folder: Path, path: Path) -> Path:
+    try:
+        files = _files(blob)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} holds a Core ML delegate that is damaged or unsafe: export it again") from error
+    try:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise InputError(f"cannot unpack {path} into {folder}: {error.strerror or error}") from error
+    package = next(folder.rglob("*.mlpackage"), None)
     if package is None:
         raise InputError(f"{path} holds no Core ML package: export it again")
     return package

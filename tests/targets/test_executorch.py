@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from executorch.backends.apple.coreml import executorchcoreml
 from torch import Tensor, nn
 
 from edgekit.errors import InputError, OutputError, UnsupportedOpError, UsageError
@@ -207,3 +209,53 @@ def test_a_core_ml_delegate_needs_ml_programs(program, tmp_path):
 def test_an_xnnpack_program_is_no_core_ml_delegate(written):
     with pytest.raises(InputError, match="XnnpackBackend"):
         executorch_coreml.open(written[0])
+
+
+def blob_of(names: list[str], padding: int = 0, region: tuple[int, int] = (0, 5)) -> bytes:
+    """A delegate's bytes with one file of five bytes in folders of these names; `padding` pushes names from the end."""
+    nodes = [{"children": {}, "dataRegion": {"offset": region[0], "size": region[1]}, "kind": 0, "name": names[-1]}]
+    for index, name in enumerate(reversed(names)):
+        nodes.append({"children": {name: index}, "dataRegion": {"offset": 0, "size": 0}, "kind": 1, "name": "d"})
+    return b"hello" + json.dumps({"a": " " * padding, "nodes": nodes}).encode()[::-1]
+
+
+def test_a_delegate_is_unpacked_as_executorch_packs_it(delegate, tmp_path):
+    path = delegate[0]
+    blob = executorch_coreml._delegate(path)
+    package = executorch_coreml._unpack(blob, tmp_path, path)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    executorchcoreml.unflatten_directory_contents(blob, str(theirs))
+    original = next(theirs.rglob("*.mlpackage"))
+    files = sorted(p.relative_to(original) for p in original.rglob("*") if p.is_file())
+    assert len(files) >= 3
+    assert files == sorted(p.relative_to(package) for p in package.rglob("*") if p.is_file())
+    assert all((package / name).read_bytes() == (original / name).read_bytes() for name in files)
+
+
+def test_a_small_delegate_is_unpacked(tmp_path):
+    package = executorch_coreml._unpack(blob_of(["a.mlpackage", "file"]), tmp_path, Path("a.pte"))
+    assert (package / "file").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        *[blob_of(["a.mlpackage", name]) for name in ["/etc/a", "..", ".", "", "a/b", "a\\b", "a\0b", "a\nb", "c:a"]],
+        blob_of(["..", "a.mlpackage", "file"], padding=100_000),
+        blob_of(["a.mlpackage", "file"], region=(0, 1 << 40)),
+        blob_of(["a.mlpackage", "file"], region=(-5, 5)),
+        blob_of(["a.mlpackage", "file"], region=(1 << 40, 0)),
+        blob_of(["a.mlpackage", "file"])[:-1],
+        blob_of(["a.mlpackage", "file"])[30:],
+        blob_of(["a"] * 100),
+        b"[" * 50_000,
+        b"",
+    ],
+)
+def test_a_hostile_delegate_writes_nothing(blob, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"a\.pte holds a Core ML delegate that is damaged or unsafe"):
+        executorch_coreml._unpack(blob, folder, Path("a.pte"))
+    assert list(tmp_path.rglob("*")) == [folder]
