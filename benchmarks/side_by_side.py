@@ -53,8 +53,10 @@ def pin(core: int) -> None:
 
 
 def build(name: str) -> Embedder:
-    """The backbone with seeded weights, its normalisation layers calibrated on coarse noise."""
+    """A recipe's model, or the backbone with seeded weights and its normalisation layers calibrated on coarse noise."""
     embedder = build_embedder(resolve_model(name))
+    if embedder.origin != "seeded":
+        return embedder
     height, width = embedder.spec.size
     images = np.random.default_rng(0).integers(0, 256, (8, height // 8, width // 8, 3), dtype=np.uint8)
     calibrate_normalization(embedder, images.repeat(8, axis=1).repeat(8, axis=2))

@@ -59,7 +59,7 @@ class Stages:
             TimeLeftColumn(),
         )
         started = time.perf_counter()
-        quiet = not self._console.is_terminal
+        quiet = not self._console.is_interactive
         with Progress(*columns, console=self._console, transient=True, disable=quiet) as progress:
             task = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
