@@ -12,7 +12,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import InputError, UnsupportedOpError
+import numpy as np
+
+from edgekit.errors import EdgeKitError, InputError, UnsupportedOpError
 
 __all__ = ["Package", "load_function", "read_package"]
 
@@ -166,13 +168,43 @@ def check_blob(package: Package, value: Any, owner: str) -> None:
     raise InputError(f"{package.path}: the weights of {owner} are not in {file.name}, which is cut off or damaged")
 
 
+@contextmanager
+def bounded(package: Package) -> Iterator[None]:
+    """Have coremltools check what an op would make before it computes it, which it does for constants as it loads."""
+    from coremltools.converters.mil.mil import Operation, types
+
+    infer, held = Operation._auto_val, 0
+
+    def checked(op: Any, kinds: Any) -> Any:
+        nonlocal held
+        for kind in kinds:
+            sizes = kind.get_shape() if types.is_tensor(kind) else ()
+            count = prod(int(n) if isinstance(n, int | np.integer) else 1 for n in sizes)
+            if count > ELEMENT_LIMIT:
+                raise InputError(f"{package.path}: {op.name} makes more than {ELEMENT_LIMIT} elements; it is damaged")
+        values = infer(op, kinds)
+        held += sum(v.val.size for v in values if isinstance(getattr(v, "val", None), np.ndarray))
+        if held > CONSTANT_LIMIT:
+            raise InputError(f"{package.path}: its constants have more than {CONSTANT_LIMIT} elements; it is damaged")
+        return values
+
+    Operation._auto_val = checked
+    try:
+        yield
+    finally:
+        Operation._auto_val = infer
+
+
 def load_function(package: Package) -> Any:
     """Build coremltools' own program of the package; returns its default function."""
     with quiet():
         from coremltools.converters.mil.frontend.milproto.load import load
 
         try:
-            program = load(package.spec, package.spec.specificationVersion, str(package.weights))
+            with bounded(package):
+                program = load(package.spec, package.spec.specificationVersion, str(package.weights))
+        except EdgeKitError:
+            raise
         except Exception as error:  # the loader asserts, indexes and raises whatever it meets
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{package.path}: coremltools cannot load its program ({reason})") from error

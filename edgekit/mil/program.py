@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from edgekit.errors import EdgeKitError, ModelError, UnsupportedOpError
+from edgekit.errors import EdgeKitError, InputError, ModelError, UnsupportedOpError
 from edgekit.mil.ops import OPS, SELECTING
+from edgekit.mil.package import ELEMENT_LIMIT
 
 __all__ = ["DTYPES", "Program", "dtype_name", "plan"]
 
@@ -69,8 +71,17 @@ def finish(value: Tensor, dtype: str, exact: bool) -> Tensor:
     return value if exact or dtype != "fp16" else round_to_fp16(value)
 
 
+def check_size(step: Step, values: dict[str, Any]) -> None:
+    """Refuse to make a tensor over the limit where values that the loader could not infer give its size."""
+    if step.kind in ("fill", "tile"):
+        sizes = values["shape"] if step.kind == "fill" else [values["x"].numel(), *values["reps"]]
+        if prod(int(n) for n in sizes) > ELEMENT_LIMIT:
+            raise InputError(f"the op {step.kind} (named {step.name}) makes more than {ELEMENT_LIMIT} elements")
+
+
 def run_op(step: Step, arguments: dict[str, Any]) -> list[Tensor]:
     try:
+        check_size(step, {**step.constants, **arguments})
         result = step.function(**step.constants, **arguments)
         results = list(result) if isinstance(result, list | tuple) else [result]
         exact = step.kind in SELECTING
@@ -82,6 +93,8 @@ def run_op(step: Step, arguments: dict[str, Any]) -> list[Tensor]:
         raise UnsupportedOpError(
             f"the reference runtime does not know this form of the op {step.kind} (named {step.name}): {reason}"
         ) from error
+    except MemoryError as error:
+        raise InputError(f"the op {step.kind} (named {step.name}) needs more memory than there is") from error
     except (RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the op {step.kind} (named {step.name}) failed in the reference runtime: {reason}") from error

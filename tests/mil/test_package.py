@@ -8,11 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgekit import mil
 from edgekit.errors import EdgeKitError, InputError, UnsupportedOpError, UsageError
+from edgekit.mil.program import Step, run_op
 
 from .cases import floats, save
 
@@ -171,6 +173,36 @@ def test_damage_is_named_in_one_line(package, damage, message):
         mil.load(package)
     assert str(package) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("argument", ["shape", "reps"])
+def test_constants_that_grow_at_load_are_refused(argument, tmp_path):
+    def build(mb, inputs):
+        made = mb.fill(shape=[2, 3], value=1.0) if argument == "shape" else mb.tile(x=WEIGHT[0, 0], reps=[2, 3])
+        return {"y": mb.add(x=inputs["x"], y=mb.slice_by_index(x=made, begin=[0, 0], end=[1, 1]))}
+
+    def change(_, operations):
+        grown = next(op for op in operations if argument in op.inputs)
+        name = grown.inputs[argument].arguments[0].name
+        (sizes,) = (op for op in operations if op.outputs[0].name == name)
+        sizes.attributes["val"].immediateValue.tensor.ints.values[:] = [1 << 17, 1 << 17]
+
+    package = save(build, {"x": np.zeros((1, 3), np.float32)}, tmp_path / "grow.mlpackage")
+    assert mil.load(package).predict({"x": np.zeros((1, 3), np.float32)})["y"].shape == (1, 3)
+    edit(package, change)
+    with pytest.raises(InputError, match="makes more than 536870912 elements"):
+        mil.load(package)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_sizes_known_only_as_the_program_runs_are_bounded(fails):
+    def out_of_memory(**_):
+        raise MemoryError
+
+    step = Step("fill", "big", out_of_memory, {"value": 1.0}, {}, [], ["fp32"], [])
+    message = "needs more memory" if fails else "makes more than 536870912 elements"
+    with pytest.raises(InputError, match=rf"fill \(named big\) {message}"):
+        run_op(step, {"shape": torch.tensor([2, 3] if fails else [1 << 17, 1 << 17])})
 
 
 def test_unknown_op_is_named_with_its_place(package):
