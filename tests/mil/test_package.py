@@ -194,6 +194,14 @@ def test_constants_that_grow_at_load_are_refused(argument, tmp_path):
         mil.load(package)
 
 
+def test_computed_constants_count_together(sound, monkeypatch):
+    monkeypatch.setattr("edgekit.mil.package.CONSTANT_LIMIT", WEIGHT.size - 1)
+    monkeypatch.setattr("edgekit.mil.package.elements", lambda _: 0)
+    monkeypatch.setattr("edgekit.mil.package.check_blob", lambda *_: None)
+    with pytest.raises(InputError, match="its constants have more than 107 elements"):
+        mil.load(sound)
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_sizes_known_only_as_the_program_runs_are_bounded(fails):
     def out_of_memory(**_):
