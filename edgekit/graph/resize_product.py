@@ -10,7 +10,7 @@ from torch.fx import GraphModule
 
 from edgekit.graph.edit import add_constant, calls, emit, int_shape, replace
 
-__all__ = ["resize_product"]
+__all__ = ["resize_product", "resize_rows_columns"]
 
 aten = torch.ops.aten
 _RESIZES = (
@@ -41,5 +41,26 @@ def resize_product(graph_module: GraphModule) -> int:
         flat = emit(node, aten.reshape.default, node.args[0], [*inner[:2], small])
         product = emit(node, aten.matmul.default, flat, matrix)
         replace(node, emit(node, aten.reshape.default, product, outer))
+        count += 1
+    return count
+
+
+def resize_rows_columns(graph_module: GraphModule) -> int:
+    """Replace bicubic resizes of [N,C,h,w] by [H,h] @ map @ [w,W], for targets that have no bicubic resize.
+
+    Exact because bicubic weights are a product of one factor per axis, and each axis's weights add up to one.
+    """
+    count = 0
+    for node in calls(graph_module, aten.upsample_bicubic2d.vec, aten.upsample_bicubic2d.default):
+        inner, outer = int_shape(node.args[0]), int_shape(node)
+        if inner is None or outer is None:
+            continue
+        height, width = inner[2:]
+        rows = torch.eye(height).reshape(height, 1, height, 1).expand(-1, -1, -1, width)
+        columns = torch.eye(width).reshape(width, 1, 1, width).expand(-1, -1, height, -1)
+        down = node.target(rows, *node.args[1:], **node.kwargs)[:, 0, :, 0].T
+        across = node.target(columns, *node.args[1:], **node.kwargs)[:, 0, 0, :]
+        wide = emit(node, aten.matmul.default, node.args[0], add_constant(graph_module, across, "resize_columns"))
+        replace(node, emit(node, aten.matmul.default, add_constant(graph_module, down, "resize_rows"), wide))
         count += 1
     return count

@@ -23,7 +23,7 @@ from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
-from edgekit.graph.resize_product import resize_product
+from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.split_depthwise import split_depthwise
 
 __all__ = ["REWRITES", "Rewrite", "rewrite"]
@@ -31,6 +31,7 @@ __all__ = ["REWRITES", "Rewrite", "rewrite"]
 ALL = frozenset({"coreml", "executorch", "onnx"})
 XNNPACK = frozenset({"executorch"})
 ONNX = frozenset({"onnx"})
+COREML = frozenset({"coreml"})
 
 
 class Rewrite(NamedTuple):
@@ -61,6 +62,7 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite("plain_vector_norm", plain_vector_norm, XNNPACK),
     Rewrite("split_depthwise", split_depthwise, XNNPACK),
     Rewrite("resize_product", resize_product, ONNX),
+    Rewrite("resize_rows_columns", resize_rows_columns, COREML),
     Rewrite("merge_views", merge_views, ALL),
     Rewrite("remove_dead", remove_dead, ALL),
 )

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import MissingDependencyError, ModelError, UnsupportedOpError, UsageError
+from edgekit.errors import MissingDependencyError, ModelError, ParityError, UnsupportedOpError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import check_images, module_path, quiet
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["lower", "open", "open_reference"]
 
 IOS_VERSIONS = (15, 16, 17, 18)
+# Room for half-precision rounding on any compute unit (not measured on a device), none for another function.
+RUNTIMES_AGREE = 0.99
 CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 ITEM_NAMESPACE = uuid.UUID("6e0f8d4e-6b6c-5f0b-9d6c-2f6d0c7f1a55")
 
@@ -78,19 +80,37 @@ class _ReferenceRunner:
 
 
 class _NativeRunner:
+    """Core ML itself, every embedding compared with the reference runtime's; raises ParityError where they differ."""
+
     runtime = "coreml"
     reference = False
 
     def __init__(self, path: Path) -> None:
         with quiet("coremltools"):
             self._model = _coremltools().models.MLModel(str(path))
+        self._reference = open_reference(path)
         image = self._model.get_spec().description.input[0].type.imageType
         self.input_size = (int(image.height), int(image.width))
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         from PIL import Image
 
-        return _embed_each(self, images, lambda image: self._model.predict({"image": Image.fromarray(image)}))
+        found = _embed_each(self, images, lambda image: self._model.predict({"image": Image.fromarray(image)}))
+        _check_agreement(found, self._reference.embed(images))
+        return found
+
+
+def _check_agreement(native: np.ndarray, reference: np.ndarray) -> None:
+    import numpy as np
+
+    lengths = np.linalg.norm(native, axis=1) * np.linalg.norm(reference, axis=1)
+    cosines = (native * reference).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    for number, cosine in enumerate(cosines):
+        if not cosine >= RUNTIMES_AGREE:
+            raise ParityError(
+                f"image {number}: Core ML and the reference runtime disagree (cosine {cosine:.4f}, "
+                f"needs {RUNTIMES_AGREE}): export at --precision fp32, or report this model"
+            )
 
 
 def _embed_each(runner: Runner, images: np.ndarray, predict: Any) -> np.ndarray:
@@ -128,7 +148,7 @@ def _convertible(program: ExportedProgram) -> ExportedProgram:
     from torch.export import ExportedProgram
 
     if _unknown_node(program) is not None:
-        program = program.run_decompositions({})
+        program = _decompose_unknown(program.run_decompositions({}))
         if (node := _unknown_node(program)) is not None:
             raise UnsupportedOpError(_unsupported(node))
     return ExportedProgram(
@@ -144,15 +164,27 @@ def _convertible(program: ExportedProgram) -> ExportedProgram:
     )
 
 
+def _decompose_unknown(program: ExportedProgram) -> ExportedProgram:
+    """The program with torch's own decompositions of those ops, and of those only, that coremltools does not know."""
+    from torch.export import default_decompositions
+
+    table = default_decompositions()
+    unknown = {node.target for node in _unknown_nodes(program) if node.target in table}
+    return program.run_decompositions({target: table[target] for target in unknown}) if unknown else program
+
+
 def _unknown_node(program: ExportedProgram) -> Node | None:
+    return next(_unknown_nodes(program), None)
+
+
+def _unknown_nodes(program: ExportedProgram) -> Iterator[Node]:
     from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
 
     for node in program.graph.nodes:
         if node.op == "call_function":
             kind = node.target.name() if hasattr(node.target, "name") else node.target.__name__
             if _TORCH_OPS_REGISTRY.get_func(kind) is None:
-                return node
-    return None
+                yield node
 
 
 def _unsupported(node: Node) -> str:

@@ -14,7 +14,7 @@ import pytest
 from torch.export import ExportedProgram
 
 from edgekit.embedder import Embedder
-from edgekit.errors import InputError, ModelError, UnsupportedOpError, UsageError
+from edgekit.errors import InputError, ModelError, ParityError, UnsupportedOpError, UsageError
 from edgekit.targets import coreml
 from edgekit.targets.base import LowerOptions
 from tests.targets.conftest import METADATA, SIZE, build
@@ -155,9 +155,13 @@ def test_a_broken_package_is_one_clear_line(rebuilt: tuple[Path, Path], tmp_path
     assert "\n" not in str(caught.value)
 
 
-def test_on_a_mac_core_ml_itself_gets_the_picture(
-    monkeypatch: pytest.MonkeyPatch, spec: Any, images: np.ndarray
+@pytest.mark.parametrize("agrees", [True, False])
+def test_on_a_mac_core_ml_itself_gets_the_picture_and_is_compared(
+    monkeypatch: pytest.MonkeyPatch, rebuilt: tuple[Path, Path], spec: Any, images: np.ndarray, agrees: bool
 ) -> None:
+    package = rebuilt[0] / "coreml-fp32"
+    reference = coreml.open_reference(package)
+
     class Model:
         def __init__(self, path: str) -> None:
             self.path = path
@@ -166,11 +170,17 @@ def test_on_a_mac_core_ml_itself_gets_the_picture(
             return spec
 
         def predict(self, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-            return {"embedding": np.asarray(inputs["image"], np.float64).mean(axis=(0, 1))[None]}
+            embedding = reference.embed(np.asarray(inputs["image"])[None])
+            return {"embedding": embedding if agrees else np.roll(embedding, 1, axis=1)}
 
     fake = types.SimpleNamespace(models=types.SimpleNamespace(MLModel=Model))
     monkeypatch.setattr(coreml, "_coremltools", lambda: fake)
     monkeypatch.setattr("sys.platform", "darwin")
-    runner = coreml.open(Path("toy.mlpackage"))
+    runner = coreml.open(package)
     assert (runner.runtime, runner.reference, runner.input_size) == ("coreml", False, (SIZE, SIZE))
-    np.testing.assert_allclose(runner.embed(images), images.mean(axis=(1, 2)), rtol=1e-6)
+    if agrees:
+        np.testing.assert_allclose(runner.embed(images), reference.embed(images), rtol=1e-6)
+        return
+    with pytest.raises(ParityError, match=r"image 0: .*cosine -?0\.\d+") as caught:
+        runner.embed(images)
+    assert "\n" not in str(caught.value)
