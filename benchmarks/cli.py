@@ -39,8 +39,12 @@ def seconds(command: list[str]) -> float:
 def main(rounds: int, out: Path | None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        subprocess.run([EDGEKIT, "export", "--target", "all", "--out", scratch, "--quiet"], check=True)
-        subprocess.run([EDGEKIT, "catalog", str(folder / "photos"), "--listings", "1", "--quiet"], check=True)
+        subprocess.run(
+            [EDGEKIT, "export", "--target", "all", "--out", scratch, "--quiet"], check=True, capture_output=True
+        )
+        subprocess.run(
+            [EDGEKIT, "catalog", str(folder / "photos"), "--listings", "1", "--quiet"], check=True, capture_output=True
+        )
         photo = str(next((folder / "photos").rglob("*.png")))
         commands = {"edgekit --help": [EDGEKIT, "--help"]}
         for artifact in sorted(p for p in folder.glob("*/*") if p.suffix in BARE):

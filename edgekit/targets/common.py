@@ -25,11 +25,15 @@ log = logging.getLogger(__name__)
 def quiet(what: str) -> Iterator[None]:
     """Keep what a library prints, warns and draws off the terminal; it goes to this module's log at DEBUG instead."""
     captured = io.StringIO()
+    disabled = logging.root.manager.disable
+    if not log.isEnabledFor(logging.DEBUG):
+        logging.disable(logging.CRITICAL)  # a handler made earlier writes past the redirection
     try:
         with contextlib.redirect_stdout(captured), contextlib.redirect_stderr(captured), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.disable(disabled)
         if log.isEnabledFor(logging.DEBUG) and (text := captured.getvalue().strip()):
             log.debug("%s said:\n%s", what, text)
 
