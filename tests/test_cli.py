@@ -398,6 +398,15 @@ def test_json_is_all_that_stdout_holds(invoke, tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("kind", ["android-fp32", "ios-fp16", "onnx-fp32"])
+def test_nothing_but_edgekit_speaks(published: Path, photo: Path, kind: str) -> None:
+    process = start("run", published / f"tests.toys-tower-{kind}", photo, "--quiet")
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert "Embeddings" in stdout
+    assert stderr == ""
+
+
 def test_debug_shows_where_it_failed(tmp_path: Path) -> None:
     process = start("export", "tests.toys:raises", "--debug", "--out", tmp_path)
     _, stderr = process.communicate(timeout=120)

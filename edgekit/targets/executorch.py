@@ -88,7 +88,8 @@ class ExecuTorchRunner:
 
     def __init__(self, path: Path) -> None:
         try:
-            from executorch.extension.pybindings import portable_lib
+            with quiet():
+                from executorch.extension.pybindings import portable_lib
         except ImportError as error:
             raise MissingDependencyError(_INSTALL) from error
         if not path.is_file():
