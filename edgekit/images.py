@@ -28,7 +28,23 @@ __all__ = ["FORMATS", "MAX_JPEG_PIXELS", "MAX_PIXELS", "SUFFIXES", "Folder", "Pi
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()  # noqa: SIM905
+    (
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jfif",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    )
 )
 MAX_PIXELS = 89_478_485  # decoded; Pillow's own warning level. One such image peaks at 0.9 to 1.6 GiB.
 MAX_JPEG_PIXELS = 500_000_000  # in the header; a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size

@@ -36,7 +36,6 @@ __all__ = [
     "emit",
     "int_shape",
     "is_call",
-    "module_path",
     "pair",
     "replace",
     "shape",
@@ -228,12 +227,6 @@ def drop_dead(nodes: Iterable[Node]) -> int:
         node.graph.erase_node(node)
         count += 1
     return count
-
-
-def module_path(node: Node) -> str:
-    """The module that a node was traced from, such as `backbone.blocks.3.attn`; empty for the top."""
-    stack = node.meta.get("nn_module_stack") or {}
-    return next((str(path) for path, _ in reversed(list(stack.values()))), "")
 
 
 def _fake_mode(graph_module: Any) -> Any:
