@@ -45,8 +45,9 @@ class _Group(click.Group):
             sys.exit(stop.exit_code)
         except click.ClickException as error:
             _fail(error.format_message().replace("\n", " "), error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            _fail("interrupted; nothing half-written was left behind", 130)
+        except (click.Abort, KeyboardInterrupt) as stop:
+            told = str(stop.__cause__ or stop)  # a run that can go on says how
+            _fail(told or "interrupted; nothing half-written was left behind", 130)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
@@ -167,7 +168,7 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed,
-    6 parity inconclusive, 7 hash mismatch, 8 cannot write, 9 package missing, 130 interrupted.
+    6 parity inconclusive, 7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 130 interrupted.
     """
 
 
@@ -292,6 +293,89 @@ def backbones(family: str | None, as_json: bool) -> None:
     from edgekit import summary
 
     summary.show_backbones(family, as_json=as_json)
+
+
+@cli.command()
+@click.argument("recipe", required=False, metavar="RECIPE", shell_complete=_complete_model)
+@click.option(
+    "--teacher", "teachers", multiple=True, metavar="MODEL|FILE", help="In place of the recipe's; may be repeated."
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="DATA",
+    help="Image folder, .csv or .parquet table, .tar shards, or catalog[:LISTINGS]; may be repeated.",
+)
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Default: distilled/NAME.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint.")
+@click.option("--photos", type=click.IntRange(min=1), help="Photos shown in all.")
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Passes over all data sets together.")
+@click.option("--batch", type=click.IntRange(min=2), help="Photos a process and step.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Peak learning rate.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Of the student's forward pass.")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that decode images.")
+@click.option("--freeze", multiple=True, metavar="MODULES@SHARE", help="E.g. 'backbone*@0.5'; may be repeated.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key: distill.losses.cosine=0.5.")
+@click.option("--cache", type=_FOLDER, metavar="DIR", help="Teacher cache; default: $EDGEKIT_CACHE, ~/.cache/edgekit.")
+@click.option("--ablate", metavar="KINDS", help="Run variants and compare: losses,sampling,tasks.")
+@click.option("--profile", is_flag=True, help="Say where the time went.")
+@click.option("--print-recipe", is_flag=True, help="Print the recipe with all overrides as TOML, and train nothing.")
+@_model_options
+@_common
+def distill(
+    recipe: str | None,
+    teachers: tuple[str, ...],
+    data: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    freeze: tuple[str, ...],
+    settings: tuple[str, ...],
+    cache: Path | None,
+    ablate: str | None,
+    profile: bool,
+    print_recipe: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Train the student that RECIPE describes, taught by a larger model.
+
+    RECIPE is a recipe, a timm name or a factory. The output folder holds student.safetensors, a recipe for
+    `edgekit export`, metrics.jsonl, a training card and a plot. Several processes: torchrun -m edgekit distill ...
+
+    \b
+    edgekit distill my_student.toml --out distilled/run1
+    edgekit distill mobilenetv4_conv_small --dim 256 --teacher catalog-s0 --data photos/ --epochs 20
+    edgekit distill my_student.toml --out distilled/run1 --resume
+    """
+    from edgekit import summary
+    from edgekit.distill.overrides import override
+
+    names = ("photos", "epochs", "batch", "rate", "precision", "workers")
+    keys = {name: options.pop(name) for name in names} | {"seed": options["seed"]}
+    student = override(
+        _recipe(recipe, options), teachers=teachers, data=data, freeze=freeze, keys=keys, settings=settings
+    )
+    if print_recipe:
+        from edgekit.distill.run import to_toml
+
+        click.echo(to_toml(student), nl=False)
+        return
+    from edgekit.distill.run import DistillRequest, is_first_process
+    from edgekit.distill.run import distill as train
+
+    request = DistillRequest(student, out or Path("distilled") / student.name, resume, cache, profile)
+    reporter = _reporter(quiet or as_json or not is_first_process())
+    if ablate is not None:
+        from edgekit.distill.ablate import ablate as compare
+
+        rows = compare(request, [kind.strip() for kind in ablate.split(",")], reporter)
+        if is_first_process():
+            summary.show_ablation(rows, request.out, as_json=as_json)
+        return
+    result = train(request, reporter)
+    if result is not None:
+        summary.show_distill(result, profile=profile, as_json=as_json)
 
 
 @cli.command()

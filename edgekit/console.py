@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -16,7 +16,10 @@ from rich.table import Table
 __all__ = ["Reporter", "Silent", "Stages", "Tick", "table"]
 
 
-Tick = Callable[[int, int], None]  # done, total
+class Tick(Protocol):
+    """Says how far a stage is, and in `text` what there is to see of it right now."""
+
+    def __call__(self, done: int, total: int, text: str = "", /) -> None: ...
 
 
 class Reporter(Protocol):
@@ -30,16 +33,23 @@ class Reporter(Protocol):
         """Say something that the user should not miss."""
         ...
 
+    def progress(self, line: str) -> None:
+        """Say how a long stage goes, where there is no live line to show it."""
+        ...
+
 
 class Silent:
     """Shows no stages; warnings still go to stderr."""
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Tick]:
-        yield lambda done, total: None
+        yield lambda done, total, text="": None
 
     def note(self, line: str) -> None:
         print(f"warning: {line}", file=sys.stderr)
+
+    def progress(self, line: str) -> None:
+        pass
 
 
 class Stages:
@@ -57,16 +67,21 @@ class Stages:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeLeftColumn(),
+            TextColumn("[dim]{task.fields[text]}"),
         )
         started = time.perf_counter()
         quiet = not self._console.is_interactive
         with Progress(*columns, console=self._console, transient=True, disable=quiet) as progress:
-            task = progress.add_task(title, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+            task = progress.add_task(title, total=None, text="")
+            yield lambda done, total, text="": progress.update(task, completed=done, total=total, text=text)
         self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
 
     def note(self, line: str) -> None:
         self._console.print(f"[yellow]![/] {line}", soft_wrap=True)
+
+    def progress(self, line: str) -> None:
+        if not self._console.is_interactive:
+            self._console.print(f"  [dim]{line}[/]", soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:

@@ -53,10 +53,12 @@ class Embedder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         if self.uint8_input:
             image = image.permute(0, 3, 1, 2).float()
+        return nn.functional.normalize(self.features(image), dim=1)
+
+    def features(self, image: Tensor) -> Tensor:
+        """The embedding [N,D] of float [N,3,H,W] pixels before its L2 norm, which is what training works on."""
         features = self.backbone((image - self.mean) * self.scale)
-        if self.projection is not None:
-            features = self.projection(features)
-        return nn.functional.normalize(features, dim=1)
+        return features if self.projection is None else self.projection(features)
 
     def example(self, batch: int = 1) -> Tensor:
         """An input of the right shape and dtype, mid-grey."""

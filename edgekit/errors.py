@@ -11,6 +11,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "ParityError",
+    "TrainingError",
     "UnsupportedOpError",
     "UsageError",
 ]
@@ -72,3 +73,9 @@ class MissingDependencyError(EdgeKitError):
     """A package that this command needs is not installed; the message gives the exact install command."""
 
     exit_code = 9
+
+
+class TrainingError(EdgeKitError):
+    """Training stopped: the loss is not a number, or a process of the run is gone. The last good state is kept."""
+
+    exit_code = 10

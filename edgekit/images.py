@@ -11,7 +11,7 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     from edgekit.recipe import InputSpec
 
-__all__ = ["FORMATS", "MAX_JPEG_PIXELS", "MAX_PIXELS", "SUFFIXES", "Folder", "Picture", "load_image", "preprocess"]
+__all__ = [
+    "FORMATS",
+    "MAX_JPEG_PIXELS",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Folder",
+    "Picture",
+    "load_image",
+    "preprocess",
+    "shown",
+]
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
@@ -68,7 +78,7 @@ def load_image(source: Path | bytes | BinaryIO, *, max_side: int | None = None, 
     MAX_PIXELS is reduced. Other formats above MAX_PIXELS are refused from their header, before decoding.
     Raises InputError, one line that starts with `name` (by default the file's), for anything that is not such an image.
     """
-    name = _shown(name or _name_of(source))
+    name = shown(name or _name_of(source))
     try:
         with _open(source) as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -76,7 +86,7 @@ def load_image(source: Path | bytes | BinaryIO, *, max_side: int | None = None, 
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     except Exception as error:  # Pillow's plugins raise nearly every built-in type on hostile bytes
-        reason = _shown(str(error)) or type(error).__name__
+        reason = shown(str(error)) or type(error).__name__
         if isinstance(error, SyntaxError):
             reason = "its header is damaged"
         if type(error).__name__ == "UnidentifiedImageError":
@@ -92,7 +102,7 @@ def _name_of(source: Path | bytes | BinaryIO) -> str:
     return str(source) if isinstance(source, str | Path) else str(getattr(source, "name", "<stream>"))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else "?" for c in text)[:300]
 
@@ -287,15 +297,20 @@ class Folder:
         self.skipped: list[tuple[str, str]] = []
         self._outside: list[tuple[str, str]] = []
         if not self.path.is_dir():
-            raise InputError(f"{_shown(str(path))}: no such folder of images")
+            raise InputError(f"{shown(str(path))}: no such folder of images")
         self._names = self._scan()
         if not self._names:
-            raise InputError(f"{_shown(str(path))}: holds no image ({' '.join(sorted(SUFFIXES))})")
+            raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(SUFFIXES))})")
 
     @property
     def name(self) -> str:
         """The folder's own name, without the path to it."""
-        return _shown(self.path.resolve().name)
+        return shown(self.path.resolve().name)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The images' paths below the folder, in posix form, sorted."""
+        return self._names
 
     def _scan(self) -> list[str]:
         root = self.path.resolve()
@@ -308,7 +323,7 @@ class Folder:
                     continue
                 name = path.relative_to(root).as_posix()
                 if path.is_symlink() and not path.resolve().is_relative_to(root):
-                    self._outside.append((_shown(name), "a link that leaves the folder"))
+                    self._outside.append((shown(name), "a link that leaves the folder"))
                 elif path.is_file():
                     names.append(name)
         return sorted(names)
@@ -323,13 +338,13 @@ class Folder:
             try:
                 image = preprocess(load_image(self.path / name, name=name), self.spec)
             except InputError as error:
-                self.skipped.append((_shown(name), str(error).removeprefix(f"{_shown(name)}: ")))
+                self.skipped.append((shown(name), str(error).removeprefix(f"{shown(name)}: ")))
                 continue
             good += 1
-            yield Picture(_shown(name), name.split("/")[0] if "/" in name else None, image)
+            yield Picture(shown(name), name.split("/")[0] if "/" in name else None, image)
         if not good:
             first, reason = self.skipped[-1]
-            raise InputError(f"{_shown(str(self.path))}: none of {len(self)} images can be read; {first}: {reason}")
+            raise InputError(f"{shown(str(self.path))}: none of {len(self)} images can be read; {first}: {reason}")
 
     def digest(self) -> str:
         """Return the sha256 (hex) over every image's relative name and bytes; raises InputError on a vanished file."""
@@ -339,6 +354,6 @@ class Folder:
                 with open(self.path / name, "rb") as stream:
                     content = hashlib.file_digest(stream, "sha256").digest()
             except OSError as error:
-                raise InputError(f"{_shown(name)}: cannot be read ({error.strerror})") from None
+                raise InputError(f"{shown(name)}: cannot be read ({error.strerror})") from None
             whole.update(hashlib.sha256(os.fsencode(name)).digest() + content)
         return whole.hexdigest()

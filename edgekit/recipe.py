@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from edgekit.distill.spec import DistillSpec
 from edgekit.errors import InputError, UsageError
 from edgekit.parity.gates import Gates
 
@@ -125,6 +126,7 @@ class Recipe(_Table):
     embedding: EmbeddingSpec = EmbeddingSpec()
     gates: GatesSpec = GatesSpec()
     metadata: Metadata = Metadata()
+    distill: DistillSpec | None = Field(None, description="how the model is trained; an export leaves it alone")
 
     def override(self, **changes: Mapping[str, Any]) -> Recipe:
         """A copy with keys of its tables replaced, e.g. `override(model={"pretrained": True})`."""
@@ -170,6 +172,8 @@ def load_recipe(path: Path) -> Recipe:
     weights = recipe.model.weights
     if weights is not None and not weights.is_absolute():
         recipe = recipe.override(model={"weights": path.parent / weights})
+    if recipe.distill is not None:
+        recipe = recipe.model_copy(update={"distill": recipe.distill.below(path.parent)})
     return recipe
 
 

@@ -13,12 +13,24 @@ from edgekit.console import table
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgekit.artifact import Embeddings
     from edgekit.catalog import Catalog
+    from edgekit.distill.ablate import Row
+    from edgekit.distill.run import DistillResult
     from edgekit.parity import ParityReport
     from edgekit.pipeline import Export, ExportResult
 
-__all__ = ["show_backbones", "show_catalog", "show_embeddings", "show_export", "show_parity"]
+__all__ = [
+    "show_ablation",
+    "show_backbones",
+    "show_catalog",
+    "show_distill",
+    "show_embeddings",
+    "show_export",
+    "show_parity",
+]
 
 _SHOWN_VALUES = 4
 
@@ -169,3 +181,62 @@ def _figure(value: float | None, digits: int) -> str:
 
 def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_distill(result: DistillResult, *, profile: bool, as_json: bool) -> None:
+    """One row a retrieval task: recall, nDCG, mAP, the teacher's recall and what is retained; then the files."""
+    figures = result.figures.table
+    if as_json:
+        files = {"weights": str(result.weights), "recipe": str(result.recipe)}
+        _print_json({"out": str(result.out), **files, "figures": figures, "seconds": dict(result.seconds)})
+        return
+    rows = [
+        (
+            name,
+            f"{row['gallery']:,}",
+            *(_figure(row[key], 4) for key in ("recall_1", "recall_10", "ndcg_10", "mean_ap")),
+            *(_optional(row.get(key)) for key in ("teacher_recall_1", "retention")),
+        )
+        for name, row in figures.get("retrieval", {}).items()
+    ]
+    if rows:
+        columns = ("retrieval task", "gallery", "recall@1", "recall@10", "nDCG@10", "mAP", "teacher", "retention")
+        table("Distilled", columns, rows, right=columns[1:])
+    others = [(f"kNN accuracy, {name}", _figure(value, 4)) for name, value in figures.get("knn", {}).items()]
+    if figures.get("teacher_cosine") is not None:
+        others.append(("mean cosine to the teacher", _figure(figures["teacher_cosine"], 4)))
+    if others:
+        table("On held-out listings", ("figure", "value"), others, right=("value",))
+    if profile:
+        spent = sorted(result.seconds.items(), key=lambda item: -item[1])
+        whole = sum(value for _, value in spent) or 1.0
+        parts = [(name, f"{value:.1f}", f"{value / whole:.1%}") for name, value in spent]
+        table(f"Time: the bottleneck is {spent[0][0]}", ("part", "seconds", "share"), parts, right=("seconds", "share"))
+    click.echo(f"{result.weights}\nnext: edgekit export {result.recipe}")
+
+
+def show_ablation(rows: Sequence[Row], out: Path, *, as_json: bool) -> None:
+    """One row a variant: recall@1 of each retrieval task, their mean, and the difference to the base."""
+    if as_json:
+        _print_json({"out": str(out), "variants": [dataclasses.asdict(row) for row in rows]})
+        return
+    tasks = list(rows[0].recall_1)
+    columns = ("variant", *tasks, "mean recall@1", "difference", "95 % interval")
+    lines = []
+    for row in rows:
+        known = row.difference is not None and row.low is not None and row.high is not None
+        lines.append(
+            (
+                row.variant,
+                *(_figure(row.recall_1[task], 4) for task in tasks),
+                _figure(row.mean_recall_1, 4),
+                f"{row.difference:+.4f}" if known else "-",
+                f"{row.low:+.4f} to {row.high:+.4f}" if known else "-",
+            )
+        )
+    table("Ablation", columns, lines, right=columns[1:])
+    click.echo(f"{out / 'ablation.png'}")
+
+
+def _optional(value: float | None) -> str:
+    return "-" if value is None else _figure(value, 4)

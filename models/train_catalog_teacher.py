@@ -1,9 +1,9 @@
-"""Train models/catalog-s0 from scratch on the training split of the synthetic catalogue, on one CPU core.
+"""Train models/catalog-teacher from scratch on the training split of the synthetic catalogue, on one CPU core.
 
-    python models/train_catalog_s0.py render --size 96 --listings 12000   # photos to a memory-mapped pool
-    python models/train_catalog_s0.py train --minutes 75                  # resumes from its last checkpoint
-    python models/train_catalog_s0.py export                              # models/catalog-s0.safetensors
-    python models/train_catalog_s0.py score                               # recall@1 of the exported file
+    python models/train_catalog_teacher.py render --size 96 --listings 12000   # photos to a memory-mapped pool
+    python models/train_catalog_teacher.py train --minutes 75                  # resumes from its last checkpoint
+    python models/train_catalog_teacher.py export                              # models/catalog-teacher.safetensors
+    python models/train_catalog_teacher.py score                               # recall@1 of the exported file
 
 The loss is NT-Xent between two photos of a listing (arXiv 2002.05709), helped by linear heads that predict what the
 renderer drew (multi-task training as in arXiv 2305.13399). Resolution grows during training; EfficientFormerV2's
@@ -237,23 +237,23 @@ def export(folder: Path, listings: int) -> None:
         half = value.half()
         exact = not value.is_floating_point() or bool(((half.float() - value).abs() <= 1e-3 * value.abs() + 1e-7).all())
         kept[key] = (half if value.is_floating_point() and (exact or value.ndim > 1) else value).contiguous()
-    save_file(kept, HERE / "catalog-s0.safetensors", {"format": "pt"})
+    save_file(kept, HERE / "catalog-teacher.safetensors", {"format": "pt"})
 
 
 def score(folder: Path, listings: int) -> None:
     """recall@1 of the stored file at 224 px."""
     model = Student(224)
-    stored = {key: value.float() for key, value in load_file(HERE / "catalog-s0.safetensors").items()}
+    stored = {key: value.float() for key, value in load_file(HERE / "catalog-teacher.safetensors").items()}
     missing, unexpected = model.load_state_dict(stored, strict=False)
     if unexpected or any(not key.startswith("heads.") for key in missing):
-        raise SystemExit(f"catalog-s0.safetensors does not fit: missing {missing}, unexpected {unexpected}")
+        raise SystemExit(f"catalog-teacher.safetensors does not fit: missing {missing}, unexpected {unexpected}")
     print(f"recall@1 of {listings} unseen listings at 224 px: {recall(model, folder, 224, listings):.4f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("render", "train", "export", "score"))
-    parser.add_argument("--folder", type=Path, default=Path("build/catalog-s0"), help="pools and checkpoints")
+    parser.add_argument("--folder", type=Path, default=Path("build/catalog-teacher"), help="pools and checkpoints")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--listings", type=int, default=12000)
     parser.add_argument("--part", type=int, default=0)
