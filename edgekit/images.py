@@ -103,6 +103,7 @@ def _name_of(source: Path | bytes | BinaryIO) -> str:
 
 
 def shown(text: str) -> str:
+    text = "".join("?" if "\ud800" <= c <= "\udc7f" or "\udd00" <= c <= "\udfff" else c for c in text)
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else "?" for c in text)[:300]
 

@@ -94,3 +94,23 @@ def unpooled() -> nn.Module:
 def other_tower() -> nn.Module:
     """The same architecture with other weights."""
     return tower(seed=1)
+
+
+class Tokens(nn.Module):
+    """Patches, a token mixer and LayerNorm: nothing in it depends on the other images of a batch."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 8, stride=8)
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Linear(width, width)
+        self.last = nn.LayerNorm(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        tokens = self.norm(self.patches(image).flatten(2).transpose(1, 2))
+        return self.last((tokens + torch.relu(self.mix(tokens))).mean(dim=1))
+
+
+def tokens(width: int = 24) -> nn.Module:
+    """Seeded by whoever builds it."""
+    return Tokens(width)

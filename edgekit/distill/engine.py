@@ -8,7 +8,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from edgekit.console import Reporter, Tick
 from edgekit.distill import checkpoint
 from edgekit.distill.augment import AUGMENTATIONS, apply
+from edgekit.distill.board import Board
 from edgekit.distill.cache import Targets
 from edgekit.distill.loader import Batch, Corrupt, Reader, batches
 from edgekit.distill.objectives import combine, objectives
@@ -113,8 +114,13 @@ class Engine:
         if state is not None:
             checkpoint.set_rng_state(state.part("rng"))
         title = f"train {self.job.recipe.name}"
-        with self._signals(), self.reporter.stage(title) as tick, _closing(stream):
-            self._loop(stream, position, tick)
+        self.board = Board(self.job.out / "tensorboard", position.step) if self._main else None
+        with self._signals(), self.reporter.stage(title) as tick, closing(stream):
+            try:
+                self._loop(stream, position, tick)
+            finally:
+                if self.board is not None:
+                    self.board.close()
         return export_state(self.ema.module if self.ema is not None else self.student)
 
     def _begin(self, position: Position, state: checkpoint.State | None) -> None:
@@ -190,7 +196,7 @@ class Engine:
             if batch.plan.stage != self.stage:
                 self._save(position)
                 self._next_stage(batch.plan.stage, batch.plan.size)
-            share = position.shown / self.planner.total
+            share = self.planner.share(position.shown)
             self._freeze(share)
             self._set_rate(share)
             values = self._step(batch)
@@ -211,7 +217,7 @@ class Engine:
                     f"interrupted after {position.shown} of {self.planner.total} photos; "
                     f"--resume --out {self.job.out} continues"
                 )
-            if position.shown >= due and not last:
+            if self.planner.share(position.shown) >= due and not last:
                 due = self._validation_due(position.shown)
                 self._validate(position)
                 self._save(position)
@@ -284,7 +290,7 @@ class Engine:
         """Linear warm-up, then half a cosine."""
         spec = self.job.spec
         if share < spec.warmup:
-            factor = (share + 1 / max(self.planner.total, 1)) / spec.warmup
+            factor = max(share, 1 / self.planner.total) / spec.warmup
         else:
             along = (share - spec.warmup) / max(1 - spec.warmup, 1e-9)
             factor = spec.final_rate + (1 - spec.final_rate) * (0.5 + 0.5 * math.cos(math.pi * min(along, 1.0)))
@@ -298,8 +304,9 @@ class Engine:
             self.frozen = wanted
 
     def _validation_due(self, shown: int) -> float:
-        step = self.job.spec.validation.every * self.planner.total
-        return (math.floor(shown / step) + 1) * step
+        """The share of the run at which the next validation is due."""
+        every = self.job.spec.validation.every
+        return (math.floor(self.planner.share(shown) / every + 1e-9) + 1) * every
 
     def _validate(self, position: Position) -> None:
         if self.validate is None or not self._main:
@@ -325,13 +332,14 @@ class Engine:
             "rate": self.optimizer.param_groups[0]["lr"],
         }
         self._write(row)
-        share = position.shown / self.planner.total
+        share = self.planner.share(position.shown)
         self.reporter.progress(f"{share:5.1%}  {max(self.size)} px  loss {loss:.4f}  {_line(mean, rate)}")
 
     def _write(self, row: Mapping[str, Any]) -> None:
-        if self._main:
+        if self.board is not None:
             with (self.job.out / "metrics.jsonl").open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
+            self.board.write(row)
 
     def _note_corrupt(self, batch: Batch) -> None:
         for source, name, reason in batch.corrupt:
@@ -477,11 +485,3 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def _gone(error: RuntimeError) -> str:
     line = " ".join(str(error).split())[:160]
     return f"another process of this run is gone ({line}); start all processes again with --resume"
-
-
-@contextmanager
-def _closing(stream: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        stream.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,7 @@ class Reader(Dataset[Any]):
         )
 
 
-def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = False) -> Iterator[Batch]:
+def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = False) -> Generator[Batch, None, None]:
     """The batches of `plans`, in order, read ahead by `workers` processes (0: read in this one).
 
     Raises what the data raise, and TrainingError where a worker died.

@@ -83,6 +83,10 @@ class Planner:
         ]
         whole = sum(len(source) for source in sources)
         self.total = spec.photos or max(2, round((spec.epochs or 1.0) * whole))
+        # A stage's share is one of the work, which grows with the pixels, so small sizes get more photos for it.
+        self._ends = np.array([0.0, *(stage.until for stage in stages)])
+        photos = np.diff(self._ends) / [float(np.prod(size)) for _, size, _ in self._stages]
+        self._bounds = np.concatenate([[0.0], np.cumsum(photos) / photos.sum()]) * self.total
         self._passes: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
 
     def start(self) -> Position:
@@ -92,9 +96,12 @@ class Planner:
 
     def stage_at(self, shown: int) -> tuple[int, tuple[int, int], int]:
         """(number, input size, photos a process) of the stage that is on after `shown` photos."""
-        share = shown / self.total
-        number = next((i for i, stage in enumerate(self._stages) if share < stage[0]), len(self._stages) - 1)
+        number = int(np.searchsorted(self._bounds[1:-1], shown, side="right"))
         return number, *self._stages[number][1:]
+
+    def share(self, shown: int) -> float:
+        """How much of the run's work is done after `shown` photos: 0 to 1, in pixels."""
+        return float(np.interp(shown, self._bounds, self._ends))
 
     def plans(self, position: Position, rank: int = 0, world: int = 1) -> Iterator[Plan]:
         """The remaining steps of process `rank` of `world`, from `position` to the end of the run."""

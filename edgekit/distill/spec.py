@@ -120,7 +120,7 @@ class LossSpec(_Table):
 
 
 class StageSpec(_Table):
-    """Train at `size` pixels until this share of the run; the last stage ends at 1 at the model's own size."""
+    """Train at `size` pixels until this share of the run's work, which is counted in pixels; the last ends at 1."""
 
     until: Annotated[float, Field(gt=0, le=1)]
     size: int = Field(ge=8, le=4096)

@@ -109,6 +109,7 @@ def ranks(
     found = np.zeros(len(q), dtype=np.int64)
     for start, stop in _blocks(len(q), len(g)):
         scores = q[start:stop] @ g.T
+        scores[np.isnan(scores)] = -np.inf  # what is not a number resembles nothing, so it stands behind everything
         relevant = q_codes[start:stop, None] == g_codes[None, :]
         if exclude_self:
             own = np.arange(start, stop)
