@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help environment export test test-slow matrix lint benchmarks clean
+.PHONY: help environment export test test-slow matrix students lint benchmarks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,13 +32,18 @@ test-slow: environment ## the long matrices
 matrix: environment ## every listed backbone to all three formats, as a table
 	$(BIN)/python benchmarks/matrix.py
 
+students: environment ## train the bundled students again (hours on a CPU)
+	for name in catalog-s0 catalog-b0 catalog-mobilevit-xs catalog-vit-tiny; do \
+	  $(BIN)/edgekit distill models/training/$$name.toml --out build/$$name --resume && \
+	  $(BIN)/python models/training/publish.py build/$$name || exit 1; done
+
 lint: environment ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 benchmarks: environment ## every side-by-side measurement
-	for script in executorch_latency onnx_latency rewrites lowering cli; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in executorch_latency onnx_latency rewrites lowering cli distill_speed data_path; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) exported .pytest_cache .mypy_cache .ruff_cache .hypothesis

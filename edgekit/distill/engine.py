@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from edgekit.console import Reporter, Tick
@@ -23,18 +22,19 @@ from edgekit.distill import checkpoint
 from edgekit.distill.augment import AUGMENTATIONS, apply
 from edgekit.distill.board import Board
 from edgekit.distill.cache import Targets
+from edgekit.distill.learner import Learner
 from edgekit.distill.loader import Batch, Corrupt, Reader, batches
 from edgekit.distill.objectives import combine, objectives
 from edgekit.distill.sampling import Planner, Position
 from edgekit.distill.sources.base import Source
 from edgekit.distill.spec import DistillSpec
-from edgekit.distill.student import Student, build_student, export_state, freeze, resample, suit_cpu
 from edgekit.errors import TrainingError, UsageError
 from edgekit.recipe import InputSpec, Recipe
 
 __all__ = ["Engine", "Interrupted", "Job"]
 
 _LOG_PHOTOS = 2048  # photos between two lines of metrics.jsonl
+_LOST = ("Connection closed", "Connection reset", "NCCL", "Gloo", "gloo", "Broken pipe")
 _MAY_CHANGE = {"workers", "checkpoint_minutes", "validation", "store"}
 
 
@@ -121,70 +121,23 @@ class Engine:
             finally:
                 if self.board is not None:
                     self.board.close()
-        return export_state(self.ema.module if self.ema is not None else self.student)
+        return self.learner.export_state()
 
     def _begin(self, position: Position, state: checkpoint.State | None) -> None:
-        """Build the student of the stage that is on, with the weights of `state` where there is one."""
-        stage, size, _ = self.planner.stage_at(position.shown)
-        job, spec = self.job, self.job.spec
-        self.updates = int(state.facts["updates"]) if state is not None else 0
-        student = build_student(job.recipe, size, job.classes, job.widths, spec.seed)
-        ema = _averaged(student, spec.ema)
-        if state is not None:
-            student.load_state_dict(state.part("student"))
-            if ema is not None:
-                ema.module.load_state_dict(state.part("ema"))
-        self._prepare(student, ema, stage, size)
-        if state is not None:
-            self._restore_optimizer(state.part("optimizer"))
-            scaler = getattr(self.accelerator, "scaler", None)
-            if scaler is not None and state.facts.get("scaler"):
-                scaler.load_state_dict(state.facts["scaler"])
-
-    def _next_stage(self, stage: int, size: tuple[int, int]) -> None:
-        """Go on at another input size: weights, averages and moments are taken along."""
+        """Build the student of the stage that is on, with what `state` holds where there is one."""
         job = self.job
-        old, old_ema, moments = self.student, self.ema, self._optimizer_tensors()
-        student = build_student(job.recipe, size, job.classes, job.widths, job.spec.seed)
-        student.load_state_dict(resample(_unwrapped(old).state_dict(), student))
-        ema = _averaged(student, job.spec.ema)
-        if ema is not None and old_ema is not None:
-            ema.module.load_state_dict(resample(old_ema.module.state_dict(), student))
-        self.accelerator.free_memory()
-        self._prepare(student, ema, stage, size)
-        self._restore_optimizer(moments)
-
-    def _prepare(self, student: Student, ema: ModelEmaV3 | None, stage: int, size: tuple[int, int]) -> None:
-        spec, device = self.job.spec, self.accelerator.device
-        if self.accelerator.num_processes > 1 and device.type == "cuda":
-            student = nn.SyncBatchNorm.convert_sync_batchnorm(student)
-        if device.type == "cpu":
-            suit_cpu(student)
-        if spec.channels_last:
-            student = student.to(memory_format=torch.channels_last)
-            if ema is not None:
-                ema.to(memory_format=torch.channels_last)
-        if ema is not None:
-            ema.to(device)
-        named = list(student.named_parameters())
-        self.names = [[name for name, parameter in named if (parameter.ndim > 1) == matrix] for matrix in (True, False)]
-        of = dict(named)
-        groups = [
-            {"params": [of[name] for name in names], "weight_decay": decay}
-            for names, decay in zip(self.names, (spec.weight_decay, 0.0), strict=True)
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=spec.rate, betas=spec.betas)
-        self.model, self.prepared = self.accelerator.prepare(student, self.optimizer)
-        if spec.compile:
-            self.model = torch.compile(self.model)
-        self.student, self.ema, self.stage, self.size = student, ema, stage, size
-        self.frozen: tuple[str, ...] | None = None
+        self.stage, self.size, _ = self.planner.stage_at(position.shown)
+        self.updates = int(state.facts["updates"]) if state is not None else 0
+        self.window: dict[str, float] = dict(state.facts["window"]) if state is not None else {}
+        tensors = None if state is None else {part: state.part(part) for part in ("student", "ema", "optimizer")}
+        self.learner = Learner(job.recipe, job.classes, job.widths, self.accelerator, self.size, tensors)
+        if state is not None and self.accelerator.scaler is not None and state.facts.get("scaler"):
+            self.accelerator.scaler.load_state_dict(state.facts["scaler"])
 
     def _loop(self, stream: Iterator[Batch], position: Position, tick: Tick) -> None:
         spec = self.job.spec
         saved, started, first = time.monotonic(), time.monotonic(), position.shown
         due = self._validation_due(position.shown)
-        window: list[dict[str, float]] = []
         logged = position.shown // _LOG_PHOTOS
         while True:
             before = time.perf_counter()
@@ -195,21 +148,20 @@ class Engine:
             self._note_corrupt(batch)
             if batch.plan.stage != self.stage:
                 self._save(position)
-                self._next_stage(batch.plan.stage, batch.plan.size)
-            share = self.planner.share(position.shown)
-            self._freeze(share)
-            self._set_rate(share)
-            values = self._step(batch)
+                self.stage, self.size = batch.plan.stage, batch.plan.size
+                self.learner.resize(self.size)
+            self.learner.start_step(self.planner.share(position.shown), 1 / self.planner.total)
+            values = self._guarded(batch)
             position = batch.plan.after
-            window.append(values)
+            for name, value in {**values, "steps": 1.0}.items():
+                self.window[name] = self.window.get(name, 0.0) + value
             last = position.shown >= self.planner.total
             rate = (position.shown - first) / max(time.monotonic() - started, 1e-9)
-            tick(position.shown, self.planner.total, _line(values, rate))
+            tick(round(1000 * self.planner.share(position.shown)), 1000, _line(values, rate))
             if position.shown // _LOG_PHOTOS > logged or last:
                 logged = position.shown // _LOG_PHOTOS
-                self._log(position, window, rate)
-                window = []
-            if not self.accelerator.sync_gradients:
+                self._log(position, rate)
+            if not self.accelerator.sync_gradients and not last:
                 continue
             if self._stopping():
                 self._save(position)
@@ -226,10 +178,22 @@ class Engine:
                 self._save(position)
                 saved = time.monotonic()
 
+    def _guarded(self, batch: Batch) -> dict[str, float]:
+        try:
+            return self._step(batch)
+        except RuntimeError as error:
+            lost = self.accelerator.num_processes > 1 and any(word in str(error) for word in _LOST)
+            if not lost:
+                raise
+            line = " ".join(str(error).split())[:160]
+            raise TrainingError(
+                f"another process of this run is gone ({line}); start all processes again with --resume"
+            ) from error
+
     def _step(self, batch: Batch) -> dict[str, float]:
         """One forward and backward pass; the update where enough steps are summed. Returns the global losses."""
         spec, device = self.job.spec, self.accelerator.device
-        with self.accelerator.accumulate(self.model):
+        with self.accelerator.accumulate(self.learner.model):
             clock = time.perf_counter()
             images = batch.images.to(device, non_blocking=True)
             views = None if batch.views is None else batch.views.to(device, non_blocking=True)
@@ -237,7 +201,7 @@ class Engine:
             if spec.channels_last:
                 pixels = pixels.contiguous(memory_format=torch.channels_last)
             clock = self._spent("augment", clock)
-            vector, logits, compared = self.model(pixels)
+            vector, logits, compared = self.learner.model(pixels)
             values = objectives(
                 spec.losses,
                 vector,
@@ -256,24 +220,16 @@ class Engine:
                 raise TrainingError(self._not_a_number(batch, told))
             self.accelerator.backward(loss)
             clock = self._spent("backward", clock)
-            if self.accelerator.sync_gradients:
-                self.accelerator.clip_grad_norm_(self.model.parameters(), spec.clip)
-            self.prepared.step()
-            self.prepared.zero_grad()
-            if self.accelerator.sync_gradients:
-                self.updates += 1
-                if self.ema is not None:
-                    self.ema.update(self.student, step=self.updates)
+            self.updates += int(self.accelerator.sync_gradients)
+            if not math.isfinite(self.learner.update(self.updates)):
+                raise TrainingError(self._not_a_number(batch, {"gradient": math.nan}))
             self._spent("update", clock)
         return told
 
     def _told(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """The losses averaged over all processes; every process sees the same, so all stop together."""
         row = torch.stack([value.detach().float() for value in values.values()])
-        try:
-            row = self.accelerator.reduce(row, "mean")
-        except RuntimeError as error:
-            raise TrainingError(_gone(error)) from error
+        row = self.accelerator.reduce(row, "mean")
         return dict(zip(values, row.tolist(), strict=True))
 
     def _not_a_number(self, batch: Batch, values: Mapping[str, float]) -> str:
@@ -286,23 +242,6 @@ class Engine:
             f"{data.name}: {data.photo_name(row)}; {kept}; lower the rate, or look at that batch's images"
         )
 
-    def _set_rate(self, share: float) -> None:
-        """Linear warm-up, then half a cosine."""
-        spec = self.job.spec
-        if share < spec.warmup:
-            factor = max(share, 1 / self.planner.total) / spec.warmup
-        else:
-            along = (share - spec.warmup) / max(1 - spec.warmup, 1e-9)
-            factor = spec.final_rate + (1 - spec.final_rate) * (0.5 + 0.5 * math.cos(math.pi * min(along, 1.0)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = spec.rate * factor
-
-    def _freeze(self, share: float) -> None:
-        wanted = tuple(name for row in self.job.spec.freeze if share < row.until for name in row.modules)
-        if wanted != self.frozen:
-            freeze(self.student, wanted)
-            self.frozen = wanted
-
     def _validation_due(self, shown: int) -> float:
         """The share of the run at which the next validation is due."""
         every = self.job.spec.validation.every
@@ -313,23 +252,23 @@ class Engine:
             self.accelerator.wait_for_everyone()
             return
         clock = time.perf_counter()
-        model = self.ema.module if self.ema is not None else _unwrapped(self.student)
-        figures = self.validate(model, self.size, False)
-        model.train(self.ema is None)
-        self.frozen = None
+        figures = self.validate(self.learner.averaged, self.size, False)
+        self.learner.after_validation()
         self._write({"kind": "validation", **_place(position), "size": max(self.size), **figures})
         self._spent("validation", clock)
         self.accelerator.wait_for_everyone()
 
-    def _log(self, position: Position, window: Sequence[Mapping[str, float]], rate: float) -> None:
-        mean = {name: float(np.mean([row[name] for row in window])) for name in window[-1]}
+    def _log(self, position: Position, rate: float) -> None:
+        steps = self.window.pop("steps")
+        mean = {name: self.window[name] / steps for name in sorted(self.window)}
+        self.window = {}
         loss = mean.pop("loss")
         row = {
             "kind": "train",
             **_place(position),
             "loss": loss,
             "losses": mean,
-            "rate": self.optimizer.param_groups[0]["lr"],
+            "rate": self.learner.rate,
         }
         self._write(row)
         share = self.planner.share(position.shown)
@@ -355,16 +294,17 @@ class Engine:
     def _save(self, position: Position) -> None:
         if self._main:
             clock = time.perf_counter()
-            student = _unwrapped(self.student)
-            tensors = {f"student.{key}": value for key, value in student.state_dict().items()}
-            if self.ema is not None:
-                tensors |= {f"ema.{key}": value.clone() for key, value in self.ema.module.state_dict().items()}
-            tensors |= {f"optimizer.{key}": value for key, value in self._optimizer_tensors().items()}
+            tensors = {
+                f"{part}.{key}": value
+                for part, values in self.learner.tensors().items()
+                for key, value in values.items()
+            }
             tensors |= {f"rng.{key}": value for key, value in checkpoint.rng_state().items()}
-            scaler = getattr(self.accelerator, "scaler", None)
+            scaler = self.accelerator.scaler
             facts = {
                 "position": asdict(position),
                 "updates": self.updates,
+                "window": self.window,
                 "world": self.accelerator.num_processes,
                 "recipe": _described(self.job.recipe),
                 "data": list(self.job.digests),
@@ -404,23 +344,6 @@ class Engine:
                 stream.truncate(min(int(facts["metrics"]), _size_of(log)))
         return Position(int(place["step"]), int(place["shown"]), tuple(place["drawn"]), tuple(place["owed"]))
 
-    def _optimizer_tensors(self) -> dict[str, Tensor]:
-        out: dict[str, Tensor] = {}
-        for names, group in zip(self.names, self.optimizer.param_groups, strict=True):
-            for name, parameter in zip(names, group["params"], strict=True):
-                out |= {f"{name}.{key}": value for key, value in self.optimizer.state.get(parameter, {}).items()}
-        return out
-
-    def _restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
-        """Moments by parameter name; those of a parameter that changed its shape start anew."""
-        for names, group in zip(self.names, self.optimizer.param_groups, strict=True):
-            for name, parameter in zip(names, group["params"], strict=True):
-                moments = {key: tensors.get(f"{name}.{key}") for key in ("exp_avg", "exp_avg_sq")}
-                kept = {key: value for key, value in moments.items() if value is not None}
-                if len(kept) == 2 and all(value.shape == parameter.shape for value in kept.values()):
-                    own = {key: torch.empty_like(parameter).copy_(value) for key, value in kept.items()}
-                    self.optimizer.state[parameter] = {"step": tensors[f"{name}.step"].clone(), **own}
-
     def _spent(self, part: str, since: float) -> float:
         if self.profile and self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
@@ -443,14 +366,6 @@ class Engine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _averaged(student: Student, decay: float) -> ModelEmaV3 | None:
-    return ModelEmaV3(student, decay=decay, use_warmup=True) if decay else None
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return getattr(model, "module", model) if not isinstance(model, Student) else model
 
 
 def _place(position: Position) -> dict[str, int]:
@@ -480,8 +395,3 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _gone(error: RuntimeError) -> str:
-    line = " ".join(str(error).split())[:160]
-    return f"another process of this run is gone ({line}); start all processes again with --resume"

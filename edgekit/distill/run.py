@@ -22,7 +22,7 @@ from edgekit.distill.engine import Engine, Job
 from edgekit.distill.loader import Corrupt
 from edgekit.distill.plot import plot_run
 from edgekit.distill.sources import Source, open_source
-from edgekit.distill.spec import DistillSpec
+from edgekit.distill.spec import DistillSpec, LossSpec
 from edgekit.distill.teachers import Teacher, fill, open_teacher
 from edgekit.distill.validation import Figures, Validator
 from edgekit.embedder import Embedder, build_embedder
@@ -81,7 +81,7 @@ def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None
     vocabulary, codes = _vocabulary(sources)
     corrupt = Corrupt(sources, [data.max_corrupt for data in spec.data])
     teachers = [open_teacher(teacher, student.spec.size) for teacher in spec.teachers]
-    widths = [_width(teacher, student.dim) for teacher in teachers]
+    widths = [_width(teacher, student.dim, spec.losses) for teacher in teachers]
     cache = request.cache or default_folder()
     before = time.perf_counter()
     targets = [
@@ -189,13 +189,16 @@ def _checked(recipe: Recipe) -> DistillSpec:
 
 def _accelerator(spec: DistillSpec) -> Any:
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError as error:
         raise MissingDependencyError("training needs accelerate: run `pip install 'edgekit[distill]'`") from error
     precision = {"fp32": "no"}.get(spec.precision, spec.precision)
     if precision == "fp16" and not torch.cuda.is_available():
         raise UsageError("precision fp16 trains on a GPU only; use bf16 or fp32 here")
+    # DDP must not wait for the gradients of modules that stand still.
+    frozen = DistributedDataParallelKwargs(find_unused_parameters=bool(spec.freeze))
     return Accelerator(
+        kwargs_handlers=[frozen],
         mixed_precision=precision,
         gradient_accumulation_steps=spec.accumulate,
         cpu=not torch.cuda.is_available(),
@@ -243,11 +246,14 @@ def _vocabulary(sources: Sequence[Source]) -> tuple[dict[str, list[str]], dict[s
     return names, codes
 
 
-def _width(teacher: Teacher, dim: int) -> int | None:
-    """Values of the projection to the teacher's embedding, None where there is none."""
-    if teacher.spec.projection:
+def _width(teacher: Teacher, dim: int, losses: LossSpec) -> int | None:
+    """Values of the projection to the teacher's embedding, None where there is none.
+
+    Pairwise similarities can be compared whatever the sizes are, cosines cannot.
+    """
+    if losses.cosine and teacher.spec.projection:
         return teacher.dim
-    if teacher.dim != dim:
+    if losses.cosine and teacher.dim != dim:
         raise UsageError(
             f"teacher {teacher.spec.label} embeds in {teacher.dim} values, the student in {dim}: "
             f"give the student --dim {teacher.dim}, or the teacher projection = true"

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Column", "Source", "codes_of"]
+__all__ = ["Column", "Source", "codes_of", "fit"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,24 @@ def codes_of(values: Sequence[str | None]) -> Column:
     names = sorted({value for value in values if value is not None})
     place = {name: index for index, name in enumerate(names)}
     return Column(np.array([-1 if value is None else place[value] for value in values], np.int32), names)
+
+
+def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The largest centred part of uint8 [H,W,3] with the proportions of `size`, scaled to it: uint8 [height,width,3].
+
+    As `edgekit.images.preprocess` with crop_pct 1, within a few levels of 255: torch scales an image about three times
+    as fast as Pillow, whose pixels evaluation must agree with and training need not.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    height, width = image.shape[:2]
+    ratio = min(height / size[0], width / size[1])
+    high, wide = max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+    top, left = round((height - high) / 2), round((width - wide) / 2)
+    part = image[top : top + high, left : left + wide]
+    if part.shape[:2] == size:
+        return np.ascontiguousarray(part)
+    pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None]
+    scaled = F.interpolate(pixels, size, mode="bicubic", antialias=True)
+    return scaled[0].permute(1, 2, 0).contiguous().numpy()

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from edgekit.distill.sources.base import Column, codes_of
+from edgekit.distill.sources.base import Column, codes_of, fit
 from edgekit.errors import InputError, UsageError
-from edgekit.images import Folder, load_image, preprocess, shown
+from edgekit.images import Folder, load_image, shown
 from edgekit.recipe import InputSpec
 
 __all__ = ["FolderSource"]
@@ -51,7 +51,7 @@ class FolderSource:
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
         name = self._names[index]
         image = load_image(self._folder.path / name, name=name, max_side=max(size))
-        return preprocess(image, InputSpec(size=size, crop_pct=1.0))
+        return fit(image, size)
 
     def digest(self) -> str:
         facts = f"{self._folder.digest()} {sorted(self.labels)}"

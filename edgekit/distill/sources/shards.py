@@ -17,12 +17,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from edgekit.distill.sources.base import Column, codes_of
+from edgekit.distill.sources.base import Column, codes_of, fit
 from edgekit.distill.sources.table import absent, text_of
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
-from edgekit.images import MAX_FILE_BYTES, SUFFIXES, load_image, preprocess, shown
-from edgekit.recipe import InputSpec
+from edgekit.images import MAX_FILE_BYTES, SUFFIXES, load_image, shown
 
 __all__ = ["ShardSource"]
 
@@ -90,7 +89,7 @@ class ShardSource:
         if len(data) < length:
             raise InputError(f"{name}: its shard was whole at first and is cut short now; fetch it again")
         image = load_image(data, name=name, max_side=max(size))
-        return preprocess(image, InputSpec(size=size, crop_pct=1.0))
+        return fit(image, size)
 
     def _handle(self, shard: int) -> _Handle:
         key = (os.getpid(), shard)

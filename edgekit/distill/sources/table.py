@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.distill.sources.base import Column, codes_of
+from edgekit.distill.sources.base import Column, codes_of, fit
 from edgekit.errors import InputError, MissingDependencyError
 from edgekit.files import sha256_file
-from edgekit.images import SUFFIXES, load_image, preprocess, shown
-from edgekit.recipe import InputSpec
+from edgekit.images import SUFFIXES, load_image, shown
 
 __all__ = ["TableSource", "absent", "text_of"]
 
@@ -74,7 +73,7 @@ class TableSource:
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
         name = self._names[index]
         image = load_image(self._file(name), name=name, max_side=max(size))
-        return preprocess(image, InputSpec(size=size, crop_pct=1.0))
+        return fit(image, size)
 
     def digest(self) -> str:
         names = {task: list(column.names) for task, column in self.labels.items()}

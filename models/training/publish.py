@@ -1,0 +1,34 @@
+"""Put a trained student among the bundled models: weights, recipe and card under its name.
+
+    edgekit distill models/training/catalog-b0.toml --out build/catalog-b0
+    python models/training/publish.py build/catalog-b0
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+MODELS = Path(__file__).parents[1]
+
+
+def publish(run: Path) -> None:
+    """Copy a finished run's student to models/NAME.safetensors, .toml, .md and .json."""
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
+    name = card["name"]
+    weights = f"{name}.safetensors"
+    shutil.copyfile(run / "student.safetensors", MODELS / weights)
+    recipe = (run / f"{name}.toml").read_text(encoding="utf-8").replace("student.safetensors", weights)
+    (MODELS / f"{name}.toml").write_text(recipe, encoding="utf-8")
+    shutil.copyfile(run / "card.json", MODELS / f"{name}.json")
+    made = f"\n## How it was made\n\n    edgekit distill models/training/{name}.toml --out build/{name}\n"
+    words = (run / "card.md").read_text(encoding="utf-8").replace("student.safetensors", weights) + made
+    limits = "\n## Limits\n\nIt knows drawings. It was never shown a photograph: train your own model for a shop.\n"
+    (MODELS / f"{name}.md").write_text(words + limits, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for folder in sys.argv[1:]:
+        publish(Path(folder))
