@@ -70,17 +70,22 @@ class Cache:
                 f"{self.folder}: a cache of another teacher or other data than its name says; remove the folder"
             )
         shape = (rows, views, dim)
+        self._writable = os.access(self.folder / "embeddings.npy", os.W_OK)
+        mode = "r+" if self._writable else "r"
         try:
-            self.values = open_memmap(self.folder / "embeddings.npy", "r+")
-            self._marks = open_memmap(self.folder / "blocks.npy", "r+")
-        except (OSError, ValueError) as error:
-            raise IntegrityError(f"{self.folder}: damaged teacher cache ({error}); remove the folder") from error
+            self.values = np.load(self.folder / "embeddings.npy", mmap_mode=mode, allow_pickle=False)
+            self._marks = np.load(self.folder / "blocks.npy", mmap_mode=mode, allow_pickle=False)
+        except Exception as error:  # numpy parses the header as Python source and lets its errors through
+            raise IntegrityError(f"{self.folder}: damaged teacher cache ({_line(error)}); remove the folder") from error
         if self.values.shape != shape or self.values.dtype != np.float16 or self._marks.shape != (self.blocks, 2):
             raise IntegrityError(f"{self.folder}: damaged teacher cache (its shape is wrong); remove the folder")
 
     def _create(self, meta: Path) -> None:
-        open_memmap(self.folder / "embeddings.npy", "w+", np.float16, (self.rows, self.views, self.dim)).flush()
-        open_memmap(self.folder / "blocks.npy", "w+", np.uint32, (self.blocks, 2)).flush()
+        shape = (self.rows, self.views, self.dim)
+        for name, dtype, of in (("embeddings.npy", np.float16, shape), ("blocks.npy", np.uint32, (self.blocks, 2))):
+            open_memmap(self.folder / name, "w+", dtype, of).flush()
+            with (self.folder / name).open("r+b") as stream:  # a full disk shows here, not as a crash on a mapped page
+                os.posix_fallocate(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
         part = meta.with_suffix(".tmp")
         part.write_text(json.dumps(self._facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         os.replace(part, meta)
@@ -111,12 +116,18 @@ class Cache:
 
     def write(self, block: int, values: np.ndarray) -> None:
         """Store the embeddings [n,views,dim] of one block, values before the mark that says they are there."""
+        if not self._writable:
+            raise OutputError(f"the teacher cache {self.folder} is not complete and not writable; give another --cache")
         place = slice(block * BLOCK, min((block + 1) * BLOCK, self.rows))
         self._marks[block] = (0, 0)
         self.values[place] = values
         self.values.flush()
         self._marks[block] = (1, self._crc(block))
         self._marks.flush()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class CachedTargets:

@@ -37,7 +37,7 @@ class State:
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write a state and give it its name in one step. Raises OutputError; `path` is then as it was."""
-    whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    whole = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
     note = {"edgekit_checkpoint": json.dumps({"format": _FORMAT, **facts}, sort_keys=True)}
     write_atomically(path, lambda part: save_file(whole, part, metadata=note))
 

@@ -64,7 +64,7 @@ def override(
 
 
 def _teacher(text: str) -> dict[str, Any]:
-    return {"embeddings": text} if Path(text).suffix in (".npy", ".parquet") else {"model": text}
+    return {"embeddings": text} if Path(text).suffix.lower() in (".npy", ".parquet") else {"model": text}
 
 
 def _data(text: str) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _data(text: str) -> dict[str, Any]:
         listings = text.partition(":")[2]
         return {"name": "catalog", "catalog": {"listings": int(listings)} if listings else {}}
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(text).stem).strip("-._")[:64] or "data"
-    kind = {".csv": "table", ".parquet": "table", ".tar": "shards"}.get(Path(text).suffix, "folder")
+    kind = {".csv": "table", ".parquet": "table", ".tar": "shards"}.get(Path(text).suffix.lower(), "folder")
     return {"name": name, kind: text}
 
 
@@ -92,6 +92,8 @@ def _set(table: dict[str, Any], text: str) -> None:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value  # a bare word is text
+    except RecursionError:
+        raise UsageError(f"--set {key}: the value is nested too deep") from None
     *path, last = key.strip().split(".")
     here: Any = table
     for part in path:
@@ -117,6 +119,6 @@ def _index(rows: list[Any], part: str, key: str) -> int:
     named = [place for place, row in enumerate(rows) if isinstance(row, dict) and row.get("name") == part]
     if named:
         return named[0]
-    if part.isdigit() and int(part) < len(rows):
+    if part.isascii() and part.isdecimal() and int(part) < len(rows):
         return int(part)
     raise UsageError(f"--set {key}: {part!r} is neither the name nor the number of one of {len(rows)} entries")

@@ -79,6 +79,8 @@ def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None
     with reporter.stage("hash the data"):
         digests = [source.digest() for source in sources]
     vocabulary, codes = _vocabulary(sources)
+    if spec.losses.labels and not vocabulary:
+        raise UsageError("losses.labels has a weight, but no data set has labels")
     corrupt = Corrupt(sources, [data.max_corrupt for data in spec.data])
     teachers = [open_teacher(teacher, student.spec.size) for teacher in spec.teachers]
     widths = [_width(teacher, student.dim, spec.losses) for teacher in teachers]
@@ -180,8 +182,6 @@ def _checked(recipe: Recipe) -> DistillSpec:
             )
         if recipe.embedding.dim is not None and max(spec.matryoshka) >= recipe.embedding.dim:
             raise UsageError(f"matryoshka sizes must be below the embedding's {recipe.embedding.dim} values")
-    if losses.labels and not any(data.labels or data.folder for data in spec.data):
-        raise UsageError("losses.labels has a weight, but no data set has labels")
     if spec.stages and recipe.model.is_factory:
         raise UsageError("stages change the input size, which a factory cannot be asked for; train it at its own size")
     return spec
@@ -267,7 +267,7 @@ def _publish(
     """Write student.safetensors and the recipe that exports it; returns the file and that recipe."""
     from safetensors.torch import save_file
 
-    kept = {key: _stored(value.cpu(), spec.store) for key, value in state.items()}
+    kept = {key: _stored(value.to("cpu", copy=True), spec.store) for key, value in state.items()}
     weights = out / "student.safetensors"
     write_atomically(weights, lambda part: save_file(kept, part, metadata={"format": "pt"}))
     ready = recipe.override(model={"weights": Path("student.safetensors"), "pretrained": False})

@@ -66,33 +66,63 @@ def resample(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]
 
     Raises UsageError for a tensor that differs in shape and is no such table.
     """
-    from timm.layers import resample_abs_pos_embed, resize_rel_pos_bias_table
-
     out = dict(state)
     for key, want in model.state_dict().items():
         have = out.get(key)
         if have is None or have.shape == want.shape:
             continue
         leaf = key.rsplit(".", 1)[-1]
-        if leaf == "pos_embed" and have.ndim == 3:
-            prefix = 1 if math.isqrt(have.shape[1]) ** 2 != have.shape[1] else 0
-            side = math.isqrt(want.shape[1] - prefix)
-            out[key] = resample_abs_pos_embed(have, [side, side], num_prefix_tokens=prefix)
-        elif leaf == "attention_biases" and have.ndim == 2:  # EfficientFormer: heads x offsets of a square map
-            old, new = math.isqrt(have.shape[1]), math.isqrt(want.shape[1])
-            table = have.view(1, -1, old, old).float()
-            out[key] = F.interpolate(table, (new, new), mode="bicubic", align_corners=True).reshape(want.shape)
-        elif leaf == "relative_position_bias_table":
-            side = math.isqrt(want.shape[0])
-            out[key] = resize_rel_pos_bias_table(have, [(side + 1) // 2] * 2, want.shape)
-        elif leaf in ("attention_bias_idxs", "relative_position_index"):
+        if leaf in ("attention_bias_idxs", "relative_position_index"):
             out[key] = want
-        else:
+            continue
+        resampled = _RESAMPLED.get(leaf, lambda *_: None)(have, want, model, key)
+        if resampled is None or resampled.shape != want.shape:
             raise UsageError(
                 f"{key} has {list(have.shape)} at one input size and {list(want.shape)} at another; "
                 "train this backbone at its own size, without stages"
             )
+        out[key] = resampled
     return out
+
+
+def _pos_embed(have: Tensor, want: Tensor, model: nn.Module, key: str) -> Tensor | None:
+    """A ViT's position embedding [1, prefix + rows * columns, C], whose map keeps its proportions."""
+    from timm.layers import resample_abs_pos_embed
+
+    patches = getattr(model.get_submodule(key.rpartition(".")[0]), "patch_embed", None)
+    grid = getattr(patches, "grid_size", None)
+    if have.ndim != 3 or grid is None:
+        return None
+    prefix = want.shape[1] - grid[0] * grid[1]
+    rows = round(math.sqrt((have.shape[1] - prefix) * grid[0] / grid[1]))
+    columns = (have.shape[1] - prefix) // max(rows, 1)
+    if rows * columns != have.shape[1] - prefix:
+        return None
+    return resample_abs_pos_embed(have, list(grid), [rows, columns], num_prefix_tokens=prefix)
+
+
+def _attention_biases(have: Tensor, want: Tensor, _model: nn.Module, _key: str) -> Tensor | None:
+    """EfficientFormer's biases: heads x offsets within a square map."""
+    old, new = math.isqrt(have.shape[1]), math.isqrt(want.shape[1])
+    if have.ndim != 2 or old * old != have.shape[1] or new * new != want.shape[1]:
+        return None
+    table = have.view(1, -1, old, old).float()
+    return F.interpolate(table, (new, new), mode="bicubic", align_corners=True).reshape(want.shape)
+
+
+def _bias_table(have: Tensor, want: Tensor, _model: nn.Module, _key: str) -> Tensor | None:
+    """Swin's and BEiT's table over the offsets within a square window."""
+    from timm.layers import resize_rel_pos_bias_table
+
+    side = math.isqrt(want.shape[0])
+    return resize_rel_pos_bias_table(have, [(side + 1) // 2] * 2, want.shape) if side * side == want.shape[0] else None
+
+
+_RESAMPLED = {
+    "pos_embed": _pos_embed,
+    "attention_biases": _attention_biases,
+    "relative_position_bias_table": _bias_table,
+}
 
 
 def export_state(student: nn.Module) -> dict[str, Tensor]:
@@ -111,7 +141,8 @@ def freeze(student: Student, patterns: Sequence[str]) -> int:
     student.train()
     count = 0
     for pattern in patterns:
-        found = [module for name, module in student.embedder.named_modules() if fnmatch.fnmatch(name, pattern)]
+        modules = student.embedder.named_modules()
+        found = [module for name, module in modules if name and fnmatch.fnmatchcase(name, pattern)]
         if not found:
             raise UsageError(f"freeze: no module of the student is called {pattern!r}; see `named_modules()`")
         for module in found:

@@ -139,7 +139,10 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
     for column in ("name", "embedding"):
         if column not in table.column_names:
             raise InputError(f"{path}: has no column {column!r}; it has {', '.join(table.column_names)}")
-    return table["name"].to_pylist(), np.stack(table["embedding"].to_numpy())
+    names = table["name"].to_pylist()
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: has two rows for one photo")
+    return names, np.stack(table["embedding"].to_numpy())
 
 
 class _Blocks(Dataset[Any]):
@@ -208,7 +211,7 @@ def fill(
         if damaged := cache.damaged():
             reporter.note(f"{damaged} damaged blocks of the teacher cache {cache.folder} are computed again")
         if world > 1:
-            todo = cache.missing()[rank::world]
+            todo = [block for block in cache.missing() if block % world == rank]
             _fill_one(teacher, cache, source, index, todo, augmentation, spec, corrupt, reporter, device)
         elif cache.missing():
             with cache.locked():  # another run may fill it just now
