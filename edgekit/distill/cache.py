@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -71,7 +71,7 @@ class Cache:
             )
         shape = (rows, views, dim)
         self._writable = os.access(self.folder / "embeddings.npy", os.W_OK)
-        mode = "r+" if self._writable else "r"
+        mode: Literal["r+", "r"] = "r+" if self._writable else "r"
         try:
             self.values = np.load(self.folder / "embeddings.npy", mmap_mode=mode, allow_pickle=False)
             self._marks = np.load(self.folder / "blocks.npy", mmap_mode=mode, allow_pickle=False)
