@@ -20,6 +20,9 @@ from edgekit.recipe import resolve_model
 
 BACKBONES = (
     "catalog-s0",
+    "catalog-b0",
+    "catalog-mobilevit-xs",
+    "catalog-vit-tiny",
     "efficientnet_b0",
     "efficientformer_l1",
     "mobilevit_s",

@@ -177,6 +177,7 @@ def test_a_process_that_dies_stops_the_others_without_damage(tmp_path, cache):
 
 def test_training_imports_no_export_runtime():
     heavy = ("coremltools", "executorch", "onnxruntime", "onnxscript", "torchao")
-    code = f"import sys, edgekit.distill.run, edgekit.distill.ablate; sys.exit(str([n for n in {heavy} if n in sys.modules]))"
+    names = "sys, edgekit.distill.run, edgekit.distill.ablate"
+    code = f"import {names}; sys.exit(str([name for name in {heavy} if name in sys.modules]))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert told.stderr.strip() == "[]"
