@@ -76,8 +76,11 @@ def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None
     started = time.perf_counter()
     student = build_embedder(request.recipe)
     sources = [open_source(data) for data in spec.data]
-    with reporter.stage("hash the data"):
-        digests = [source.digest() for source in sources]
+    digests: list[str] = []
+    with reporter.stage("hash the data") as tick:
+        for source in sources:
+            tick(len(digests), len(sources), source.name)
+            digests.append(source.digest())
     vocabulary, codes = _vocabulary(sources)
     if spec.losses.labels and not vocabulary:
         raise UsageError("losses.labels has a weight, but no data set has labels")
@@ -134,9 +137,9 @@ def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None
     stored, recipe = _publish(request.recipe, student, state, spec, request.out)
     figures = Figures({}, {})
     if validator is not None:
-        with reporter.stage("measure the stored file on all held-out listings"):
+        with reporter.stage("measure the stored file on all held-out listings") as tick:
             embedder = build_embedder(recipe).to(accelerator.device)
-            figures = validator.measure(embedder, student.spec.size, None, "fp32")
+            figures = validator.measure(embedder, student.spec.size, None, "fp32", tick)
     card = write_card(
         request.out,
         recipe=recipe,

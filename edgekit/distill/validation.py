@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from edgekit.console import Reporter
+from edgekit.console import Reporter, Tick
 from edgekit.distill.augment import canvas, evaluate
 from edgekit.distill.cache import Targets
 from edgekit.distill.loader import Corrupt
@@ -49,6 +49,10 @@ class Figures:
     details: Mapping[str, Retrieval]
 
 
+def _no_tick(done: int, total: int, text: str = "", /) -> None:
+    pass
+
+
 class Validator:
     """Measures a student on the recipe's retrieval tasks; the teachers' own embeddings are cached beforehand.
 
@@ -65,7 +69,7 @@ class Validator:
         reporter: Reporter,
         device: torch.device,
     ) -> None:
-        self._spec, self._input, self._device = spec, input, device
+        self._spec, self._input, self._device, self._workers = spec, input, device, spec.workers
         models = [teacher for teacher in teachers if teacher.embedder is not None]
         self._same = [teacher.spec.projection is False for teacher in models]
         self.tasks = []
@@ -88,14 +92,26 @@ class Validator:
         student.eval()
         return self.measure(embedder, size, None if final else self._spec.validation.sample, self._spec.precision).table
 
-    def measure(self, embedder: Embedder, size: tuple[int, int], sample: int | None, precision: str) -> Figures:
+    def measure(
+        self,
+        embedder: Embedder,
+        size: tuple[int, int],
+        sample: int | None,
+        precision: str,
+        tick: Tick = _no_tick,
+    ) -> Figures:
         """Figures of `embedder` on the first `sample` listings of every task (None: all of them)."""
+        chosen = [_first(task, sample) for task in self.tasks]
+        total, done = sum(len(query) + len(gallery) for query, gallery in chosen), 0
         table: dict[str, Any] = {"retrieval": {}, "knn": {}, "teacher_cosine": None}
         details, cosines = {}, []
-        for task in self.tasks:
-            query, gallery = _first(task, sample)
-            rows = np.concatenate([query, gallery])
-            vectors = embed(embedder, self._input, task.source, rows, size, precision, self._device, self._spec.workers)
+        for task, (query, gallery) in zip(self.tasks, chosen, strict=True):
+            rows, parts = np.concatenate([query, gallery]), []
+            for part in embed(embedder, self._input, task.source, rows, size, precision, self._device, self._workers):
+                parts.append(part)
+                done += len(part)
+                tick(done, total, task.name)
+            vectors = np.concatenate(parts)
             listings = task.source.listings
             found = retrieval(vectors[: len(query)], vectors[len(query) :], listings[query], listings[gallery])
             details[task.name] = found
@@ -207,21 +223,22 @@ def embed(
     precision: str,
     device: torch.device,
     workers: int,
-) -> np.ndarray:
-    """Unit embeddings float32 [N,D] of photos `rows`, read at `size` (height, width) and cropped as at evaluation."""
+) -> Iterator[np.ndarray]:
+    """Unit embeddings of photos `rows`, read at `size` (height, width) and cropped as at evaluation.
+
+    Yields float32 [n,D], a batch at a time, in the order of `rows`.
+    """
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     photos = _Photos(source, rows, canvas(spec, size))
     loader = DataLoader(
         photos, batch_size=None, num_workers=workers, collate_fn=_same, generator=torch.Generator().manual_seed(0)
     )
-    parts = []
     for images in loader:
         pixels = evaluate(torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float(), size)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=precision != "fp32"):
             vectors = embedder.features(pixels)
-        parts.append(nn.functional.normalize(vectors.float(), dim=1).cpu().numpy())
-    return np.concatenate(parts)
+        yield nn.functional.normalize(vectors.float(), dim=1).cpu().numpy()
 
 
 def _same(item: Any) -> Any:
