@@ -20,7 +20,7 @@ from edgekit.recipe import InputSpec
 if TYPE_CHECKING:
     from edgekit.distill.cache import Targets
 
-__all__ = ["Batch", "Corrupt", "Reader", "batches"]
+__all__ = ["Batch", "Corrupt", "Reader", "as_read", "batches"]
 
 _TRIES = 50  # neighbours tried in place of an unreadable photo
 
@@ -143,7 +143,7 @@ def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = 
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=pin,
-        collate_fn=_same,
+        collate_fn=as_read,
         worker_init_fn=_quiet,
         generator=torch.Generator().manual_seed(0),  # its seed must not be drawn from the state that is resumed
     )
@@ -162,7 +162,8 @@ def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = 
         raise
 
 
-def _same(item: Any) -> Any:
+def as_read(item: Any) -> Any:
+    """A DataLoader's collate_fn for data sets that already return whole batches."""
     return item
 
 

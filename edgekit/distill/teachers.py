@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader, Dataset
 from edgekit.console import Reporter
 from edgekit.distill.augment import AUGMENTATIONS, Augmentation, apply, canvas, draw
 from edgekit.distill.cache import BLOCK, Cache, CachedTargets, Targets
-from edgekit.distill.loader import Corrupt
+from edgekit.distill.loader import Corrupt, as_read
 from edgekit.distill.sources.base import Source
 from edgekit.distill.spec import DistillSpec, TeacherSpec
 from edgekit.embedder import Embedder, build_embedder, state_sha256
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.recipe import resolve_model
 
-__all__ = ["FileTargets", "Teacher", "fill", "open_teacher"]
+__all__ = ["FileTargets", "Teacher", "embed", "fill", "open_teacher"]
 
 _BATCH = 32
 
@@ -219,7 +219,6 @@ def fill(
     return CachedTargets(caches, teacher.dim)
 
 
-@torch.no_grad()
 def _fill_one(
     teacher: Teacher,
     cache: Cache,
@@ -238,7 +237,7 @@ def _fill_one(
     size = teacher.embedder.spec.size
     reader = _Blocks(source, canvas(teacher.embedder.spec, size), blocks)
     embedder = teacher.embedder.to(device).to(memory_format=torch.channels_last)
-    loader = DataLoader(reader, batch_size=None, num_workers=spec.workers, collate_fn=_same)
+    loader = DataLoader(reader, batch_size=None, num_workers=spec.workers, collate_fn=as_read)
     total = sum(len(_rows(source, block)) for block in blocks) * cache.views
     done = 0
     with reporter.stage(f"teacher {teacher.spec.label} embeds {source.name}") as tick:
@@ -253,19 +252,16 @@ def _fill_one(
                     part = slice(start, start + _BATCH)
                     pixels = torch.from_numpy(images[part]).to(device)
                     of = None if parameters is None else torch.from_numpy(parameters[part]).to(device)
-                    values[part, view] = _embed(embedder, apply(pixels, of, size), teacher.spec.precision)
+                    values[part, view] = embed(embedder, apply(pixels, of, size), teacher.spec.precision)
                     done += len(pixels)
                     tick(done, total)
             cache.write(block, values)
 
 
-def _embed(embedder: Embedder, pixels: torch.Tensor, precision: str) -> np.ndarray:
+def embed(embedder: Embedder, pixels: torch.Tensor, precision: str) -> np.ndarray:
+    """Unit embeddings float32 [N,D] of float32 [N,3,H,W] pixels 0-255, computed in `precision` where the pixels are."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     pixels = pixels.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(pixels.device.type, dtype, enabled=precision != "fp32"):
+    with torch.no_grad(), torch.autocast(pixels.device.type, dtype, enabled=precision != "fp32"):
         values = embedder.features(pixels)
-    return torch.nn.functional.normalize(values.float(), dim=1).half().cpu().numpy()
-
-
-def _same(item: Any) -> Any:
-    return item
+    return torch.nn.functional.normalize(values.float(), dim=1).cpu().numpy()

@@ -15,16 +15,16 @@ from torch.utils.data import DataLoader, Dataset
 from edgekit.console import Reporter, Tick
 from edgekit.distill.augment import canvas, evaluate
 from edgekit.distill.cache import Targets
-from edgekit.distill.loader import Corrupt
+from edgekit.distill.loader import Corrupt, as_read
 from edgekit.distill.metrics import Retrieval, knn_accuracy, retention, retrieval
 from edgekit.distill.sources import Source, open_source
 from edgekit.distill.spec import DistillSpec, RetrievalSpec
-from edgekit.distill.teachers import Teacher, fill
+from edgekit.distill.teachers import Teacher, embed, fill
 from edgekit.embedder import Embedder
 from edgekit.errors import InputError
 from edgekit.recipe import InputSpec
 
-__all__ = ["Figures", "Task", "Validator", "embed"]
+__all__ = ["Figures", "Task", "Validator", "embed_photos"]
 
 _BATCH = 50
 
@@ -107,7 +107,9 @@ class Validator:
         details, cosines = {}, []
         for task, (query, gallery) in zip(self.tasks, chosen, strict=True):
             rows, parts = np.concatenate([query, gallery]), []
-            for part in embed(embedder, self._input, task.source, rows, size, precision, self._device, self._workers):
+            for part in embed_photos(
+                embedder, self._input, task.source, rows, size, precision, self._device, self._workers
+            ):
                 parts.append(part)
                 done += len(part)
                 tick(done, total, task.name)
@@ -213,8 +215,7 @@ class _Photos(Dataset[Any]):
         return images
 
 
-@torch.no_grad()
-def embed(
+def embed_photos(
     embedder: Embedder,
     spec: InputSpec,
     source: Source,
@@ -228,18 +229,10 @@ def embed(
 
     Yields float32 [n,D], a batch at a time, in the order of `rows`.
     """
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     photos = _Photos(source, rows, canvas(spec, size))
     loader = DataLoader(
-        photos, batch_size=None, num_workers=workers, collate_fn=_same, generator=torch.Generator().manual_seed(0)
+        photos, batch_size=None, num_workers=workers, collate_fn=as_read, generator=torch.Generator().manual_seed(0)
     )
     for images in loader:
         pixels = evaluate(torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float(), size)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype, enabled=precision != "fp32"):
-            vectors = embedder.features(pixels)
-        yield nn.functional.normalize(vectors.float(), dim=1).cpu().numpy()
-
-
-def _same(item: Any) -> Any:
-    return item
+        yield embed(embedder, pixels, precision)

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.distill.metrics import retrieval
 from edgekit.distill.sources import open_source
-from edgekit.distill.validation import embed
+from edgekit.distill.validation import embed_photos
 from edgekit.embedder import build_embedder
 from edgekit.files import sha256_file
 from edgekit.recipe import load_recipe, models_folder
@@ -53,7 +53,9 @@ def test_measuring_again_gives_the_card_s_figures(name):
     source = open_source(training.distill.validation.retrieval[0].data)
     rows = np.arange(len(source))
     device = next(embedder.parameters()).device
-    vectors = np.concatenate(list(embed(embedder, embedder.spec, source, rows, embedder.spec.size, "fp32", device, 0)))
+    vectors = np.concatenate(
+        list(embed_photos(embedder, embedder.spec, source, rows, embedder.spec.size, "fp32", device, 0))
+    )
     sides = [vectors[rows % 2 == side] for side in (0, 1)]
     found = retrieval(*sides, source.listings[::2], source.listings[1::2])
     assert found.recall_1 == pytest.approx(card(name)["figures"]["retrieval"]["seller-review"]["recall_1"], abs=0.002)
