@@ -33,9 +33,8 @@ matrix: environment ## every listed backbone to all three formats, as a table
 	$(BIN)/python benchmarks/matrix.py
 
 students: environment ## train the bundled students again (hours on a CPU)
-	for name in catalog-s0 catalog-b0-base catalog-b0 catalog-mobilevit-xs catalog-vit-tiny; do \
-	  $(BIN)/edgekit distill models/training/$$name.toml --out build/$$name --resume || exit 1; done
 	for name in catalog-s0 catalog-b0 catalog-mobilevit-xs catalog-vit-tiny; do \
+	  $(BIN)/edgekit distill models/training/$$name.toml --out build/$$name --resume && \
 	  $(BIN)/python models/training/publish.py build/$$name || exit 1; done
 
 lint: environment ## style and types
