@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.distill.sources.base import Column, codes_of
 from edgekit.distill.spec import CatalogData
 from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.catalog import Catalog
 
 __all__ = ["ATTRIBUTES", "CatalogSource"]
 
@@ -35,7 +39,7 @@ class CatalogSource:
     def __len__(self) -> int:
         return self._data.listings * len(self._data.photos)
 
-    def _catalog(self, size: int):  # type: ignore[no-untyped-def]
+    def _catalog(self, size: int) -> Catalog:
         from edgekit.catalog import Catalog
 
         data = self._data
