@@ -104,9 +104,9 @@ class Cache:
         """Blocks that are not there yet or do not have their CRC."""
         return [block for block in range(self.blocks) if not self._whole(block)]
 
-    def damaged(self) -> int:
-        """How many blocks were written once and have changed since."""
-        return sum(bool(self._marks[block, 0]) and not self._whole(block) for block in range(self.blocks))
+    def damaged(self, missing: Sequence[int] | None = None) -> int:
+        """How many of the `missing` blocks (None: look for them) were written once and have changed since."""
+        return sum(bool(self._marks[block, 0]) for block in (self.missing() if missing is None else missing))
 
     def _whole(self, block: int) -> bool:
         return bool(self._marks[block, 0]) and self._crc(block) == int(self._marks[block, 1])

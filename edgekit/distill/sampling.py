@@ -78,14 +78,13 @@ class Planner:
         )
         stages = spec.stages or (StageSpec(until=1.0, size=max(side)),)
         self._stages = [
-            (stage.until, _scaled(side, stage.size) if spec.stages else side, stage.batch or spec.batch)
-            for stage in stages
+            (_scaled(side, stage.size) if spec.stages else side, stage.batch or spec.batch) for stage in stages
         ]
         whole = sum(len(source) for source in sources)
         self.total = spec.photos or max(2, round((spec.epochs or 1.0) * whole))
         # A stage's share is one of the work, which grows with the pixels, so small sizes get more photos for it.
         self._ends = np.array([0.0, *(stage.until for stage in stages)])
-        photos = np.diff(self._ends) / [float(np.prod(size)) for _, size, _ in self._stages]
+        photos = np.diff(self._ends) / [float(np.prod(size)) for size, _ in self._stages]
         self._bounds = np.concatenate([[0.0], np.cumsum(photos) / photos.sum()]) * self.total
         self._passes: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
 
@@ -97,7 +96,7 @@ class Planner:
     def stage_at(self, shown: int) -> tuple[int, tuple[int, int], int]:
         """(number, input size, photos a process) of the stage that is on after `shown` photos."""
         number = int(np.searchsorted(self._bounds[1:-1], shown, side="right"))
-        return number, *self._stages[number][1:]
+        return number, *self._stages[number]
 
     def share(self, shown: int) -> float:
         """How much of the run's work is done after `shown` photos: 0 to 1, in pixels."""

@@ -208,13 +208,14 @@ def fill(
         }
         cache = Cache(root, facts, len(source), views, teacher.dim)
         caches.append(cache)
-        if damaged := cache.damaged():
+        missing = cache.missing()  # reads the whole cache, so only once
+        if damaged := cache.damaged(missing):
             reporter.note(f"{damaged} damaged blocks of the teacher cache {cache.folder} are computed again")
         if world > 1:
-            todo = [block for block in cache.missing() if block % world == rank]
+            todo = [block for block in missing if block % world == rank]
             _fill_one(teacher, cache, source, index, todo, augmentation, spec, corrupt, reporter, device)
-        elif cache.missing():
-            with cache.locked():  # another run may fill it just now
+        elif missing:
+            with cache.locked():  # another run may have filled it meanwhile
                 _fill_one(teacher, cache, source, index, cache.missing(), augmentation, spec, corrupt, reporter, device)
     return CachedTargets(caches, teacher.dim)
 
