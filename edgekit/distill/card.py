@@ -74,6 +74,7 @@ def write_card(
             "seed": spec.seed,
             "processes": world,
             "seconds": round(seconds),
+            "start": _start(recipe),
             "settings": spec.model_dump(mode="json", exclude={"teachers", "data", "validation"}),
         },
         "versions": {
@@ -88,6 +89,20 @@ def write_card(
     words = _markdown(card)
     write_atomically(out / "card.md", lambda part: part.write_text(words, encoding="utf-8"))
     return card
+
+
+def _start(recipe: Recipe) -> dict[str, str] | None:
+    """What the student's weights were before the run; None: random."""
+    path = recipe.model.weights
+    if path is not None:
+        return {"weights": path.name, "sha256": sha256_file(path)}
+    return {"weights": f"timm {recipe.model.backbone}"} if recipe.model.pretrained else None
+
+
+def _started(start: Mapping[str, str] | None) -> str:
+    if start is None:
+        return "random weights"
+    return f"`{start['weights']}`" + (f", sha256 `{start['sha256'][:16]}`" if "sha256" in start else "")
 
 
 def _markdown(card: Mapping[str, Any]) -> str:
@@ -105,6 +120,7 @@ def _markdown(card: Mapping[str, Any]) -> str:
         f"| licence | {card['license']} |",
         f"| trained | {card['training']['photos']:,} photos, {card['training']['processes']} process(es), "
         f"{card['training']['seconds'] / 60:.0f} minutes, seed {card['training']['seed']} |",
+        f"| started from | {_started(card['training']['start'])} |",
         "",
         "## Figures, of the stored file in float32",
         "",

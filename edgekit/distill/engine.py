@@ -34,7 +34,6 @@ from edgekit.recipe import InputSpec, Recipe
 __all__ = ["Engine", "Interrupted", "Job"]
 
 _LOG_PHOTOS = 2048  # photos between two lines of metrics.jsonl
-_LOST = ("Connection closed", "Connection reset", "NCCL", "Gloo", "gloo", "Broken pipe")
 _MAY_CHANGE = {"workers", "checkpoint_minutes", "validation", "store"}
 
 
@@ -89,7 +88,7 @@ class Engine:
         """Train to the end of the schedule; returns the averaged weights of the embedder.
 
         Raises:
-            TrainingError: the loss is not a number, or a process of the run is gone.
+            TrainingError: the loss is not a number.
             Interrupted: someone asked to stop; the state was saved.
             InputError, UsageError, OutputError: see `checkpoint`, `loader` and `student`.
         """
@@ -151,7 +150,7 @@ class Engine:
                 self.stage, self.size = batch.plan.stage, batch.plan.size
                 self.learner.resize(self.size)
             self.learner.start_step(self.planner.share(position.shown), 1 / self.planner.total)
-            values = self._guarded(batch)
+            values = self._step(batch)
             position = batch.plan.after
             for name, value in {**values, "steps": 1.0}.items():
                 self.window[name] = self.window.get(name, 0.0) + value
@@ -177,18 +176,6 @@ class Engine:
             elif last or time.monotonic() - saved > 60 * spec.checkpoint_minutes:
                 self._save(position)
                 saved = time.monotonic()
-
-    def _guarded(self, batch: Batch) -> dict[str, float]:
-        try:
-            return self._step(batch)
-        except RuntimeError as error:
-            lost = self.accelerator.num_processes > 1 and any(word in str(error) for word in _LOST)
-            if not lost:
-                raise
-            line = " ".join(str(error).split())[:160]
-            raise TrainingError(
-                f"another process of this run is gone ({line}); start all processes again with --resume"
-            ) from error
 
     def _step(self, batch: Batch) -> dict[str, float]:
         """One forward and backward pass; the update where enough steps are summed. Returns the global losses."""

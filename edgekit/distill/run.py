@@ -21,6 +21,7 @@ from edgekit.distill.checkpoint import write_atomically
 from edgekit.distill.engine import Engine, Job
 from edgekit.distill.loader import Corrupt
 from edgekit.distill.plot import plot_run
+from edgekit.distill.processes import expect_lost_processes
 from edgekit.distill.sources import Source, open_source
 from edgekit.distill.spec import DistillSpec, LossSpec
 from edgekit.distill.teachers import Teacher, fill, open_teacher
@@ -71,6 +72,11 @@ def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None
     """
     spec = _checked(request.recipe)
     accelerator = _accelerator(spec)
+    with expect_lost_processes(accelerator.num_processes):
+        return _distill(request, spec, accelerator, reporter)
+
+
+def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter: Reporter) -> DistillResult | None:
     main = bool(accelerator.is_main_process)
     _claim(request, accelerator)
     started = time.perf_counter()
