@@ -1,7 +1,8 @@
 """Put a trained student among the bundled models: weights, recipe and card under its name.
 
-edgekit distill models/training/catalog-s0.toml --out build/catalog-s0
-python models/training/publish.py build/catalog-s0
+edgekit distill models/training/catalog-b0-start.toml --out build/catalog-b0-start
+edgekit distill models/training/catalog-b0.toml --out build/catalog-b0
+python models/training/publish.py build/catalog-b0
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
-MODELS = Path(__file__).parents[1]
+RECIPES = Path(__file__).parent
+MODELS = RECIPES.parent
 
 
 def publish(run: Path) -> None:
@@ -23,7 +25,9 @@ def publish(run: Path) -> None:
     recipe = (run / f"{name}.toml").read_text(encoding="utf-8").replace("student.safetensors", weights)
     (MODELS / f"{name}.toml").write_text(recipe, encoding="utf-8")
     words = (run / "card.md").read_text(encoding="utf-8").replace("student.safetensors", weights)
-    made = f"\n## How it was made\n\n    edgekit distill models/training/{name}.toml --out build/{name}\n"
+    runs = [run for run in (f"{name}-start", name) if (RECIPES / f"{run}.toml").exists()]
+    commands = "".join(f"    edgekit distill models/training/{run}.toml --out build/{run}\n" for run in runs)
+    made = f"\n## How it was made\n\n{commands}"
     limits = "\n## Limits\n\nIt knows drawings. It was never shown a photograph: train your own model for a shop.\n"
     (MODELS / f"{name}.md").write_text(words + made + limits, encoding="utf-8")
 
