@@ -209,11 +209,18 @@ def cli() -> None:
     help="Folder that receives one folder an artifact.",
 )
 @click.option("--no-verify", is_flag=True, help="Skip parity; the manifest then says `unverified`.")
+@click.option("--plan", "plan_file", type=_PATH, metavar="PLAN", help="Quantize by this plan of `edgekit quantize`.")
 @_model_options
 @_parity_options
 @_common
 def export(
-    model: str | None, targets: tuple[str, ...], format: str | None, as_json: bool, quiet: bool, **options: Any
+    model: str | None,
+    targets: tuple[str, ...],
+    format: str | None,
+    plan_file: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Export MODEL to phones and verify the written files.
 
@@ -226,14 +233,67 @@ def export(
     edgekit export my_package.models:tower --target android --images photos/
     """
     from edgekit import pipeline, summary
+    from edgekit.quantize import read_plan
     from edgekit.targets import select
 
     rows = select(targets, format)
     recipe = _recipe(model, options)
-    request = pipeline.ExportRequest(recipe=recipe, targets=rows, verify=not options.pop("no_verify"), **options)
+    plan = None if plan_file is None else read_plan(plan_file)
+    verify = not options.pop("no_verify")
+    request = pipeline.ExportRequest(recipe=recipe, targets=rows, plan=plan, verify=verify, **options)
     result = pipeline.export(request, _reporter(quiet or as_json))
     summary.show_export(result, as_json=as_json)
     result.raise_for_failures()
+
+
+@cli.command()
+@click.argument("model", required=False, shell_complete=_complete_model)
+@click.option(
+    "--scheme",
+    type=click.Choice(["w8a8", "w8a8-dynamic", "w8"]),
+    default="w8a8",
+    show_default=True,
+    help="8-bit weights and activations; activations scaled as the model runs; or weights only.",
+)
+@click.option(
+    "--images",
+    type=_FOLDER,
+    metavar="DIR",
+    help="Calibrate on these images, 128 to 512; default: the synthetic catalogue.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(2, 100_000),
+    default=128,
+    show_default=True,
+    help="How many catalogue images to calibrate on.",
+)
+@click.option(
+    "--observer",
+    type=click.Choice(["minmax", "percentile", "mse", "entropy"]),
+    default="mse",
+    show_default=True,
+    help="How a range is chosen from the values seen.",
+)
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Default: quantized/NAME-SCHEME.")
+@_model_options
+@_common
+def quantize(model: str | None, out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Make a quantization plan for MODEL, which `edgekit export --plan` follows for every target.
+
+    \b
+    edgekit quantize --scheme w8a8 --images photos/ --out quantized
+    edgekit export --plan quantized/plan.json --target all --min-ios 17
+    """
+    from edgekit import quantize as quantization
+    from edgekit import summary
+
+    recipe = _recipe(model, options)
+    out = out or Path("quantized") / f"{recipe.name}-{options['scheme']}"
+    result = quantization.quantize(
+        quantization.QuantizeRequest(recipe=recipe, out=out, **options), _reporter(quiet or as_json)
+    )
+    summary.show_quantize(result, as_json=as_json)
 
 
 @cli.command()

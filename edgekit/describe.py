@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgekit.parity import ParityReport
     from edgekit.pipeline import ExportRequest
     from edgekit.recipe import Recipe
-    from edgekit.targets import Coverage, Precision, Target
+    from edgekit.targets import Coverage, Target
 
 __all__ = ["describe"]
 
@@ -26,7 +26,7 @@ _PACKAGES = (
 def describe(
     request: ExportRequest,
     target: Target,
-    precision: Precision,
+    precision: str,
     embedder: Embedder,
     folder: Path,
     *,
@@ -57,6 +57,7 @@ def describe(
         ),
         input=_input(request, target, embedder),
         embedding=m.EmbeddingInfo(dim=embedder.dim),
+        quantization=None if request.plan is None else request.plan.model_dump(mode="json"),
         coverage=m.Coverage(
             backend=coverage.backend,
             delegated=round(coverage.delegated, 4),

@@ -6,14 +6,22 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from edgekit.errors import InputError, UsageError
+from edgekit.errors import InputError, OutputError, UsageError
 
-__all__ = ["human_size", "list_files", "read_json", "sha256_file", "sha256_tree", "source_date_epoch"]
+__all__ = [
+    "human_size",
+    "list_files",
+    "read_json",
+    "sha256_file",
+    "sha256_tree",
+    "source_date_epoch",
+    "write_atomically",
+]
 
 _BLOCK = 1 << 20
 
@@ -110,6 +118,31 @@ def source_date_epoch() -> int | None:
     if not (text.isascii() and text.isdigit()) or len(text) > 12 or int(text) > 253402300799:
         raise UsageError(f"SOURCE_DATE_EPOCH is {text[:40]!r}; give whole seconds since 1970, or unset it")
     return int(text)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], advice: str = "free some space") -> None:
+    """Let `write(part)` write a file and move it to `path` in one step.
+
+    Raises OutputError with `advice` where it cannot be written; `path` is then as it was.
+    """
+    part = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        write(part)
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; what was there before is whole, {advice}"
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
 
 
 @contextmanager

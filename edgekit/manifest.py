@@ -213,7 +213,7 @@ class Manifest(_Part):
     )
     metadata: Metadata = Metadata()
     target: TargetInfo
-    precision: str = Field(description="fp32 or fp16.")
+    precision: str = Field(description="fp32, fp16, or the scheme of the quantization plan.")
     recipe: dict[str, Any] = Field(description="The resolved recipe; the export is reproducible from it.")
     weights: Weights
     preprocessing: Preprocessing

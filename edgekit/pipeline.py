@@ -1,9 +1,9 @@
-"""The road: recipe -> embedder -> exported program -> rewrites -> lower -> verify -> publish."""
+"""The road: recipe -> embedder -> exported program -> rewrites -> (quantize) -> lower -> verify -> publish."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.embedder import Embedder
     from edgekit.manifest import Manifest
     from edgekit.parity import ParityReport, Reference
+    from edgekit.quantize import Plan
     from edgekit.recipe import Recipe
     from edgekit.targets import Precision, Target
 
@@ -38,7 +39,8 @@ class ExportRequest:
     recipe: Recipe
     targets: Sequence[Target]
     out: Path = Path("exported")
-    precision: Precision | None = None  # None: each target's default
+    precision: Precision | None = None  # None: each target's default; with a plan, of what it leaves in float
+    plan: Plan | None = None
     min_ios: int = 16
     dynamic_batch: bool = False
     input_dtype: str = "float32"
@@ -53,7 +55,7 @@ class Export:
     """One artifact: published under `folder`, or held back by `error`."""
 
     target: Target
-    precision: Precision
+    precision: str  # "fp32", "fp16", or the plan's scheme
     folder: Path
     seconds: float
     manifest: Manifest | None = None
@@ -92,6 +94,10 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
     embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
     with reporter.stage("capture the graph"):
         program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch)
+    if request.plan is not None:
+        from edgekit.embedder import state_sha256
+
+        request.plan.check_fits(state_sha256(embedder), embedder.spec.size)
     source = None
     if request.verify:
         data = pictures(request.images, request.samples, embedder.spec)
@@ -141,6 +147,10 @@ def _refuse_unfit(request: ExportRequest) -> None:
             raise UsageError(f"--dynamic-batch is for onnx; {target.name} ({target.format}) takes one image")
         if request.input_dtype == "uint8" and target.name == "ios":
             raise UsageError("--input uint8 is for android and onnx; a Core ML package takes an image already")
+        if request.plan is not None:
+            request.plan.check_target(target.slug, target.rewrites, request.min_ios)
+            if request.dynamic_batch or request.input_dtype == "uint8":
+                raise UsageError("a plan is for one float32 image: leave out --dynamic-batch and --input uint8")
 
 
 def _one(
@@ -152,18 +162,19 @@ def _one(
     reporter: Reporter,
 ) -> Export:
     """Rewrite, lower, verify and publish for one target; an error holds back this target only."""
-    from edgekit import graph
     from edgekit.describe import describe
     from edgekit.manifest import write_manifest
     from edgekit.publish import staging
 
-    precision = request.precision or target.precision
+    floats = request.precision or target.precision
+    precision = floats if request.plan is None else request.plan.scheme
     folder = request.out / f"{request.recipe.name}-{target.slug}-{precision}"
     started = time.perf_counter()
     manifest, report = None, None
     error: EdgeKitError | None = None
     options = LowerOptions(
-        precision=precision,
+        precision=floats,
+        scheme=None if request.plan is None else request.plan.scheme,
         min_ios=request.min_ios,
         dynamic_batch=request.dynamic_batch,
         metadata=request.recipe.metadata.model_dump(),
@@ -171,8 +182,7 @@ def _one(
     try:
         with staging(folder) as draft:
             path = draft / f"{request.recipe.name}{target.suffix}"
-            with reporter.stage(f"{target.slug}: rewrite the graph"):
-                rewritten, counts = graph.rewrite(program, target.rewrites)
+            rewritten, counts = _rewrite(request, target, program, reporter)
             with reporter.stage(f"{target.slug}: lower to {path.name}"):
                 coverage = target.backend().lower(rewritten, path, options)
             interrupt.check()
@@ -207,8 +217,25 @@ def _one(
     )
 
 
+def _rewrite(
+    request: ExportRequest, target: Target, program: ExportedProgram, reporter: Reporter
+) -> tuple[ExportedProgram, Mapping[str, int]]:
+    """The program as `target` runs it best, quantized where there is a plan; and how often each rewrite fired."""
+    from edgekit import graph
+
+    if request.plan is None:
+        with reporter.stage(f"{target.slug}: rewrite the graph"):
+            return graph.rewrite(program, target.rewrites)
+    from edgekit import quantize
+
+    with reporter.stage(f"{target.slug}: rewrite and quantize the graph"):
+        prepared, counts = graph.prepare(program)
+        rewritten, more = graph.specialize(quantize.apply(prepared, request.plan, target.rewrites), target.rewrites)
+        return rewritten, {**counts, **{name: counts.get(name, 0) + times for name, times in more.items()}}
+
+
 def _verify(
-    request: ExportRequest, target: Target, precision: Precision, path: Path, source: _Source, reporter: Reporter
+    request: ExportRequest, target: Target, precision: str, path: Path, source: _Source, reporter: Reporter
 ) -> ParityReport:
     from edgekit import parity
 

@@ -102,10 +102,11 @@ class GatesSpec(_Table):
 
     fp32: Annotated[Gates, _over_defaults("fp32")] = Gates.for_precision("fp32")
     fp16: Annotated[Gates, _over_defaults("fp16")] = Gates.for_precision("fp16")
+    int8: Annotated[Gates, _over_defaults("int8")] = Gates.for_precision("int8")
 
     def of(self, precision: str) -> Gates:
-        """The gates that a file of `precision` must keep."""
-        return self.fp32 if precision == "fp32" else self.fp16
+        """The gates that a file of `precision` must keep: "fp32", "fp16", or a quantization scheme."""
+        return {"fp32": self.fp32, "fp16": self.fp16}.get(precision, self.int8)
 
 
 class Metadata(_Table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.distill.run import DistillResult
     from edgekit.parity import ParityReport
     from edgekit.pipeline import Export, ExportResult
+    from edgekit.quantize import QuantizeResult
 
 __all__ = [
     "show_ablation",
@@ -30,6 +32,7 @@ __all__ = [
     "show_embeddings",
     "show_export",
     "show_parity",
+    "show_quantize",
 ]
 
 _SHOWN_VALUES = 4
@@ -108,6 +111,35 @@ def show_parity(report: ParityReport, *, as_json: bool) -> None:
             if side is not None:
                 rows.append((f"recall@1 / @10, {name}", f"{side.at_1:.3f} / {side.at_10:.3f}"))
     table("Parity", ("figure", "value"), rows)
+
+
+def show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
+    """One row a target: how many layers have which form there, and the cosines of the plan in PyTorch."""
+    plan = result.plan
+    forms = {target: Counter(row.on(target) for row in plan.layers) for target in result.cosines}
+    if as_json:
+        cosines = {
+            target: {"min_cosine": float(values.min()), "mean_cosine": float(values.mean()), "layers": forms[target]}
+            for target, values in result.cosines.items()
+        }
+        _print_json({"plan": str(result.path), "scheme": plan.scheme, "targets": cosines})
+        return
+    rows = [
+        (
+            target,
+            ", ".join(f"{count} {form}" for form, count in sorted(forms[target].items())),
+            _figure(float(values.min()), 5),
+            _figure(float(values.mean()), 5),
+        )
+        for target, values in result.cosines.items()
+    ]
+    table(
+        f"Plan {plan.scheme}",
+        ("target", "layers", "min cosine", "mean cosine"),
+        rows,
+        right=("min cosine", "mean cosine"),
+    )
+    click.echo(f"{result.path}")
 
 
 def show_embeddings(result: Embeddings, out: Path | None, *, as_json: bool) -> None:

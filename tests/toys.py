@@ -37,6 +37,16 @@ def tower(seed: int = 0, width: int = 24) -> nn.Module:
     return model
 
 
+def silent() -> nn.Module:
+    """A tower whose attention adds nothing: the output of its `out` is zero for every image."""
+    model = tower()
+    assert isinstance(model, Tower)
+    with torch.no_grad():
+        model.out.weight.zero_()
+        model.out.bias.zero_()
+    return model
+
+
 def raises() -> nn.Module:
     raise RuntimeError("the configuration file is missing")
 

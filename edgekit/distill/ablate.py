@@ -11,12 +11,12 @@ from typing import Any, get_args
 import numpy as np
 
 from edgekit.console import Reporter
-from edgekit.distill.checkpoint import write_atomically
 from edgekit.distill.metrics import bootstrap_mean_difference
 from edgekit.distill.plot import plot_ablation
 from edgekit.distill.run import DistillRequest, DistillResult, distill
 from edgekit.distill.spec import DistillSpec
 from edgekit.errors import UsageError
+from edgekit.files import write_atomically
 from edgekit.recipe import Recipe
 
 __all__ = ["KINDS", "Row", "ablate", "variants"]

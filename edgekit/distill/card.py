@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import __version__
-from edgekit.distill.checkpoint import write_atomically
 from edgekit.distill.loader import Corrupt
 from edgekit.distill.sources import Source
 from edgekit.distill.spec import DistillSpec
 from edgekit.distill.teachers import Teacher
 from edgekit.distill.validation import Figures
 from edgekit.embedder import Embedder
-from edgekit.files import human_size, sha256_file
+from edgekit.files import human_size, sha256_file, write_atomically
 from edgekit.recipe import Recipe
 
 __all__ = ["write_card"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edgekit.errors import InputError, OutputError
+from edgekit.errors import InputError
+from edgekit.files import write_atomically
 
-__all__ = ["State", "load", "rng_state", "save", "set_rng_state", "write_atomically"]
+__all__ = ["State", "load", "rng_state", "save", "set_rng_state"]
 
 _FORMAT = 1
 
@@ -39,30 +38,14 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     """Write a state and give it its name in one step. Raises OutputError; `path` is then as it was."""
     whole = {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}
     note = {"edgekit_checkpoint": json.dumps({"format": _FORMAT, **facts}, sort_keys=True)}
-    write_atomically(path, lambda part: save_file(whole, part, metadata=note))
 
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Let `write(part)` write a file and move it to `path` in one step; raises OutputError where that cannot be."""
-    part = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        write(part)
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-        folder = os.open(path.parent, os.O_RDONLY)
+    def write(part: Path) -> None:
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
-        raise OutputError(
-            f"cannot write {path}: {reason}; what was saved before is whole, free some space and continue with --resume"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+            save_file(whole, part, metadata=note)
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(" ".join(str(error).split())[:200]) from error
+
+    write_atomically(path, write, "free some space and continue with --resume")
 
 
 def load(path: Path) -> State:

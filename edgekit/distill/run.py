@@ -17,7 +17,6 @@ from torch import Tensor
 from edgekit.console import Reporter
 from edgekit.distill.cache import default_folder
 from edgekit.distill.card import write_card
-from edgekit.distill.checkpoint import write_atomically
 from edgekit.distill.engine import Engine, Job
 from edgekit.distill.loader import Corrupt
 from edgekit.distill.plot import plot_run
@@ -28,6 +27,7 @@ from edgekit.distill.teachers import Teacher, fill, open_teacher
 from edgekit.distill.validation import Figures, Validator
 from edgekit.embedder import Embedder, build_embedder
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.files import write_atomically
 from edgekit.recipe import Recipe
 
 __all__ = ["DistillRequest", "DistillResult", "distill", "is_first_process", "to_toml"]

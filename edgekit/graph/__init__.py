@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from edgekit.graph.capture import capture
-from edgekit.graph.rewrites import REWRITES, Rewrite, rewrite
+from edgekit.graph.rewrites import REWRITES, Rewrite, prepare, rewrite, specialize
 
-__all__ = ["REWRITES", "Rewrite", "capture", "rewrite"]
+__all__ = ["REWRITES", "Rewrite", "capture", "prepare", "rewrite", "specialize"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from torch.export import ExportedProgram
@@ -26,7 +26,7 @@ from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.split_depthwise import split_depthwise
 
-__all__ = ["REWRITES", "Rewrite", "rewrite"]
+__all__ = ["REWRITES", "Rewrite", "prepare", "rewrite", "specialize"]
 
 ALL = frozenset({"coreml", "executorch", "onnx"})
 XNNPACK = frozenset({"executorch"})
@@ -42,7 +42,8 @@ class Rewrite(NamedTuple):
     sets: frozenset[str]
 
 
-REWRITES: tuple[Rewrite, ...] = (
+# What every target wants. A quantization plan speaks of the program as these leave it.
+PREPARE: tuple[Rewrite, ...] = (
     Rewrite("functionalize", functionalize, ALL),
     Rewrite("drop_identities", drop_identities, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
@@ -54,8 +55,11 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite("hoist_slices", hoist_slices, ALL),
     Rewrite("fold_scales", fold_scales, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
-    Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("drop_expands", drop_expands, ALL),
+)
+# What one runtime is faster with, and the last tidying.
+SPECIALIZE: tuple[Rewrite, ...] = (
+    Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
     Rewrite("plain_group_norm", plain_group_norm, XNNPACK),
@@ -66,6 +70,7 @@ REWRITES: tuple[Rewrite, ...] = (
     Rewrite("merge_views", merge_views, ALL),
     Rewrite("remove_dead", remove_dead, ALL),
 )
+REWRITES = (*PREPARE, *SPECIALIZE)
 
 
 def rewrite(
@@ -79,13 +84,30 @@ def rewrite(
     Raises:
         UsageError: there is no such set.
     """
+    return _apply(program, _of(rewrites, [row for row in REWRITES if row.name not in without]))
+
+
+def prepare(program: ExportedProgram) -> tuple[ExportedProgram, dict[str, int]]:
+    """Only the rewrites that every target wants: the program that is quantized. Returns what `rewrite` returns."""
+    return _apply(program, PREPARE)
+
+
+def specialize(program: ExportedProgram, rewrites: str) -> tuple[ExportedProgram, dict[str, int]]:
+    """The rest of a set's rewrites, for a prepared program, quantized or not; see `rewrite`."""
+    return _apply(program, _of(rewrites, SPECIALIZE))
+
+
+def _of(rewrites: str, rows: Sequence[Rewrite]) -> Sequence[Rewrite]:
     if rewrites not in ALL:
         raise UsageError(f"no set of rewrites is called {rewrites!r}: choose one of {', '.join(sorted(ALL))}")
+    return [row for row in rows if rewrites in row.sets]
+
+
+def _apply(program: ExportedProgram, rows: Sequence[Rewrite]) -> tuple[ExportedProgram, dict[str, int]]:
     # Torch's own functionalisation is right for every aliasing, and slow: only programs that need it pay for it.
     graph_module = to_graph(program.run_decompositions({}) if has_hazards(program) else program)
     counts: dict[str, int] = {}
-    for row in REWRITES:
-        if rewrites in row.sets and row.name not in without:
-            counts[row.name] = counts.get(row.name, 0) + row.apply(graph_module)
+    for row in rows:
+        counts[row.name] = counts.get(row.name, 0) + row.apply(graph_module)
     graph_module.graph.lint()
     return to_program(graph_module, program), counts

@@ -27,6 +27,7 @@ class LowerOptions:
     precision: Precision = "fp32"
     min_ios: int = 16
     dynamic_batch: bool = False
+    scheme: str | None = None  # of the quantization plan that the program follows; `precision` is then of the rest
     metadata: Mapping[str, str] = field(default_factory=dict)  # author, license, version, description
 
 

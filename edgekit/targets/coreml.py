@@ -258,7 +258,7 @@ def _describe(spec: Any, size: tuple[int, int], options: LowerOptions) -> None:
             user[f"edgekit.{key}"] = value
     user["edgekit.input_size"] = f"{size[0]}x{size[1]}"
     user["edgekit.dim"] = str(dim)
-    user["edgekit.precision"] = options.precision
+    user["edgekit.precision"] = options.scheme or options.precision
     user.pop(CONVERSION_DATE, None)
 
 

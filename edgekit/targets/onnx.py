@@ -85,6 +85,8 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
     """The program as an onnx_ir model with input `image` and output `embedding`."""
     import torch
 
+    from edgekit.targets.onnx_dynamic import translations
+
     if options.dynamic_batch and not program.range_constraints:
         raise UsageError("this program was captured for one batch size: capture it with a dynamic batch")
     arguments: dict[str, Any] = {
@@ -95,7 +97,7 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
         "verbose": False,
     }
     try:
-        table: dict[Any, Any] = {torch.ops.aten.adaptive_avg_pool2d.default: _pool_globally}
+        table: dict[Any, Any] = {torch.ops.aten.adaptive_avg_pool2d.default: _pool_globally, **translations()}
         exported = torch.onnx.export(_as_it_is(program), custom_translation_table=table, **arguments)
     except Exception:
         # Some operator has no ONNX translation of its own: torch decomposes the program first, in twice the time.
@@ -193,7 +195,7 @@ def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> No
     properties = {
         "input_size": f"{height}x{width}",
         "dim": str(graph.outputs[0].shape[-1]),
-        "precision": options.precision,
+        "precision": options.scheme or options.precision,
         **options.metadata,
     }
     model.metadata_props.clear()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
+from edgekit.targets.onnx_dynamic import multiply_integers
 from edgekit.targets.onnx_edit import add_constant, attribute, constant, emit, nodes, replace, shape
 from edgekit.targets.onnx_transposes import transpose_in_blocks
 
@@ -20,6 +21,7 @@ __all__ = ["improve"]
 def improve(model: ir.Model) -> dict[str, int]:
     """Apply every pass to `model` in place; returns how often each fired, by name."""
     passes: tuple[Callable[[ir.Graph], int], ...] = (
+        multiply_integers,
         pool_globally,
         fold_affine_into_convolution,
         blend_by_channel,

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edgekit.distill.checkpoint import load, rng_state, save, set_rng_state, write_atomically
+from edgekit.distill.checkpoint import load, rng_state, save, set_rng_state
 from edgekit.errors import InputError, OutputError
+from edgekit.files import write_atomically
 from tests.distill.conftest import one_line
 
 FACTS = {"position": {"step": 3, "owed": [0.1, -0.30000000000000004]}, "recipe": {"name": "Täschchen"}, "none": None}

@@ -1,0 +1,105 @@
+"""From a plan to a quantized program: PT2E with every range given by the plan, so that nothing is observed twice."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule, Node
+
+from edgekit.errors import UsageError
+from edgekit.quantize.layers import Layer, layers, names
+from edgekit.quantize.plan import LayerPlan, Plan, TensorPlan
+
+__all__ = ["apply"]
+
+
+def apply(program: ExportedProgram, plan: Plan, target: str) -> ExportedProgram:
+    """The prepared `program` with the plan's quantize and dequantize operators, as `target` ("coreml", "executorch" or
+    "onnx") can hold them: the same weights, ranges and rounding for each.
+
+    Raises:
+        UsageError: the plan names a layer that the program does not have.
+    """
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    module = program.module()
+    found = {layer.name: layer for layer in layers(program)}
+    for row in plan.layers:
+        if row.name not in found:
+            raise UsageError(f"the plan has a layer {row.name} that this model does not have; make the plan again")
+    rows = [(found[row.name], row) for row in plan.layers if row.on(target) != "float"]
+    if not rows:
+        return program
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prepared: Any = prepare_pt2e(module, _quantizer(program, rows, plan, target))
+        prepared(*program.example_inputs[0])  # the weights' observers look at the weights
+        converted = convert_pt2e(prepared, fold_quantize=True)
+        return torch.export.export(converted, program.example_inputs[0], strict=False)
+
+
+def _quantizer(program: ExportedProgram, rows: list[tuple[Layer, LayerPlan]], plan: Plan, target: str) -> Any:
+    from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver, PlaceholderObserver
+    from torchao.quantization.pt2e.quantizer import (
+        FixedQParamsQuantizationSpec,
+        QuantizationAnnotation,
+        QuantizationSpec,
+        Quantizer,
+    )
+
+    called = names(program)
+    weights = QuantizationSpec(
+        torch.int8,
+        PerChannelMinMaxObserver.with_args(eps=2**-24),
+        quant_min=-127,
+        quant_max=127,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+    )
+    dynamic = QuantizationSpec(
+        torch.int8,
+        PlaceholderObserver.with_args(eps=2**-12),
+        quant_min=-128,
+        quant_max=127,
+        qscheme=torch.per_tensor_affine,
+        is_dynamic=True,
+    )
+
+    def fixed(range_: TensorPlan) -> Any:
+        return FixedQParamsQuantizationSpec(
+            torch.int8, range_.scale, range_.zero_point, -128, 127, torch.per_tensor_affine
+        )
+
+    class FollowPlan(Quantizer):
+        def annotate(self, model: GraphModule) -> GraphModule:
+            here = {node.name: node for node in model.graph.nodes}
+            for layer, row in rows:
+                node: Node = here[layer.node.name]
+                scheme = row.on(target)
+                specs: dict[Node, Any] = {}
+                output = None
+                if layer.weight is not None:
+                    specs[node.args[1]] = weights  # type: ignore[index]  # the weight's node
+                if scheme == "w8a8-dynamic":
+                    specs[node.args[0]] = dynamic  # type: ignore[index]
+                if scheme == "w8a8":
+                    for item, own in zip(layer.inputs, node.args, strict=False):
+                        specs[own] = fixed(plan.tensors[called[item]])  # type: ignore[index]
+                    output = fixed(plan.tensors[called[layer.result]])
+                clamped = layer.result is not layer.node
+                node.meta["quantization_annotation"] = QuantizationAnnotation(
+                    input_qspec_map=specs, output_qspec=None if clamped else output, _annotated=True
+                )
+                if clamped and output is not None:
+                    here[layer.result.name].meta["quantization_annotation"] = QuantizationAnnotation(
+                        output_qspec=output, _annotated=True
+                    )
+            return model
+
+        def validate(self, model: GraphModule) -> None:
+            pass
+
+    return FollowPlan()

@@ -1,0 +1,85 @@
+"""The layers of a prepared program that can be quantized, and the names a plan gives them and their tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+__all__ = ["KINDS", "Layer", "layers", "names"]
+
+_aten = torch.ops.aten
+
+# Operator -> what a plan calls it. An operator that is not here stays in float.
+KINDS = {
+    _aten.conv2d.default: "conv",
+    _aten.linear.default: "linear",
+    _aten.add.Tensor: "add",
+    _aten.mul.Tensor: "mul",
+    _aten.sigmoid.default: "sigmoid",
+    _aten.mean.dim: "mean",
+    _aten.adaptive_avg_pool2d.default: "pool",
+}
+WEIGHTED = ("conv", "linear")
+_CLAMPS = (_aten.relu.default, _aten.hardtanh.default)  # that runtimes fold into the layer before
+_UNNAMED = ("", "module")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator that can run on integers.
+
+    `inputs` are the nodes of its activations, `result` the node whose tensor is its output: itself, or the clamp that
+    a runtime folds into it. `weight` is the node of its weight, None for an operator without one.
+    """
+
+    name: str
+    kind: str
+    node: Node
+    inputs: tuple[Node, ...]
+    result: Node
+    weight: Node | None
+
+
+def names(program: ExportedProgram) -> dict[Node, str]:
+    """A readable, unique name for the image and every tensor made from it: the module it came from, and the operator.
+
+    `backbone.blocks.0.attn.proj` is a layer with a weight, `backbone.blocks.0:add` another operator of that module; a
+    module's second tensor of a kind ends in #2. The same program always gives the same names.
+    """
+    found: dict[Node, str] = {}
+    count: dict[str, int] = {}
+    for node in program.graph.nodes:
+        if node.name in program.graph_signature.user_inputs:
+            found[node] = node.name
+        if node.op != "call_function":
+            continue
+        stack = node.meta.get("nn_module_stack") or {}
+        paths = [str(path) for path, _ in stack.values() if path not in _UNNAMED]
+        path = paths[-1].removeprefix("module.") if paths else ""
+        operator = str(node.target).removeprefix("aten.").split(".")[0]
+        base = path if path and KINDS.get(node.target) in WEIGHTED else f"{path}:{operator}"
+        count[base] = count.get(base, 0) + 1
+        found[node] = base if count[base] == 1 else f"{base}#{count[base]}"
+    return found
+
+
+def layers(program: ExportedProgram) -> list[Layer]:
+    """The layers of a program that can be quantized, in the order in which they run."""
+    called = names(program)
+    found = []
+    for node in program.graph.nodes:
+        kind = KINDS.get(node.target) if node.op == "call_function" else None
+        if kind is None:
+            continue
+        weight = node.args[1] if kind in WEIGHTED else None
+        arguments = node.args[:1] if kind not in ("add", "mul") else node.args[:2]
+        inputs = tuple(item for item in arguments if isinstance(item, Node))
+        if len(inputs) < len(arguments) or any(item not in called for item in inputs):
+            continue  # a sum with a constant
+        users = list(node.users)
+        clamped = kind in (*WEIGHTED, "add") and len(users) == 1 and users[0].target in _CLAMPS
+        found.append(Layer(called[node], kind, node, inputs, users[0] if clamped else node, weight))
+    return found

@@ -1,0 +1,134 @@
+"""The quantization plan: one document that says, layer by layer, how a model is quantized, for every target."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import edgekit
+from edgekit.errors import InputError, UsageError
+from edgekit.files import read_json
+
+__all__ = ["FORMS", "SCHEMA", "SCHEMES", "Calibration", "LayerPlan", "Plan", "TensorPlan", "read_plan"]
+
+SCHEMA: Literal["edgekit.plan/1"] = "edgekit.plan/1"
+Scheme = Literal["w8a8", "w8a8-dynamic", "w8", "float"]
+SCHEMES: tuple[Scheme, ...] = ("w8a8", "w8a8-dynamic", "w8")
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+# (set of rewrites, scheme, kind of layer or * for any) -> the nearest form that this target's runtime has.
+FORMS: dict[tuple[str, Scheme, str], Scheme] = {
+    ("coreml", "w8a8-dynamic", "*"): "w8",  # Core ML has no dynamic activations
+    ("executorch", "w8", "linear"): "w8a8-dynamic",  # XNNPACK takes 8-bit weights only with 8-bit activations
+    ("executorch", "w8", "conv"): "float",
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, validate_by_name=True
+    )
+
+
+class Calibration(_Part):
+    """The images that the activation ranges come from."""
+
+    dataset: str
+    sha256: Sha256 = Field(description="Of the images' names and pixels, or of the catalogue's settings.")
+    images: int = Field(ge=1)
+    observer: str = Field(description="How ranges were chosen: minmax, percentile, mse or entropy.")
+
+
+class TensorPlan(_Part):
+    """An activation as signed 8-bit integers: value = scale * (integer - zero_point)."""
+
+    low: float = Field(description="Smallest value that fits.")
+    high: float = Field(description="Largest value that fits.")
+    scale: float = Field(gt=0)
+    zero_point: int = Field(ge=-128, le=127)
+    seen: tuple[float, float] = Field(description="Smallest and largest value on the calibration images.")
+
+
+class LayerPlan(_Part):
+    """One operator: its scheme, and why where it is not the one that was asked for."""
+
+    name: str = Field(description="The module it came from, and the operator where that has no weight.")
+    kind: str = Field(description="conv, linear, add, mul, sigmoid, mean or pool.")
+    scheme: Scheme = Field(
+        description="w8a8: 8-bit weights a channel and static 8-bit activations; w8a8-dynamic: activations scaled as "
+        "the model runs; w8: weights only; float: not quantized."
+    )
+    why: str | None = Field(default=None, description="Why the scheme is another one than the plan's.")
+    targets: dict[str, Scheme] = Field(
+        default_factory=dict, description="Where a target has no such form: the nearest one, which it uses instead."
+    )
+
+    def on(self, target: str) -> Scheme:
+        """The scheme that a target ("coreml", "executorch" or "onnx") uses."""
+        return self.targets.get(target, self.scheme)
+
+
+class Plan(_Part):
+    """How a model is quantized."""
+
+    schema_: Literal["edgekit.plan/1"] = Field(default=SCHEMA, alias="schema")
+    edgekit: str = edgekit.__version__
+    model: str = Field(description="Name of the recipe.")
+    backbone: str
+    weights_sha256: Sha256 = Field(description="Of the state dict's names, dtypes, shapes and values.")
+    input: tuple[int, int] = Field(description="Height and width in pixels.")
+    scheme: Scheme
+    calibration: Calibration | None = Field(default=None, description="Null where nothing needs ranges.")
+    layers: tuple[LayerPlan, ...] = Field(min_length=1)
+    tensors: dict[str, TensorPlan]
+
+    def to_json(self) -> str:
+        """The text of plan.json; equal plans give equal bytes."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def check_target(self, slug: str, rewrites: str, min_ios: int) -> None:
+        """Refuse a target that cannot hold the plan.
+
+        Raises:
+            UsageError: says which can.
+        """
+        if slug not in ("ios", "android", "onnx"):
+            raise UsageError(f"a plan cannot be lowered to {slug}; export it to ios (coreml), android or onnx")
+        if rewrites == "coreml" and min_ios < 17:
+            raise UsageError(
+                f"Core ML's 8-bit layers need iOS 17, --min-ios is {min_ios}; give --min-ios 17, or no plan"
+            )
+
+    def check_fits(self, weights_sha256: str, size: tuple[int, int]) -> None:
+        """Refuse a plan that was made for another model.
+
+        Raises:
+            UsageError: other weights, or another input size.
+        """
+        if weights_sha256 != self.weights_sha256:
+            raise UsageError(
+                f"this plan is for other weights ({self.model}, {self.weights_sha256[:12]}..., not "
+                f"{weights_sha256[:12]}...); run `edgekit quantize` on this model"
+            )
+        if tuple(size) != self.input:
+            raise UsageError(
+                f"this plan is for {self.input[0]} x {self.input[1]} pixels, the model takes {size[0]} x {size[1]}; "
+                "run `edgekit quantize` at this size"
+            )
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan that anyone may have written; InputError says what is wrong with it."""
+    content = read_json(path)
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != SCHEMA:
+        raise InputError(f"{path}: schema is {str(found)[:60]!r}, only {SCHEMA!r} can be read; use a matching version")
+    try:
+        return Plan.model_validate_json(json.dumps(content), strict=True)
+    except (ValidationError, UnicodeEncodeError) as error:
+        reason = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+        told = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" if reason else str(error)[:200]
+        raise InputError(f"{path}: not a valid plan ({told}); run `edgekit quantize` again") from error

@@ -1,0 +1,142 @@
+"""`edgekit quantize` and `edgekit export --plan`, from the model to files that the real runtimes open."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+from edgekit import graph, quantize
+from edgekit.datasets import CatalogPictures
+from edgekit.embedder import build_embedder
+from edgekit.manifest import read_manifest
+from edgekit.recipe import resolve_model
+from edgekit.targets import find
+from tests.conftest import TOWER
+from tests.quantize.conftest import SCHEMES
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return build_embedder(resolve_model("tests.toys:tower").override(input={"size": (64, 64)}))
+
+
+@pytest.fixture(scope="module")
+def images(embedder):
+    return np.stack([picture.image for picture in CatalogPictures(24, embedder.spec)])
+
+
+def followed(embedder, plan, target, images):
+    """Embeddings of the quantized program itself, in PyTorch."""
+    prepared, _ = graph.prepare(graph.capture(embedder, embedder.example()))
+    run = quantize.apply(prepared, quantize.read_plan(plan), target).module()
+    with torch.no_grad():
+        return np.concatenate([run(torch.from_numpy(image).permute(2, 0, 1)[None].float()) for image in images])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("name", "format"), [("android", "executorch"), ("onnx", "onnx")])
+def test_a_file_does_what_its_plan_says(plans, quantized, embedder, images, scheme, name, format):
+    """As the same program in PyTorch does, but for values on a tie between two levels: some images have one."""
+    target = find(name, format)
+    folder = quantized / f"tests.toys-tower-{name}-{scheme}"
+    found = target.backend().open(folder / f"tests.toys-tower{target.suffix}").embed(images)
+    due = followed(embedder, plans[scheme], target.rewrites, images)
+    cosines = (found * due).sum(axis=1)
+    assert np.median(cosines) > 0.99999
+    assert cosines.min() > 0.99
+    original = embedder.embed(images)
+    assert (found * original).sum(axis=1).min() > (0.98 if scheme == "w8a8" else 0.999)
+
+
+def test_the_manifest_carries_the_plan(plans, quantized):
+    manifest = read_manifest(quantized / "tests.toys-tower-onnx-w8a8")
+    assert manifest.precision == "w8a8"
+    assert manifest.quantization == json.loads(plans["w8a8"].read_text())
+
+
+def test_weights_are_the_same_integers_in_every_scheme_that_has_them(quantized):
+    def integers(scheme):
+        model = onnx.load(quantized / f"tests.toys-tower-onnx-{scheme}" / "tests.toys-tower.onnx")
+        arrays = [onnx.numpy_helper.to_array(item) for item in model.graph.initializer]
+        return sorted(np.sort(array, axis=None).tobytes() for array in arrays if array.dtype == np.int8 and array.ndim)
+
+    static, only = integers("w8a8"), integers("w8")
+    assert static
+    assert {item for item in static if len(item) > 64} == {item for item in only if len(item) > 64}
+
+
+def test_dynamic_products_run_on_integers(quantized):
+    model = onnx.load(quantized / "tests.toys-tower-onnx-w8a8-dynamic" / "tests.toys-tower.onnx")
+    kinds = [node.op_type for node in model.graph.node]
+    assert kinds.count("MatMulInteger") == 4
+    assert kinds.count("DynamicQuantizeLinear") == 2  # one for queries, keys and values together
+    assert "DequantizeLinear" not in kinds
+
+
+def test_a_phone_with_core_ml_gets_the_nearest_form(plans, invoke, tmp_path):
+    result = invoke(
+        "export", *TOWER, "--plan", plans["w8a8-dynamic"], "--target", "ios", "--min-ios", 17, "--samples", 24,
+        "--out", tmp_path, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    (export,) = json.loads(result.stdout)["exports"]
+    assert export["parity"]["verdict"] == "pass"
+    rows = export["manifest"]["quantization"]["layers"]
+    assert {row["targets"]["coreml"] for row in rows if row["scheme"] == "w8a8-dynamic"} == {"w8"}
+
+
+def test_static_integers_in_core_ml(plans, embedder, images, invoke, tmp_path):
+    result = invoke(
+        "export", *TOWER, "--plan", plans["w8a8"], "--target", "ios", "--min-ios", 17, "--precision", "fp32",
+        "--no-verify", "--out", tmp_path, "--quiet",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    target = find("ios", "coreml")
+    found = target.backend().open(tmp_path / "tests.toys-tower-ios-w8a8" / "tests.toys-tower.mlpackage").embed(images)
+    cosines = (found * followed(embedder, plans["w8a8"], "coreml", images)).sum(axis=1)
+    assert np.median(cosines) > 0.99999
+    assert cosines.min() > 0.99
+
+
+def test_a_second_run_writes_the_same_bytes(plans, invoke, tmp_path):
+    result = invoke("quantize", *TOWER, "--scheme", "w8a8", "--samples", 32, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "plan.json").read_bytes() == plans["w8a8"].read_bytes()
+    told = json.loads(result.stdout)["targets"]
+    assert set(told) == {"coreml", "executorch", "onnx"}
+    assert all(0.98 < row["min_cosine"] <= row["mean_cosine"] <= 1.0001 for row in told.values())
+
+
+def test_bad_calibration_images_are_one_line(invoke, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for folder, count in (("few", 3), ("equal", 20)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
+    for folder, said in (("few", "too few"), ("equal", "all calibration images are equal")):
+        result = invoke("quantize", *TOWER, "--images", tmp_path / folder, "--out", tmp_path / "out", "--quiet")
+        assert result.exit_code == 3
+        assert said in result.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_another_model_s_plan_is_refused_before_anything_is_written(plans, invoke, tmp_path):
+    other = ("tests.toys:tower", "--size", "64", "--dim", "8")
+    result = invoke("export", *other, "--plan", plans["w8"], "--target", "onnx", "--out", tmp_path / "out", "--quiet")
+    assert result.exit_code == 2
+    assert "this plan is for other weights" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_layer_that_is_always_zero_stays_in_float(invoke, tmp_path):
+    result = invoke("quantize", "tests.toys:silent", "--size", "64", "--samples", 32, "--out", tmp_path, "--quiet")
+    assert result.exit_code == 0, result.stderr
+    rows = {row.name: row for row in quantize.read_plan(tmp_path / "plan.json").layers}
+    assert rows["backbone.out"].scheme == "float"
+    assert "zero on every calibration image" in rows["backbone.out"].why
+    assert rows["backbone.stem"].scheme == "w8a8"
