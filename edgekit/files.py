@@ -138,7 +138,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], advice: str = 
             os.close(folder)
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; what was there before is whole, {advice}"
+            f"cannot write {path}: {error.strerror or error}; what was saved before is whole, {advice}"
         ) from error
     finally:
         with suppress(OSError):
