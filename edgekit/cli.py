@@ -233,12 +233,15 @@ def export(
     edgekit export my_package.models:tower --target android --images photos/
     """
     from edgekit import pipeline, summary
-    from edgekit.quantize import read_plan
     from edgekit.targets import select
 
     rows = select(targets, format)
     recipe = _recipe(model, options)
-    plan = None if plan_file is None else read_plan(plan_file)
+    plan = None
+    if plan_file is not None:
+        from edgekit.quantize import read_plan
+
+        plan = read_plan(plan_file)
     verify = not options.pop("no_verify")
     request = pipeline.ExportRequest(recipe=recipe, targets=rows, plan=plan, verify=verify, **options)
     result = pipeline.export(request, _reporter(quiet or as_json))
@@ -467,16 +470,22 @@ def catalog(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["manifest", "parity", "recipe"]))
+@click.argument("name", type=click.Choice(["manifest", "parity", "plan", "recipe"]))
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that EdgeKit writes or reads."""
     from pydantic import BaseModel
 
     from edgekit.manifest import Manifest
     from edgekit.parity import ParityReport
+    from edgekit.quantize import Plan
     from edgekit.recipe import Recipe
 
-    models: dict[str, type[BaseModel]] = {"manifest": Manifest, "parity": ParityReport, "recipe": Recipe}
+    models: dict[str, type[BaseModel]] = {
+        "manifest": Manifest,
+        "parity": ParityReport,
+        "plan": Plan,
+        "recipe": Recipe,
+    }
     click.echo(json.dumps(models[name].model_json_schema(), indent=2))
 
 

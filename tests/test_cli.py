@@ -72,7 +72,17 @@ def test_help_loads_no_heavy_package() -> None:
 
 def test_every_command_is_listed_with_its_exit_codes(invoke) -> None:
     text = invoke("--help").stdout
-    for word in ("export", "run", "parity", "backbones", "catalog", "schema", "completion", "5 parity gate"):
+    for word in (
+        "export",
+        "quantize",
+        "run",
+        "parity",
+        "backbones",
+        "catalog",
+        "schema",
+        "completion",
+        "5 parity gate",
+    ):
         assert word in text
 
 

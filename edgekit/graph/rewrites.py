@@ -25,6 +25,7 @@ from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.split_depthwise import split_depthwise
+from edgekit.graph.split_silu import split_silu
 
 __all__ = ["REWRITES", "Rewrite", "prepare", "rewrite", "specialize"]
 
@@ -71,6 +72,8 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("remove_dead", remove_dead, ALL),
 )
 REWRITES = (*PREPARE, *SPECIALIZE)
+# What only a quantized program wants.
+INTEGERS = (Rewrite("split_silu", split_silu, ALL),)
 
 
 def rewrite(
@@ -88,8 +91,8 @@ def rewrite(
 
 
 def prepare(program: ExportedProgram) -> tuple[ExportedProgram, dict[str, int]]:
-    """Only the rewrites that every target wants: the program that is quantized. Returns what `rewrite` returns."""
-    return _apply(program, PREPARE)
+    """The rewrites that every target wants, and those for integers: the program to quantize. Returns as `rewrite`."""
+    return _apply(program, (*PREPARE, *INTEGERS))
 
 
 def specialize(program: ExportedProgram, rewrites: str) -> tuple[ExportedProgram, dict[str, int]]:

@@ -40,7 +40,7 @@ def add_constant(graph: ir.Graph, near: ir.Node, name: str, values: np.ndarray) 
     full = f"{near.outputs[0].name}_{name}"
     while full in graph.initializers:
         full += "_"
-    value = ir.Value(name=full, const_value=ir.tensor(np.ascontiguousarray(values), name=full))
+    value = ir.Value(name=full, const_value=ir.tensor(np.asarray(values, order="C"), name=full))
     value.type, value.shape = ir.TensorType(value.const_value.dtype), value.const_value.shape
     graph.register_initializer(value)
     return value

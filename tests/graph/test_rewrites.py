@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit.errors import UsageError
-from edgekit.graph import REWRITES, capture, rewrite
+from edgekit.graph import REWRITES, capture, prepare, rewrite, specialize
 
 aten = torch.ops.aten
 
@@ -407,3 +407,23 @@ def test_dynamic_batch_programs_keep_their_rows(which):
         images = pixels(batch=batch)
         with torch.no_grad():
             torch.testing.assert_close(new.module()(images), module(images), rtol=1e-4, atol=1e-4)
+
+
+def test_silu_is_split_only_where_integers_want_it():
+    program = capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Flatten()).eval(), pixels())
+    new, counts = prepare(program)
+    assert counts["split_silu"] == 1
+    assert not [node for node in new.graph.nodes if "silu" in str(node.target)]
+    assert torch.allclose(new.module()(pixels()), program.module()(pixels()), atol=1e-6)
+    assert [node for node in rewrite(program, "onnx")[0].graph.nodes if "silu" in str(node.target)]
+
+
+@pytest.mark.parametrize("which", ["coreml", "executorch", "onnx"])
+def test_preparing_and_specializing_is_rewriting(which):
+    """But for SiLU, which this model has none of."""
+    program = capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 8)), pixels())
+    whole, _ = rewrite(program, which)
+    parts, _ = specialize(prepare(program)[0], which)
+    assert [str(node.target) for node in parts.graph.nodes] == [str(node.target) for node in whole.graph.nodes]
+    with pytest.raises(UsageError, match="tflite"):
+        specialize(program, "tflite")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
+import jsonschema
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -70,6 +73,18 @@ def test_weights_are_the_same_integers_in_every_scheme_that_has_them(quantized):
     assert {item for item in static if len(item) > 64} == {item for item in only if len(item) > 64}
 
 
+def test_static_layers_run_on_integers_from_end_to_end(quantized, tmp_path):
+    """ONNX Runtime fuses quantize and dequantize into its integer kernels, SiLU and residual sums included."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 4
+    path = quantized / "tests.toys-tower-onnx-w8a8" / "tests.toys-tower.onnx"
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert (kinds["QLinearConv"], kinds["QLinearSigmoid"], kinds["QLinearMul"]) == (2, 1, 1)
+    assert not {"Conv", "Sigmoid", "Mul", "Gemm"} & kinds.keys()
+
+
 def test_dynamic_products_run_on_integers(quantized):
     model = onnx.load(quantized / "tests.toys-tower-onnx-w8a8-dynamic" / "tests.toys-tower.onnx")
     kinds = [node.op_type for node in model.graph.node]
@@ -101,6 +116,12 @@ def test_static_integers_in_core_ml(plans, embedder, images, invoke, tmp_path):
     cosines = (found * followed(embedder, plans["w8a8"], "coreml", images)).sum(axis=1)
     assert np.median(cosines) > 0.99999
     assert cosines.min() > 0.99
+
+
+def test_a_plan_keeps_to_the_printed_schema(plans, invoke):
+    schema = json.loads(invoke("schema", "plan").stdout)
+    for plan in plans.values():
+        jsonschema.validate(json.loads(plan.read_text()), schema)
 
 
 def test_a_second_run_writes_the_same_bytes(plans, invoke, tmp_path):

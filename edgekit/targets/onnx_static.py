@@ -1,0 +1,64 @@
+"""Quantize and dequantize as ONNX Runtime's integer kernels want them: 32-bit biases, unsigned activations."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.targets.onnx_edit import add_constant, attribute, constant, emit, nodes
+
+__all__ = ["quantize_biases", "unsign_activations"]
+
+
+def quantize_biases(graph: ir.Graph) -> int:
+    """Biases of layers between integers as integers, in steps of input scale times weight scale.
+
+    ONNX Runtime fuses a convolution with float bias only in part; XNNPACK and Core ML round the bias themselves.
+    """
+    count = 0
+    for node in [*nodes(graph, "Conv"), *nodes(graph, "Gemm")]:
+        if len(node.inputs) < 3 or attribute(node, "alpha", 1.0) != 1.0:
+            continue
+        bias, scales = constant(node.inputs[2]), [_scale(value) for value in node.inputs[:2]]
+        if bias is None or scales[0] is None or scales[1] is None or not _ends_in_integers(node):
+            continue
+        step = np.broadcast_to(scales[0].reshape(()) * scales[1].reshape(-1), bias.shape).astype(np.float32)
+        levels = np.rint(bias / step)
+        if np.abs(levels).max(initial=0) > 2**30:
+            continue  # a weight channel that is all but zero
+        parts = {"bias": levels.astype(np.int32), "step": step, "zero": np.zeros(bias.shape, np.int32)}
+        inputs = [add_constant(graph, node, name, values) for name, values in parts.items()]
+        node.replace_input_with(2, emit(node, "DequantizeLinear", inputs, axis=0))
+        count += 1
+    return count
+
+
+def unsign_activations(graph: ir.Graph) -> int:
+    """Signed 8-bit activations as unsigned ones, every level 128 higher: the same values.
+
+    On x86 ONNX Runtime does so itself where a tensor has one user; a layer between both kinds is then not fused.
+    """
+    count = 0
+    for node in [*nodes(graph, "QuantizeLinear"), *nodes(graph, "DequantizeLinear")]:
+        zero = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+        made = node.inputs[0]
+        if zero is None or zero.dtype != np.int8 or zero.size != 1 or made is None or constant(made) is not None:
+            continue
+        shifted = (zero.astype(np.int16) + 128).astype(np.uint8)
+        node.replace_input_with(2, add_constant(graph, node, "zero", shifted))
+        if node.op_type == "QuantizeLinear":
+            node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
+        count += 1
+    return count
+
+
+def _scale(value: ir.Value | None) -> np.ndarray | None:
+    """The constant scales of what a dequantize gives."""
+    made = None if value is None else value.producer()
+    if made is not None and made.op_type == "Transpose":
+        made = made.inputs[0].producer() if made.inputs[0] is not None else None
+    return constant(made.inputs[1]) if made is not None and made.op_type == "DequantizeLinear" else None
+
+
+def _ends_in_integers(node: ir.Node) -> bool:
+    return all(user.op_type == "QuantizeLinear" for user, _ in node.outputs[0].uses())
