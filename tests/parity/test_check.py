@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import InconclusiveError, InputError, ModelError, ParityError
 from edgekit.parity import Gates, ParityReport, Reference, check, compare, embed_original
 
 DIGEST = "0" * 64
-FP32, FP16 = Gates.for_precision("fp32"), Gates.for_precision("fp16")
+FP32, FP16, INT8 = (Gates.for_precision(precision) for precision in ("fp32", "fp16", "int8"))
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,8 @@ def test_a_wrong_file_of_a_flat_original_still_fails() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(2, 40), st.floats(0.0, 0.3), st.sampled_from([FP32, FP16]), st.integers(0, 99))
+@given(st.integers(2, 40), st.floats(0.0, 0.3), st.sampled_from([FP32, FP16, INT8]), st.integers(0, 99))
+@example(2, 0.03125, FP16, 0)
 def test_a_constant_answer_never_passes(count: int, width: float, gates: Gates, seed: int) -> None:
     """Whatever cone the original's embeddings lie in, a file that ignores its image does not get through."""
     random = np.random.default_rng(seed)
