@@ -77,17 +77,18 @@ def _quantizer(program: ExportedProgram, rows: list[tuple[Layer, LayerPlan]], pl
         def annotate(self, model: GraphModule) -> GraphModule:
             here = {node.name: node for node in model.graph.nodes}
             for layer, row in rows:
-                node: Node = here[layer.node.name]
+                node = here[layer.node.name]
+                arguments = [item for item in node.args if isinstance(item, Node)]
                 scheme = row.on(target)
                 specs: dict[Node, Any] = {}
                 output = None
                 if layer.weight is not None:
-                    specs[node.args[1]] = weights  # type: ignore[index]  # the weight's node
+                    specs[arguments[1]] = weights
                 if scheme == "w8a8-dynamic":
-                    specs[node.args[0]] = dynamic  # type: ignore[index]
+                    specs[arguments[0]] = dynamic
                 if scheme == "w8a8":
-                    for item, own in zip(layer.inputs, node.args, strict=False):
-                        specs[own] = fixed(plan.tensors[called[item]])  # type: ignore[index]
+                    for item, own in zip(layer.inputs, arguments, strict=False):
+                        specs[own] = fixed(plan.tensors[called[item]])
                     output = fixed(plan.tensors[called[layer.result]])
                 clamped = layer.result is not layer.node
                 node.meta["quantization_annotation"] = QuantizationAnnotation(
