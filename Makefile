@@ -34,7 +34,7 @@ matrix: environment ## every listed backbone to all three formats, as a table
 
 students: environment ## train the bundled students again (hours on a CPU)
 	for name in catalog-s0 catalog-b0 catalog-mobilevit-xs catalog-vit-tiny; do \
-	  for run in $$name-start $$name; do \
+	  for run in $$name-start $$name-middle $$name-late $$name; do \
 	    test ! -e models/training/$$run.toml || $(BIN)/edgekit distill models/training/$$run.toml --out build/$$run --resume || exit 1; \
 	  done; \
 	  $(BIN)/python models/training/publish.py build/$$name || exit 1; done

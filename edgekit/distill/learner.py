@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from timm.optim.muon import Muon
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -14,7 +15,25 @@ from edgekit.distill.spec import DistillSpec
 from edgekit.distill.student import Student, build_student, export_state, freeze, resample, suit_cpu
 from edgekit.recipe import Recipe
 
-__all__ = ["Learner"]
+__all__ = ["OPTIMIZERS", "Learner"]
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+
+
+def _adamw(groups: list[dict[str, Any]], spec: DistillSpec) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=spec.rate, betas=spec.betas, fused=True)
+
+
+def _muon(groups: list[dict[str, Any]], spec: DistillSpec) -> torch.optim.Optimizer:
+    """Orthogonalised momentum for matrices (K. Jordan, 2024), scaled to AdamW's rates; NAdamW for all else."""
+    return Muon(groups, lr=spec.rate, betas=spec.betas, nesterov=True)
+
+
+# What a recipe calls an optimiser -> how it is made.
+OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], DistillSpec], torch.optim.Optimizer]] = {
+    "adamw": _adamw,
+    "muon": _muon,
+}
 
 
 class Learner:
@@ -85,7 +104,7 @@ class Learner:
             self._restore(tensors["optimizer"])
 
     def _optimize(self) -> None:
-        """AdamW without decay of biases and scales, and the model as the processes call it."""
+        """The optimiser, without decay of biases and scales, and the model as the processes call it."""
         named = list(self.student.named_parameters())
         self._names = [[name for name, p in named if (p.ndim > 1) == matrix] for matrix in (True, False)]
         of, decays = dict(named), (self.spec.weight_decay, 0.0)
@@ -93,8 +112,8 @@ class Learner:
             {"params": [of[name] for name in names], "weight_decay": decay}
             for names, decay in zip(self._names, decays, strict=True)
         ]
-        self._adamw = torch.optim.AdamW(groups, lr=self.spec.rate, betas=self.spec.betas, fused=True)
-        self.model, self._optimizer = self._accelerator.prepare(self.student, self._adamw)
+        self._inner = OPTIMIZERS[self.spec.optimizer](groups, self.spec)
+        self.model, self._optimizer = self._accelerator.prepare(self.student, self._inner)
         if self.spec.compile:
             self.model = torch.compile(self.model)
 
@@ -109,7 +128,7 @@ class Learner:
         else:
             along = (share - spec.warmup) / max(1 - spec.warmup, 1e-9)
             factor = spec.final_rate + (1 - spec.final_rate) * (0.5 + 0.5 * math.cos(math.pi * min(along, 1.0)))
-        for group in self._adamw.param_groups:
+        for group in self._inner.param_groups:
             group["lr"] = spec.rate * factor
         wanted = tuple(name for row in spec.freeze if share < row.until for name in row.modules)
         if wanted != self._frozen:
@@ -119,7 +138,7 @@ class Learner:
     @property
     def rate(self) -> float:
         """The learning rate of the last step."""
-        return float(self._adamw.param_groups[0]["lr"])
+        return float(self._inner.param_groups[0]["lr"])
 
     def after_validation(self) -> None:
         """Back from evaluation to training."""
@@ -149,19 +168,21 @@ class Learner:
         out = {"student": dict(self.student.state_dict()), "ema": {}, "optimizer": {}}
         if self.ema is not None:
             out["ema"] = {key: value.clone() for key, value in self.ema.module.state_dict().items()}
-        for names, group in zip(self._names, self._adamw.param_groups, strict=True):
-            for name, parameter in zip(names, group["params"], strict=True):
-                moments = self._adamw.state.get(parameter, {})
-                out["optimizer"] |= {f"{name}.{key}": value for key, value in moments.items()}
+        for name, parameter in self._parameters():
+            moments = self._inner.state.get(parameter, {})
+            out["optimizer"] |= {f"{name}.{key}": value for key, value in moments.items() if isinstance(value, Tensor)}
         return out
 
     def _restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Moments by parameter name; those of a parameter that changed its shape start anew."""
-        for names, group in zip(self._names, self._adamw.param_groups, strict=True):
-            for name, parameter in zip(names, group["params"], strict=True):
-                kept = {
-                    key: tensors[f"{name}.{key}"] for key in ("exp_avg", "exp_avg_sq") if f"{name}.{key}" in tensors
-                }
-                if len(kept) == 2 and all(value.shape == parameter.shape for value in kept.values()):
-                    own = {key: torch.empty_like(parameter).copy_(value) for key, value in kept.items()}
-                    self._adamw.state[parameter] = {"step": tensors[f"{name}.step"].clone(), **own}
+        for name, parameter in self._parameters():
+            kept = {key: tensors[f"{name}.{key}"] for key in _MOMENTS if f"{name}.{key}" in tensors}
+            if kept and all(value.shape == parameter.shape for value in kept.values()):
+                own = {key: torch.empty_like(parameter).copy_(value) for key, value in kept.items()}
+                if f"{name}.step" in tensors:
+                    own["step"] = tensors[f"{name}.step"].clone()
+                self._inner.state[parameter] = own
+
+    def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        for names, group in zip(self._names, self._inner.param_groups, strict=True):
+            yield from zip(names, group["params"], strict=True)

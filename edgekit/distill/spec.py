@@ -174,7 +174,8 @@ class DistillSpec(_Table):
     augment_seed: int = Field(0, ge=0, lt=2**32)
     views: int = Field(1, ge=1, le=1024, description="different augmentations an image; the teacher sees each once")
 
-    rate: Positive = Field(1e-3, description="peak learning rate of AdamW")
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    rate: Positive = Field(1e-3, description="peak learning rate")
     betas: tuple[Share, Share] = (0.9, 0.98)
     weight_decay: Weight = 0.05
     warmup: Share = Field(0.05, description="share of the run")

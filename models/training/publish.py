@@ -14,6 +14,7 @@ from pathlib import Path
 
 RECIPES = Path(__file__).parent
 MODELS = RECIPES.parent
+PARTS = ("-start", "-middle", "-late", "")  # of a training, each going on where the one before it ended
 
 
 def publish(run: Path) -> None:
@@ -25,7 +26,7 @@ def publish(run: Path) -> None:
     recipe = (run / f"{name}.toml").read_text(encoding="utf-8").replace("student.safetensors", weights)
     (MODELS / f"{name}.toml").write_text(recipe, encoding="utf-8")
     words = (run / "card.md").read_text(encoding="utf-8").replace("student.safetensors", weights)
-    runs = [run for run in (f"{name}-start", name) if (RECIPES / f"{run}.toml").exists()]
+    runs = [run for run in (f"{name}{part}" for part in PARTS) if (RECIPES / f"{run}.toml").exists()]
     commands = "".join(f"    edgekit distill models/training/{run}.toml --out build/{run}\n" for run in runs)
     made = f"\n## How it was made\n\n{commands}"
     limits = "\n## Limits\n\nIt knows drawings. It was never shown a photograph: train your own model for a shop.\n"

@@ -173,10 +173,10 @@ for life in range(kills + 1):
 """
 
 
-@pytest.mark.parametrize(("accumulate", "kills"), [(1, 10), (2, 3)])
-def test_killing_a_run_at_random_moments_ends_in_the_same_bits(tmp_path, cache, accumulate, kills):
+@pytest.mark.parametrize(("accumulate", "kills", "optimizer"), [(1, 10, "adamw"), (2, 3, "adamw"), (1, 3, "muon")])
+def test_killing_a_run_at_random_moments_ends_in_the_same_bits(tmp_path, cache, accumulate, kills, optimizer):
     """The process is forked from one that has imported everything: a start costs milliseconds, a kill is a kill."""
-    path = write(tmp_path, photos=2400, more=f"accumulate = {accumulate}\nviews = 2")
+    path = write(tmp_path, photos=2400, more=f'accumulate = {accumulate}\nviews = 2\noptimizer = "{optimizer}"')
     path.write_text(path.read_text().replace("checkpoint_minutes = 60", "checkpoint_minutes = 0.0001"))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -66,5 +66,6 @@ def test_measuring_again_gives_the_card_s_figures(name):
 
 
 def test_every_training_recipe_is_listed():
-    recipes = {path.stem.removesuffix("-start") for path in Path(models_folder() / "training").glob("*.toml")}
-    assert recipes == {*STUDENTS, "ablation"}
+    recipes = {path.stem for path in Path(models_folder() / "training").glob("*.toml")}
+    parts = {f"{name}{part}" for name in STUDENTS for part in ("", "-start", "-middle", "-late")}
+    assert {*STUDENTS, "ablation"} <= recipes <= {*parts, "ablation"}

@@ -1,0 +1,81 @@
+"""What a choice of schemes costs the embedding: cosine and retrieval, on images that ranges were not taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.parity.metrics import cosine, recall
+from edgekit.quantize.plan import Scheme
+from edgekit.quantize.simulate import Simulator
+
+if TYPE_CHECKING:
+    from edgekit.datasets import Pictures
+
+__all__ = ["Judge", "Loss", "pixels_of"]
+
+_K = 10
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Cosines of quantized embeddings to the float ones, and points of recall@10 lost, plain and mixed.
+
+    A drop is None where the images have no labels, or too few to say.
+    """
+
+    min_cosine: float
+    mean_cosine: float
+    recall_drop: float | None = None
+    mixed_drop: float | None = None
+
+    def meets(self, min_cosine: float, max_recall_drop: float) -> bool:
+        """Whether both limits are kept; a drop that is not known keeps its limit."""
+        drops = [drop for drop in (self.recall_drop, self.mixed_drop) if drop is not None]
+        return self.min_cosine >= min_cosine and all(drop <= max_recall_drop for drop in drops)
+
+
+class Judge:
+    """Images, their float embeddings, and what becomes of them under any choice of schemes."""
+
+    def __init__(self, simulator: Simulator, data: Pictures, progress: Callable[[int], None] = lambda done: None):
+        self._simulator = simulator
+        pictures = list(data)
+        self._labels = [picture.label for picture in pictures]
+        self._images = [pixels_of(picture.image) for picture in pictures]
+        self.original = self.embed({}, progress)
+
+    def embed(self, schemes: Mapping[str, Scheme], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
+        """The embeddings [N,D] of all images under `schemes`, by layer."""
+        rows = []
+        for done, image in enumerate(self._images, 1):
+            rows.append(self._simulator.embed(image, schemes).numpy())
+            progress(done)
+        return np.concatenate(rows)
+
+    def loss(self, schemes: Mapping[str, Scheme]) -> Loss:
+        """What `schemes` lose against float."""
+        found = self.embed(schemes)
+        cosines = cosine(found, self.original)
+        drops = self._drops(found)
+        return Loss(float(cosines.min()), float(cosines.mean()), *drops)
+
+    def _drops(self, found: np.ndarray) -> tuple[float, float] | tuple[None, None]:
+        if None in self._labels or len(set(self._labels)) < 2:
+            return None, None
+        labels: Sequence = self._labels
+        at = [
+            recall(query, gallery, labels, labels, at=(_K,), exclude_self=True).at[_K]
+            for query, gallery in ((self.original, self.original), (found, found), (found, self.original))
+        ]
+        return 100 * (at[0] - at[1]), 100 * (at[0] - at[2])
+
+
+def pixels_of(image: np.ndarray) -> Tensor:
+    """An image uint8 [H,W,3] as the program takes it: float32 [1,3,H,W]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()

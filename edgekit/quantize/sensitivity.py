@@ -1,0 +1,54 @@
+"""How much each layer alone costs the embedding, under each scheme that it could have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from edgekit.quantize.plan import Scheme
+from edgekit.quantize.simulate import Simulator
+
+__all__ = ["Damage", "measure"]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """1 - cosine between the embedding with this one layer quantized and the float one, over the images."""
+
+    mean: float
+    worst: float
+
+
+def measure(
+    simulator: Simulator,
+    candidates: Mapping[str, Sequence[Scheme]],
+    images: Sequence[Tensor],
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, dict[Scheme, Damage]]:
+    """The damage of every layer under each of its candidate schemes; layer -> scheme -> damage.
+
+    Args:
+        simulator: of the prepared program, with all ranges.
+        candidates: by layer name, the schemes to try.
+        images: float32 [1,3,H,W] each; one after the other is run in float and held, and each trial starts at its layer.
+        progress: told the number of trials so far, of images times schemes.
+    """
+    found: dict[tuple[str, Scheme], list[float]] = {
+        (name, scheme): [] for name, schemes in candidates.items() for scheme in schemes
+    }
+    done = 0
+    for image in images:
+        original = simulator.hold(image)
+        for name, scheme in found:
+            now = simulator.embed_held(image, name, scheme)
+            found[name, scheme].append(max(0.0, 1 - float((now * original).sum())))
+            done += 1
+            progress(done)
+    return {
+        name: {
+            scheme: Damage(sum(found[name, scheme]) / len(images), max(found[name, scheme])) for scheme in schemes
+        }
+        for name, schemes in candidates.items()
+    }

@@ -1,0 +1,110 @@
+"""A prepared program with any of its layers quantized, imitated in float: what a choice of schemes costs, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.fx import Interpreter, Node
+
+from edgekit.quantize.layers import Layer, layers, names
+from edgekit.quantize.plan import Scheme, TensorPlan
+from edgekit.quantize.weights import round_weight
+
+__all__ = ["Simulator"]
+
+
+class Simulator:
+    """Runs a prepared program, each layer under its own scheme, with the roundings of the plan.
+
+    The arithmetic between roundings is float32, where a runtime multiplies integers: equal but for its last bits.
+    Dynamic activations have one scale a tensor, as in ONNX; XNNPACK's one a row is finer.
+
+    Args:
+        program: what `graph.prepare` gives.
+        tensors: the range of every tensor that may be static, by name.
+    """
+
+    def __init__(self, program: ExportedProgram, tensors: Mapping[str, TensorPlan]) -> None:
+        self.layers = {layer.name: layer for layer in layers(program)}
+        self._tensors, self._called = tensors, names(program)
+        self._module = program.module()
+        self._nodes = {layer.node.name: layer for layer in self.layers.values()}
+        self._results = {layer.result.name: layer for layer in self.layers.values()}
+        self._order = [node.name for node in self._module.graph.nodes]
+        self._weights: dict[tuple[str, Scheme], Tensor] = {}
+        self._env: dict[Node, Any] = {}
+
+    def embed(self, pixels: Tensor, schemes: Mapping[str, Scheme]) -> Tensor:
+        """The embedding [1,D] of an image float32 [1,3,H,W]; layers that `schemes` does not name are in float."""
+        with torch.no_grad():
+            return _Run(self, schemes).run(pixels)
+
+    def hold(self, pixels: Tensor) -> Tensor:
+        """Run an image in float and hold all that it gave, for `embed_held`; its embedding [1,D]."""
+        with torch.no_grad():
+            run = _Run(self, {}, keep=True)
+            out = run.run(pixels)
+            self._env = run.env
+            return out
+
+    def embed_held(self, pixels: Tensor, layer: str, scheme: Scheme) -> Tensor:
+        """The embedding [1,D] of the image that is held, with one layer quantized: only what comes after it is run."""
+        first = self._order.index(self.layers[layer].node.name)
+        place = {name: index for index, name in enumerate(self._order)}
+        known = {node: value for node, value in self._env.items() if place[node.name] < first}
+        with torch.no_grad():
+            return _Run(self, {layer: scheme}).run(pixels, initial_env=known)
+
+    def rounded(self, node: Node, value: Tensor) -> Tensor:
+        """The activation `value` that `node` made, on the 256 levels of its range."""
+        own = self._tensors[self._called[node]]
+        return torch.fake_quantize_per_tensor_affine(value, own.scale, own.zero_point, -128, 127)
+
+    def weight(self, layer: Layer, value: Tensor, scheme: Scheme) -> Tensor:
+        """The weight `value` of a layer, rounded; remembered."""
+        key = layer.name, scheme
+        if key not in self._weights:
+            self._weights[key] = round_weight(value, scheme)
+        return self._weights[key]
+
+
+class _Run(Interpreter):
+    def __init__(self, owner: Simulator, schemes: Mapping[str, Scheme], *, keep: bool = False) -> None:
+        super().__init__(owner._module, garbage_collect_values=not keep)
+        self._owner, self._schemes = owner, schemes
+
+    def run_node(self, n: Node) -> Any:
+        layer = self._owner._nodes.get(n.name)
+        scheme = self._schemes.get(layer.name, "float") if layer is not None else "float"
+        if layer is None or scheme == "float":
+            value = super().run_node(n)
+        else:
+            arguments, options = self.fetch_args_kwargs_from_env(n)
+            value = self.call_function(n.target, tuple(self._arguments(layer, list(arguments), scheme)), options)
+        made_by = self._owner._results.get(n.name)
+        if made_by is not None and self._schemes.get(made_by.name) == "w8a8":
+            value = self._owner.rounded(made_by.result, value)
+        return value
+
+    def _arguments(self, layer: Layer, arguments: list[Any], scheme: Scheme) -> list[Any]:
+        if scheme == "w8a8":
+            for index, node in enumerate(layer.inputs):
+                arguments[index] = self._owner.rounded(node, arguments[index])
+        if scheme == "w8a8-dynamic":
+            arguments[0] = round_dynamic(arguments[0])
+        if layer.weight is not None:
+            arguments[1] = self._owner.weight(layer, arguments[1], scheme)
+        return arguments
+
+
+def round_dynamic(value: Tensor) -> Tensor:
+    """An activation on 256 levels between its own smallest and largest value, zero among them."""
+    low, high = (float(bound) for bound in torch.aminmax(value))
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max((high - low) / 255, 2**-20)
+    zero = max(-128, min(127, round(-128 - low / scale)))
+    return torch.fake_quantize_per_tensor_affine(value, scale, zero, -128, 127)
