@@ -253,10 +253,11 @@ def export(
 @click.argument("model", required=False, shell_complete=_complete_model)
 @click.option(
     "--scheme",
-    type=click.Choice(["w8a8", "w8a8-dynamic", "w8"]),
-    default="w8a8",
+    type=click.Choice(["auto", "w8a8", "w8a8-dynamic", "w8"]),
+    default="auto",
     show_default=True,
-    help="8-bit weights and activations; activations scaled as the model runs; or weights only.",
+    help="auto: searched layer by layer; 8-bit weights and activations; activations scaled as the model runs; or "
+    "weights only.",
 )
 @click.option(
     "--images",
@@ -274,9 +275,21 @@ def export(
 @click.option(
     "--observer",
     type=click.Choice(["minmax", "percentile", "mse", "entropy"]),
-    default="mse",
+    help="How a range is chosen from the values seen.  [default: mse; with auto, the best of them]",
+)
+@click.option(
+    "--min-cosine",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.99,
     show_default=True,
-    help="How a range is chosen from the values seen.",
+    help="With auto: what the worst image must keep.",
+)
+@click.option(
+    "--max-recall-drop",
+    type=click.FloatRange(0, 100),
+    default=0.3,
+    show_default=True,
+    help="With auto: points of recall@10 that may go, plain or mixed.",
 )
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Default: quantized/NAME-SCHEME.")
 @_model_options

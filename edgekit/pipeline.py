@@ -167,14 +167,14 @@ def _one(
     from edgekit.publish import staging
 
     floats = request.precision or target.precision
-    precision = floats if request.plan is None else request.plan.scheme
+    precision = floats if request.plan is None else request.plan.precision
     folder = request.out / f"{request.recipe.name}-{target.slug}-{precision}"
     started = time.perf_counter()
     manifest, report = None, None
     error: EdgeKitError | None = None
     options = LowerOptions(
         precision=floats,
-        scheme=None if request.plan is None else request.plan.scheme,
+        scheme=None if request.plan is None else request.plan.precision,
         min_ios=request.min_ios,
         dynamic_batch=request.dynamic_batch,
         metadata=request.recipe.metadata.model_dump(),

@@ -114,31 +114,27 @@ def show_parity(report: ParityReport, *, as_json: bool) -> None:
 
 
 def show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
-    """One row a target: how many layers have which form there, and the cosines of the plan in PyTorch."""
+    """One row a target: how many layers have which form there, and what the plan loses in PyTorch."""
     plan = result.plan
-    forms = {target: Counter(row.on(target) for row in plan.layers) for target in result.cosines}
+    forms = {target: Counter(row.on(target) for row in plan.layers) for target in result.losses}
     if as_json:
-        cosines = {
-            target: {"min_cosine": float(values.min()), "mean_cosine": float(values.mean()), "layers": forms[target]}
-            for target, values in result.cosines.items()
+        losses = {
+            target: {**dataclasses.asdict(loss), "layers": forms[target]} for target, loss in result.losses.items()
         }
-        _print_json({"plan": str(result.path), "scheme": plan.scheme, "targets": cosines})
+        _print_json({"plan": str(result.path), "scheme": plan.scheme, "targets": losses})
         return
     rows = [
         (
             target,
             ", ".join(f"{count} {form}" for form, count in sorted(forms[target].items())),
-            _figure(float(values.min()), 5),
-            _figure(float(values.mean()), 5),
+            _figure(loss.min_cosine, 5),
+            _figure(loss.mean_cosine, 5),
+            *("-" if drop is None else f"{drop:.2f}" for drop in (loss.recall_drop, loss.mixed_drop)),
         )
-        for target, values in result.cosines.items()
+        for target, loss in result.losses.items()
     ]
-    table(
-        f"Plan {plan.scheme}",
-        ("target", "layers", "min cosine", "mean cosine"),
-        rows,
-        right=("min cosine", "mean cosine"),
-    )
+    columns = ("target", "layers", "min cosine", "mean cosine", "recall@10 drop", "mixed")
+    table(f"Plan {plan.scheme}", columns, rows, right=columns[2:])
     click.echo(f"{result.path}")
 
 

@@ -15,7 +15,9 @@ from edgekit.quantize.plan import Scheme
 from edgekit.quantize.simulate import Simulator
 
 if TYPE_CHECKING:
-    from edgekit.datasets import Pictures
+    from collections.abc import Iterable
+
+    from edgekit.images import Picture
 
 __all__ = ["Judge", "Loss", "pixels_of"]
 
@@ -43,7 +45,9 @@ class Loss:
 class Judge:
     """Images, their float embeddings, and what becomes of them under any choice of schemes."""
 
-    def __init__(self, simulator: Simulator, data: Pictures, progress: Callable[[int], None] = lambda done: None):
+    def __init__(
+        self, simulator: Simulator, data: Iterable[Picture], progress: Callable[[int], None] = lambda done: None
+    ):
         self._simulator = simulator
         pictures = list(data)
         self._labels = [picture.label for picture in pictures]

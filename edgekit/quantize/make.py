@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
 from edgekit.quantize.layers import Layer, layers, names
 from edgekit.quantize.observers import OBSERVERS
-from edgekit.quantize.plan import FORMS, Calibration, LayerPlan, Plan, Scheme, TensorPlan
+from edgekit.quantize.plan import FORMS, Asked, Calibration, LayerPlan, Plan, Scheme, TensorPlan
 from edgekit.threads import one_thread
 
 if TYPE_CHECKING:
@@ -19,44 +20,62 @@ if TYPE_CHECKING:
 
     from edgekit.console import Reporter
     from edgekit.datasets import Pictures
+    from edgekit.embedder import Embedder
+    from edgekit.images import Picture
+    from edgekit.quantize.auto import Choice
     from edgekit.quantize.calibrate import Histogram
+    from edgekit.quantize.judge import Judge, Loss
     from edgekit.recipe import Recipe
 
-__all__ = ["QuantizeRequest", "QuantizeResult", "quantize"]
+__all__ = ["QuantizeRequest", "QuantizeResult", "Settings", "plan_of", "quantize"]
 
 _FEWEST = 16  # calibration images
 _TRIED = 32  # held-out images
+_JUDGED = 64  # images on which whole plans are judged
+_SEED = 1  # of the catalogue: parity's photos are another one's
 _LEVELS = 255
 _IMAGE = (0.0, 255.0)
 _TARGETS = ("coreml", "executorch", "onnx")
+_OBSERVER = "mse"
 
 # The scheme that was asked for -> what a kind of layer gets. Kinds that are not named keep float.
-_BY_KIND: dict[Scheme, dict[str, Scheme]] = {
+_BY_KIND: dict[Asked, dict[str, Scheme]] = {
     "w8a8": dict.fromkeys(("conv", "linear", "add", "mul", "sigmoid", "mean", "pool"), "w8a8"),
     "w8a8-dynamic": {"linear": "w8a8-dynamic"},
     "w8": {"conv": "w8", "linear": "w8"},
 }
 
 
-@dataclass(frozen=True)
-class QuantizeRequest:
-    """What to quantize, how, and on which images."""
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to quantize, and on which images.
 
-    recipe: Recipe
-    scheme: Scheme
-    out: Path
+    The two limits are for the scheme `auto`, on images that no range was taken from.
+    """
+
+    scheme: Asked = "auto"
     images: Path | None = None  # None: the synthetic catalogue's training split
     samples: int = 128
-    observer: str = "mse"
+    observer: str | None = None  # None: the best one where the plan is searched for, else mse
+    min_cosine: float = 0.99
+    max_recall_drop: float = 0.3  # points of recall@10
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeRequest(Settings):
+    """What to quantize, and where the plan goes."""
+
+    recipe: Recipe
+    out: Path
 
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """The plan, where it was written, and by target the cosines [N] of the quantized program to the original."""
+    """The plan, where it was written, and what the quantized program loses in each target's forms."""
 
     plan: Plan
     path: Path
-    cosines: Mapping[str, np.ndarray]
+    losses: Mapping[str, Loss]
 
 
 @one_thread()
@@ -64,71 +83,93 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
     """Make a plan for the request's model, write it to `out`/plan.json, and try it in PyTorch on held-out images.
 
     Raises:
-        EdgeKitError: the model cannot be built, the images are too few or all equal, or `out` cannot be written.
+        EdgeKitError: the model cannot be built, the images are too few or all equal, no plan keeps the limits, or
+            `out` cannot be written.
     """
     from edgekit import graph
-    from edgekit.datasets import CatalogPictures, pictures
-    from edgekit.embedder import state_sha256
     from edgekit.files import write_atomically
     from edgekit.pipeline import build
 
     embedder = build(request.recipe, reporter)
     with reporter.stage("capture the graph"):
         program, _ = graph.prepare(graph.capture(embedder, embedder.example()))
-    rows = [_plan_layer(layer, request.scheme) for layer in layers(program)]
-    tensors: dict[str, TensorPlan] = {}
-    calibration = None
-    if wanted := _static_tensors(program, rows):
-        data: Pictures = CatalogPictures(request.samples, embedder.spec, split="train")
-        if request.images is not None:
-            data = pictures(request.images, request.samples, embedder.spec)
+    plan, losses = plan_of(request.recipe, embedder, program, request, reporter)
+    path = request.out / "plan.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: part.write_text(plan.to_json(), encoding="utf-8"))
+    return QuantizeResult(plan, path, losses)
+
+
+def plan_of(
+    recipe: Recipe, embedder: Embedder, program: ExportedProgram, settings: Settings, reporter: Reporter
+) -> tuple[Plan, dict[str, Loss]]:
+    """A plan for the prepared `program` of `embedder`, and what it loses in each target's forms on held-out images.
+
+    Raises:
+        EdgeKitError: the images are too few or all equal, or no plan keeps the limits.
+    """
+    from edgekit.datasets import CatalogPictures, pictures
+    from edgekit.embedder import state_sha256
+    from edgekit.quantize.judge import Judge
+    from edgekit.quantize.simulate import Simulator
+
+    def calibrate(wanted: Mapping[str, str]) -> dict[str, Histogram]:
         seen = _calibrate(program, list(wanted.values()), data, reporter)
-        planned = {name: _plan_tensor(seen[node], request.observer, node == "image") for name, node in wanted.items()}
+        return {name: seen[node] for name, node in wanted.items()}
+
+    data: Pictures = CatalogPictures(settings.samples, embedder.spec, split="train")
+    if settings.images is not None:
+        data = pictures(settings.images, settings.samples, embedder.spec)
+    found, observer = layers(program), settings.observer or _OBSERVER
+    rows = [_plan_layer(layer, settings.scheme) for layer in found]
+    tensors: dict[str, TensorPlan] = {}
+    if settings.scheme == "auto":
+        from edgekit.quantize.auto import choose
+
+        ranges = calibrate(_static_tensors(program, {layer.name for layer in found}))
+        judged: Iterable[Picture] = data if settings.images else CatalogPictures(_JUDGED, embedder.spec, seed=_SEED)
+        choice = choose(program, ranges, data, list(islice(judged, _JUDGED)), settings, reporter)
+        rows, observer = [_chosen_layer(layer, choice) for layer in found], choice.observer
+        needed = _static_tensors(program, _static(rows))
+        tensors = {name: choice.tensors[name] for name in needed}
+    elif wanted := _static_tensors(program, _static(rows)):
+        planned = {name: plan_tensor(seen, observer, name == "image") for name, seen in calibrate(wanted).items()}
         rows = _keep_float(program, rows, {name for name, range_ in planned.items() if range_ is None})
-        needed = _static_tensors(program, rows)
+        needed = _static_tensors(program, _static(rows))
         tensors = {name: range_ for name, range_ in planned.items() if range_ is not None and name in needed}
-        calibration = Calibration(dataset=data.name, sha256=data.digest(), images=len(data), observer=request.observer)
+    calibration = None
+    if tensors:
+        calibration = Calibration(dataset=data.name, sha256=data.digest(), images=len(data), observer=observer)
     plan = Plan(
-        model=request.recipe.name,
-        backbone=request.recipe.model.backbone,
+        model=recipe.name,
+        backbone=recipe.model.backbone,
         weights_sha256=state_sha256(embedder),
         input=embedder.spec.size,
-        scheme=request.scheme,
+        scheme=settings.scheme,
         calibration=calibration,
         layers=tuple(rows),
         tensors=tensors,
     )
-    cosines = _try(plan, program, CatalogPictures(_TRIED, embedder.spec), reporter)
-    path = request.out / "plan.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: part.write_text(plan.to_json(), encoding="utf-8"))
-    return QuantizeResult(plan, path, cosines)
+    held_out = CatalogPictures(_TRIED, embedder.spec)
+    with reporter.stage(f"try the plan on {len(held_out)} held-out images"):
+        judge = Judge(Simulator(program, tensors), held_out)
+        return plan, _losses(plan, judge)
 
 
-def _try(plan: Plan, program: ExportedProgram, data: Pictures, reporter: Reporter) -> dict[str, np.ndarray]:
-    """Cosines of each target's quantized program to the prepared one; targets with the same forms are run once."""
-    from edgekit.quantize.apply import apply
-
-    found: dict[str, np.ndarray] = {}
-    known: dict[tuple[str, ...], np.ndarray] = {}
-    with reporter.stage(f"try the plan on {len(data)} held-out images"):
-        original = _embed(program, data)
-        for target in _TARGETS:
-            forms = tuple(row.on(target) for row in plan.layers)
-            if forms not in known:
-                known[forms] = (_embed(apply(program, plan, target), data) * original).sum(axis=1)
-            found[target] = known[forms]
+def _losses(plan: Plan, judge: Judge) -> dict[str, Loss]:
+    """What each target's forms lose; targets with the same forms are run once."""
+    known: dict[tuple[Scheme, ...], Loss] = {}
+    found = {}
+    for target in _TARGETS:
+        forms = tuple(row.on(target) for row in plan.layers)
+        if forms not in known:
+            known[forms] = judge.loss({row.name: form for row, form in zip(plan.layers, forms, strict=True)})
+        found[target] = known[forms]
     return found
 
 
-def _embed(program: ExportedProgram, data: Pictures) -> np.ndarray:
-    import numpy as np
-    import torch
-
-    run = program.module()
-    with torch.no_grad():
-        pixels = (torch.from_numpy(np.array(picture.image)).permute(2, 0, 1)[None].float() for picture in data)
-        return np.concatenate([run(image).numpy() for image in pixels])
+def _static(rows: Sequence[LayerPlan]) -> set[str]:
+    return {row.name for row in rows if "w8a8" in (row.scheme, *row.targets.values())}
 
 
 def _calibrate(
@@ -169,19 +210,37 @@ def _keep_float(program: ExportedProgram, rows: Sequence[LayerPlan], dead: set[s
     ]
 
 
-def _plan_layer(layer: Layer, scheme: Scheme) -> LayerPlan:
-    own = _BY_KIND[scheme].get(layer.kind)
+def _plan_layer(layer: Layer, scheme: Asked) -> LayerPlan:
+    own = _BY_KIND.get(scheme, {}).get(layer.kind)
     if own is None:
         return LayerPlan(name=layer.name, kind=layer.kind, scheme="float", why=f"{scheme} has no form for {layer.kind}")
-    forms = {target: FORMS.get((target, own, layer.kind), FORMS.get((target, own, "*"))) for target in _TARGETS}
-    targets = {target: form for target, form in forms.items() if form is not None}
-    return LayerPlan(name=layer.name, kind=layer.kind, scheme=own, targets=targets)
+    return LayerPlan(name=layer.name, kind=layer.kind, scheme=own, targets=_forms(layer, own))
 
 
-def _static_tensors(program: ExportedProgram, rows: Sequence[LayerPlan]) -> dict[str, str]:
-    """Name of each tensor that needs a range -> name of the node that makes it."""
+def _chosen_layer(layer: Layer, choice: Choice) -> LayerPlan:
+    own = choice.schemes[layer.name]
+    targets = _forms(layer, own)
+    if own == "w8" and "executorch" in targets:
+        targets["executorch"] = "float"  # dynamic activations are what the search avoided
+    return LayerPlan(
+        name=layer.name,
+        kind=layer.kind,
+        scheme=own,
+        why=choice.why.get(layer.name),
+        damage={scheme: round(found.worst, 8) for scheme, found in choice.damage.get(layer.name, {}).items()},
+        targets=targets,
+    )
+
+
+def _forms(layer: Layer, scheme: Scheme) -> dict[str, Scheme]:
+    """Where a target has no such form, the nearest one."""
+    forms = {target: FORMS.get((target, scheme, layer.kind), FORMS.get((target, scheme, "*"))) for target in _TARGETS}
+    return {target: form for target, form in forms.items() if form is not None}
+
+
+def _static_tensors(program: ExportedProgram, static: set[str]) -> dict[str, str]:
+    """Name of each tensor that the layers called `static` need a range of -> name of the node that makes it."""
     called = names(program)
-    static = {row.name for row in rows if "w8a8" in (row.scheme, *row.targets.values())}
     found = {}
     for layer in layers(program):
         if layer.name in static:
@@ -190,7 +249,7 @@ def _static_tensors(program: ExportedProgram, rows: Sequence[LayerPlan]) -> dict
     return found
 
 
-def _plan_tensor(seen: Histogram, observer: str, image: bool) -> TensorPlan | None:
+def plan_tensor(seen: Histogram, observer: str, image: bool) -> TensorPlan | None:
     """The integers of a tensor, zero always exact; None where it never leaves zero."""
     low, high = _IMAGE if image else OBSERVERS[observer](seen.counts, seen.low, seen.high)
     low, high = min(low, 0.0), max(high, 0.0)

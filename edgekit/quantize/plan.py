@@ -12,11 +12,12 @@ import edgekit
 from edgekit.errors import InputError, UsageError
 from edgekit.files import read_json
 
-__all__ = ["FORMS", "SCHEMA", "SCHEMES", "Calibration", "LayerPlan", "Plan", "TensorPlan", "read_plan"]
+__all__ = ["FORMS", "SCHEMA", "SCHEMES", "Asked", "Calibration", "LayerPlan", "Plan", "TensorPlan", "read_plan"]
 
 SCHEMA: Literal["edgekit.plan/1"] = "edgekit.plan/1"
 Scheme = Literal["w8a8", "w8a8-dynamic", "w8", "float"]
 SCHEMES: tuple[Scheme, ...] = ("w8a8", "w8a8-dynamic", "w8")
+Asked = Literal["auto", "w8a8", "w8a8-dynamic", "w8"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # (set of rewrites, scheme, kind of layer or * for any) -> the nearest form that this target's runtime has.
@@ -62,6 +63,11 @@ class LayerPlan(_Part):
         "the model runs; w8: weights only; float: not quantized."
     )
     why: str | None = Field(default=None, description="Why the scheme is another one than the plan's.")
+    damage: dict[Scheme, float] = Field(
+        default_factory=dict,
+        description="1 - cosine of the embedding where this layer alone has a scheme: the worst image of some. Only "
+        "in a plan that was searched for.",
+    )
     targets: dict[str, Scheme] = Field(
         default_factory=dict, description="Where a target has no such form: the nearest one, which it uses instead."
     )
@@ -80,10 +86,15 @@ class Plan(_Part):
     backbone: str
     weights_sha256: Sha256 = Field(description="Of the state dict's names, dtypes, shapes and values.")
     input: tuple[int, int] = Field(description="Height and width in pixels.")
-    scheme: Scheme
+    scheme: Asked = Field(description="What was asked for; auto: searched layer by layer.")
     calibration: Calibration | None = Field(default=None, description="Null where nothing needs ranges.")
     layers: tuple[LayerPlan, ...] = Field(min_length=1)
     tensors: dict[str, TensorPlan]
+
+    @property
+    def precision(self) -> str:
+        """What the files that follow it are called after."""
+        return "int8" if self.scheme == "auto" else self.scheme
 
     def to_json(self) -> str:
         """The text of plan.json; equal plans give equal bytes."""

@@ -32,7 +32,7 @@ def measure(
     Args:
         simulator: of the prepared program, with all ranges.
         candidates: by layer name, the schemes to try.
-        images: float32 [1,3,H,W] each; one after the other is run in float and held, and each trial starts at its layer.
+        images: float32 [1,3,H,W] each; one at a time is run in float and held, and each trial starts at its layer.
         progress: told the number of trials so far, of images times schemes.
     """
     found: dict[tuple[str, Scheme], list[float]] = {
@@ -47,8 +47,6 @@ def measure(
             done += 1
             progress(done)
     return {
-        name: {
-            scheme: Damage(sum(found[name, scheme]) / len(images), max(found[name, scheme])) for scheme in schemes
-        }
+        name: {scheme: Damage(sum(found[name, scheme]) / len(images), max(found[name, scheme])) for scheme in schemes}
         for name, schemes in candidates.items()
     }

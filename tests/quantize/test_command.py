@@ -133,6 +133,19 @@ def test_a_second_run_writes_the_same_bytes(plans, invoke, tmp_path):
     assert all(0.98 < row["min_cosine"] <= row["mean_cosine"] <= 1.0001 for row in told.values())
 
 
+def test_a_plan_is_searched_for(embedder, images, invoke, tmp_path):
+    """The schemes that the search chose lose in the quantized program what they lost in the search."""
+    result = invoke("quantize", *TOWER, "--samples", 32, "--min-cosine", 0.995, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)["targets"]["onnx"]
+    assert told["min_cosine"] > 0.995
+    plan = quantize.read_plan(tmp_path / "plan.json")
+    assert plan.scheme == "auto"
+    assert any(row.scheme != "float" and row.damage for row in plan.layers)
+    cosines = (followed(embedder, tmp_path / "plan.json", "onnx", images) * embedder.embed(images)).sum(axis=1)
+    assert cosines.min() == pytest.approx(told["min_cosine"], abs=0.005)
+
+
 def test_bad_calibration_images_are_one_line(invoke, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     for folder, count in (("few", 3), ("equal", 20)):

@@ -1,0 +1,171 @@
+"""Which scheme for which layer: the cheapest set that keeps the embedding, or that fits a size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch.fx import Node
+
+from edgekit.errors import UsageError
+from edgekit.quantize.judge import Loss
+from edgekit.quantize.layers import WEIGHTED, Layer
+from edgekit.quantize.plan import Scheme
+from edgekit.quantize.sensitivity import Damage
+
+__all__ = ["CANDIDATES", "COST", "Step", "candidates", "first_choice", "islands", "search", "steps"]
+
+# What `auto` may give a kind of layer, fastest first.
+CANDIDATES: dict[str, tuple[Scheme, ...]] = {
+    "conv": ("w8a8", "w8"),
+    "linear": ("w8a8-dynamic", "w8"),
+    "add": ("w8a8",),
+    "mul": ("w8a8",),
+    "sigmoid": ("w8a8",),
+    "mean": ("w8a8",),
+    "pool": ("w8a8",),
+}
+# Time of a layer over its time in float: from benchmarks/quantize.py, rounded. It orders the search, nothing else.
+COST: dict[Scheme, float] = {"w8a8": 0.4, "w8a8-dynamic": 0.45, "w8": 1.0, "float": 1.0}
+_ELEMENT = 4.0  # multiplications that one value of an operator without weights costs as much time as
+_FAINT = 0.25  # weights only: where that leaves at most this share of the damage
+_TRIFLE = 1e-3  # of all damage together: not worth a step before all others are taken
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer that gets a dearer scheme: how much damage goes (1 - cosine), and what it costs (share of the time)."""
+
+    layer: str
+    scheme: Scheme
+    saved: float
+    cost: float
+
+
+def candidates(found: Sequence[Layer]) -> dict[str, tuple[Scheme, ...]]:
+    """By layer name, the schemes whose damage is worth knowing."""
+    return {layer.name: CANDIDATES[layer.kind] for layer in found}
+
+
+def first_choice(found: Sequence[Layer]) -> dict[str, Scheme]:
+    """Every layer under its fastest scheme."""
+    return {layer.name: CANDIDATES[layer.kind][0] for layer in found}
+
+
+def islands(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> dict[str, Scheme]:
+    """The same schemes, but float for operators without weights that would be integers among floats.
+
+    Such an operator stays quantized only where a static layer gives it a value and a static layer takes its own, with
+    nothing between them but changes of shape: elsewhere it costs two conversions and saves nothing.
+    """
+    now = dict(schemes)
+    by_result = {layer.result: layer for layer in found}
+    by_node = {layer.node: layer for layer in found}
+
+    def static(layer: Layer | None) -> bool:
+        return layer is not None and now[layer.name] == "w8a8"
+
+    changed = True
+    while changed:
+        changed = False
+        for layer in found:
+            if layer.kind in WEIGHTED or now[layer.name] != "w8a8":
+                continue
+            fed = any(static(by_result.get(_source(node))) for node in layer.inputs)
+            used = any(static(by_node.get(user)) for user in _takers(layer.result))
+            if not (fed and used):
+                now[layer.name] = "float"
+                changed = True
+    return now
+
+
+def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]]) -> list[Step]:
+    """Every layer's way out, the most damage saved for its cost first."""
+    work = {layer.name: _work(layer) for layer in found}
+    whole = sum(work.values())
+    out = []
+    for layer in found:
+        own = damage[layer.name]
+        fastest = CANDIDATES[layer.kind][0]
+        scheme: Scheme = "float"
+        left = 0.0
+        if fastest == "w8a8" and "w8" in own and own["w8"].worst <= _FAINT * own[fastest].worst:
+            scheme, left = "w8", own["w8"].worst
+        saved = own[fastest].worst - left
+        cost = (COST[scheme] - COST[fastest]) * work[layer.name] / whole
+        out.append(Step(layer.name, scheme, saved, cost))
+    trifle = _TRIFLE * sum(step.saved for step in out)
+    return sorted(out, key=lambda step: (step.saved < trifle, -step.saved / max(step.cost, 1e-9), step.layer))
+
+
+def search(
+    found: Sequence[Layer],
+    order: Sequence[Step],
+    judge: Callable[[Mapping[str, Scheme]], Loss],
+    *,
+    min_cosine: float,
+    max_recall_drop: float,
+) -> tuple[dict[str, Scheme], Loss]:
+    """The fewest steps, taken in `order`, after which the whole model keeps both limits; and what it then loses.
+
+    Raises:
+        UsageError: not even all steps are enough; says the best that was found.
+    """
+
+    def taken(count: int) -> dict[str, Scheme]:
+        return islands(found, {**first_choice(found), **{step.layer: step.scheme for step in order[:count]}})
+
+    known: dict[int, Loss] = {}
+
+    def keeps(count: int) -> bool:
+        known[count] = judge(taken(count))
+        return known[count].meets(min_cosine, max_recall_drop)
+
+    low, high = 0, len(order)
+    if not keeps(low):
+        if not keeps(high):
+            best = max(known.values(), key=lambda loss: loss.min_cosine)
+            raise UsageError(
+                f"no plan keeps cosine {min_cosine} and {max_recall_drop} points of recall@10; the best has cosine "
+                f"{best.min_cosine:.5f}: lower --min-cosine, or export without a plan"
+            )
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if keeps(middle) else (middle, high)
+        low = high
+    return taken(low), known[low]
+
+
+def _work(layer: Layer) -> float:
+    """Multiplications of a layer, or what its values cost as much as."""
+    out = math.prod(layer.node.meta["val"].shape)
+    if layer.weight is None:
+        return _ELEMENT * out
+    per_value = math.prod(layer.weight.meta["val"].shape[1:])
+    return max(float(out * per_value), _ELEMENT * out)
+
+
+def _source(node: Node) -> Node:
+    """The node that made a value, seen through changes of shape."""
+    while str(node.target) in _SHAPES and isinstance(node.args[0], Node):
+        node = node.args[0]
+    return node
+
+
+def _takers(node: Node) -> list[Node]:
+    """The nodes that take a value, seen through changes of shape."""
+    out: list[Node] = []
+    for user in node.users:
+        out += _takers(user) if str(user.target) in _SHAPES else [user]
+    return out
+
+
+_SHAPES = frozenset(
+    f"aten.{name}"
+    for name in (
+        "view.default", "reshape.default", "permute.default", "transpose.int", "unsqueeze.default", "squeeze.dim",
+        "squeeze.dims", "flatten.using_ints", "slice.Tensor", "select.int", "clone.default", "contiguous.default",
+        "max_pool2d.default", "relu.default", "hardtanh.default",
+    )
+)  # fmt: skip
