@@ -26,7 +26,7 @@ CANDIDATES: dict[str, tuple[Scheme, ...]] = {
     "mean": ("w8a8",),
     "pool": ("w8a8",),
 }
-# Time of a layer over its time in float: from benchmarks/quantize.py, rounded. It orders the search, nothing else.
+# Time of a layer over its time in float: estimates, not measured layer by layer. They order the search, nothing else.
 COST: dict[Scheme, float] = {"w8a8": 0.4, "w8a8-dynamic": 0.45, "w8": 1.0, "float": 1.0}
 _ELEMENT = 4.0  # multiplications that one value of an operator without weights costs as much time as
 _FAINT = 0.25  # weights only: where that leaves at most this share of the damage
