@@ -236,7 +236,7 @@ def _flatness(spread: Spread, gates: Gates, count: int, retrieval: Retrieval) ->
     # A file that answers the mean embedding to every image scores a mean cosine of about 1 - spread / 2 and finds
     # nothing. One of the two gates must see that; recall@10 cannot where all that there is to find is in the first ten.
     if count <= 11 or 100 * retrieval.original.at_10 <= gates.max_recall_drop:
-        least = max(least, 2 * (1 - gates.min_cosine))
+        least = max(least, 2 * (1 - gates.min_cosine) * count / (count - 1))
     if spread.distance < least:
         return [f"the original's embeddings hardly vary (spread {spread.distance:.2g}, at least {least:.2g} is needed)"]
     if count >= _FEW and spread.dimensions < gates.min_dimensions:

@@ -254,6 +254,7 @@ def test_a_wrong_file_of_a_flat_original_still_fails() -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 40), st.floats(0.0, 0.3), st.sampled_from([FP32, FP16, INT8]), st.integers(0, 99))
 @example(2, 0.03125, FP16, 0)
+@example(2, 0.25, INT8, 2)
 def test_a_constant_answer_never_passes(count: int, width: float, gates: Gates, seed: int) -> None:
     """Whatever cone the original's embeddings lie in, a file that ignores its image does not get through."""
     random = np.random.default_rng(seed)
