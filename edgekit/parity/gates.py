@@ -34,8 +34,8 @@ class Gates(BaseModel):
         ge=0,
         le=1,
         description="1 minus the mean cosine between different images that the original must reach for parity to mean "
-        "anything; 2 x (1 - min_cosine) x N / (N - 1), below which a constant answer passes, where its recall@10 is not "
-        "above max_recall_drop.",
+        "anything; 2 x (1 - min_cosine) x N / (N - 1), below which a constant answer passes, where its recall@10 is "
+        "not above max_recall_drop.",
     )
     min_dimensions: float = Field(
         1.5,
