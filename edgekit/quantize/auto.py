@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgekit.quantize.judge import Judge, pixels_of
+from edgekit.quantize.calibrate import pixels_of
+from edgekit.quantize.judge import Judge
 from edgekit.quantize.layers import Layer, layers, names
 from edgekit.quantize.make import Settings, plan_tensor
 from edgekit.quantize.observers import OBSERVERS

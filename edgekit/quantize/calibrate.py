@@ -15,7 +15,7 @@ from torch.fx import Interpreter, Node
 from edgekit.errors import InputError, ModelError
 from edgekit.quantize.observers import BINS
 
-__all__ = ["Histogram", "calibrate"]
+__all__ = ["Histogram", "calibrate", "pixels_of"]
 
 
 @dataclass
@@ -93,7 +93,12 @@ def _watch(
     watcher = _Watcher(program, see)
     with torch.no_grad():
         for image in images():
-            watcher.run(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float())
+            watcher.run(pixels_of(image))
             done += 1
             progress(done)
     return done
+
+
+def pixels_of(image: np.ndarray) -> Tensor:
+    """An image uint8 [H,W,3] as the program takes it: float32 [1,3,H,W]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from edgekit.parity.metrics import cosine, recall
+from edgekit.quantize.calibrate import pixels_of
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.simulate import Simulator
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgekit.images import Picture
 
-__all__ = ["Judge", "Loss", "pixels_of"]
+__all__ = ["Judge", "Loss"]
 
 _K = 10
 
@@ -78,8 +77,3 @@ class Judge:
             for query, gallery in ((self.original, self.original), (found, found), (found, self.original))
         ]
         return 100 * (at[0] - at[1]), 100 * (at[0] - at[2])
-
-
-def pixels_of(image: np.ndarray) -> Tensor:
-    """An image uint8 [H,W,3] as the program takes it: float32 [1,3,H,W]."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()

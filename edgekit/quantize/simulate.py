@@ -34,7 +34,7 @@ class Simulator:
         self._module = program.module()
         self._nodes = {layer.node.name: layer for layer in self.layers.values()}
         self._results = {layer.result.name: layer for layer in self.layers.values()}
-        self._order = [node.name for node in self._module.graph.nodes]
+        self._place = {node.name: index for index, node in enumerate(self._module.graph.nodes)}
         self._weights: dict[tuple[str, Scheme], Tensor] = {}
         self._env: dict[Node, Any] = {}
 
@@ -53,9 +53,8 @@ class Simulator:
 
     def embed_held(self, pixels: Tensor, layer: str, scheme: Scheme) -> Tensor:
         """The embedding [1,D] of the image that is held, with one layer quantized: only what comes after it is run."""
-        first = self._order.index(self.layers[layer].node.name)
-        place = {name: index for index, name in enumerate(self._order)}
-        known = {node: value for node, value in self._env.items() if place[node.name] < first}
+        first = self._place[self.layers[layer].node.name]
+        known = {node: value for node, value in self._env.items() if self._place[node.name] < first}
         with torch.no_grad():
             return _Run(self, {layer: scheme}).run(pixels, initial_env=known)
 
