@@ -274,8 +274,8 @@ def export(
 )
 @click.option(
     "--observer",
-    type=click.Choice(["minmax", "percentile", "mse", "entropy"]),
-    help="How a range is chosen from the values seen.  [default: mse; with auto, the best of them]",
+    type=click.Choice(["minmax", "margin", "percentile", "mse", "entropy"]),
+    help="How a range is chosen from the values seen.  [default: mse; with auto, the best for each tensor]",
 )
 @click.option(
     "--min-cosine",

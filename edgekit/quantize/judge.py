@@ -47,26 +47,37 @@ class Judge:
     def __init__(
         self, simulator: Simulator, data: Iterable[Picture], progress: Callable[[int], None] = lambda done: None
     ):
-        self._simulator = simulator
         pictures = list(data)
+        self._simulator = simulator
         self._labels = [picture.label for picture in pictures]
-        self._images = [pixels_of(picture.image) for picture in pictures]
-        self.original = self.embed({}, progress)
+        self.images = [pixels_of(picture.image) for picture in pictures]
+        self.original = self._embed({}, range(len(pictures)), progress)
 
-    def embed(self, schemes: Mapping[str, Scheme], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
-        """The embeddings [N,D] of all images under `schemes`, by layer."""
-        rows = []
-        for done, image in enumerate(self._images, 1):
-            rows.append(self._simulator.embed(image, schemes).numpy())
-            progress(done)
-        return np.concatenate(rows)
+    def cosines(
+        self,
+        schemes: Mapping[str, Scheme],
+        which: Sequence[int] | None = None,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> np.ndarray:
+        """The cosine [N] that each image keeps under `schemes`, by layer; of the images `which`, or of all."""
+        which = range(len(self.images)) if which is None else which
+        return cosine(self._embed(schemes, which, progress), self.original[list(which)])
 
-    def loss(self, schemes: Mapping[str, Scheme]) -> Loss:
-        """What `schemes` lose against float."""
-        found = self.embed(schemes)
+    def loss(self, schemes: Mapping[str, Scheme], progress: Callable[[int], None] = lambda done: None) -> Loss:
+        """What `schemes` lose against float, on all images."""
+        found = self._embed(schemes, range(len(self.images)), progress)
         cosines = cosine(found, self.original)
         drops = self._drops(found)
         return Loss(float(cosines.min()), float(cosines.mean()), *drops)
+
+    def _embed(
+        self, schemes: Mapping[str, Scheme], which: Sequence[int], progress: Callable[[int], None]
+    ) -> np.ndarray:
+        rows = []
+        for done, index in enumerate(which, 1):
+            rows.append(self._simulator.embed(self.images[index], schemes).numpy())
+            progress(done)
+        return np.concatenate(rows)
 
     def _drops(self, found: np.ndarray) -> tuple[float, float] | tuple[None, None]:
         if None in self._labels or len(set(self._labels)) < 2:

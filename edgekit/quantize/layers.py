@@ -8,7 +8,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-__all__ = ["KINDS", "Layer", "layers", "names"]
+__all__ = ["KINDS", "WEIGHTED", "Layer", "layers", "names", "untouched"]
 
 _aten = torch.ops.aten
 
@@ -83,3 +83,9 @@ def layers(program: ExportedProgram) -> list[Layer]:
         clamped = kind in (*WEIGHTED, "add") and len(users) == 1 and users[0].target in _CLAMPS
         found.append(Layer(called[node], kind, node, inputs, users[0] if clamped else node, weight))
     return found
+
+
+def untouched(program: ExportedProgram, dead: set[str]) -> list[Layer]:
+    """The layers none of whose activations is one of the tensors called `dead`."""
+    called = names(program)
+    return [layer for layer in layers(program) if not {called[node] for node in (*layer.inputs, layer.result)} & dead]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
-from edgekit.quantize.layers import Layer, layers, names
-from edgekit.quantize.observers import OBSERVERS
+from edgekit.quantize.layers import Layer, layers, names, untouched
 from edgekit.quantize.plan import FORMS, Asked, Calibration, LayerPlan, Plan, Scheme, TensorPlan
+from edgekit.quantize.ranges import plan_tensors
+from edgekit.quantize.settings import Settings
 from edgekit.threads import one_thread
 
 if TYPE_CHECKING:
@@ -27,14 +28,12 @@ if TYPE_CHECKING:
     from edgekit.quantize.judge import Judge, Loss
     from edgekit.recipe import Recipe
 
-__all__ = ["QuantizeRequest", "QuantizeResult", "Settings", "plan_of", "quantize"]
+__all__ = ["QuantizeRequest", "QuantizeResult", "plan_of", "quantize"]
 
 _FEWEST = 16  # calibration images
 _TRIED = 32  # held-out images
-_JUDGED = 64  # images on which whole plans are judged
+_JUDGED = 256  # images on which whole plans are judged
 _SEED = 1  # of the catalogue: parity's photos are another one's
-_LEVELS = 255
-_IMAGE = (0.0, 255.0)
 _TARGETS = ("coreml", "executorch", "onnx")
 _OBSERVER = "mse"
 
@@ -44,21 +43,6 @@ _BY_KIND: dict[Asked, dict[str, Scheme]] = {
     "w8a8-dynamic": {"linear": "w8a8-dynamic"},
     "w8": {"conv": "w8", "linear": "w8"},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to quantize, and on which images.
-
-    The two limits are for the scheme `auto`, on images that no range was taken from.
-    """
-
-    scheme: Asked = "auto"
-    images: Path | None = None  # None: the synthetic catalogue's training split
-    samples: int = 128
-    observer: str | None = None  # None: the best one where the plan is searched for, else mse
-    min_cosine: float = 0.99
-    max_recall_drop: float = 0.3  # points of recall@10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,15 +112,15 @@ def plan_of(
 
         ranges = calibrate(_static_tensors(program, {layer.name for layer in found}))
         judged: Iterable[Picture] = data if settings.images else CatalogPictures(_JUDGED, embedder.spec, seed=_SEED)
-        choice = choose(program, ranges, data, list(islice(judged, _JUDGED)), settings, reporter)
+        choice = choose(program, ranges, list(islice(judged, _JUDGED)), settings, reporter)
         rows, observer = [_chosen_layer(layer, choice) for layer in found], choice.observer
         needed = _static_tensors(program, _static(rows))
         tensors = {name: choice.tensors[name] for name in needed}
     elif wanted := _static_tensors(program, _static(rows)):
-        planned = {name: plan_tensor(seen, observer, name == "image") for name, seen in calibrate(wanted).items()}
-        rows = _keep_float(program, rows, {name for name, range_ in planned.items() if range_ is None})
+        planned = plan_tensors(calibrate(wanted), observer)
+        rows = _keep_float(program, rows, set(wanted) - set(planned))
         needed = _static_tensors(program, _static(rows))
-        tensors = {name: range_ for name, range_ in planned.items() if range_ is not None and name in needed}
+        tensors = {name: planned[name] for name in needed}
     calibration = None
     if tensors:
         calibration = Calibration(dataset=data.name, sha256=data.digest(), images=len(data), observer=observer)
@@ -200,13 +184,10 @@ def _refuse_equal(images: Iterator[np.ndarray], name: str) -> None:
 
 def _keep_float(program: ExportedProgram, rows: Sequence[LayerPlan], dead: set[str]) -> list[LayerPlan]:
     """The rows, in float where a tensor never leaves zero: no scale can be given to it."""
-    called = names(program)
-    touched = {
-        layer.name for layer in layers(program) if {called[node] for node in (*layer.inputs, layer.result)} & dead
-    }
+    alive = {layer.name for layer in untouched(program, dead)}
     why = "a tensor of it is zero on every calibration image"
     return [
-        LayerPlan(name=row.name, kind=row.kind, scheme="float", why=why) if row.name in touched else row for row in rows
+        row if row.name in alive else LayerPlan(name=row.name, kind=row.kind, scheme="float", why=why) for row in rows
     ]
 
 
@@ -247,14 +228,3 @@ def _static_tensors(program: ExportedProgram, static: set[str]) -> dict[str, str
             for node in (*layer.inputs, layer.result):
                 found[called[node]] = node.name
     return found
-
-
-def plan_tensor(seen: Histogram, observer: str, image: bool) -> TensorPlan | None:
-    """The integers of a tensor, zero always exact; None where it never leaves zero."""
-    low, high = _IMAGE if image else OBSERVERS[observer](seen.counts, seen.low, seen.high)
-    low, high = min(low, 0.0), max(high, 0.0)
-    if high == low:
-        return None
-    scale = (high - low) / _LEVELS
-    zero = round(-128 - low / scale)
-    return TensorPlan(low=low, high=high, scale=scale, zero_point=zero, seen=(seen.low, seen.high))

@@ -15,6 +15,7 @@ BINS = 2048
 LEVELS = 256
 _TAIL = 1e-4  # share of the values that `percentile` gives up, both ends together
 _STEPS = 64
+_MARGIN = 1.5
 
 Observer = Callable[[np.ndarray, float, float], tuple[float, float]]
 
@@ -22,6 +23,11 @@ Observer = Callable[[np.ndarray, float, float], tuple[float, float]]
 def minmax(counts: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """Every value seen fits."""
     return low, high
+
+
+def margin(counts: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """Every value seen fits, and half as much again: for tensors that other images drive further."""
+    return _MARGIN * low, _MARGIN * high
 
 
 def percentile(counts: np.ndarray, low: float, high: float) -> tuple[float, float]:
@@ -81,4 +87,10 @@ def _divergence(weights: np.ndarray, centres: np.ndarray, low: float, high: floa
     return float((weights[seen] * np.log(weights[seen] / spread)).sum() + clipped)
 
 
-OBSERVERS: dict[str, Observer] = {"minmax": minmax, "percentile": percentile, "mse": mse, "entropy": entropy}
+OBSERVERS: dict[str, Observer] = {
+    "minmax": minmax,
+    "margin": margin,
+    "percentile": percentile,
+    "mse": mse,
+    "entropy": entropy,
+}

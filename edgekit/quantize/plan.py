@@ -40,7 +40,10 @@ class Calibration(_Part):
     dataset: str
     sha256: Sha256 = Field(description="Of the images' names and pixels, or of the catalogue's settings.")
     images: int = Field(ge=1)
-    observer: str = Field(description="How ranges were chosen: minmax, percentile, mse or entropy.")
+    observer: str = Field(
+        description="How ranges were chosen: minmax, margin, percentile, mse, entropy, or best (of these, for each "
+        "tensor)."
+    )
 
 
 class TensorPlan(_Part):
@@ -51,6 +54,7 @@ class TensorPlan(_Part):
     scale: float = Field(gt=0)
     zero_point: int = Field(ge=-128, le=127)
     seen: tuple[float, float] = Field(description="Smallest and largest value on the calibration images.")
+    observer: str = Field(description="What chose the range.")
 
 
 class LayerPlan(_Part):

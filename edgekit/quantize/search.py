@@ -30,6 +30,7 @@ CANDIDATES: dict[str, tuple[Scheme, ...]] = {
 COST: dict[Scheme, float] = {"w8a8": 0.4, "w8a8-dynamic": 0.45, "w8": 1.0, "float": 1.0}
 _ELEMENT = 4.0  # multiplications that one value of an operator without weights costs as much time as
 _FAINT = 0.25  # weights only: where that leaves at most this share of the damage
+_STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
 _TRIFLE = 1e-3  # of all damage together: not worth a step before all others are taken
 
 
@@ -102,12 +103,19 @@ def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]])
 def search(
     found: Sequence[Layer],
     order: Sequence[Step],
+    worst: Callable[[Mapping[str, Scheme]], float],
     judge: Callable[[Mapping[str, Scheme]], Loss],
     *,
     min_cosine: float,
     max_recall_drop: float,
 ) -> tuple[dict[str, Scheme], Loss]:
     """The fewest steps, taken in `order`, after which the whole model keeps both limits; and what it then loses.
+
+    Args:
+        found: the layers.
+        order: what can be done for them.
+        worst: the lowest cosine under some schemes on the hardest images; quick, and asked often.
+        judge: the loss under some schemes on all images; asked of what `worst` lets pass.
 
     Raises:
         UsageError: not even all steps are enough; says the best that was found.
@@ -116,25 +124,34 @@ def search(
     def taken(count: int) -> dict[str, Scheme]:
         return islands(found, {**first_choice(found), **{step.layer: step.scheme for step in order[:count]}})
 
-    known: dict[int, Loss] = {}
+    known: dict[int, float] = {}
 
     def keeps(count: int) -> bool:
-        known[count] = judge(taken(count))
-        return known[count].meets(min_cosine, max_recall_drop)
+        known[count] = worst(taken(count))
+        return known[count] >= min_cosine
 
     low, high = 0, len(order)
     if not keeps(low):
         if not keeps(high):
-            best = max(known.values(), key=lambda loss: loss.min_cosine)
-            raise UsageError(
-                f"no plan keeps cosine {min_cosine} and {max_recall_drop} points of recall@10; the best has cosine "
-                f"{best.min_cosine:.5f}: lower --min-cosine, or export without a plan"
-            )
+            raise UsageError(_cannot(min_cosine, max_recall_drop, max(known.values())))
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if keeps(middle) else (middle, high)
         low = high
-    return taken(low), known[low]
+    while True:
+        loss = judge(taken(low))
+        if loss.meets(min_cosine, max_recall_drop):
+            return taken(low), loss
+        if low == len(order):
+            raise UsageError(_cannot(min_cosine, max_recall_drop, loss.min_cosine))
+        low = min(len(order), low + max(1, len(order) // _STRIDE))
+
+
+def _cannot(min_cosine: float, max_recall_drop: float, best: float) -> str:
+    return (
+        f"no plan keeps cosine {min_cosine:g} and {max_recall_drop:g} points of recall@10; the best has cosine "
+        f"{best:.5f}: lower --min-cosine, or export without a plan"
+    )
 
 
 def _work(layer: Layer) -> float:

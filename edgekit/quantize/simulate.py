@@ -25,12 +25,13 @@ class Simulator:
 
     Args:
         program: what `graph.prepare` gives.
-        tensors: the range of every tensor that may be static, by name.
+        tensors: the range of every tensor that may be static, by name; others may take their place at any time.
     """
 
     def __init__(self, program: ExportedProgram, tensors: Mapping[str, TensorPlan]) -> None:
         self.layers = {layer.name: layer for layer in layers(program)}
-        self._tensors, self._called = tensors, names(program)
+        self.tensors, self._called = tensors, names(program)
+        self._made = {name: node.name for node, name in self._called.items()}
         self._module = program.module()
         self._nodes = {layer.node.name: layer for layer in self.layers.values()}
         self._results = {layer.result.name: layer for layer in self.layers.values()}
@@ -58,10 +59,18 @@ class Simulator:
         with torch.no_grad():
             return _Run(self, {layer: scheme}).run(pixels, initial_env=known)
 
+    def embed_held_tensor(self, pixels: Tensor, name: str, range_: TensorPlan) -> Tensor:
+        """The embedding [1,D] of the image that is held, with one tensor on the levels of `range_`, all else float."""
+        last = self._place[self._made[name]]
+        known = {node: value for node, value in self._env.items() if self._place[node.name] <= last}
+        node = next(node for node in known if node.name == self._made[name])
+        known[node] = rounded(known[node], range_)
+        with torch.no_grad():
+            return _Run(self, {}).run(pixels, initial_env=known)
+
     def rounded(self, node: Node, value: Tensor) -> Tensor:
         """The activation `value` that `node` made, on the 256 levels of its range."""
-        own = self._tensors[self._called[node]]
-        return torch.fake_quantize_per_tensor_affine(value, own.scale, own.zero_point, -128, 127)
+        return rounded(value, self.tensors[self._called[node]])
 
     def weight(self, layer: Layer, value: Tensor, scheme: Scheme) -> Tensor:
         """The weight `value` of a layer, rounded; remembered."""
@@ -98,6 +107,11 @@ class _Run(Interpreter):
         if layer.weight is not None:
             arguments[1] = self._owner.weight(layer, arguments[1], scheme)
         return arguments
+
+
+def rounded(value: Tensor, range_: TensorPlan) -> Tensor:
+    """A value on the 256 levels of a range."""
+    return torch.fake_quantize_per_tensor_affine(value, range_.scale, range_.zero_point, -128, 127)
 
 
 def round_dynamic(value: Tensor) -> Tensor:

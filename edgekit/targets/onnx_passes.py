@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from edgekit.targets.onnx_dynamic import multiply_integers
 from edgekit.targets.onnx_edit import add_constant, attribute, constant, emit, nodes, replace, shape
-from edgekit.targets.onnx_static import quantize_biases, unsign_activations
+from edgekit.targets.onnx_static import cast_weights, quantize_biases, unsign_activations
 from edgekit.targets.onnx_transposes import transpose_in_blocks
 
 __all__ = ["improve"]
@@ -23,6 +23,7 @@ def improve(model: ir.Model) -> dict[str, int]:
     """Apply every pass to `model` in place; returns how often each fired, by name."""
     passes: tuple[Callable[[ir.Graph], int], ...] = (
         multiply_integers,
+        cast_weights,
         quantize_biases,
         unsign_activations,
         pool_globally,

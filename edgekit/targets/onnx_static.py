@@ -1,13 +1,13 @@
-"""Quantize and dequantize as ONNX Runtime's integer kernels want them: 32-bit biases, unsigned activations."""
+"""Quantize and dequantize as ONNX Runtime wants them: 32-bit biases, unsigned activations, weights that it unpacks."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.targets.onnx_edit import add_constant, attribute, constant, emit, nodes
+from edgekit.targets.onnx_edit import add_constant, attribute, constant, emit, nodes, replace
 
-__all__ = ["quantize_biases", "unsign_activations"]
+__all__ = ["cast_weights", "quantize_biases", "unsign_activations"]
 
 
 def quantize_biases(graph: ir.Graph) -> int:
@@ -50,6 +50,38 @@ def unsign_activations(graph: ir.Graph) -> int:
             node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
         count += 1
     return count
+
+
+def cast_weights(graph: ir.Graph) -> int:
+    """8-bit weights of layers in float as a cast and a product, which ONNX Runtime does once, as it loads the file.
+
+    It runs a DequantizeLinear for each image, also one of a constant.
+    """
+    count = 0
+    for node in nodes(graph, "DequantizeLinear"):
+        levels, scales = constant(node.inputs[0]), constant(node.inputs[1])
+        if levels is None or scales is None or levels.dtype != np.int8 or _meets_integers(node):
+            continue
+        axis = attribute(node, "axis", 1) % levels.ndim
+        wide = scales.reshape([-1 if one == axis else 1 for one in range(levels.ndim)]) if scales.size > 1 else scales
+        cast = emit(node, "Cast", [node.inputs[0]], to=ir.DataType.FLOAT)
+        replace(node, emit(node, "Mul", [cast, add_constant(graph, node, "scales", wide.astype(np.float32))]))
+        count += 1
+    return count
+
+
+def _meets_integers(node: ir.Node) -> bool:
+    """Whether a user of a dequantized weight has another input that comes from integers."""
+    for user, _ in node.outputs[0].uses():
+        if user.op_type == "Transpose":
+            if _meets_integers(user):
+                return True
+            continue
+        for value in user.inputs[:2]:
+            made = None if value is None else value.producer()
+            if made is not None and made is not node and made.op_type == "DequantizeLinear":
+                return True
+    return False
 
 
 def _scale(value: ir.Value | None) -> np.ndarray | None:

@@ -1,0 +1,192 @@
+"""EdgeKit's `auto` plan beside each runtime's own quantizer: accuracy, size and latency in one table.
+
+For each model, EdgeKit's float and quantized files and what the runtime's own tools make of the same weights,
+calibrated on the same photos. Cosine and recall are over photos that no range was taken from. Latency is CPU time of
+one thread on one pinned core, all files of a runtime turn by turn in one process, over EdgeKit's own float file. There
+is no Core ML runtime here: its files are run for their embeddings by the reference runtime, and not timed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import rivals
+from side_by_side import build, clock, pin
+
+from edgekit import pipeline, quantize, targets
+from edgekit.console import Silent, table
+from edgekit.datasets import CatalogPictures
+from edgekit.files import sha256_file
+from edgekit.parity.metrics import cosine, recall
+from edgekit.recipe import resolve_model
+from edgekit.targets.base import Target
+
+MODELS = ("catalog-b0", "catalog-s0", "catalog-mobilevit-xs", "catalog-vit-tiny")
+CALIBRATION = 128
+COLUMNS = (
+    "model",
+    "runtime",
+    "made by",
+    "min cosine",
+    "mean",
+    "recall@10 lost",
+    "mixed",
+    "MB",
+    "/ fp32",
+    "ms",
+    "/ fp32",
+)
+FLOAT, OURS = "EdgeKit float", "EdgeKit auto"
+
+
+def files(name: str, target: Target, folder: Path, plan: quantize.Plan) -> dict[str, Path | str]:
+    """What made it -> the file, or why there is none; files that exist already are kept."""
+    found: dict[str, Path | str] = {}
+    for made_by, own in ((FLOAT, None), (OURS, plan)):
+        text = "" if own is None else own.to_json()
+        out = folder / target.slug / f"edgekit-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        if not list(out.glob("*/manifest.json")):
+            request = pipeline.ExportRequest(
+                resolve_model(name), [target], out=out, plan=own, min_ios=17, precision="fp32", verify=False
+            )
+            pipeline.export(request, Silent()).raise_for_failures()
+        found[made_by] = next(out.glob(f"*/*{target.suffix}"))
+    for made_by, make in rivals.TOOLS[target.format].items():
+        path = folder / target.slug / f"{made_by.replace(' ', '-').replace(',', '')}{target.suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if not path.exists():
+                make(name, path, CALIBRATION)
+            found[made_by] = path
+        except Exception as error:  # a rival's failure is a row of the table
+            found[made_by] = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+    return found
+
+
+def size(path: Path) -> float:
+    """Megabytes of a file or a package."""
+    every = path.rglob("*") if path.is_dir() else [path]
+    return sum(one.stat().st_size for one in every if one.is_file()) / 1e6
+
+
+def embed(runner: Any, images: np.ndarray) -> np.ndarray:
+    return np.concatenate([runner.embed(image[None]) for image in images])
+
+
+def latency(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Median milliseconds of each run, and the median over rounds of its ratio to EdgeKit's float file."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 3):
+        for name in list(runs) if turn % 2 == 0 else reversed(list(runs)):
+            took = clock(runs[name])
+            if turn >= 3:
+                times[name].append(took)
+    base = times[FLOAT]
+    return {
+        name: (statistics.median(own), statistics.median(a / b for a, b in zip(own, base, strict=True)))
+        for name, own in times.items()
+    }
+
+
+def measure(name: str, folder: Path, photos: int, rounds: int, slugs: list[str]) -> Iterator[dict[str, Any]]:
+    embedder = build(name)
+    pictures = list(CatalogPictures(photos, embedder.spec))
+    labels = [picture.label for picture in pictures]
+    images = np.stack([picture.image for picture in pictures])
+    original = np.concatenate([embedder.embed(image[None]) for image in images])
+    started = time.perf_counter()
+    plan_file = folder / "plan.json"
+    if not plan_file.exists():
+        quantize.quantize(quantize.QuantizeRequest(recipe=resolve_model(name), out=folder), Silent())
+    seconds, plan = time.perf_counter() - started, quantize.read_plan(plan_file)
+    for target in targets.select(slugs):
+        made = files(name, target, folder, plan)
+        runners: dict[str, Any] = {}
+        for who, path in made.items():
+            try:
+                if isinstance(path, Path):
+                    runners[who] = target.backend().open(path)
+                    runners[who].embed(images[:1])
+            except Exception as error:  # a rival's file that its own runtime does not run
+                runners.pop(who)
+                made[who] = f"does not run: {' '.join(str(error).split())[:60]}"
+        timed: dict[str, tuple[float, float]] = {}
+        if target.format != "coreml":
+            timed = latency({who: partial(runner.embed, images[:1]) for who, runner in runners.items()}, rounds)
+        base = size(Path(made[FLOAT]))
+        for who, path in made.items():
+            row: dict[str, Any] = {"model": name, "runtime": target.format, "made by": who}
+            if isinstance(path, str):
+                yield row | {"error": path}
+                continue
+            found = embed(runners[who], images)
+            cosines = cosine(found, original)
+            at = [
+                recall(query, gallery, labels, labels, at=(10,), exclude_self=True).at[10]
+                for query, gallery in ((original, original), (found, found), (found, original))
+            ]
+            row |= {
+                "min cosine": float(cosines.min()),
+                "mean": float(cosines.mean()),
+                "recall@10 lost": 100 * (at[0] - at[1]),
+                "mixed": 100 * (at[0] - at[2]),
+                "MB": size(path),
+                "size over fp32": size(path) / base,
+            }
+            if who == OURS:
+                row |= {"plan seconds": seconds, "sha256": sha256_file(path) if path.is_file() else None}
+            if who in timed:
+                row |= {"ms": timed[who][0], "over fp32": timed[who][1]}
+            yield row
+
+
+def shown(row: dict[str, Any]) -> tuple[str, ...]:
+    keys = ("min cosine", "mean", "recall@10 lost", "mixed", "MB", "size over fp32", "ms", "over fp32")
+    formats = (".5f", ".5f", ".2f", ".2f", ".1f", ".3f", ".1f", ".3f")
+    head = (row["model"], row["runtime"], row["made by"])
+    if "error" in row:
+        return (*head, row["error"], *("-" for _ in keys[1:]))
+    return (*head, *("-" if key not in row else format(row[key], own) for key, own in zip(keys, formats, strict=True)))
+
+
+@click.command(help=__doc__)
+@click.option("--list", "names", default=",".join(MODELS), help="Models, separated by commas.")
+@click.option("--targets", "slugs", default="onnx,android,ios", show_default=True)
+@click.option("--photos", default=400, show_default=True)
+@click.option("--rounds", default=40, show_default=True)
+@click.option("--core", type=int, default=(os.cpu_count() or 1) - 1, show_default=True, help="Core to pin to.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Keep the files here, and reuse those that exist.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Also write the figures here.")
+def main(names: str, slugs: str, photos: int, rounds: int, core: int, cache: Path | None, out: Path | None) -> None:
+    pin(core)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in names.split(","):
+            folder = (cache or Path(temporary)) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for row in measure(name, folder, photos, rounds, slugs.split(",")):
+                rows.append(row)
+                click.echo("  ".join(shown(row)), err=True)
+                if out is not None:
+                    out.write_text(json.dumps(rows, indent=2) + "\n")
+    table(f"{photos} photos, 1 thread, core {core}", COLUMNS, [shown(row) for row in rows], right=COLUMNS[3:])
+    for runtime in ("onnx", "executorch"):
+        ratios = [row["over fp32"] for row in rows if row["made by"] == OURS and row["runtime"] == runtime]
+        if ratios:
+            mean, worst = statistics.geometric_mean(ratios), max(ratios)
+            click.echo(f"{runtime}: auto over float, geometric mean {mean:.3f}, worst {worst:.3f}")
+
+
+if __name__ == "__main__":
+    main()
