@@ -184,7 +184,11 @@ def cli() -> None:
     help="ios, android, onnx or all; may be repeated.",
 )
 @click.option("--format", help="Another format for the target: coreml or executorch for ios.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), help="Default: fp16 for ios, fp32 for the others.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Default: fp16 for ios, fp32 for the others. int8: by a plan that is searched for first.",
+)
 @click.option(
     "--min-ios",
     type=click.IntRange(15, 18),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edgekit import interrupt
 from edgekit.datasets import CatalogPictures, pictures
@@ -30,6 +31,7 @@ __all__ = ["Export", "ExportRequest", "ExportResult", "build", "embed_original",
 
 _CALIBRATION_IMAGES = 32
 _BATCH = 8
+_LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class ExportRequest:
     recipe: Recipe
     targets: Sequence[Target]
     out: Path = Path("exported")
-    precision: Precision | None = None  # None: each target's default; with a plan, of what it leaves in float
+    precision: Precision | Literal["int8"] | None = None  # None: each target's; with a plan, of what it leaves in float
     plan: Plan | None = None
     min_ios: int = 16
     dynamic_batch: bool = False
@@ -98,11 +100,38 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         from edgekit.embedder import state_sha256
 
         request.plan.check_fits(state_sha256(embedder), embedder.spec.size)
+    if request.precision == "int8":
+        request = replace(request, plan=_plan(request, embedder, program, reporter), precision=None)
     source = None
     if request.verify:
         data = pictures(request.images, request.samples, embedder.spec)
+        if request.plan is not None:
+            _warn_of_foreign(request.plan, program, data, reporter)
         source = _Source(data, data.digest(), embed_original(embedder, data, reporter))
     return ExportResult([_one(request, target, embedder, program, source, reporter) for target in request.targets])
+
+
+def _plan(request: ExportRequest, embedder: Embedder, program: ExportedProgram, reporter: Reporter) -> Plan:
+    """The plan `auto`, calibrated on the catalogue, that keeps the recipe's own gates."""
+    from edgekit import graph, quantize
+
+    gates = request.recipe.gates.int8
+    settings = quantize.Settings(
+        min_cosine=gates.min_cosine, max_recall_drop=min(gates.max_recall_drop, quantize.Settings.max_recall_drop)
+    )
+    prepared, _ = graph.prepare(program)
+    return quantize.plan_of(request.recipe, embedder, prepared, settings, reporter)[0]
+
+
+def _warn_of_foreign(plan: Plan, program: ExportedProgram, data: Pictures, reporter: Reporter) -> None:
+    from edgekit import graph
+    from edgekit.quantize.foreign import foreign
+
+    few = [picture.image for picture in islice(data, _LOOKED_AT)]
+    with reporter.stage(f"compare {len(few)} images with the plan's ranges"):
+        told = foreign(graph.prepare(program)[0], plan, few)
+    if told is not None:
+        reporter.note(told)
 
 
 def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> Embedder:
@@ -141,14 +170,23 @@ class _Source:
 
 def _refuse_unfit(request: ExportRequest) -> None:
     """What can be seen to fail before any work is done."""
+    from edgekit.quantize.plan import Plan
+
+    if request.precision == "int8" and request.plan is not None:
+        raise UsageError("--precision int8 makes a plan of its own: leave out --plan, or --precision")
+    if request.precision == "int8" and request.images is not None:
+        raise UsageError(
+            "--precision int8 calibrates on the catalogue, not on --images: run `edgekit quantize --images` with other "
+            "photographs of their kind, then `edgekit export --plan`"
+        )
     for target in request.targets:
         target.backend()
         if request.dynamic_batch and target.format != "onnx":
             raise UsageError(f"--dynamic-batch is for onnx; {target.name} ({target.format}) takes one image")
         if request.input_dtype == "uint8" and target.name == "ios":
             raise UsageError("--input uint8 is for android and onnx; a Core ML package takes an image already")
-        if request.plan is not None:
-            request.plan.check_target(target.slug, target.rewrites, request.min_ios)
+        if request.plan is not None or request.precision == "int8":
+            Plan.check_target(target.slug, target.rewrites, request.min_ios)
             if request.dynamic_batch or request.input_dtype == "uint8":
                 raise UsageError("a plan is for one float32 image: leave out --dynamic-batch and --input uint8")
 
@@ -166,7 +204,7 @@ def _one(
     from edgekit.manifest import write_manifest
     from edgekit.publish import staging
 
-    floats = request.precision or target.precision
+    floats = target.precision if request.precision is None or request.precision == "int8" else request.precision
     precision = floats if request.plan is None else request.plan.precision
     folder = request.out / f"{request.recipe.name}-{target.slug}-{precision}"
     started = time.perf_counter()

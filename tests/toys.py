@@ -47,6 +47,32 @@ def silent() -> nn.Module:
     return model
 
 
+class Joined(Tower):
+    """A tower that joins its image with a version of it of another range, as MobileViT's blocks do."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__(width)
+        self.side = nn.Conv2d(width, width, 1)
+        self.mix = nn.Conv2d(2 * width, width, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = nn.functional.silu(self.norm(self.stem(image)))
+        side = nn.functional.silu(4 * self.side(features))
+        features = self.mix(torch.cat([features, side], dim=1))
+        tokens = self.depthwise(features).flatten(2).transpose(1, 2)
+        return self.last(self.out(tokens).mean(dim=1))
+
+
+def joined() -> nn.Module:
+    torch.manual_seed(0)
+    model = Joined().eval()
+    with torch.no_grad():
+        features = model(torch.randn(32, 3, 1, 1).expand(-1, -1, 64, 64) + 0.3 * torch.randn(32, 3, 64, 64))
+        model.last.weight.div_(features.std(dim=0))
+        model.last.bias.sub_(features.mean(dim=0)).div_(features.std(dim=0))
+    return model
+
+
 def raises() -> nn.Module:
     raise RuntimeError("the configuration file is missing")
 

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from edgekit.quantize.apply import apply
-from edgekit.quantize.make import QuantizeRequest, QuantizeResult, quantize
+from edgekit.quantize.make import QuantizeRequest, QuantizeResult, plan_of, quantize
 from edgekit.quantize.plan import SCHEMES, Plan, read_plan
+from edgekit.quantize.settings import Settings
 
-__all__ = ["SCHEMES", "Plan", "QuantizeRequest", "QuantizeResult", "apply", "quantize", "read_plan"]
+__all__ = [
+    "SCHEMES",
+    "Plan",
+    "QuantizeRequest",
+    "QuantizeResult",
+    "Settings",
+    "apply",
+    "plan_of",
+    "quantize",
+    "read_plan",
+]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.quantize.judge import Judge
-from edgekit.quantize.layers import layers, untouched
+from edgekit.quantize.layers import layers, static_tensors, untouched
 from edgekit.quantize.plan import Scheme, TensorPlan
 from edgekit.quantize.ranges import best_ranges, plan_tensors
 from edgekit.quantize.search import CANDIDATES, candidates, first_choice, islands, search, steps
@@ -29,7 +29,7 @@ __all__ = ["Choice", "choose"]
 _FIRST = "mse"  # the observer under which the hardest images are looked for
 _PROBES = 6  # of the hardest images: each tensor and each layer is tried alone on them
 _HARD = 32  # of the hardest images: whole plans are searched on them
-_KEPT_BACK = 0.2  # share of the allowed loss that is left to images which the search does not see
+_KEPT_BACK = 0.1  # share of the allowed loss that is left to images which the search does not see
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,13 @@ def choose(
     hard = [int(index) for index in np.argsort(cosines, kind="stable")[:_HARD]]
     probes = [judge.images[index] for index in hard[:_PROBES]]
     if settings.observer is None:
-        with reporter.stage(f"choose the ranges of {len(ranges)} tensors") as tick:
-            simulator.tensors = best_ranges(simulator, ranges, probes, tick)
-    tried = candidates(alive)
+        wanted = static_tensors(program, {name for name, scheme in fastest.items() if scheme == "w8a8"})
+        with reporter.stage(f"choose the ranges of {len(wanted)} tensors") as tick:
+            best = best_ranges(simulator, {name: ranges[name] for name in wanted}, probes, tick)
+            simulator.tensors = {**simulator.tensors, **best}
+    tried = {name: schemes for name, schemes in candidates(alive).items() if fastest[name] != "float"}
     total = len(probes) * sum(map(len, tried.values()))
-    with reporter.stage(f"try {len(alive)} layers alone") as tick:
+    with reporter.stage(f"try {len(tried)} layers alone") as tick:
         damage = measure(simulator, tried, probes, lambda done: tick(done, total))
     with reporter.stage("search"):
         schemes, _ = search(

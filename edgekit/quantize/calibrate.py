@@ -15,7 +15,7 @@ from torch.fx import Interpreter, Node
 from edgekit.errors import InputError, ModelError
 from edgekit.quantize.observers import BINS
 
-__all__ = ["Histogram", "calibrate", "pixels_of"]
+__all__ = ["Histogram", "bounds", "calibrate", "pixels_of"]
 
 
 @dataclass
@@ -58,20 +58,17 @@ def calibrate(
         InputError: there is no image.
         ModelError: a tensor is not finite on some image.
     """
-    wanted = set(tensors)
-    ranges: dict[str, tuple[float, float]] = {}
+    seen = 0
 
-    def bounds(name: str, value: Tensor) -> None:
-        if name in wanted:
-            low, high = (float(bound) for bound in torch.aminmax(value))
-            if not (np.isfinite(low) and np.isfinite(high)):
-                raise ModelError(f"the tensor {name} is not finite on a calibration image: check the weights")
-            before = ranges.get(name, (low, high))
-            ranges[name] = min(before[0], low), max(before[1], high)
+    def told(done: int) -> None:
+        nonlocal seen
+        seen = done
+        progress(done)
 
-    done = _watch(program, images, bounds, progress, 0)
-    if not done:
+    ranges = bounds(program, tensors, images(), told)
+    if not seen:
         raise InputError("no calibration images: give --images a folder with some, or leave it out")
+    wanted = set(tensors)
     found = {name: Histogram(*ranges[name], np.zeros(BINS, np.int64)) for name in tensors}
 
     def count(name: str, value: Tensor) -> None:
@@ -79,24 +76,47 @@ def calibrate(
             histogram = torch.histc(value.float(), BINS, found[name].low, found[name].high)
             found[name].counts += histogram.numpy().astype(np.int64)
 
-    _watch(program, images, count, progress, done)
+    _watch(program, images(), count, lambda done: progress(seen + done))
     return found
+
+
+def bounds(
+    program: ExportedProgram,
+    tensors: Sequence[str],
+    images: Iterable[np.ndarray],
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value on `images` of each tensor, by the name of the node that makes it.
+
+    Raises:
+        ModelError: a tensor is not finite on some image.
+    """
+    wanted = set(tensors)
+    ranges: dict[str, tuple[float, float]] = {}
+
+    def widen(name: str, value: Tensor) -> None:
+        if name in wanted:
+            low, high = (float(bound) for bound in torch.aminmax(value))
+            if not (np.isfinite(low) and np.isfinite(high)):
+                raise ModelError(f"the tensor {name} is not finite on a calibration image: check the weights")
+            before = ranges.get(name, (low, high))
+            ranges[name] = min(before[0], low), max(before[1], high)
+
+    _watch(program, images, widen, progress)
+    return ranges
 
 
 def _watch(
     program: ExportedProgram,
-    images: Callable[[], Iterable[np.ndarray]],
+    images: Iterable[np.ndarray],
     see: Callable[[str, Tensor], None],
     progress: Callable[[int], None],
-    done: int,
-) -> int:
+) -> None:
     watcher = _Watcher(program, see)
     with torch.no_grad():
-        for image in images():
+        for done, image in enumerate(images, 1):
             watcher.run(pixels_of(image))
-            done += 1
             progress(done)
-    return done
 
 
 def pixels_of(image: np.ndarray) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-__all__ = ["KINDS", "WEIGHTED", "Layer", "layers", "names", "untouched"]
+__all__ = ["KINDS", "MOVES", "WEIGHTED", "Layer", "layers", "names", "static_tensors", "tied", "untouched"]
 
 _aten = torch.ops.aten
 
@@ -25,6 +25,17 @@ KINDS = {
 WEIGHTED = ("conv", "linear")
 _CLAMPS = (_aten.relu.default, _aten.hardtanh.default)  # that runtimes fold into the layer before
 _UNNAMED = ("", "module")
+# Operators that only move values about, or clip them: what they give has the levels of what they take.
+MOVES = frozenset(
+    f"aten.{name}"
+    for name in (
+        "view.default", "reshape.default", "permute.default", "transpose.int", "unsqueeze.default", "squeeze.dim",
+        "squeeze.dims", "flatten.using_ints", "slice.Tensor", "select.int", "clone.default", "contiguous.default",
+        "max_pool2d.default", "relu.default", "hardtanh.default",
+    )
+)  # fmt: skip
+
+_JOIN = "aten.cat.default"
 
 
 @dataclass(frozen=True)
@@ -89,3 +100,32 @@ def untouched(program: ExportedProgram, dead: set[str]) -> list[Layer]:
     """The layers none of whose activations is one of the tensors called `dead`."""
     called = names(program)
     return [layer for layer in layers(program) if not {called[node] for node in (*layer.inputs, layer.result)} & dead]
+
+
+def static_tensors(program: ExportedProgram, static: set[str]) -> dict[str, str]:
+    """Name of each tensor that the layers called `static` need a range of -> name of the node that makes it."""
+    called = names(program)
+    return {
+        called[node]: node.name
+        for layer in layers(program)
+        if layer.name in static
+        for node in (*layer.inputs, layer.result)
+    }
+
+
+def tied(program: ExportedProgram) -> list[set[str]]:
+    """Names of tensors that must have one range: those that only moving or joining parts. Runtimes move integers as
+    they are, and XNNPACK refuses a concatenation whose parts have other ranges than the whole.
+    """
+    called = names(program)
+    group: dict[Node, set[str]] = {node: {name} for node, name in called.items()}
+    for node in program.graph.nodes:
+        made = str(node.target)
+        sources = node.args[0] if made == _JOIN else node.args[:1] if made in MOVES else ()
+        for source in sources:
+            if source in group and group[source] is not group[node]:
+                merged = group[source] | group[node]
+                for one, name in called.items():
+                    if name in merged:
+                        group[one] = merged
+    return [set(names) for names in {frozenset(one) for one in group.values()} if len(names) > 1]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
-from edgekit.quantize.layers import Layer, layers, names, untouched
+from edgekit.quantize.layers import Layer, layers, static_tensors, tied, untouched
 from edgekit.quantize.plan import FORMS, Asked, Calibration, LayerPlan, Plan, Scheme, TensorPlan
-from edgekit.quantize.ranges import plan_tensors
+from edgekit.quantize.ranges import plan_tensors, tie
 from edgekit.quantize.settings import Settings
 from edgekit.threads import one_thread
 
@@ -98,8 +98,8 @@ def plan_of(
     from edgekit.quantize.simulate import Simulator
 
     def calibrate(wanted: Mapping[str, str]) -> dict[str, Histogram]:
-        seen = _calibrate(program, list(wanted.values()), data, reporter)
-        return {name: seen[node] for name, node in wanted.items()}
+        by_node = _calibrate(program, list(wanted.values()), data, reporter)
+        return tie({name: by_node[node] for name, node in wanted.items()}, tied(program))
 
     data: Pictures = CatalogPictures(settings.samples, embedder.spec, split="train")
     if settings.images is not None:
@@ -110,16 +110,16 @@ def plan_of(
     if settings.scheme == "auto":
         from edgekit.quantize.auto import choose
 
-        ranges = calibrate(_static_tensors(program, {layer.name for layer in found}))
+        ranges = calibrate(static_tensors(program, {layer.name for layer in found}))
         judged: Iterable[Picture] = data if settings.images else CatalogPictures(_JUDGED, embedder.spec, seed=_SEED)
         choice = choose(program, ranges, list(islice(judged, _JUDGED)), settings, reporter)
         rows, observer = [_chosen_layer(layer, choice) for layer in found], choice.observer
-        needed = _static_tensors(program, _static(rows))
+        needed = static_tensors(program, _static(rows))
         tensors = {name: choice.tensors[name] for name in needed}
-    elif wanted := _static_tensors(program, _static(rows)):
+    elif wanted := static_tensors(program, _static(rows)):
         planned = plan_tensors(calibrate(wanted), observer)
         rows = _keep_float(program, rows, set(wanted) - set(planned))
-        needed = _static_tensors(program, _static(rows))
+        needed = static_tensors(program, _static(rows))
         tensors = {name: planned[name] for name in needed}
     calibration = None
     if tensors:
@@ -217,14 +217,3 @@ def _forms(layer: Layer, scheme: Scheme) -> dict[str, Scheme]:
     """Where a target has no such form, the nearest one."""
     forms = {target: FORMS.get((target, scheme, layer.kind), FORMS.get((target, scheme, "*"))) for target in _TARGETS}
     return {target: form for target, form in forms.items() if form is not None}
-
-
-def _static_tensors(program: ExportedProgram, static: set[str]) -> dict[str, str]:
-    """Name of each tensor that the layers called `static` need a range of -> name of the node that makes it."""
-    called = names(program)
-    found = {}
-    for layer in layers(program):
-        if layer.name in static:
-            for node in (*layer.inputs, layer.result):
-                found[called[node]] = node.name
-    return found

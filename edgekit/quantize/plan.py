@@ -104,8 +104,9 @@ class Plan(_Part):
         """The text of plan.json; equal plans give equal bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def check_target(self, slug: str, rewrites: str, min_ios: int) -> None:
-        """Refuse a target that cannot hold the plan.
+    @staticmethod
+    def check_target(slug: str, rewrites: str, min_ios: int) -> None:
+        """Refuse a target that cannot hold a plan.
 
         Raises:
             UsageError: says which can.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edgekit.quantize.observers import OBSERVERS
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from edgekit.quantize.calibrate import Histogram
     from edgekit.quantize.simulate import Simulator
 
-__all__ = ["best_ranges", "plan_tensor", "plan_tensors"]
+__all__ = ["best_ranges", "plan_tensor", "plan_tensors", "tie"]
 
 _LEVELS = 255
 _IMAGE = (0.0, 255.0)
@@ -37,6 +38,17 @@ def plan_tensor(seen: Histogram, observer: str, image: bool) -> TensorPlan | Non
     return TensorPlan(low=low, high=high, scale=scale, zero_point=zero, seen=(seen.low, seen.high), observer=observer)
 
 
+def tie(seen: Mapping[str, Histogram], groups: Iterable[set[str]]) -> dict[str, Histogram]:
+    """The same histograms, but one for all tensors of a group: that which spans most."""
+    found = dict(seen)
+    for group in groups:
+        members = sorted(group & set(seen))
+        if members:
+            widest = max(members, key=lambda name: seen[name].high - seen[name].low)
+            found.update(dict.fromkeys(members, seen[widest]))
+    return found
+
+
 def best_ranges(
     simulator: Simulator,
     seen: Mapping[str, Histogram],
@@ -45,26 +57,27 @@ def best_ranges(
 ) -> dict[str, TensorPlan]:
     """For each tensor the range of that observer under which rounding it alone costs the embedding least.
 
+    Tensors that share a histogram get one range, the best for them together.
+
     Args:
         simulator: of the prepared program.
         seen: histograms by name of tensor.
         images: float32 [1,3,H,W] each, better hard ones: there a range that clips shows.
         progress: told the number of trials so far, and of all.
     """
-    by_range: dict[str, dict[tuple[float, float], TensorPlan]] = {}
-    for observer in OBSERVERS:
-        for name, tensor in plan_tensors(seen, observer).items():
-            by_range.setdefault(name, {}).setdefault((tensor.low, tensor.high), tensor)
-    trials = [(name, key) for name, options in by_range.items() if len(options) > 1 for key in options]
-    damage = dict.fromkeys(trials, 0.0)
+    planned = [plan_tensors(seen, observer) for observer in OBSERVERS]
+    options = {
+        name: {(tensor.low, tensor.high): tensor for found in reversed(planned) for tensor in (found[name],)}
+        for name in planned[0]
+    }
+    trials = [(name, key) for name, own in options.items() if len(own) > 1 for key in own]
+    damage: dict[tuple[int, tuple[float, float]], float] = defaultdict(float)
     done, total = 0, len(trials) * len(images)
     for image in images:
         original = simulator.hold(image)
         for name, key in trials:
-            now = simulator.embed_held_tensor(image, name, by_range[name][key])
-            damage[name, key] += max(0.0, 1 - float((now * original).sum()))
+            now = simulator.embed_held_tensor(image, name, options[name][key])
+            damage[id(seen[name]), key] += max(0.0, 1 - float((now * original).sum()))
             done += 1
             progress(done, total)
-    return {
-        name: options[min(options, key=lambda key: damage.get((name, key), 0.0))] for name, options in by_range.items()
-    }
+    return {name: own[min(own, key=lambda key: damage[id(seen[name]), key])] for name, own in options.items()}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch.fx import Node
 
 from edgekit.errors import UsageError
 from edgekit.quantize.judge import Loss
-from edgekit.quantize.layers import WEIGHTED, Layer
+from edgekit.quantize.layers import MOVES, WEIGHTED, Layer
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.sensitivity import Damage
 
@@ -28,7 +28,8 @@ CANDIDATES: dict[str, tuple[Scheme, ...]] = {
 }
 # Time of a layer over its time in float: estimates, not measured layer by layer. They order the search, nothing else.
 COST: dict[Scheme, float] = {"w8a8": 0.4, "w8a8-dynamic": 0.45, "w8": 1.0, "float": 1.0}
-_ELEMENT = 4.0  # multiplications that one value of an operator without weights costs as much time as
+_ELEMENT = 32.0  # multiplications that cost as much time as one value of an operator without weights,
+_BORDER = 16.0  # and as one value that goes from integers to float or back
 _FAINT = 0.25  # weights only: where that leaves at most this share of the damage
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
 _TRIFLE = 1e-3  # of all damage together: not worth a step before all others are taken
@@ -84,9 +85,13 @@ def islands(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> dict[str, 
 def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]]) -> list[Step]:
     """Every layer's way out, the most damage saved for its cost first."""
     work = {layer.name: _work(layer) for layer in found}
+    fast = islands(found, first_choice(found))
+    static = {layer.result for layer in found if fast[layer.name] == "w8a8"}
     whole = sum(work.values())
     out = []
     for layer in found:
+        if layer.name not in damage:
+            continue  # in float already: no static layer before or after it
         own = damage[layer.name]
         fastest = CANDIDATES[layer.kind][0]
         scheme: Scheme = "float"
@@ -94,7 +99,7 @@ def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]])
         if fastest == "w8a8" and "w8" in own and own["w8"].worst <= _FAINT * own[fastest].worst:
             scheme, left = "w8", own["w8"].worst
         saved = own[fastest].worst - left
-        cost = (COST[scheme] - COST[fastest]) * work[layer.name] / whole
+        cost = ((COST[scheme] - COST[fastest]) * work[layer.name] + _borders(layer, static)) / whole
         out.append(Step(layer.name, scheme, saved, cost))
     trifle = _TRIFLE * sum(step.saved for step in out)
     return sorted(out, key=lambda step: (step.saved < trifle, -step.saved / max(step.cost, 1e-9), step.layer))
@@ -163,9 +168,18 @@ def _work(layer: Layer) -> float:
     return max(float(out * per_value), _ELEMENT * out)
 
 
+def _borders(layer: Layer, static: Collection[Node]) -> float:
+    """What the conversions cost that a static layer needs around it once it is in float."""
+    if layer.result not in static:
+        return 0.0
+    crossed = [node for node in layer.inputs if _source(node) in static]
+    crossed += [layer.result]
+    return _BORDER * sum(math.prod(node.meta["val"].shape) for node in crossed)
+
+
 def _source(node: Node) -> Node:
     """The node that made a value, seen through changes of shape."""
-    while str(node.target) in _SHAPES and isinstance(node.args[0], Node):
+    while str(node.target) in MOVES and isinstance(node.args[0], Node):
         node = node.args[0]
     return node
 
@@ -174,15 +188,5 @@ def _takers(node: Node) -> list[Node]:
     """The nodes that take a value, seen through changes of shape."""
     out: list[Node] = []
     for user in node.users:
-        out += _takers(user) if str(user.target) in _SHAPES else [user]
+        out += _takers(user) if str(user.target) in MOVES else [user]
     return out
-
-
-_SHAPES = frozenset(
-    f"aten.{name}"
-    for name in (
-        "view.default", "reshape.default", "permute.default", "transpose.int", "unsqueeze.default", "squeeze.dim",
-        "squeeze.dims", "flatten.using_ints", "slice.Tensor", "select.int", "clone.default", "contiguous.default",
-        "max_pool2d.default", "relu.default", "hardtanh.default",
-    )
-)  # fmt: skip

@@ -174,3 +174,56 @@ def test_a_layer_that_is_always_zero_stays_in_float(invoke, tmp_path):
     assert rows["backbone.out"].scheme == "float"
     assert "zero on every calibration image" in rows["backbone.out"].why
     assert rows["backbone.stem"].scheme == "w8a8"
+
+
+def test_int8_plans_on_the_fly(embedder, images, invoke, tmp_path):
+    export = ("export", *TOWER, "--precision", "int8", "--target", "onnx", "--no-verify")
+    result = invoke(*export, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    (export,) = json.loads(result.stdout)["exports"]
+    plan = export["manifest"]["quantization"]
+    assert (export["precision"], plan["scheme"]) == ("int8", "auto")
+    assert "w8a8" in {row["scheme"] for row in plan["layers"]}
+    found = find("onnx", "onnx").backend().open(tmp_path / "tests.toys-tower-onnx-int8" / "tests.toys-tower.onnx")
+    assert (found.embed(images) * embedder.embed(images)).sum(axis=1).min() >= 0.99
+
+
+def test_int8_says_early_what_it_cannot_do(plans, invoke, tmp_path):
+    for more, said in (
+        (("--target", "ios"), "--min-ios is 16"),
+        (("--target", "onnx", "--plan", plans["w8"]), "leave out --plan"),
+        (("--target", "onnx", "--images", tmp_path), "edgekit quantize --images"),
+    ):
+        result = invoke("export", *TOWER, "--precision", "int8", *more, "--out", tmp_path / "out", "--quiet")
+        assert result.exit_code == 2
+        assert said in result.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_images_of_another_domain_are_told_with_figures(plans, invoke, tmp_path):
+    """Noise drives the tower far beyond what catalogue photos do; the photos themselves do not."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "noise").mkdir()
+    for number in range(16):
+        pixels = 255 * rng.integers(0, 2, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "noise" / f"{number}.png")
+    export = ("export", *TOWER, "--plan", plans["w8a8"], "--target", "onnx", "--allow-inconclusive")
+    told = invoke(*export, "--images", tmp_path / "noise", "--out", tmp_path / "a")
+    assert "not like the calibration images" in told.stderr
+    assert "beyond their ranges" in told.stderr
+    told = invoke(*export, "--samples", 24, "--out", tmp_path / "b")
+    assert "not like the calibration images" not in told.stderr
+
+
+def test_parts_of_a_concatenation_share_one_range(invoke, tmp_path):
+    """XNNPACK refuses, as it loads the file, to join integers of other ranges than the whole has."""
+    joined = ("tests.toys:joined", "--size", "64")
+    plan = tmp_path / "plan.json"
+    result = invoke("quantize", *joined, "--scheme", "w8a8", "--samples", 32, "--out", tmp_path, "--quiet")
+    assert result.exit_code == 0, result.stderr
+    result = invoke(
+        "export", *joined, "--plan", plan, "--target", "android", "--target", "onnx", "--samples", 24,
+        "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    exports = json.loads(result.stdout)["exports"]
+    assert all(row["parity"]["min_cosine"] > 0.98 for row in exports), result.stderr
