@@ -295,10 +295,11 @@ def export(
     show_default=True,
     help="With auto: points of recall@10 that may go, plain or mixed.",
 )
+@click.option("--explain", is_flag=True, help="With auto: print and plot each layer's sensitivity, worst first.")
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Default: quantized/NAME-SCHEME.")
 @_model_options
 @_common
-def quantize(model: str | None, out: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
+def quantize(model: str | None, out: Path | None, explain: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Make a quantization plan for MODEL, which `edgekit export --plan` follows for every target.
 
     \b
@@ -308,12 +309,21 @@ def quantize(model: str | None, out: Path | None, as_json: bool, quiet: bool, **
     from edgekit import quantize as quantization
     from edgekit import summary
 
+    if explain and options["scheme"] != "auto":
+        raise UsageError("--explain is for --scheme auto: only a search measures each layer")
     recipe = _recipe(model, options)
     out = out or Path("quantized") / f"{recipe.name}-{options['scheme']}"
     result = quantization.quantize(
         quantization.QuantizeRequest(recipe=recipe, out=out, **options), _reporter(quiet or as_json)
     )
     summary.show_quantize(result, as_json=as_json)
+    if explain:
+        from edgekit.quantize.plot import plot_damage
+
+        drawn = out / "sensitivity.png"
+        plot_damage(result.plan, drawn)
+        if not as_json:
+            summary.show_explain(result.plan, drawn)
 
 
 @cli.command()

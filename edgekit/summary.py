@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgekit.distill.run import DistillResult
     from edgekit.parity import ParityReport
     from edgekit.pipeline import Export, ExportResult
-    from edgekit.quantize import QuantizeResult
+    from edgekit.quantize import Plan, QuantizeResult
 
 __all__ = [
     "show_ablation",
@@ -30,12 +30,14 @@ __all__ = [
     "show_catalog",
     "show_distill",
     "show_embeddings",
+    "show_explain",
     "show_export",
     "show_parity",
     "show_quantize",
 ]
 
 _SHOWN_VALUES = 4
+_EXPLAINED = 20
 
 
 def show_export(result: ExportResult, *, as_json: bool) -> None:
@@ -136,6 +138,25 @@ def show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
     columns = ("target", "layers", "min cosine", "mean cosine", "recall@10 drop", "mixed")
     table(f"Plan {plan.scheme}", columns, rows, right=columns[2:])
     click.echo(f"{result.path}")
+
+
+def show_explain(plan: Plan, drawn: Path) -> None:
+    """The layers that cost most, worst first: what each loses alone, its range, and what was done about it."""
+    order = sorted((row for row in plan.layers if row.damage), key=lambda row: -max(row.damage.values()))
+    rows = []
+    for row in order[:_EXPLAINED]:
+        tensor = plan.tensors.get(row.name)
+        range_, clipped, observer = "-", "-", "-"
+        if tensor is not None:
+            (low, high), observer = tensor.seen, tensor.observer
+            range_ = f"{tensor.low:.3g} to {tensor.high:.3g}"
+            inside = min(high, tensor.high) - max(low, tensor.low)
+            clipped = f"{max(0.0, 1 - inside / (high - low)):.0%}" if high > low else "0%"
+        worst = max(row.damage.values())
+        rows.append((row.name, row.kind, f"{worst:.1e}", range_, clipped, observer, row.scheme, row.why or ""))
+    columns = ("layer", "kind", "alone", "range", "cut off", "by", "scheme", "why")
+    table(f"The {len(rows)} most sensitive of {len(plan.layers)} layers (1 - cosine alone)", columns, rows)
+    click.echo(f"{drawn}")
 
 
 def show_embeddings(result: Embeddings, out: Path | None, *, as_json: bool) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import MissingDependencyError, OutputError
+from edgekit.figures import COLOURS, figure_of, save
 
 __all__ = ["plot_ablation", "plot_run"]
 
-# Okabe and Ito, "Color Universal Design", 2008, without yellow (too faint on white).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_BLUE, _RED, _GREY = _COLOURS[0], _COLOURS[1], "#666666"
+_BLUE, _RED, _GREY = COLOURS[0], COLOURS[1], "#666666"
 _MARKERS = "osD^vPX"
-_DPI = 150
 
 Points = tuple[list[float], list[float]]  # x, y
 
@@ -29,7 +25,7 @@ def plot_run(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     mean over them. Teachers' recall is dashed where a task has "teacher_recall_1".
     Raises MissingDependencyError without matplotlib, OutputError where `out` cannot be written.
     """
-    figure = _figure(10.0, 4.2)
+    figure = figure_of(10.0, 4.2)
     left, right = figure.subplots(1, 2, sharex=True)
     losses: dict[str, Points] = {}
     recalls: dict[str, Points] = {}
@@ -59,7 +55,7 @@ def plot_run(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     if teachers:
         right.plot([], [], color=_GREY, linewidth=1.3, linestyle="--", label="teacher")
     _finish(right, "Retrieval on held-out listings", "recall@1", bool(recalls))
-    _save(figure, out)
+    save(figure, out)
 
 
 def plot_ablation(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
@@ -70,7 +66,7 @@ def plot_ablation(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     a grey dot.
     Raises MissingDependencyError without matplotlib, OutputError where `out` cannot be written.
     """
-    figure = _figure(8.0, 1.5 + 0.36 * max(2, len(rows)))
+    figure = figure_of(8.0, 1.5 + 0.36 * max(2, len(rows)))
     axes = figure.subplots()
     axes.axvline(0, color=_GREY, linewidth=1.0)
     for place, row in enumerate(rows):
@@ -99,18 +95,7 @@ def plot_ablation(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     axes.set_xlabel("difference in mean recall@1 to the base, with 95 % interval")
     axes.spines[["top", "right", "left"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    _save(figure, out)
-
-
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("plotting needs matplotlib: run `pip install 'edgekit[distill]'`") from error
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    save(figure, out)
 
 
 def _add(series: dict[str, Points], name: str, photos: float, value: float | None) -> None:
@@ -131,7 +116,7 @@ def _smooth(values: Sequence[float]) -> list[float]:
 
 
 def _colour(index: int) -> str:
-    return _COLOURS[index % len(_COLOURS)]
+    return COLOURS[index % len(COLOURS)]
 
 
 def _log_scale(axes: Any) -> None:
@@ -158,14 +143,3 @@ def _finish(axes: Any, title: str, label: str, drawn: bool) -> None:
     else:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center", color=_GREY)
-
-
-def _save(figure: Any, out: Path) -> None:
-    part = out.with_name(f".{out.name}.part-{os.getpid()}")
-    try:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
-        os.replace(part, out)
-    except OSError as error:
-        raise OutputError(f"{out}: the plot cannot be written ({error.strerror or error})") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -146,6 +146,21 @@ def test_a_plan_is_searched_for(embedder, images, invoke, tmp_path):
     assert cosines.min() == pytest.approx(told["min_cosine"], abs=0.005)
 
 
+def test_explain_tells_the_worst_layer_first(invoke, tmp_path):
+    result = invoke("quantize", *TOWER, "--samples", 32, "--explain", "--out", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    plan = quantize.read_plan(tmp_path / "plan.json")
+    damage = {row.name: max(row.damage.values()) for row in plan.layers if row.damage}
+    worst, least = max(damage, key=damage.get), min(damage, key=damage.get)
+    told = result.stdout[result.stdout.index("most sensitive") :]
+    assert told.index(worst) < told.index(least)
+    with Image.open(tmp_path / "sensitivity.png") as image:
+        assert image.size[0] > 1000
+    refused = invoke("quantize", *TOWER, "--scheme", "w8", "--explain", "--out", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert not (tmp_path / "other").exists()
+
+
 def test_bad_calibration_images_are_one_line(invoke, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     for folder, count in (("few", 3), ("equal", 20)):
