@@ -203,6 +203,8 @@ def _chosen_layer(layer: Layer, choice: Choice) -> LayerPlan:
     targets = _forms(layer, own)
     if own == "w8" and "executorch" in targets:
         targets["executorch"] = "float"  # dynamic activations are what the search avoided
+    if own == "w8a8" and not choice.integers_pay:
+        targets["onnx"] = "w8" if layer.weight is not None else "float"
     return LayerPlan(
         name=layer.name,
         kind=layer.kind,

@@ -14,7 +14,7 @@ from edgekit.quantize.layers import MOVES, WEIGHTED, Layer
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.sensitivity import Damage
 
-__all__ = ["CANDIDATES", "COST", "Step", "candidates", "first_choice", "islands", "search", "steps"]
+__all__ = ["CANDIDATES", "COST", "Step", "candidates", "first_choice", "integers_pay", "islands", "search", "steps"]
 
 # What `auto` may give a kind of layer, fastest first.
 CANDIDATES: dict[str, tuple[Scheme, ...]] = {
@@ -30,7 +30,11 @@ CANDIDATES: dict[str, tuple[Scheme, ...]] = {
 COST: dict[Scheme, float] = {"w8a8": 0.4, "w8a8-dynamic": 0.45, "w8": 1.0, "float": 1.0}
 _ELEMENT = 32.0  # multiplications that cost as much time as one value of an operator without weights,
 _BORDER = 16.0  # and as one value that goes from integers to float or back
-_FAINT = 0.25  # weights only: where that leaves at most this share of the damage
+_BYTE = 0.2  # share of the time that all weights in float, not in 8 bits, count as much as
+_FAINT = 0.5  # weights only: where that leaves at most this share of the damage
+# Multiplications in static layers for each value at their borders, below which ONNX Runtime is as fast in float:
+# catalog-s0 has 50 and gains nothing, catalog-b0 has 884 and catalog-mobilevit-xs 1546 (benchmarks/quantize.py).
+_WORTH = 100.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
 _TRIFLE = 1e-3  # of all damage together: not worth a step before all others are taken
 
@@ -88,6 +92,8 @@ def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]])
     fast = islands(found, first_choice(found))
     static = {layer.result for layer in found if fast[layer.name] == "w8a8"}
     whole = sum(work.values())
+    parameters = {layer.name: 0 if layer.weight is None else _count(layer.weight) for layer in found}
+    every = max(1, sum(parameters.values()))
     out = []
     for layer in found:
         if layer.name not in damage:
@@ -96,10 +102,11 @@ def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]])
         fastest = CANDIDATES[layer.kind][0]
         scheme: Scheme = "float"
         left = 0.0
-        if fastest == "w8a8" and "w8" in own and own["w8"].worst <= _FAINT * own[fastest].worst:
+        if "w8" in own and own["w8"].worst <= _FAINT * own[fastest].worst:
             scheme, left = "w8", own["w8"].worst
         saved = own[fastest].worst - left
-        cost = ((COST[scheme] - COST[fastest]) * work[layer.name] + _borders(layer, static)) / whole
+        cost = 0.0 if scheme == "w8" else _BYTE * parameters[layer.name] / every
+        cost += ((COST[scheme] - COST[fastest]) * work[layer.name] + _borders(layer, static)) / whole
         out.append(Step(layer.name, scheme, saved, cost))
     trifle = _TRIFLE * sum(step.saved for step in out)
     return sorted(out, key=lambda step: (step.saved < trifle, -step.saved / max(step.cost, 1e-9), step.layer))
@@ -159,9 +166,22 @@ def _cannot(min_cosine: float, max_recall_drop: float, best: float) -> str:
     )
 
 
+def integers_pay(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> bool:
+    """Whether static layers do enough between the conversions around them that ONNX Runtime gains by them."""
+    static = [layer for layer in found if schemes[layer.name] == "w8a8"]
+    results, nodes = {layer.result for layer in static}, {layer.node for layer in static}
+    given = sum(_count(layer.result) for layer in static if not nodes.issuperset(_takers(layer.result)))
+    taken = sum(_count(node) for layer in static for node in layer.inputs if _source(node) not in results)
+    return sum(map(_work, static)) >= _WORTH * (given + taken)
+
+
+def _count(node: Node) -> int:
+    return math.prod(node.meta["val"].shape)
+
+
 def _work(layer: Layer) -> float:
     """Multiplications of a layer, or what its values cost as much as."""
-    out = math.prod(layer.node.meta["val"].shape)
+    out = _count(layer.node)
     if layer.weight is None:
         return _ELEMENT * out
     per_value = math.prod(layer.weight.meta["val"].shape[1:])
@@ -174,7 +194,7 @@ def _borders(layer: Layer, static: Collection[Node]) -> float:
         return 0.0
     crossed = [node for node in layer.inputs if _source(node) in static]
     crossed += [layer.result]
-    return _BORDER * sum(math.prod(node.meta["val"].shape) for node in crossed)
+    return _BORDER * sum(map(_count, crossed))
 
 
 def _source(node: Node) -> Node:

@@ -26,7 +26,7 @@ def quantize_biases(graph: ir.Graph) -> int:
         levels = np.rint(bias / step)
         if np.abs(levels).max(initial=0) > 2**30:
             continue  # a weight channel that is all but zero
-        parts = {"bias": levels.astype(np.int32), "step": step, "zero": np.zeros(bias.shape, np.int32)}
+        parts = {"bias": levels.astype(np.int32), "step": step}
         inputs = [add_constant(graph, node, name, values) for name, values in parts.items()]
         node.replace_input_with(2, emit(node, "DequantizeLinear", inputs, axis=0))
         count += 1
