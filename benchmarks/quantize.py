@@ -27,6 +27,7 @@ from side_by_side import build, clock, pin
 from edgekit import pipeline, quantize, targets
 from edgekit.console import Silent, table
 from edgekit.datasets import CatalogPictures
+from edgekit.figures import COLOURS, figure_of, save
 from edgekit.files import sha256_file
 from edgekit.parity.metrics import cosine, recall
 from edgekit.recipe import resolve_model
@@ -48,6 +49,7 @@ COLUMNS = (
     "/ fp32",
 )
 FLOAT, OURS = "EdgeKit float", "EdgeKit auto"
+MARKS = {"executorch": "o", "onnx": "s", "coreml": "^"}
 
 
 def files(name: str, target: Target, folder: Path, plan: quantize.Plan) -> dict[str, Path | str]:
@@ -160,6 +162,32 @@ def shown(row: dict[str, Any]) -> tuple[str, ...]:
     return (*head, *("-" if key not in row else format(row[key], own) for key, own in zip(keys, formats, strict=True)))
 
 
+def plot(rows: list[dict[str, Any]], out: Path) -> None:
+    """1 - min cosine against latency and against size, both over EdgeKit's float file; one mark a file."""
+    figure = figure_of(10.0, 4.4)
+    panels = (("over fp32", "latency over float"), ("size over fp32", "size over float"))
+    for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+        for who, colour in ((OURS, COLOURS[0]), (None, COLOURS[1])):
+            rivals_or_ours = [
+                row for row in rows if row["made by"] != FLOAT and (row["made by"] == OURS) == (who == OURS)
+            ]
+            own = [row for row in rivals_or_ours if key in row]
+            for runtime, mark in MARKS.items():
+                found = [row for row in own if row["runtime"] == runtime]
+                if found:
+                    name = f"{who or 'its own tools'}, {runtime}"
+                    x, y = [row[key] for row in found], [max(1 - row["min cosine"], 1e-5) for row in found]
+                    axes.plot(x, y, mark, color=colour, label=name, alpha=0.8)
+        axes.set_yscale("log")
+        axes.axhline(0.01, color="#666666", linewidth=0.8, linestyle="--")
+        axes.axvline(1.0, color="#666666", linewidth=0.8)
+        axes.set_xlabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("1 - cosine of the worst photo (dashed: 0.99)")
+    figure.axes[1].legend(frameon=False, fontsize=8)
+    save(figure, out)
+
+
 @click.command(help=__doc__)
 @click.option("--list", "names", default=",".join(MODELS), help="Models, separated by commas.")
 @click.option("--targets", "slugs", default="onnx,android,ios", show_default=True)
@@ -168,7 +196,17 @@ def shown(row: dict[str, Any]) -> tuple[str, ...]:
 @click.option("--core", type=int, default=(os.cpu_count() or 1) - 1, show_default=True, help="Core to pin to.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Keep the files here, and reuse those that exist.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Also write the figures here.")
-def main(names: str, slugs: str, photos: int, rounds: int, core: int, cache: Path | None, out: Path | None) -> None:
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Also draw them here, as PNG.")
+def main(
+    names: str,
+    slugs: str,
+    photos: int,
+    rounds: int,
+    core: int,
+    cache: Path | None,
+    out: Path | None,
+    picture: Path | None,
+) -> None:
     pin(core)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -181,6 +219,8 @@ def main(names: str, slugs: str, photos: int, rounds: int, core: int, cache: Pat
                 if out is not None:
                     out.write_text(json.dumps(rows, indent=2) + "\n")
     table(f"{photos} photos, 1 thread, core {core}", COLUMNS, [shown(row) for row in rows], right=COLUMNS[3:])
+    if picture is not None:
+        plot(rows, picture)
     for runtime in ("onnx", "executorch"):
         ratios = [row["over fp32"] for row in rows if row["made by"] == OURS and row["runtime"] == runtime]
         if ratios:

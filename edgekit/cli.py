@@ -214,6 +214,7 @@ def cli() -> None:
 )
 @click.option("--no-verify", is_flag=True, help="Skip parity; the manifest then says `unverified`.")
 @click.option("--plan", "plan_file", type=_PATH, metavar="PLAN", help="Quantize by this plan of `edgekit quantize`.")
+@click.option("--compare", is_flag=True, help="With a plan: make fp32 and fp16 too, and say whether the plan pays.")
 @_model_options
 @_parity_options
 @_common

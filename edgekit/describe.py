@@ -34,6 +34,7 @@ def describe(
     coverage: Coverage,
     rewrites: Mapping[str, int],
     report: ParityReport | None,
+    payoff: m.Payoff | None = None,
 ) -> m.Manifest:
     """The manifest of `artifact` in `folder`, whose every file is hashed."""
     spec = embedder.spec
@@ -66,6 +67,7 @@ def describe(
         ),
         rewrites=dict(sorted(rewrites.items())),
         parity=m.ParitySummary.of(report),
+        payoff=payoff,
         toolchain=m.toolchain(_PACKAGES),
         files=m.describe_files(folder),
     )

@@ -29,6 +29,8 @@ __all__ = [
     "Manifest",
     "Metadata",
     "ParitySummary",
+    "Payoff",
+    "PayoffForm",
     "Preprocessing",
     "TargetInfo",
     "Weights",
@@ -182,6 +184,25 @@ class Latency(_Part):
     p90_ms: float = Field(gt=0)
 
 
+class PayoffForm(_Part):
+    """One form of the model beside the others: float, or by the plan."""
+
+    precision: str = Field(description="fp32, fp16, or the plan's.")
+    bytes: int = Field(gt=0)
+    median_ms: float | None = Field(default=None, gt=0, description="CPU time of one image on the exporting host.")
+    min_cosine: float | None = None
+    mean_cosine: float | None = None
+    recall_drop: float | None = Field(default=None, description="Points of recall@10 lost, artifact alone.")
+    mixed_drop: float | None = Field(default=None, description="Points of recall@10 lost in the original's gallery.")
+
+
+class Payoff(_Part):
+    """Whether quantizing paid on the host that exported, which is not the phone."""
+
+    forms: list[PayoffForm] = Field(min_length=2, description="The planned form is the last.")
+    verdict: str
+
+
 class FileEntry(_Part):
     """One published file."""
 
@@ -224,6 +245,7 @@ class Manifest(_Part):
     rewrites: dict[str, int] = Field(description="How often each graph rewrite was applied.")
     parity: ParitySummary
     latency: Latency | None = Field(default=None, description="Null where it was not measured.")
+    payoff: Payoff | None = Field(default=None, description="Null unless `--compare` was given with a plan.")
     toolchain: dict[str, str] = Field(description="Version of each package that took part.")
     files: list[FileEntry] = Field(min_length=1, description="Every published file but this one, sorted by path.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edgekit.console import Reporter
     from edgekit.datasets import Pictures
     from edgekit.embedder import Embedder
-    from edgekit.manifest import Manifest
+    from edgekit.manifest import Manifest, Payoff
     from edgekit.parity import ParityReport, Reference
     from edgekit.quantize import Plan
     from edgekit.recipe import Recipe
@@ -31,6 +32,7 @@ __all__ = ["Export", "ExportRequest", "ExportResult", "build", "embed_original",
 
 _CALIBRATION_IMAGES = 32
 _BATCH = 8
+_FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
 
 
@@ -50,6 +52,7 @@ class ExportRequest:
     samples: int = 64
     allow_inconclusive: bool = False
     verify: bool = True
+    compare: bool = False  # with a plan: also make the float forms, and say whether the plan pays
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,9 @@ def _refuse_unfit(request: ExportRequest) -> None:
     """What can be seen to fail before any work is done."""
     from edgekit.quantize.plan import Plan
 
+    if request.compare and (not request.verify or (request.plan is None and request.precision != "int8")):
+        raise UsageError("--compare needs a plan or --precision int8, and images: leave out --no-verify")
+
     if request.precision == "int8" and request.plan is not None:
         raise UsageError("--precision int8 makes a plan of its own: leave out --plan, or --precision")
     if request.precision == "int8" and request.images is not None:
@@ -228,6 +234,9 @@ def _one(
                 report = _verify(request, target, precision, path, source, reporter)
                 report.raise_for_verdict(allow_inconclusive=request.allow_inconclusive)
                 (draft / "parity.json").write_text(report.to_json(), encoding="utf-8")
+            payoff = None
+            if request.compare and report is not None and source is not None:
+                payoff = _pay(request, target, precision, path, report, program, source, reporter)
             manifest = describe(
                 request,
                 target,
@@ -238,6 +247,7 @@ def _one(
                 coverage=coverage,
                 rewrites=counts,
                 report=report,
+                payoff=payoff,
             )
             write_manifest(manifest, draft)
             interrupt.check()
@@ -288,6 +298,38 @@ def _verify(
             progress=tick,
             batch=_BATCH,
         )
+
+
+def _pay(
+    request: ExportRequest,
+    target: Target,
+    precision: str,
+    planned: Path,
+    report: ParityReport,
+    program: ExportedProgram,
+    source: _Source,
+    reporter: Reporter,
+) -> Payoff:
+    """The planned file beside fp32 and fp16 of the same program, made in a folder that is gone afterwards."""
+    from edgekit import payoff
+    from edgekit.manifest import Payoff
+
+    backend = target.backend()
+    tried: dict[str, payoff.Tried] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        plain = replace(request, plan=None)
+        for floats in _FLOATS:
+            path = Path(folder) / f"{floats}{target.suffix}"
+            rewritten, _ = _rewrite(plain, target, program, reporter)
+            with reporter.stage(f"{target.slug}: lower to {floats} to compare"):
+                backend.lower(rewritten, path, LowerOptions(precision=floats, min_ios=request.min_ios))
+            found = _verify(request, target, floats, path, source, reporter)
+            tried[floats] = payoff.Tried(path, backend.open(path), found)
+        tried[precision] = payoff.Tried(planned, backend.open(planned), report)
+        with reporter.stage(f"{target.slug}: time {', '.join(tried)} turn by turn"):
+            times = payoff.latencies({name: one.runner for name, one in tried.items()})
+        forms = [payoff.form(name, one, times[name]) for name, one in tried.items()]
+    return Payoff(forms=forms, verdict=payoff.verdict(forms))
 
 
 def _one_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.catalog import Catalog
     from edgekit.distill.ablate import Row
     from edgekit.distill.run import DistillResult
+    from edgekit.manifest import Payoff
     from edgekit.parity import ParityReport
     from edgekit.pipeline import Export, ExportResult
     from edgekit.quantize import Plan, QuantizeResult
@@ -49,8 +50,31 @@ def show_export(result: ExportResult, *, as_json: bool) -> None:
     columns = ("file", "size", "precision", "parity", "min cosine", "recall@10", "delegated", "seconds")
     table("Exported", columns, rows, right=columns[1:2] + columns[4:])
     for item in result.exports:
+        if item.manifest is not None and item.manifest.payoff is not None:
+            _show_payoff(item.target.slug, item.manifest.payoff)
+    for item in result.exports:
         if item.artifact is not None:
             click.echo(f"{item.artifact}")
+
+
+def _show_payoff(target: str, payoff: Payoff) -> None:
+    from edgekit.files import human_size
+
+    rows = [
+        (
+            form.precision,
+            human_size(form.bytes),
+            _figure(form.median_ms, 2),
+            _figure(form.min_cosine, 5),
+            _figure(form.mean_cosine, 5),
+            _figure(form.recall_drop, 2),
+            _figure(form.mixed_drop, 2),
+        )
+        for form in payoff.forms
+    ]
+    columns = ("form", "size", "ms here", "min cosine", "mean", "recall@10 drop", "mixed")
+    table(f"{target}: did it pay?", columns, rows, right=columns[1:])
+    click.echo(payoff.verdict)
 
 
 def _export_row(item: Export) -> tuple[str, ...]:

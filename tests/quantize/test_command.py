@@ -242,3 +242,21 @@ def test_parts_of_a_concatenation_share_one_range(invoke, tmp_path):
     )  # fmt: skip
     exports = json.loads(result.stdout)["exports"]
     assert all(row["parity"]["min_cosine"] > 0.98 for row in exports), result.stderr
+
+
+def test_whether_a_plan_pays_is_told_and_kept(plans, invoke, tmp_path):
+    export = ("export", *TOWER, "--plan", plans["w8"], "--target", "onnx", "--samples", 24, "--compare")
+    result = invoke(*export, "--out", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    assert "did it pay?" in result.stdout
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    payoff = read_manifest(folder).payoff
+    fp32, _, planned = payoff.forms
+    assert [form.precision for form in payoff.forms] == ["fp32", "fp16", "w8"]
+    assert planned.bytes == (folder / "tests.toys-tower.onnx").stat().st_size < fp32.bytes
+    assert planned.min_cosine <= fp32.min_cosine
+    assert all(form.median_ms > 0 for form in payoff.forms)
+    assert "times smaller than fp32" in payoff.verdict
+    refused = invoke("export", *TOWER, "--target", "onnx", "--compare", "--out", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "--compare needs a plan" in refused.stderr
