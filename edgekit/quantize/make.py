@@ -203,8 +203,11 @@ def _chosen_layer(layer: Layer, choice: Choice) -> LayerPlan:
     targets = _forms(layer, own)
     if own == "w8" and "executorch" in targets:
         targets["executorch"] = "float"  # dynamic activations are what the search avoided
-    if own == "w8a8" and not choice.integers_pay:
-        targets["onnx"] = "w8" if layer.weight is not None else "float"
+    if own == "w8a8":
+        weights_only: Scheme = "float" if layer.weight is None else "w8"
+        targets["coreml"] = weights_only  # no machine here can tell on which phones static activations are faster
+        if not choice.integers_pay:
+            targets["onnx"] = weights_only
     return LayerPlan(
         name=layer.name,
         kind=layer.kind,
