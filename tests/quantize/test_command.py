@@ -85,6 +85,18 @@ def test_static_layers_run_on_integers_from_end_to_end(quantized, tmp_path):
     assert not {"Conv", "Sigmoid", "Mul", "Gemm"} & kinds.keys()
 
 
+def test_weights_of_float_layers_are_unpacked_as_the_file_is_loaded(quantized, tmp_path):
+    """ONNX Runtime folds the cast and the product of a constant; a DequantizeLinear it would run for each image."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 4
+    path = quantized / "tests.toys-tower-onnx-w8" / "tests.toys-tower.onnx"
+    assert any(item.data_type == onnx.TensorProto.INT8 for item in onnx.load(path).graph.initializer)
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    assert not {"DequantizeLinear", "Cast"} & kinds
+
+
 def test_dynamic_products_run_on_integers(quantized):
     model = onnx.load(quantized / "tests.toys-tower-onnx-w8a8-dynamic" / "tests.toys-tower.onnx")
     kinds = [node.op_type for node in model.graph.node]

@@ -1,0 +1,74 @@
+"""The search takes as few steps as keep both limits, and says the best it found where none do."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgekit import graph
+from edgekit.embedder import build_embedder
+from edgekit.errors import UsageError
+from edgekit.quantize.judge import Loss
+from edgekit.quantize.layers import layers
+from edgekit.quantize.search import candidates, first_choice, integers_pay, islands, search, steps
+from edgekit.quantize.sensitivity import Damage
+from edgekit.recipe import resolve_model
+
+
+@pytest.fixture(scope="module")
+def found():
+    embedder = build_embedder(resolve_model("tests.toys:joined").override(input={"size": (64, 64)}))
+    return layers(graph.prepare(graph.capture(embedder, embedder.example()))[0])
+
+
+@pytest.fixture(scope="module")
+def damage(found):
+    """Each static layer costs 0.001, weights alone nothing."""
+    return {
+        name: {scheme: Damage(0.0, 0.001 if scheme.startswith("w8a8") else 0.0) for scheme in schemes}
+        for name, schemes in candidates(found).items()
+    }
+
+
+def cosine(schemes):
+    return 1 - 0.001 * sum(scheme.startswith("w8a8") for scheme in schemes.values())
+
+
+def run(found, damage, min_cosine, *, whole=cosine):
+    order = steps(found, damage)
+    return search(
+        found, order, cosine, lambda schemes: Loss(whole(schemes), 1.0), min_cosine=min_cosine, max_recall_drop=0.3
+    )
+
+
+def test_nothing_is_given_up_that_need_not_be(found, damage):
+    schemes, _ = run(found, damage, 0.5)
+    assert schemes == islands(found, first_choice(found))
+
+
+def test_limits_are_kept_with_few_steps(found, damage):
+    fastest = cosine(islands(found, first_choice(found)))
+    schemes, loss = run(found, damage, fastest + 0.0015)
+    assert loss.min_cosine >= fastest + 0.0015
+    assert "w8a8" in schemes.values()
+
+
+def test_images_that_were_not_searched_on_may_want_more(found, damage):
+    fastest = cosine(islands(found, first_choice(found)))
+    searched, _ = run(found, damage, fastest)
+    more, loss = run(found, damage, fastest, whole=lambda schemes: cosine(schemes) - 0.002)
+    assert loss.min_cosine >= fastest
+    assert cosine(more) > cosine(searched)
+
+
+def test_a_limit_that_no_plan_keeps_is_told_with_the_best(found, damage):
+    with pytest.raises(UsageError, match=r"the best has cosine 0\.97"):
+        search(
+            found, steps(found, damage), lambda _: 0.97, lambda _: Loss(0.97, 1.0), min_cosine=0.99, max_recall_drop=0.3
+        )
+
+
+def test_integers_pay_only_where_much_stands_between_conversions(found):
+    assert not integers_pay(found, {layer.name: "w8a8" if layer.kind == "add" else "float" for layer in found} | {
+        found[0].name: "w8a8"
+    })  # fmt: skip
+    assert integers_pay(found, {layer.name: "float" for layer in found})  # none: nothing to lose
