@@ -12,6 +12,7 @@ from edgekit.errors import InputError
 from edgekit.quantize.layers import Layer, layers, static_tensors, tied, untouched
 from edgekit.quantize.plan import FORMS, Asked, Calibration, LayerPlan, Plan, Scheme, TensorPlan
 from edgekit.quantize.ranges import plan_tensors, tie
+from edgekit.quantize.search import weights_only
 from edgekit.quantize.settings import Settings
 from edgekit.threads import one_thread
 
@@ -204,10 +205,11 @@ def _chosen_layer(layer: Layer, choice: Choice) -> LayerPlan:
     if own == "w8" and "executorch" in targets:
         targets["executorch"] = "float"  # dynamic activations are what the search avoided
     if own == "w8a8":
-        weights_only: Scheme = "float" if layer.weight is None else "w8"
-        targets["coreml"] = weights_only  # no machine here can tell on which phones static activations are faster
+        targets["coreml"] = weights_only(
+            layer
+        )  # no machine here can tell on which phones static activations are faster
         if not choice.integers_pay:
-            targets["onnx"] = weights_only
+            targets["onnx"] = weights_only(layer)
     return LayerPlan(
         name=layer.name,
         kind=layer.kind,

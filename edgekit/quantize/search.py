@@ -14,7 +14,18 @@ from edgekit.quantize.layers import MOVES, WEIGHTED, Layer
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.sensitivity import Damage
 
-__all__ = ["CANDIDATES", "COST", "Step", "candidates", "first_choice", "integers_pay", "islands", "search", "steps"]
+__all__ = [
+    "CANDIDATES",
+    "COST",
+    "Step",
+    "candidates",
+    "first_choice",
+    "integers_pay",
+    "islands",
+    "search",
+    "steps",
+    "weights_only",
+]
 
 # What `auto` may give a kind of layer, fastest first.
 CANDIDATES: dict[str, tuple[Scheme, ...]] = {
@@ -36,7 +47,8 @@ _FAINT = 0.5  # weights only: where that leaves at most this share of the damage
 # catalog-s0 has 50 and gains nothing, catalog-b0 has 884 and catalog-mobilevit-xs 1546 (benchmarks/quantize.py).
 _WORTH = 100.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
-_TRIFLE = 1e-3  # of all damage together: not worth a step before all others are taken
+_SMALL = 2048  # weights: so few in 8 bits save nothing, and cost accuracy
+_TRIFLE = 1e-2  # of all damage together: not worth a step before all others are taken
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]])
         fastest = CANDIDATES[layer.kind][0]
         scheme: Scheme = "float"
         left = 0.0
-        if "w8" in own and own["w8"].worst <= _FAINT * own[fastest].worst:
+        if weights_only(layer) == "w8" and own["w8"].worst <= _FAINT * own[fastest].worst:
             scheme, left = "w8", own["w8"].worst
         saved = own[fastest].worst - left
         cost = 0.0 if scheme == "w8" else _BYTE * parameters[layer.name] / every
@@ -164,6 +176,11 @@ def _cannot(min_cosine: float, max_recall_drop: float, best: float) -> str:
         f"no plan keeps cosine {min_cosine:g} and {max_recall_drop:g} points of recall@10; the best has cosine "
         f"{best:.5f}: lower --min-cosine, or export without a plan"
     )
+
+
+def weights_only(layer: Layer) -> Scheme:
+    """The form of a layer whose activations stay in float: its weights in 8 bits, where it has enough of them."""
+    return "w8" if layer.weight is not None and _count(layer.weight) > _SMALL else "float"
 
 
 def integers_pay(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> bool:

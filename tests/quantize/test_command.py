@@ -158,6 +158,18 @@ def test_a_plan_is_searched_for(embedder, images, invoke, tmp_path):
     assert cosines.min() == pytest.approx(told["min_cosine"], abs=0.005)
 
 
+def test_a_second_search_and_a_second_export_write_the_same_bytes(invoke, tmp_path):
+    for run in ("one", "two"):
+        out = tmp_path / run
+        assert invoke("quantize", *TOWER, "--samples", 32, "--out", out, "--quiet").exit_code == 0
+        more = ("--target", "onnx", "--target", "android", "--no-verify", "--out", out / "files", "--quiet")
+        assert invoke("export", *TOWER, "--plan", out / "plan.json", *more).exit_code == 0
+    files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()]
+    assert len(files) == 5  # the plan, and each target's file and manifest
+    for path in files:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
+
+
 def test_explain_tells_the_worst_layer_first(invoke, tmp_path):
     result = invoke("quantize", *TOWER, "--samples", 32, "--explain", "--out", tmp_path)
     assert result.exit_code == 0, result.stderr
