@@ -43,9 +43,9 @@ _ELEMENT = 32.0  # multiplications that cost as much time as one value of an ope
 _BORDER = 16.0  # and as one value that goes from integers to float or back
 _BYTE = 0.2  # share of the time that all weights in float, not in 8 bits, count as much as
 _FAINT = 0.5  # weights only: where that leaves at most this share of the damage
-# Multiplications in static layers for each value at their borders, below which ONNX Runtime is faster in float. Measured
-# by benchmarks/quantize.py: 50 on catalog-s0 gains nothing, 314 on catalog-b0 loses 15 %, 884 gains 10 %, 1546 on
-# catalog-mobilevit-xs 20 %.
+# Multiplications in static layers for each value at their borders, below which ONNX Runtime is faster in float. By
+# benchmarks/quantize.py: 50 on catalog-s0 gains nothing, 314 on catalog-b0 loses 15 %, 884 gains 10 %, 1546 on
+# catalog-mobilevit-xs gains 20 %.
 _WORTH = 500.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
 _SMALL = 2048  # weights: so few in 8 bits save nothing, and cost accuracy
