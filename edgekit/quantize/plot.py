@@ -9,7 +9,7 @@ from edgekit.quantize.plan import Plan
 
 __all__ = ["plot_damage"]
 
-_NAMED = 6  # of the worst
+_NAMED = 4  # of the worst
 _FLOOR = 1e-8
 
 
@@ -35,5 +35,5 @@ def plot_damage(plan: Plan, out: Path) -> None:
     axes.set_ylabel("1 - cosine, worst of some images")
     axes.spines[["top", "right"]].set_visible(False)
     if rows:
-        axes.legend(frameon=False, fontsize=9)
+        figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     save(figure, out)
