@@ -28,7 +28,7 @@ from edgekit import pipeline, quantize, targets
 from edgekit.console import Silent, table
 from edgekit.datasets import CatalogPictures
 from edgekit.figures import COLOURS, figure_of, save
-from edgekit.files import sha256_file
+from edgekit.files import sha256_file, size_of
 from edgekit.parity.metrics import cosine, recall
 from edgekit.recipe import resolve_model
 from edgekit.targets.base import Target
@@ -76,12 +76,6 @@ def files(name: str, target: Target, folder: Path, plan: quantize.Plan) -> dict[
     return found
 
 
-def size(path: Path) -> float:
-    """Megabytes of a file or a package."""
-    every = path.rglob("*") if path.is_dir() else [path]
-    return sum(one.stat().st_size for one in every if one.is_file()) / 1e6
-
-
 def embed(runner: Any, images: np.ndarray) -> np.ndarray:
     return np.concatenate([runner.embed(image[None]) for image in images])
 
@@ -121,12 +115,12 @@ def measure(name: str, folder: Path, photos: int, rounds: int, slugs: list[str])
                     runners[who] = target.backend().open(path)
                     runners[who].embed(images[:1])
             except Exception as error:  # a rival's file that its own runtime does not run
-                runners.pop(who)
+                runners.pop(who, None)
                 made[who] = f"does not run: {' '.join(str(error).split())[:60]}"
         timed: dict[str, tuple[float, float]] = {}
         if target.format != "coreml":
             timed = latency({who: partial(runner.embed, images[:1]) for who, runner in runners.items()}, rounds)
-        base = size(Path(made[FLOAT]))
+        base = size_of(Path(made[FLOAT]))
         for who, path in made.items():
             row: dict[str, Any] = {"model": name, "runtime": target.format, "made by": who}
             if isinstance(path, str):
@@ -143,8 +137,8 @@ def measure(name: str, folder: Path, photos: int, rounds: int, slugs: list[str])
                 "mean": float(cosines.mean()),
                 "recall@10 lost": 100 * (at[0] - at[1]),
                 "mixed": 100 * (at[0] - at[2]),
-                "MB": size(path),
-                "size over fp32": size(path) / base,
+                "MB": size_of(path) / 1e6,
+                "size over fp32": size_of(path) / base,
             }
             if who == OURS:
                 row |= {"plan seconds": seconds, "sha256": sha256_file(path) if path.is_file() else None}

@@ -19,11 +19,18 @@ __all__ = [
     "read_json",
     "sha256_file",
     "sha256_tree",
+    "size_of",
     "source_date_epoch",
     "write_atomically",
 ]
 
 _BLOCK = 1 << 20
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a package."""
+    every = path.rglob("*") if path.is_dir() else [path]
+    return sum(one.stat().st_size for one in every if one.is_file())
 
 
 def sha256_file(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.files import size_of
 from edgekit.manifest import PayoffForm
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ class Tried:
 
 def form(precision: str, tried: Tried, median_ms: float | None) -> PayoffForm:
     """The figures of one form, for the manifest."""
-    every = tried.path.rglob("*") if tried.path.is_dir() else [tried.path]
     drops: dict[str, float] = {}
     retrieval = tried.report.retrieval
     if retrieval is not None:
@@ -45,7 +45,7 @@ def form(precision: str, tried: Tried, median_ms: float | None) -> PayoffForm:
         drops["mixed_drop"] = round(100 * (original - retrieval.mixed.at_10), 6)
     return PayoffForm(
         precision=precision,
-        bytes=sum(one.stat().st_size for one in every if one.is_file()),
+        bytes=size_of(tried.path),
         median_ms=median_ms,
         min_cosine=tried.report.min_cosine,
         mean_cosine=tried.report.mean_cosine,

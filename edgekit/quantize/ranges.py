@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgekit.quantize.calibrate import Histogram
     from edgekit.quantize.simulate import Simulator
 
-__all__ = ["best_ranges", "plan_tensor", "plan_tensors", "tie"]
+__all__ = ["best_ranges", "plan_tensors", "tie"]
 
 _LEVELS = 255
 _IMAGE = (0.0, 255.0)
@@ -23,11 +23,11 @@ _IMAGE = (0.0, 255.0)
 
 def plan_tensors(seen: Mapping[str, Histogram], observer: str) -> dict[str, TensorPlan]:
     """The integers of every tensor by one observer; a tensor that never leaves zero has none, and is left out."""
-    found = {name: plan_tensor(histogram, observer, name == "image") for name, histogram in seen.items()}
+    found = {name: _plan_tensor(histogram, observer, name == "image") for name, histogram in seen.items()}
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
-def plan_tensor(seen: Histogram, observer: str, image: bool) -> TensorPlan | None:
+def _plan_tensor(seen: Histogram, observer: str, image: bool) -> TensorPlan | None:
     """The integers of a tensor, zero always exact; None where it never leaves zero."""
     low, high = _IMAGE if image else OBSERVERS[observer](seen.counts, seen.low, seen.high)
     low, high = min(low, 0.0), max(high, 0.0)
@@ -67,8 +67,7 @@ def best_ranges(
     """
     planned = [plan_tensors(seen, observer) for observer in OBSERVERS]
     options = {
-        name: {(tensor.low, tensor.high): tensor for found in reversed(planned) for tensor in (found[name],)}
-        for name in planned[0]
+        name: {(found[name].low, found[name].high): found[name] for found in reversed(planned)} for name in planned[0]
     }
     trials = [(name, key) for name, own in options.items() if len(own) > 1 for key in own]
     damage: dict[tuple[int, tuple[float, float]], float] = defaultdict(float)

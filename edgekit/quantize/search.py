@@ -1,4 +1,4 @@
-"""Which scheme for which layer: the cheapest set that keeps the embedding, or that fits a size."""
+"""Which scheme for which layer: the cheapest set that keeps the embedding."""
 
 from __future__ import annotations
 
