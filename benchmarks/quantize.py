@@ -29,7 +29,8 @@ from edgekit.console import Silent, table
 from edgekit.datasets import CatalogPictures
 from edgekit.figures import COLOURS, figure_of, save
 from edgekit.files import sha256_file, size_of
-from edgekit.parity.metrics import cosine, recall
+from edgekit.parity.metrics import cosine
+from edgekit.quantize.judge import recall_drops
 from edgekit.recipe import resolve_model
 from edgekit.targets.base import Target
 
@@ -128,15 +129,12 @@ def measure(name: str, folder: Path, photos: int, rounds: int, slugs: list[str])
                 continue
             found = embed(runners[who], images)
             cosines = cosine(found, original)
-            at = [
-                recall(query, gallery, labels, labels, at=(10,), exclude_self=True).at[10]
-                for query, gallery in ((original, original), (found, found), (found, original))
-            ]
+            alone, mixed = recall_drops(found, original, labels)
             row |= {
                 "min cosine": float(cosines.min()),
                 "mean": float(cosines.mean()),
-                "recall@10 lost": 100 * (at[0] - at[1]),
-                "mixed": 100 * (at[0] - at[2]),
+                "recall@10 lost": alone,
+                "mixed": mixed,
                 "MB": size_of(path) / 1e6,
                 "size over fp32": size_of(path) / base,
             }

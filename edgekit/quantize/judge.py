@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgekit.images import Picture
 
-__all__ = ["Judge", "Loss"]
+__all__ = ["Judge", "Loss", "recall_drops"]
 
 _K = 10
 
@@ -82,9 +82,13 @@ class Judge:
     def _drops(self, found: np.ndarray) -> tuple[float, float] | tuple[None, None]:
         if None in self._labels or len(set(self._labels)) < 2:
             return None, None
-        labels: Sequence = self._labels
-        at = [
-            recall(query, gallery, labels, labels, at=(_K,), exclude_self=True).at[_K]
-            for query, gallery in ((self.original, self.original), (found, found), (found, self.original))
-        ]
-        return 100 * (at[0] - at[1]), 100 * (at[0] - at[2])
+        return recall_drops(found, self.original, self._labels)
+
+
+def recall_drops(found: np.ndarray, original: np.ndarray, labels: Sequence) -> tuple[float, float]:
+    """Points of recall@10 that embeddings `found` [N,D] lose against `original` [N,D]: alone, and in its gallery."""
+    at = [
+        recall(query, gallery, labels, labels, at=(_K,), exclude_self=True).at[_K]
+        for query, gallery in ((original, original), (found, found), (found, original))
+    ]
+    return 100 * (at[0] - at[1]), 100 * (at[0] - at[2])
