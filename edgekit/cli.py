@@ -258,11 +258,11 @@ def export(
 @click.argument("model", required=False, shell_complete=_complete_model)
 @click.option(
     "--scheme",
-    type=click.Choice(["auto", "w8a8", "w8a8-dynamic", "w8"]),
+    type=click.Choice(["auto", "w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4"]),
     default="auto",
     show_default=True,
     help="auto: searched layer by layer; 8-bit weights and activations; activations scaled as the model runs; or "
-    "weights only.",
+    "weights only: 8 bits, tables of 64 or 16 values, 4 bits.",
 )
 @click.option(
     "--images",
@@ -296,6 +296,12 @@ def export(
     show_default=True,
     help="With auto: points of recall@10 that may go, plain or mixed.",
 )
+@click.option(
+    "--max-size",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="With auto: put layers in 4 bits until the weights have this share of their float32 bytes (ios, onnx).",
+)
 @click.option("--explain", is_flag=True, help="With auto: print and plot each layer's sensitivity, worst first.")
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Default: quantized/NAME-SCHEME.")
 @_model_options
@@ -312,6 +318,10 @@ def quantize(model: str | None, out: Path | None, explain: bool, as_json: bool, 
 
     if explain and options["scheme"] != "auto":
         raise UsageError("--explain is for --scheme auto: only a search measures each layer")
+    if options["max_size"] is not None and options["scheme"] != "auto":
+        raise UsageError(
+            "--max-size is for --scheme auto; palette4 and w4 are about 0.14, palette6 0.2, the others 0.26"
+        )
     recipe = _recipe(model, options)
     out = out or Path("quantized") / f"{recipe.name}-{options['scheme']}"
     result = quantization.quantize(

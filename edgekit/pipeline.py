@@ -123,7 +123,7 @@ def _plan(request: ExportRequest, embedder: Embedder, program: ExportedProgram, 
         min_cosine=gates.min_cosine, max_recall_drop=min(gates.max_recall_drop, quantize.Settings.max_recall_drop)
     )
     prepared, _ = graph.prepare(program)
-    return quantize.plan_of(request.recipe, embedder, prepared, settings, reporter)[0]
+    return quantize.plan_of(request.recipe, embedder, prepared, settings, reporter).plan
 
 
 def _warn_of_foreign(plan: Plan, program: ExportedProgram, data: Pictures, reporter: Reporter) -> None:
@@ -173,7 +173,7 @@ class _Source:
 
 def _refuse_unfit(request: ExportRequest) -> None:
     """What can be seen to fail before any work is done."""
-    from edgekit.quantize.plan import Plan
+    from edgekit.quantize.plan import check_target
 
     if request.compare and (not request.verify or (request.plan is None and request.precision != "int8")):
         raise UsageError("--compare needs a plan or --precision int8, and images: leave out --no-verify")
@@ -192,7 +192,10 @@ def _refuse_unfit(request: ExportRequest) -> None:
         if request.input_dtype == "uint8" and target.name == "ios":
             raise UsageError("--input uint8 is for android and onnx; a Core ML package takes an image already")
         if request.plan is not None or request.precision == "int8":
-            Plan.check_target(target.slug, target.rewrites, request.min_ios)
+            if request.plan is not None:
+                request.plan.check_target(target.slug, target.rewrites, request.min_ios)
+            else:
+                check_target(target.slug, target.rewrites, request.min_ios, ["w8"])
             if request.dynamic_batch or request.input_dtype == "uint8":
                 raise UsageError("a plan is for one float32 image: leave out --dynamic-batch and --input uint8")
 
@@ -222,6 +225,7 @@ def _one(
         min_ios=request.min_ios,
         dynamic_batch=request.dynamic_batch,
         metadata=request.recipe.metadata.model_dump(),
+        levels=[] if request.plan is None else request.plan.levels_on(target.rewrites),
     )
     try:
         with staging(folder) as draft:

@@ -103,10 +103,12 @@ class GatesSpec(_Table):
     fp32: Annotated[Gates, _over_defaults("fp32")] = Gates.for_precision("fp32")
     fp16: Annotated[Gates, _over_defaults("fp16")] = Gates.for_precision("fp16")
     int8: Annotated[Gates, _over_defaults("int8")] = Gates.for_precision("int8")
+    int4: Annotated[Gates, _over_defaults("int4")] = Gates.for_precision("int4")
 
     def of(self, precision: str) -> Gates:
         """The gates that a file of `precision` must keep: "fp32", "fp16", or a quantization scheme."""
-        return {"fp32": self.fp32, "fp16": self.fp16}.get(precision, self.int8)
+        rows = {"fp32": self.fp32, "fp16": self.fp16, "palette4": self.int4, "w4": self.int4}
+        return rows.get(precision, self.int8)
 
 
 class Metadata(_Table):

@@ -145,7 +145,8 @@ def show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
     forms = {target: Counter(row.on(target) for row in plan.layers) for target in result.losses}
     if as_json:
         losses = {
-            target: {**dataclasses.asdict(loss), "layers": forms[target]} for target, loss in result.losses.items()
+            target: {**dataclasses.asdict(loss), "weights": result.shares[target], "layers": forms[target]}
+            for target, loss in result.losses.items()
         }
         _print_json({"plan": str(result.path), "scheme": plan.scheme, "targets": losses})
         return
@@ -155,11 +156,12 @@ def show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
             ", ".join(f"{count} {form}" for form, count in sorted(forms[target].items())),
             _figure(loss.min_cosine, 5),
             _figure(loss.mean_cosine, 5),
+            f"{result.shares[target]:.3f}",
             *("-" if drop is None else f"{drop:.2f}" for drop in (loss.recall_drop, loss.mixed_drop)),
         )
         for target, loss in result.losses.items()
     ]
-    columns = ("target", "layers", "min cosine", "mean cosine", "recall@10 drop", "mixed")
+    columns = ("target", "layers", "min cosine", "mean cosine", "weights / fp32", "recall@10 drop", "mixed")
     table(f"Plan {plan.scheme}", columns, rows, right=columns[2:])
     click.echo(f"{result.path}")
 

@@ -132,6 +132,30 @@ def other_tower() -> nn.Module:
     return tower(seed=1)
 
 
+class Forked(nn.Module):
+    """A convolution of one pixel and one of nine that take the same image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 48, 3, stride=4, padding=1)
+        self.near = nn.Conv2d(48, 48, 1)
+        self.far = nn.Conv2d(48, 48, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = torch.relu(self.stem(image))
+        return torch.cat([self.near(features), self.far(features)], dim=1).mean((2, 3))
+
+
+def forked() -> nn.Module:
+    """Seeded by whoever builds it."""
+    return Forked()
+
+
+def wide() -> nn.Module:
+    """A tower with enough weights for tables of values to save something."""
+    return tower(width=64)
+
+
 class Tokens(nn.Module):
     """Patches, a token mixer and LayerNorm: nothing in it depends on the other images of a batch."""
 

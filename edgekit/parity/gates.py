@@ -10,6 +10,7 @@ _DEFAULTS = {
     "fp32": {"min_cosine": 0.9999, "max_norm_error": 1e-4},
     "fp16": {"min_cosine": 0.999, "max_norm_error": 5e-3},
     "int8": {"min_cosine": 0.99, "max_norm_error": 5e-3, "min_spread": 0.02},
+    "int4": {"min_cosine": 0.97, "max_norm_error": 5e-3, "min_spread": 0.06},
 }
 
 
@@ -46,5 +47,5 @@ class Gates(BaseModel):
 
     @classmethod
     def for_precision(cls, precision: str, **overrides: float) -> Gates:
-        """The defaults of "fp32", "fp16" or "int8" (another precision has fp16's), a recipe's own limits over them."""
+        """The defaults of "fp32", "fp16", "int8" or "int4" (another's are fp16's), a recipe's own limits over them."""
         return cls(**{**_DEFAULTS.get(precision, _DEFAULTS["fp16"]), **overrides})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import UsageError
-from edgekit.quantize.layers import Layer, layers, names
-from edgekit.quantize.plan import LayerPlan, Plan, TensorPlan
+from edgekit.quantize.layers import Layer, layers, names, weight_name
+from edgekit.quantize.plan import FEW_BITS, LayerPlan, Plan, TensorPlan
 
 __all__ = ["apply"]
 
@@ -30,15 +32,29 @@ def apply(program: ExportedProgram, plan: Plan, target: str) -> ExportedProgram:
     for row in plan.layers:
         if row.name not in found:
             raise UsageError(f"the plan has a layer {row.name} that this model does not have; make the plan again")
-    rows = [(found[row.name], row) for row in plan.layers if row.on(target) != "float"]
+    coded = {row.name: plan.levels[row.name].values() for row in plan.layers if row.on(target) in FEW_BITS}
+    _set_weights(program, module, {name: (found[name], torch.from_numpy(own)) for name, own in coded.items()})
+    rows = [(found[row.name], row) for row in plan.layers if row.on(target) != "float" and row.name not in coded]
     if not rows:
-        return program
+        return torch.export.export(module, program.example_inputs[0], strict=False) if coded else program
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prepared: Any = prepare_pt2e(module, _quantizer(program, rows, plan, target))
         prepared(*program.example_inputs[0])  # the weights' observers look at the weights
         converted = convert_pt2e(prepared, fold_quantize=True)
         return torch.export.export(converted, program.example_inputs[0], strict=False)
+
+
+def _set_weights(program: ExportedProgram, module: GraphModule, own: Mapping[str, tuple[Layer, Tensor]]) -> None:
+    """Let the `module` of a program, and not the program, have other weights."""
+    for name, (layer, weight) in own.items():
+        owner, _, leaf = weight_name(program, layer).rpartition(".")
+        holder = module.get_submodule(owner)
+        before = getattr(holder, leaf)
+        if before.shape != weight.shape:
+            raise UsageError(f"the plan's weights of {name} have another shape; make the plan again")
+        weight = weight.to(before.dtype)
+        setattr(holder, leaf, torch.nn.Parameter(weight) if isinstance(before, torch.nn.Parameter) else weight)
 
 
 def _quantizer(program: ExportedProgram, rows: list[tuple[Layer, LayerPlan]], plan: Plan, target: str) -> Any:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-__all__ = ["KINDS", "MOVES", "WEIGHTED", "Layer", "layers", "names", "static_tensors", "tied", "untouched"]
+__all__ = [
+    "KINDS",
+    "MOVES",
+    "WEIGHTED",
+    "Layer",
+    "layers",
+    "names",
+    "static_tensors",
+    "tied",
+    "unlike_neighbours",
+    "untouched",
+    "weight_name",
+    "weights",
+]
 
 _aten = torch.ops.aten
 
@@ -22,7 +37,7 @@ KINDS = {
     _aten.mean.dim: "mean",
     _aten.adaptive_avg_pool2d.default: "pool",
 }
-WEIGHTED = ("conv", "linear")
+WEIGHTED = ("conv", "depthwise", "linear")
 _CLAMPS = (_aten.relu.default, _aten.hardtanh.default)  # that runtimes fold into the layer before
 _UNNAMED = ("", "module")
 # Operators that only move values about, or clip them: what they give has the levels of what they take.
@@ -90,10 +105,50 @@ def layers(program: ExportedProgram) -> list[Layer]:
         inputs = tuple(item for item in arguments if isinstance(item, Node))
         if len(inputs) < len(arguments) or any(item not in called for item in inputs):
             continue  # a sum with a constant
+        if kind == "conv" and weight is not None and weight.meta["val"].shape[1] == 1 < inputs[0].meta["val"].shape[1]:
+            kind = "depthwise"
         users = list(node.users)
         clamped = kind in (*WEIGHTED, "add") and len(users) == 1 and users[0].target in _CLAMPS
         found.append(Layer(called[node], kind, node, inputs, users[0] if clamped else node, weight))
     return found
+
+
+def unlike_neighbours(layer: Layer) -> bool:
+    """Whether a convolution of one pixel and one of more take the input of `layer` together.
+
+    XNNPACK (executorch 1.5.1) runs the first as a matrix product; where both are to scale that input as the model
+    runs, one gives wrong values and no error.
+    """
+    users = [user for user in layer.inputs[0].users if user.target == _aten.conv2d.default]
+    return len({_is_product(user) for user in users}) > 1
+
+
+def _is_product(node: Node) -> bool:
+    weight, stride = node.args[1], [*node.args[3:4], 1][0]
+    assert isinstance(weight, Node)
+    return set(weight.meta["val"].shape[2:]) == {1} and set(stride if isinstance(stride, list) else [stride]) == {1}
+
+
+def weight_name(program: ExportedProgram, layer: Layer) -> str:
+    """Where the weight of `layer` is kept: its name among the program's parameters, buffers and constants."""
+    assert layer.weight is not None
+    signature = program.graph_signature
+    for kept in (
+        signature.inputs_to_parameters,
+        signature.inputs_to_buffers,
+        signature.inputs_to_lifted_tensor_constants,
+    ):
+        if layer.weight.name in kept:
+            return str(kept[layer.weight.name])
+    raise KeyError(layer.weight.name)
+
+
+def weights(program: ExportedProgram) -> dict[str, Tensor]:
+    """The weight of every layer that has one, by the layer's name."""
+    kept = {**program.constants, **program.state_dict}
+    return {
+        layer.name: kept[weight_name(program, layer)].detach() for layer in layers(program) if layer.weight is not None
+    }
 
 
 def untouched(program: ExportedProgram, dead: set[str]) -> list[Layer]:
@@ -102,7 +157,7 @@ def untouched(program: ExportedProgram, dead: set[str]) -> list[Layer]:
     return [layer for layer in layers(program) if not {called[node] for node in (*layer.inputs, layer.result)} & dead]
 
 
-def static_tensors(program: ExportedProgram, static: set[str]) -> dict[str, str]:
+def static_tensors(program: ExportedProgram, static: Collection[str]) -> dict[str, str]:
     """Name of each tensor that the layers called `static` need a range of -> name of the node that makes it."""
     called = names(program)
     return {

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
-from edgekit.quantize.layers import Layer, layers, static_tensors, tied, untouched
-from edgekit.quantize.plan import FORMS, Asked, Calibration, LayerPlan, Plan, Scheme, TensorPlan
+from edgekit.quantize.layers import WEIGHTED, Layer, layers, static_tensors, tied, unlike_neighbours, untouched
+from edgekit.quantize.plan import (
+    FEW_BITS,
+    TARGETS,
+    Asked,
+    Calibration,
+    LayerPlan,
+    Plan,
+    Scheme,
+    TensorPlan,
+    nearest_forms,
+)
 from edgekit.quantize.ranges import plan_tensors, tie
 from edgekit.quantize.search import weights_only
 from edgekit.quantize.settings import Settings
@@ -24,25 +35,28 @@ if TYPE_CHECKING:
     from edgekit.datasets import Pictures
     from edgekit.embedder import Embedder
     from edgekit.images import Picture
+    from edgekit.levels import Levels
     from edgekit.quantize.auto import Choice
     from edgekit.quantize.calibrate import Histogram
     from edgekit.quantize.judge import Judge, Loss
     from edgekit.recipe import Recipe
 
-__all__ = ["QuantizeRequest", "QuantizeResult", "plan_of", "quantize"]
+__all__ = ["Made", "QuantizeRequest", "QuantizeResult", "plan_of", "quantize"]
 
 _FEWEST = 16  # calibration images
 _TRIED = 32  # held-out images
 _JUDGED = 256  # images on which whole plans are judged
 _SEED = 1  # of the catalogue: parity's photos are another one's
-_TARGETS = ("coreml", "executorch", "onnx")
 _OBSERVER = "mse"
 
 # The scheme that was asked for -> what a kind of layer gets. Kinds that are not named keep float.
 _BY_KIND: dict[Asked, dict[str, Scheme]] = {
-    "w8a8": dict.fromkeys(("conv", "linear", "add", "mul", "sigmoid", "mean", "pool"), "w8a8"),
-    "w8a8-dynamic": {"linear": "w8a8-dynamic"},
-    "w8": {"conv": "w8", "linear": "w8"},
+    "w8a8": dict.fromkeys((*WEIGHTED, "add", "mul", "sigmoid", "mean", "pool"), "w8a8"),
+    "w8a8-dynamic": {"linear": "w8a8-dynamic", "conv": "w8a8-dynamic", "depthwise": "w8"},
+    "w8": dict.fromkeys(WEIGHTED, "w8"),
+    "palette6": dict.fromkeys(WEIGHTED, "palette6"),
+    "palette4": dict.fromkeys(WEIGHTED, "palette4"),
+    "w4": dict.fromkeys(WEIGHTED, "w4"),
 }
 
 
@@ -55,12 +69,29 @@ class QuantizeRequest(Settings):
 
 
 @dataclass(frozen=True)
-class QuantizeResult:
-    """The plan, where it was written, and what the quantized program loses in each target's forms."""
+class Made:
+    """A plan, and by target what it loses in that target's forms, and its weights' bytes over those of float32."""
 
     plan: Plan
-    path: Path
     losses: Mapping[str, Loss]
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class QuantizeResult(Made):
+    """A plan that was written, and where."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What was decided: the layers, the ranges of static tensors and what chose them, the weights on few levels."""
+
+    rows: Sequence[LayerPlan]
+    tensors: Mapping[str, TensorPlan]
+    observer: str | None
+    levels: Mapping[str, Levels]
 
 
 @one_thread()
@@ -74,56 +105,46 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
     from edgekit import graph
     from edgekit.files import write_atomically
     from edgekit.pipeline import build
+    from edgekit.quantize.fewbits import WEIGHTS, encode
 
     embedder = build(request.recipe, reporter)
     with reporter.stage("capture the graph"):
         program, _ = graph.prepare(graph.capture(embedder, embedder.example()))
-    plan, losses = plan_of(request.recipe, embedder, program, request, reporter)
+    made = plan_of(request.recipe, embedder, program, request, reporter)
     path = request.out / "plan.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: part.write_text(plan.to_json(), encoding="utf-8"))
-    return QuantizeResult(plan, path, losses)
+    if made.plan.levels:
+        write_atomically(path.parent / WEIGHTS, lambda part: part.write_bytes(encode(made.plan.levels)))
+    write_atomically(path, lambda part: part.write_text(made.plan.to_json(), encoding="utf-8"))
+    return QuantizeResult(made.plan, made.losses, made.shares, path)
 
 
 def plan_of(
     recipe: Recipe, embedder: Embedder, program: ExportedProgram, settings: Settings, reporter: Reporter
-) -> tuple[Plan, dict[str, Loss]]:
-    """A plan for the prepared `program` of `embedder`, and what it loses in each target's forms on held-out images.
+) -> Made:
+    """A plan for the prepared `program` of `embedder`, tried on held-out images in each target's forms.
 
     Raises:
         EdgeKitError: the images are too few or all equal, or no plan keeps the limits.
     """
     from edgekit.datasets import CatalogPictures, pictures
     from edgekit.embedder import state_sha256
+    from edgekit.quantize.budget import weight_share
+    from edgekit.quantize.fewbits import encode
     from edgekit.quantize.judge import Judge
     from edgekit.quantize.simulate import Simulator
-
-    def calibrate(wanted: Mapping[str, str]) -> dict[str, Histogram]:
-        by_node = _calibrate(program, list(wanted.values()), data, reporter)
-        return tie({name: by_node[node] for name, node in wanted.items()}, tied(program))
 
     data: Pictures = CatalogPictures(settings.samples, embedder.spec, split="train")
     if settings.images is not None:
         data = pictures(settings.images, settings.samples, embedder.spec)
-    found, observer = layers(program), settings.observer or _OBSERVER
-    rows = [_plan_layer(layer, settings.scheme) for layer in found]
-    tensors: dict[str, TensorPlan] = {}
     if settings.scheme == "auto":
-        from edgekit.quantize.auto import choose
-
-        ranges = calibrate(static_tensors(program, {layer.name for layer in found}))
         judged: Iterable[Picture] = data if settings.images else CatalogPictures(_JUDGED, embedder.spec, seed=_SEED)
-        choice = choose(program, ranges, list(islice(judged, _JUDGED)), settings, reporter)
-        rows, observer = [_chosen_layer(layer, choice) for layer in found], choice.observer
-        needed = static_tensors(program, _static(rows))
-        tensors = {name: choice.tensors[name] for name in needed}
-    elif wanted := static_tensors(program, _static(rows)):
-        planned = plan_tensors(calibrate(wanted), observer)
-        rows = _keep_float(program, rows, set(wanted) - set(planned))
-        needed = static_tensors(program, _static(rows))
-        tensors = {name: planned[name] for name in needed}
+        draft = _searched(program, data, list(islice(judged, _JUDGED)), settings, reporter)
+    else:
+        draft = _uniform(program, data, settings, reporter)
     calibration = None
-    if tensors:
+    if draft.tensors or draft.levels:
+        observer = draft.observer if draft.tensors else None
         calibration = Calibration(dataset=data.name, sha256=data.digest(), images=len(data), observer=observer)
     plan = Plan(
         model=recipe.name,
@@ -132,20 +153,54 @@ def plan_of(
         input=embedder.spec.size,
         scheme=settings.scheme,
         calibration=calibration,
-        layers=tuple(rows),
-        tensors=tensors,
-    )
+        weights=hashlib.sha256(encode(draft.levels)).hexdigest() if draft.levels else None,
+        layers=tuple(draft.rows),
+        tensors=dict(draft.tensors),
+    ).with_levels(draft.levels)
     held_out = CatalogPictures(_TRIED, embedder.spec)
     with reporter.stage(f"try the plan on {len(held_out)} held-out images"):
-        judge = Judge(Simulator(program, tensors), held_out)
-        return plan, _losses(plan, judge)
+        losses = _losses(plan, Judge(Simulator(program, draft.tensors, draft.levels), held_out))
+    return Made(plan, losses, {target: weight_share(program, plan.layers, target) for target in TARGETS})
+
+
+def _searched(
+    program: ExportedProgram, data: Pictures, judged: Sequence[Picture], settings: Settings, reporter: Reporter
+) -> _Draft:
+    from edgekit.quantize.auto import choose
+    from edgekit.quantize.budget import shrink
+
+    found = layers(program)
+    ranges = _calibrate(program, {layer.name for layer in found}, data, reporter)
+    choice = choose(program, ranges, judged, settings, reporter)
+    rows: Sequence[LayerPlan] = [_chosen_layer(layer, choice) for layer in found]
+    tensors = {name: choice.tensors[name] for name in static_tensors(program, _static(rows))}
+    levels: Mapping[str, Levels] = {}
+    if settings.max_size is not None:
+        coded: dict[str, Scheme] = {layer.name: "palette4" for layer in found if weights_only(layer) == "w8"}
+        levels = _few_bits(program, coded, data, reporter)
+        rows = shrink(program, rows, levels, judged, settings, reporter)
+        kept = {row.name for row in rows if row.scheme in FEW_BITS}
+        levels = {name: own for name, own in levels.items() if name in kept}
+    return _Draft(rows, tensors, choice.observer, levels)
+
+
+def _uniform(program: ExportedProgram, data: Pictures, settings: Settings, reporter: Reporter) -> _Draft:
+    rows = [_plan_layer(layer, settings.scheme) for layer in layers(program)]
+    observer = settings.observer or _OBSERVER
+    tensors: dict[str, TensorPlan] = {}
+    if static := _static(rows):
+        planned = plan_tensors(_calibrate(program, static, data, reporter), observer)
+        rows = _keep_float(program, rows, set(static_tensors(program, static)) - set(planned))
+        tensors = {name: planned[name] for name in static_tensors(program, _static(rows))}
+    coded = {row.name: row.scheme for row in rows if row.scheme in FEW_BITS}
+    return _Draft(rows, tensors, observer, _few_bits(program, coded, data, reporter) if coded else {})
 
 
 def _losses(plan: Plan, judge: Judge) -> dict[str, Loss]:
     """What each target's forms lose; targets with the same forms are run once."""
     known: dict[tuple[Scheme, ...], Loss] = {}
     found = {}
-    for target in _TARGETS:
+    for target in TARGETS:
         forms = tuple(row.on(target) for row in plan.layers)
         if forms not in known:
             known[forms] = judge.loss({row.name: form for row, form in zip(plan.layers, forms, strict=True)})
@@ -157,30 +212,43 @@ def _static(rows: Sequence[LayerPlan]) -> set[str]:
     return {row.name for row in rows if "w8a8" in (row.scheme, *row.targets.values())}
 
 
-def _calibrate(
-    program: ExportedProgram, nodes: Sequence[str], data: Pictures, reporter: Reporter
-) -> dict[str, Histogram]:
-    from edgekit.quantize.calibrate import calibrate
+def _few_bits(
+    program: ExportedProgram, schemes: Mapping[str, Scheme], data: Pictures, reporter: Reporter
+) -> dict[str, Levels]:
+    from edgekit.quantize.fewbits import few_bits
 
+    _refuse_few(data)
+    with reporter.stage(f"round the weights of {len(schemes)} layers, on {len(data)} images") as tick:
+        return few_bits(program, schemes, (picture.image for picture in data), lambda done: tick(done, len(data)))
+
+
+def _refuse_few(data: Pictures) -> None:
+    """Refuse images that say too little of a model's activations."""
     if len(data) < _FEWEST:
         raise InputError(
             f"{data.name}: {len(data)} calibration images are too few for activation ranges; give 128 to 512, at least "
             f"{_FEWEST}"
         )
+    first = next(iter(data)).image
+    if all((first == other.image).all() for other in data):
+        raise InputError(f"{data.name}: all calibration images are equal; give photographs of what the model will see")
+
+
+def _calibrate(
+    program: ExportedProgram, static: Collection[str], data: Pictures, reporter: Reporter
+) -> dict[str, Histogram]:
+    """The values on `data` of every tensor that the layers called `static` need a range of, by its name."""
+    from edgekit.quantize.calibrate import calibrate
 
     def images() -> Iterator[np.ndarray]:
         for picture in data:
             yield picture.image
 
+    wanted = static_tensors(program, static)
     with reporter.stage(f"calibrate on {len(data)} images, twice") as tick:
-        _refuse_equal(images(), data.name)
-        return calibrate(program, nodes, images, lambda done: tick(done, 2 * len(data)))
-
-
-def _refuse_equal(images: Iterator[np.ndarray], name: str) -> None:
-    first = next(images)
-    if all((first == other).all() for other in images):
-        raise InputError(f"{name}: all calibration images are equal; give photographs of what the model will see")
+        _refuse_few(data)
+        found = calibrate(program, list(wanted.values()), images, lambda done: tick(done, 2 * len(data)))
+        return tie({name: found[node] for name, node in wanted.items()}, tied(program))
 
 
 def _keep_float(program: ExportedProgram, rows: Sequence[LayerPlan], dead: set[str]) -> list[LayerPlan]:
@@ -196,6 +264,8 @@ def _plan_layer(layer: Layer, scheme: Asked) -> LayerPlan:
     own = _BY_KIND.get(scheme, {}).get(layer.kind)
     if own is None:
         return LayerPlan(name=layer.name, kind=layer.kind, scheme="float", why=f"{scheme} has no form for {layer.kind}")
+    if own in FEW_BITS and weights_only(layer) == "float":
+        return LayerPlan(name=layer.name, kind=layer.kind, scheme="float", why="so few weights save nothing")
     return LayerPlan(name=layer.name, kind=layer.kind, scheme=own, targets=_forms(layer, own))
 
 
@@ -221,6 +291,9 @@ def _chosen_layer(layer: Layer, choice: Choice) -> LayerPlan:
 
 
 def _forms(layer: Layer, scheme: Scheme) -> dict[str, Scheme]:
-    """Where a target has no such form, the nearest one."""
-    forms = {target: FORMS.get((target, scheme, layer.kind), FORMS.get((target, scheme, "*"))) for target in _TARGETS}
-    return {target: form for target, form in forms.items() if form is not None}
+    """By target, what stands for `scheme` on this layer where the target has no such form."""
+    forms = nearest_forms(scheme, layer.kind)
+    dynamic = forms.get("executorch", scheme) == "w8a8-dynamic"
+    if layer.kind == "conv" and dynamic and (weights_only(layer) == "float" or unlike_neighbours(layer)):
+        forms["executorch"] = "float"
+    return forms

@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 import edgekit
 from edgekit.errors import InputError, UsageError
 from edgekit.files import read_json
+from edgekit.levels import Levels
 
-__all__ = ["FORMS", "SCHEMA", "SCHEMES", "Asked", "Calibration", "LayerPlan", "Plan", "TensorPlan", "read_plan"]
+__all__ = [
+    "FEW_BITS",
+    "FORMS",
+    "SCHEMA",
+    "SCHEMES",
+    "TARGETS",
+    "Asked",
+    "Calibration",
+    "LayerPlan",
+    "Plan",
+    "Scheme",
+    "TensorPlan",
+    "check_target",
+    "nearest_forms",
+    "read_plan",
+]
 
 SCHEMA: Literal["edgekit.plan/1"] = "edgekit.plan/1"
-Scheme = Literal["w8a8", "w8a8-dynamic", "w8", "float"]
-SCHEMES: tuple[Scheme, ...] = ("w8a8", "w8a8-dynamic", "w8")
-Asked = Literal["auto", "w8a8", "w8a8-dynamic", "w8"]
+Scheme = Literal["w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4", "float"]
+SCHEMES: tuple[Scheme, ...] = ("w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4")
+Asked = Literal["auto", "w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-# (set of rewrites, scheme, kind of layer or * for any) -> the nearest form that this target's runtime has.
+TARGETS = ("coreml", "executorch", "onnx")  # sets of rewrites
+
+# Bits of a weight's code, where weights are on levels of their own and activations in float.
+FEW_BITS: dict[Scheme, int] = {"palette6": 6, "palette4": 4, "w4": 4}
+
+# (target, scheme, kind of layer or * for any) -> the nearest form that this target's runtime has.
 FORMS: dict[tuple[str, Scheme, str], Scheme] = {
     ("coreml", "w8a8-dynamic", "*"): "w8",  # Core ML has no dynamic activations
-    ("executorch", "w8", "linear"): "w8a8-dynamic",  # XNNPACK takes 8-bit weights only with 8-bit activations
-    ("executorch", "w8", "conv"): "float",
+    ("onnx", "w8a8-dynamic", "conv"): "w8",  # ONNX Runtime's are slower than float
+    ("onnx", "palette6", "*"): "w8",  # ONNX has no integers of 6 bits
+    # XNNPACK takes 8-bit weights only with 8-bit activations, and fewer bits not at all.
+    **{("executorch", scheme, "*"): "w8a8-dynamic" for scheme in ("w8", *FEW_BITS)},
+    **{("executorch", scheme, "depthwise"): "float" for scheme in ("w8", "w8a8-dynamic", *FEW_BITS)},
 }
+
+# The first iOS whose Core ML runs a form.
+_IOS: dict[Scheme, int] = {
+    "w8a8": 17, "w8a8-dynamic": 17, "w8": 17, "palette6": 16, "palette4": 16, "w4": 18, "float": 15
+}  # fmt: skip
+
+
+def nearest_forms(scheme: Scheme, kind: str) -> dict[str, Scheme]:
+    """By target, what stands for `scheme` on a layer of `kind` where the target has no such form."""
+    forms = {target: FORMS.get((target, scheme, kind), FORMS.get((target, scheme, "*"))) for target in TARGETS}
+    return {target: form for target, form in forms.items() if form is not None}
 
 
 class _Part(BaseModel):
@@ -40,9 +76,9 @@ class Calibration(_Part):
     dataset: str
     sha256: Sha256 = Field(description="Of the images' names and pixels, or of the catalogue's settings.")
     images: int = Field(ge=1)
-    observer: str = Field(
+    observer: str | None = Field(
         description="How ranges were chosen: minmax, margin, percentile, mse, entropy, or best (of these, for each "
-        "tensor)."
+        "tensor). Null where the images only say which errors of the weights matter."
     )
 
 
@@ -61,10 +97,11 @@ class LayerPlan(_Part):
     """One operator: its scheme, and why where it is not the one that was asked for."""
 
     name: str = Field(description="The module it came from, and the operator where that has no weight.")
-    kind: str = Field(description="conv, linear, add, mul, sigmoid, mean or pool.")
+    kind: str = Field(description="conv, depthwise, linear, add, mul, sigmoid, mean or pool.")
     scheme: Scheme = Field(
         description="w8a8: 8-bit weights a channel and static 8-bit activations; w8a8-dynamic: activations scaled as "
-        "the model runs; w8: weights only; float: not quantized."
+        "the model runs; w8: weights only; palette6, palette4: weights are indices into a table of 64 or 16 values; "
+        "w4: 16 even steps, a scale for each block of input channels; float: not quantized."
     )
     why: str | None = Field(default=None, description="Why the scheme is another one than the plan's.")
     damage: dict[Scheme, float] = Field(
@@ -92,8 +129,27 @@ class Plan(_Part):
     input: tuple[int, int] = Field(description="Height and width in pixels.")
     scheme: Asked = Field(description="What was asked for; auto: searched layer by layer.")
     calibration: Calibration | None = Field(default=None, description="Null where nothing needs ranges.")
+    weights: Sha256 | None = Field(
+        default=None, description="Of weights.safetensors beside the plan: the levels of palettes and of 4-bit steps."
+    )
     layers: tuple[LayerPlan, ...] = Field(min_length=1)
     tensors: dict[str, TensorPlan]
+    _levels: Mapping[str, Levels] = PrivateAttr(default_factory=dict)
+
+    @property
+    def levels(self) -> Mapping[str, Levels]:
+        """The weights of layers on few levels, by layer name: what `weights` is the hash of."""
+        return self._levels
+
+    def with_levels(self, levels: Mapping[str, Levels]) -> Plan:
+        """The plan, holding them."""
+        plan = self.model_copy()
+        plan._levels = levels
+        return plan
+
+    def levels_on(self, target: str) -> list[Levels]:
+        """Those of the layers that a target keeps on few levels."""
+        return [self._levels[row.name] for row in self.layers if row.on(target) in FEW_BITS]
 
     @property
     def precision(self) -> str:
@@ -104,19 +160,13 @@ class Plan(_Part):
         """The text of plan.json; equal plans give equal bytes."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-    @staticmethod
-    def check_target(slug: str, rewrites: str, min_ios: int) -> None:
-        """Refuse a target that cannot hold a plan.
+    def check_target(self, slug: str, rewrites: str, min_ios: int) -> None:
+        """Refuse a target that cannot hold this plan.
 
         Raises:
             UsageError: says which can.
         """
-        if slug not in ("ios", "android", "onnx"):
-            raise UsageError(f"a plan cannot be lowered to {slug}; export it to ios (coreml), android or onnx")
-        if rewrites == "coreml" and min_ios < 17:
-            raise UsageError(
-                f"Core ML's 8-bit layers need iOS 17, --min-ios is {min_ios}; give --min-ios 17, or no plan"
-            )
+        check_target(slug, rewrites, min_ios, [row.on(rewrites) for row in self.layers])
 
     def check_fits(self, weights_sha256: str, size: tuple[int, int]) -> None:
         """Refuse a plan that was made for another model.
@@ -136,15 +186,38 @@ class Plan(_Part):
             )
 
 
+def check_target(slug: str, rewrites: str, min_ios: int, forms: Sequence[Scheme]) -> None:
+    """Refuse a target that cannot hold layers of these forms.
+
+    Raises:
+        UsageError: says which can.
+    """
+    if slug not in ("ios", "android", "onnx"):
+        raise UsageError(f"a plan cannot be lowered to {slug}; export it to ios (coreml), android or onnx")
+    form = max(forms, key=lambda form: _IOS[form])
+    if rewrites == "coreml" and min_ios < _IOS[form]:
+        raise UsageError(
+            f"Core ML's {form} layers need iOS {_IOS[form]}, --min-ios is {min_ios}; give --min-ios {_IOS[form]}, or "
+            "a plan of palettes, which need 16"
+        )
+
+
 def read_plan(path: Path) -> Plan:
-    """Read a plan that anyone may have written; InputError says what is wrong with it."""
+    """Read a plan that anyone may have written, and its weights; InputError says what is wrong with them."""
+    from edgekit.quantize.fewbits import read_levels
+
     content = read_json(path)
     found = content.get("schema") if isinstance(content, dict) else None
     if found != SCHEMA:
         raise InputError(f"{path}: schema is {str(found)[:60]!r}, only {SCHEMA!r} can be read; use a matching version")
     try:
-        return Plan.model_validate_json(json.dumps(content), strict=True)
+        plan = Plan.model_validate_json(json.dumps(content), strict=True)
     except (ValidationError, UnicodeEncodeError) as error:
         reason = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
         told = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" if reason else str(error)[:200]
         raise InputError(f"{path}: not a valid plan ({told}); run `edgekit quantize` again") from error
+    if plan.weights is None:
+        if any(row.scheme in FEW_BITS for row in plan.layers):
+            raise InputError(f"{path}: not a valid plan (weights: missing); run `edgekit quantize` again")
+        return plan
+    return plan.with_levels(read_levels(path.parent, plan.weights, plan.layers))

@@ -29,7 +29,8 @@ __all__ = [
 
 # What `auto` may give a kind of layer, fastest first.
 CANDIDATES: dict[str, tuple[Scheme, ...]] = {
-    "conv": ("w8a8", "w8"),
+    "conv": ("w8a8", "w8a8-dynamic"),
+    "depthwise": ("w8a8", "w8"),
     "linear": ("w8a8-dynamic", "w8"),
     "add": ("w8a8",),
     "mul": ("w8a8",),
@@ -39,6 +40,7 @@ CANDIDATES: dict[str, tuple[Scheme, ...]] = {
 }
 # Time of a layer over its time in float: estimates, not measured layer by layer. They order the search, nothing else.
 COST: dict[Scheme, float] = {"w8a8": 0.4, "w8a8-dynamic": 0.45, "w8": 1.0, "float": 1.0}
+_DYNAMIC_CONV = 0.8  # the same of a convolution with dynamic activations, by benchmarks/quantize.py on catalog-b0
 _ELEMENT = 32.0  # multiplications that cost as much time as one value of an operator without weights,
 _BORDER = 16.0  # and as one value that goes from integers to float or back
 _BYTE = 0.2  # share of the time that all weights in float, not in 8 bits, count as much as
@@ -115,11 +117,12 @@ def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]])
         fastest = CANDIDATES[layer.kind][0]
         scheme: Scheme = "float"
         left = 0.0
-        if weights_only(layer) == "w8" and own["w8"].worst <= _FAINT * own[fastest].worst:
-            scheme, left = "w8", own["w8"].worst
+        milder = CANDIDATES[layer.kind][-1]
+        if weights_only(layer) == "w8" and own[milder].worst <= _FAINT * own[fastest].worst:
+            scheme, left = milder, own[milder].worst
         saved = own[fastest].worst - left
-        cost = 0.0 if scheme == "w8" else _BYTE * parameters[layer.name] / every
-        cost += ((COST[scheme] - COST[fastest]) * work[layer.name] + _borders(layer, static)) / whole
+        cost = _BYTE * parameters[layer.name] / every if scheme == "float" else 0.0
+        cost += ((_time(layer, scheme) - _time(layer, fastest)) * work[layer.name] + _borders(layer, static)) / whole
         out.append(Step(layer.name, scheme, saved, cost))
     trifle = _TRIFLE * sum(step.saved for step in out)
     return sorted(out, key=lambda step: (step.saved < trifle, -step.saved / max(step.cost, 1e-9), step.layer))
@@ -191,6 +194,11 @@ def integers_pay(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> bool:
     given = sum(_count(layer.result) for layer in static if not nodes.issuperset(_takers(layer.result)))
     taken = sum(_count(node) for layer in static for node in layer.inputs if _source(node) not in results)
     return sum(map(_work, static)) >= _WORTH * (given + taken)
+
+
+def _time(layer: Layer, scheme: Scheme) -> float:
+    """Time of a layer under a scheme over its time in float."""
+    return _DYNAMIC_CONV if (layer.kind, scheme) == ("conv", "w8a8-dynamic") else COST[scheme]
 
 
 def _count(node: Node) -> int:

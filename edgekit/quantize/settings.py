@@ -14,7 +14,7 @@ __all__ = ["Settings"]
 class Settings:
     """How to quantize, and on which images.
 
-    The two limits are for the scheme `auto`, on images that no range was taken from.
+    The limits are for the scheme `auto`, on images that no range was taken from.
     """
 
     scheme: Asked = "auto"
@@ -23,3 +23,4 @@ class Settings:
     observer: str | None = None  # None: the best one for each tensor where the plan is searched for, else mse
     min_cosine: float = 0.99
     max_recall_drop: float = 0.3  # points of recall@10
+    max_size: float | None = None  # bytes of the weights over those of float32, where a target has palettes

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 
+from edgekit.levels import Levels
 from edgekit.quantize.layers import Layer, layers, names
-from edgekit.quantize.plan import Scheme, TensorPlan
+from edgekit.quantize.plan import FEW_BITS, Scheme, TensorPlan
 from edgekit.quantize.weights import round_weight
 
 __all__ = ["Simulator"]
@@ -26,11 +27,14 @@ class Simulator:
     Args:
         program: what `graph.prepare` gives.
         tensors: the range of every tensor that may be static, by name; others may take their place at any time.
+        levels: the weights of every layer that may be on few levels, by name.
     """
 
-    def __init__(self, program: ExportedProgram, tensors: Mapping[str, TensorPlan]) -> None:
+    def __init__(
+        self, program: ExportedProgram, tensors: Mapping[str, TensorPlan], levels: Mapping[str, Levels] | None = None
+    ) -> None:
         self.layers = {layer.name: layer for layer in layers(program)}
-        self.tensors, self._called = tensors, names(program)
+        self.tensors, self._called, self._levels = tensors, names(program), levels or {}
         self._made = {name: node.name for node, name in self._called.items()}
         self._module = program.module()
         self._nodes = {layer.node.name: layer for layer in self.layers.values()}
@@ -76,7 +80,9 @@ class Simulator:
         """The weight `value` of a layer, rounded; remembered."""
         key = layer.name, scheme
         if key not in self._weights:
-            self._weights[key] = round_weight(value, scheme)
+            few = scheme in FEW_BITS
+            own = torch.from_numpy(self._levels[layer.name].values()) if few else round_weight(value, scheme)
+            self._weights[key] = own
         return self._weights[key]
 
 

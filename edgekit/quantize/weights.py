@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgekit.quantize.plan import Scheme
+from edgekit.quantize.plan import FEW_BITS, Scheme
 
 __all__ = ["round_weight"]
 
@@ -17,6 +17,7 @@ def round_weight(weight: Tensor, scheme: Scheme) -> Tensor:
     """`weight` [O,...] as the integers of `scheme` give it back, symmetric, one scale an output channel."""
     if scheme == "float":
         return weight
+    assert scheme not in FEW_BITS, "these are made from images"
     largest = weight.abs().reshape(len(weight), -1).amax(1)
     scale = (largest / _HIGHEST).clamp_min(_SMALLEST)
     zero = torch.zeros_like(scale, dtype=torch.int32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
@@ -14,6 +14,8 @@ from edgekit.errors import MissingDependencyError
 if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
+
+    from edgekit.levels import Levels
 
 __all__ = ["Backend", "Coverage", "LowerOptions", "Precision", "Runner", "Target"]
 
@@ -29,6 +31,7 @@ class LowerOptions:
     dynamic_batch: bool = False
     scheme: str | None = None  # of the quantization plan that the program follows; `precision` is then of the rest
     metadata: Mapping[str, str] = field(default_factory=dict)  # author, license, version, description
+    levels: Sequence[Levels] = ()  # weights of the program that are to be stored as indices
 
 
 @dataclass(frozen=True)

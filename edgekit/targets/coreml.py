@@ -208,6 +208,7 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
                 compute_precision=ct.precision.FLOAT16 if options.precision == "fp16" else ct.precision.FLOAT32,
                 minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
                 skip_model_load=True,
+                pass_pipeline=_passes(options),
             )
     except Exception as error:
         node = _failed_node(error, program)
@@ -217,6 +218,14 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
         raise ModelError(f"coremltools cannot convert this model: {reason}") from error
     finally:
         gc.unfreeze()
+
+
+def _passes(options: LowerOptions) -> Any:
+    if not options.levels:
+        return None
+    from edgekit.targets.coreml_levels import pipeline
+
+    return pipeline(options.levels)
 
 
 @contextlib.contextmanager

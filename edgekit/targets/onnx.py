@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["lower", "open"]
 
 OPSET = 20
+OPSET_OF_CODES, IR_OF_CODES = 21, 10  # the first with integers of half a byte
 BACKEND = "onnxruntime CPUExecutionProvider"
 BATCH = 8
 
@@ -28,10 +29,15 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     Raises UnsupportedOpError for an op that ONNX does not have, ModelError where the export fails otherwise.
     """
     with quiet("torch.onnx"):
+        from edgekit.targets.onnx_levels import store_levels
         from edgekit.targets.onnx_passes import improve
 
         model = _export(program, options)
         improve(model)
+        if options.levels:
+            store_levels(model.graph, options.levels)
+            model.opset_imports[""] = OPSET_OF_CODES
+            model.ir_version = max(model.ir_version, IR_OF_CODES)
         _describe(model, program, options)
         proto = _finish(model, options)
     path.write_bytes(proto.SerializeToString(deterministic=True))

@@ -105,6 +105,23 @@ def test_dynamic_products_run_on_integers(quantized):
     assert "DequantizeLinear" not in kinds
 
 
+def test_convolutions_that_xnnpack_cannot_scale_together_are_not(invoke, tmp_path):
+    """Each alone it scales as the model runs; where both do, executorch 1.5.1 gives cosine 0.98 and no error."""
+    forked = ("tests.toys:forked", "--size", "64")
+    more = ("--scheme", "w8a8-dynamic", "--out", tmp_path, "--quiet")
+    assert invoke("quantize", *forked, *more).exit_code == 0
+    rows = {row.name: row for row in quantize.read_plan(tmp_path / "plan.json").layers}
+    assert rows["backbone.near"].on("executorch") == rows["backbone.far"].on("executorch") == "float"
+    assert rows["backbone.near"].on("onnx") == "w8"
+    export = ("--plan", tmp_path / "plan.json", "--target", "android", "--no-verify", "--out", tmp_path, "--quiet")
+    assert invoke("export", *forked, *export).exit_code == 0
+    own = build_embedder(resolve_model("tests.toys:forked").override(input={"size": (64, 64)}))
+    images = np.stack([picture.image for picture in CatalogPictures(8, own.spec)])
+    path = tmp_path / "tests.toys-forked-android-w8a8-dynamic" / "tests.toys-forked.pte"
+    found = find("android", "executorch").backend().open(path).embed(images)
+    assert (found * own.embed(images)).sum(axis=1).min() > 0.9999
+
+
 def test_a_phone_with_core_ml_gets_the_nearest_form(plans, invoke, tmp_path):
     result = invoke(
         "export", *TOWER, "--plan", plans["w8a8-dynamic"], "--target", "ios", "--min-ios", 17, "--samples", 24,
