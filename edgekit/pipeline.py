@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.console import Reporter
     from edgekit.datasets import Pictures
     from edgekit.embedder import Embedder
+    from edgekit.levels import Levels
     from edgekit.manifest import Manifest, Payoff
     from edgekit.parity import ParityReport, Reference
     from edgekit.quantize import Plan
@@ -225,12 +226,12 @@ def _one(
         min_ios=request.min_ios,
         dynamic_batch=request.dynamic_batch,
         metadata=request.recipe.metadata.model_dump(),
-        levels=[] if request.plan is None else request.plan.levels_on(target.rewrites),
     )
     try:
         with staging(folder) as draft:
             path = draft / f"{request.recipe.name}{target.suffix}"
-            rewritten, counts = _rewrite(request, target, program, reporter)
+            rewritten, levels, counts = _rewrite(request, target, program, reporter)
+            options = replace(options, levels=levels)
             with reporter.stage(f"{target.slug}: lower to {path.name}"):
                 coverage = target.backend().lower(rewritten, path, options)
             interrupt.check()
@@ -271,19 +272,23 @@ def _one(
 
 def _rewrite(
     request: ExportRequest, target: Target, program: ExportedProgram, reporter: Reporter
-) -> tuple[ExportedProgram, Mapping[str, int]]:
-    """The program as `target` runs it best, quantized where there is a plan; and how often each rewrite fired."""
+) -> tuple[ExportedProgram, Sequence[Levels], Mapping[str, int]]:
+    """The program as `target` runs it best, quantized where there is a plan; its values that are on few levels; and
+    how often each rewrite fired.
+    """
     from edgekit import graph
 
     if request.plan is None:
         with reporter.stage(f"{target.slug}: rewrite the graph"):
-            return graph.rewrite(program, target.rewrites)
+            rewritten, counts = graph.rewrite(program, target.rewrites)
+            return rewritten, (), counts
     from edgekit import quantize
 
     with reporter.stage(f"{target.slug}: rewrite and quantize the graph"):
         prepared, counts = graph.prepare(program)
-        rewritten, more = graph.specialize(quantize.apply(prepared, request.plan, target.rewrites), target.rewrites)
-        return rewritten, {**counts, **{name: counts.get(name, 0) + times for name, times in more.items()}}
+        quantized, levels = quantize.apply(prepared, request.plan, target.rewrites)
+        rewritten, more = graph.specialize(quantized, target.rewrites)
+        return rewritten, levels, {**counts, **{name: counts.get(name, 0) + times for name, times in more.items()}}
 
 
 def _verify(
@@ -324,7 +329,7 @@ def _pay(
         plain = replace(request, plan=None)
         for floats in _FLOATS:
             path = Path(folder) / f"{floats}{target.suffix}"
-            rewritten, _ = _rewrite(plain, target, program, reporter)
+            rewritten, _, _ = _rewrite(plain, target, program, reporter)
             with reporter.stage(f"{target.slug}: lower to {floats} to compare"):
                 backend.lower(rewritten, path, LowerOptions(precision=floats, min_ios=request.min_ios))
             found = _verify(request, target, floats, path, source, reporter)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,18 +11,21 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import UsageError
+from edgekit.levels import Levels
+from edgekit.quantize.constants import encode_constants
 from edgekit.quantize.layers import Layer, layers, names, weight_name
 from edgekit.quantize.plan import FEW_BITS, LayerPlan, Plan, TensorPlan
 
 __all__ = ["apply"]
 
 
-def apply(program: ExportedProgram, plan: Plan, target: str) -> ExportedProgram:
+def apply(program: ExportedProgram, plan: Plan, target: str) -> tuple[ExportedProgram, list[Levels]]:
     """The prepared `program` with the plan's quantize and dequantize operators, as `target` ("coreml", "executorch" or
-    "onnx") can hold them: the same weights, ranges and rounding for each.
+    "onnx") can hold them: the same weights, ranges and rounding for each. And those of its values that are on few
+    levels, for targets that store them so.
 
     Raises:
-        UsageError: the plan names a layer that the program does not have.
+        UsageError: the plan names a layer or a constant that the program does not have.
     """
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -32,29 +34,35 @@ def apply(program: ExportedProgram, plan: Plan, target: str) -> ExportedProgram:
     for row in plan.layers:
         if row.name not in found:
             raise UsageError(f"the plan has a layer {row.name} that this model does not have; make the plan again")
-    coded = {row.name: plan.levels[row.name].values() for row in plan.layers if row.on(target) in FEW_BITS}
-    _set_weights(program, module, {name: (found[name], torch.from_numpy(own)) for name, own in coded.items()})
+    coded = {row.name for row in plan.layers if row.on(target) in FEW_BITS}
+    try:
+        levels = encode_constants(program, plan.constants)
+    except KeyError as error:
+        raise UsageError(
+            f"the plan has a constant {error} that this model does not have; make the plan again"
+        ) from None
+    levels |= {weight_name(program, found[name]): plan.levels[name] for name in sorted(coded)}
+    for name, own in levels.items():
+        _set(module, name, torch.from_numpy(own.values()))
     rows = [(found[row.name], row) for row in plan.layers if row.on(target) != "float" and row.name not in coded]
-    if not rows:
-        return torch.export.export(module, program.example_inputs[0], strict=False) if coded else program
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        prepared: Any = prepare_pt2e(module, _quantizer(program, rows, plan, target))
-        prepared(*program.example_inputs[0])  # the weights' observers look at the weights
-        converted = convert_pt2e(prepared, fold_quantize=True)
-        return torch.export.export(converted, program.example_inputs[0], strict=False)
+        if rows:
+            prepared: Any = prepare_pt2e(module, _quantizer(program, rows, plan, target))
+            prepared(*program.example_inputs[0])  # the weights' observers look at the weights
+            module = convert_pt2e(prepared, fold_quantize=True)
+        return torch.export.export(module, program.example_inputs[0], strict=False), list(levels.values())
 
 
-def _set_weights(program: ExportedProgram, module: GraphModule, own: Mapping[str, tuple[Layer, Tensor]]) -> None:
-    """Let the `module` of a program, and not the program, have other weights."""
-    for name, (layer, weight) in own.items():
-        owner, _, leaf = weight_name(program, layer).rpartition(".")
-        holder = module.get_submodule(owner)
-        before = getattr(holder, leaf)
-        if before.shape != weight.shape:
-            raise UsageError(f"the plan's weights of {name} have another shape; make the plan again")
-        weight = weight.to(before.dtype)
-        setattr(holder, leaf, torch.nn.Parameter(weight) if isinstance(before, torch.nn.Parameter) else weight)
+def _set(module: GraphModule, name: str, value: Tensor) -> None:
+    """Let a program's `module`, and not the program, hold another value."""
+    owner, _, leaf = name.rpartition(".")
+    holder = module.get_submodule(owner)
+    before = getattr(holder, leaf)
+    if before.shape != value.shape:
+        raise UsageError(f"the plan's values of {name} have another shape; make the plan again")
+    value = value.to(before.dtype)
+    setattr(holder, leaf, torch.nn.Parameter(value) if isinstance(before, torch.nn.Parameter) else value)
 
 
 def _quantizer(program: ExportedProgram, rows: list[tuple[Layer, LayerPlan]], plan: Plan, target: str) -> Any:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import UsageError
 from edgekit.levels import Levels
+from edgekit.quantize.constants import large_constants
 from edgekit.quantize.judge import Judge
 from edgekit.quantize.layers import weights
-from edgekit.quantize.plan import LayerPlan, Scheme, nearest_forms
+from edgekit.quantize.plan import LayerPlan, Plan, Scheme, nearest_forms
 from edgekit.quantize.sensitivity import measure
 from edgekit.quantize.simulate import Simulator
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shrink", "weight_share"]
 
-_FLOAT = 32
+_FLOAT, _CONSTANT = 32, 8
 _BITS: dict[Scheme, int] = {
     "w8a8": 8, "w8a8-dynamic": 8, "w8": 8, "palette6": 6, "palette4": 4, "w4": 4, "float": _FLOAT
 }  # fmt: skip
@@ -31,12 +32,16 @@ _FORM: Scheme = "palette4"
 _TARGET = "coreml"  # whose forms the budget is for; ONNX has the same
 
 
-def weight_share(program: ExportedProgram, rows: Sequence[LayerPlan], target: str) -> float:
+def weight_share(program: ExportedProgram, plan: Plan, target: str) -> float:
     """Bytes of all weights and constants in a target's forms, over those of float32; scales and tables not counted."""
-    known = weights(program)
-    every = sum(value.numel() for value in {**program.constants, **program.state_dict}.values())
+    return _share(program, plan.layers, () if target == "executorch" else plan.constants, target)
+
+
+def _share(program: ExportedProgram, rows: Sequence[LayerPlan], constants: Sequence[str], target: str) -> float:
+    known, kept = weights(program), {**program.constants, **program.state_dict}
     saved = sum(known[row.name].numel() * (_FLOAT - _BITS[row.on(target)]) for row in rows if row.name in known)
-    return 1 - saved / (_FLOAT * every)
+    saved += sum(kept[name].numel() * (_FLOAT - _CONSTANT) for name in constants)
+    return 1 - saved / (_FLOAT * sum(value.numel() for value in kept.values()))
 
 
 def shrink(
@@ -57,7 +62,7 @@ def shrink(
         UsageError: palettes are not enough, or lose more than the limits allow; says the best that was found.
     """
     assert settings.max_size is not None
-    simulator = Simulator(program, {}, levels)
+    simulator, constants = Simulator(program, {}, levels), large_constants(program)
     judge = Judge(simulator, judged)
     tried: dict[str, tuple[Scheme, ...]] = {name: (_FORM,) for name in levels}
     total = len(tried) * min(_PROBES, len(judged))
@@ -67,11 +72,11 @@ def shrink(
     taken: set[str] = set()
     now = list(rows)
     for name in order:
-        if weight_share(program, now, _TARGET) <= settings.max_size:
+        if _share(program, now, constants, _TARGET) <= settings.max_size:
             break
         taken.add(name)
         now = _with(rows, taken)
-    if (share := weight_share(program, now, _TARGET)) > settings.max_size:
+    if (share := _share(program, now, constants, _TARGET)) > settings.max_size:
         raise UsageError(
             f"--max-size {settings.max_size:g} cannot be met: all layers in 4 bits are {share:.3f} of fp32"
         )

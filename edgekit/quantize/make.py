@@ -130,6 +130,7 @@ def plan_of(
     from edgekit.datasets import CatalogPictures, pictures
     from edgekit.embedder import state_sha256
     from edgekit.quantize.budget import weight_share
+    from edgekit.quantize.constants import large_constants
     from edgekit.quantize.fewbits import encode
     from edgekit.quantize.judge import Judge
     from edgekit.quantize.simulate import Simulator
@@ -154,13 +155,14 @@ def plan_of(
         scheme=settings.scheme,
         calibration=calibration,
         weights=hashlib.sha256(encode(draft.levels)).hexdigest() if draft.levels else None,
+        constants=tuple(large_constants(program)),
         layers=tuple(draft.rows),
         tensors=dict(draft.tensors),
     ).with_levels(draft.levels)
     held_out = CatalogPictures(_TRIED, embedder.spec)
     with reporter.stage(f"try the plan on {len(held_out)} held-out images"):
         losses = _losses(plan, Judge(Simulator(program, draft.tensors, draft.levels), held_out))
-    return Made(plan, losses, {target: weight_share(program, plan.layers, target) for target in TARGETS})
+    return Made(plan, losses, {target: weight_share(program, plan, target) for target in TARGETS})
 
 
 def _searched(

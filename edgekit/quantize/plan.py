@@ -132,6 +132,10 @@ class Plan(_Part):
     weights: Sha256 | None = Field(
         default=None, description="Of weights.safetensors beside the plan: the levels of palettes and of 4-bit steps."
     )
+    constants: tuple[str, ...] = Field(
+        default=(),
+        description="Constants that are no layer's weight and are kept on 256 values: as indices in Core ML and ONNX.",
+    )
     layers: tuple[LayerPlan, ...] = Field(min_length=1)
     tensors: dict[str, TensorPlan]
     _levels: Mapping[str, Levels] = PrivateAttr(default_factory=dict)
@@ -146,10 +150,6 @@ class Plan(_Part):
         plan = self.model_copy()
         plan._levels = levels
         return plan
-
-    def levels_on(self, target: str) -> list[Levels]:
-        """Those of the layers that a target keeps on few levels."""
-        return [self._levels[row.name] for row in self.layers if row.on(target) in FEW_BITS]
 
     @property
     def precision(self) -> str:

@@ -1,4 +1,4 @@
-"""Weights on 16 levels as indices of half a byte, which ONNX Runtime turns into floats once, as it loads the file."""
+"""Values on 16 or 256 levels as indices, which ONNX Runtime turns into floats once, as it loads the file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _key(values: np.ndarray) -> bytes:
 
 def _decoded(graph: ir.Graph, before: ir.Node, levels: Levels, transposed: bool) -> ir.Value:
     codes = np.ascontiguousarray(levels.codes.T if transposed else levels.codes)
-    packed = add_constant(graph, before, "codes", codes.astype(ml_dtypes.uint4))
+    packed = add_constant(graph, before, "codes", codes.astype(ml_dtypes.uint4) if levels.bits == 4 else codes)
     if levels.table is not None:
         wide = emit(before, "Cast", [packed], to=ir.DataType.INT32)
         return emit(before, "Gather", [add_constant(graph, before, "table", levels.table), wide], axis=0)

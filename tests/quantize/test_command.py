@@ -36,7 +36,7 @@ def images(embedder):
 def followed(embedder, plan, target, images):
     """Embeddings of the quantized program itself, in PyTorch."""
     prepared, _ = graph.prepare(graph.capture(embedder, embedder.example()))
-    run = quantize.apply(prepared, quantize.read_plan(plan), target).module()
+    run = quantize.apply(prepared, quantize.read_plan(plan), target)[0].module()
     with torch.no_grad():
         return np.concatenate([run(torch.from_numpy(image).permute(2, 0, 1)[None].float()) for image in images])
 

@@ -164,6 +164,37 @@ def test_a_plan_that_names_no_weights_is_refused(wide_plans, tmp_path):
         read_plan(tmp_path / "plan.json")
 
 
+def test_large_constants_are_stored_as_indices(invoke, tmp_path):
+    placed = ("tests.toys:placed", "--size", "64")
+    assert invoke("quantize", *placed, "--scheme", "w8", "--out", tmp_path, "--quiet").exit_code == 0
+    plan = read_plan(tmp_path / "plan.json")
+    assert plan.constants == ("p_backbone_places",)
+    export = (
+        "--plan",
+        tmp_path / "plan.json",
+        "--target",
+        "all",
+        "--min-ios",
+        17,
+        "--precision",
+        "fp32",
+        "--no-verify",
+    )
+    assert invoke("export", *placed, *export, "--out", tmp_path, "--quiet").exit_code == 0
+    own = build_embedder(resolve_model("tests.toys:placed").override(input={"size": (64, 64)}))
+    images = np.stack([picture.image for picture in CatalogPictures(8, own.spec)])
+    for name, suffix in (("ios", ".mlpackage"), ("onnx", ".onnx"), ("android", ".pte")):
+        path = tmp_path / f"tests.toys-placed-{name}-w8" / f"tests.toys-placed{suffix}"
+        assert (opened(name, path).embed(images) * own.embed(images)).sum(axis=1).min() > 0.999
+    model = onnx.load(tmp_path / "tests.toys-placed-onnx-w8" / "tests.toys-placed.onnx")
+    arrays = [onnx.numpy_helper.to_array(item) for item in model.graph.initializer]
+    assert max(array.size for array in arrays if array.dtype == np.float32) < 2048
+    path = tmp_path / "tests.toys-placed-ios-w8" / "tests.toys-placed.mlpackage"
+    (function,) = MLModel(str(path), skip_model_load=True).get_spec().mlProgram.functions.values()
+    kinds = [op.type for block in function.block_specializations.values() for op in block.operations]
+    assert kinds.count("constexpr_lut_to_dense") == 1
+
+
 def test_a_budget_of_size_is_kept_or_the_best_is_told(invoke, tmp_path):
     def run(size, *more):
         options = ("--samples", 32, "--max-size", size, *more, "--out", tmp_path / str(size), "--json")
