@@ -1,4 +1,4 @@
-"""EdgeKit's `auto` plan beside each runtime's own quantizer: accuracy, size and latency in one table.
+"""EdgeKit's `auto` and 4-bit plans beside each runtime's own quantizer: accuracy, size and latency in one table.
 
 For each model, EdgeKit's float and quantized files and what the runtime's own tools make of the same weights,
 calibrated on the same photos. Cosine and recall are over photos that no range was taken from. Latency is CPU time of
@@ -49,14 +49,24 @@ COLUMNS = (
     "ms",
     "/ fp32",
 )
-FLOAT, OURS = "EdgeKit float", "EdgeKit auto"
+FLOAT, OURS, SMALL = "EdgeKit float", "EdgeKit auto", "EdgeKit palette4"
 MARKS = {"executorch": "o", "onnx": "s", "coreml": "^"}
 
 
-def files(name: str, target: Target, folder: Path, plan: quantize.Plan) -> dict[str, Path | str]:
+def planned(name: str, scheme: quantize.Asked, folder: Path) -> quantize.Plan:
+    """The plan in `folder`, made where there is none."""
+    if not (folder / "plan.json").exists():
+        request = quantize.QuantizeRequest(recipe=resolve_model(name), out=folder, scheme=scheme)
+        quantize.quantize(request, Silent())
+    return quantize.read_plan(folder / "plan.json")
+
+
+def files(name: str, target: Target, folder: Path, plans: dict[str, quantize.Plan]) -> dict[str, Path | str]:
     """What made it -> the file, or why there is none; files that exist already are kept."""
     found: dict[str, Path | str] = {}
-    for made_by, own in ((FLOAT, None), (OURS, plan)):
+    for made_by, own in {FLOAT: None, **plans}.items():
+        if made_by == SMALL and target.format == "executorch":
+            continue  # XNNPACK has no weights of 4 bits for convolutions
         text = "" if own is None else own.to_json()
         out = folder / target.slug / f"edgekit-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         if not list(out.glob("*/manifest.json")):
@@ -103,12 +113,11 @@ def measure(name: str, folder: Path, photos: int, rounds: int, slugs: list[str])
     images = np.stack([picture.image for picture in pictures])
     original = np.concatenate([embedder.embed(image[None]) for image in images])
     started = time.perf_counter()
-    plan_file = folder / "plan.json"
-    if not plan_file.exists():
-        quantize.quantize(quantize.QuantizeRequest(recipe=resolve_model(name), out=folder), Silent())
-    seconds, plan = time.perf_counter() - started, quantize.read_plan(plan_file)
+    plans = {OURS: planned(name, "auto", folder / "auto")}
+    seconds = time.perf_counter() - started
+    plans[SMALL] = planned(name, "palette4", folder / "palette4")
     for target in targets.select(slugs):
-        made = files(name, target, folder, plan)
+        made = files(name, target, folder, plans)
         runners: dict[str, Any] = {}
         for who, path in made.items():
             try:
@@ -161,13 +170,13 @@ def plot(rows: list[dict[str, Any]], out: Path) -> None:
     for axes, (key, label) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
         for who, colour in ((OURS, COLOURS[0]), (None, COLOURS[1])):
             rivals_or_ours = [
-                row for row in rows if row["made by"] != FLOAT and (row["made by"] == OURS) == (who == OURS)
+                row for row in rows if row["made by"] != FLOAT and (row["made by"] in (OURS, SMALL)) == (who == OURS)
             ]
             own = [row for row in rivals_or_ours if key in row]
             for runtime, mark in MARKS.items():
                 found = [row for row in own if row["runtime"] == runtime]
                 if found:
-                    name = f"{who or 'its own tools'}, {runtime}"
+                    name = f"{'EdgeKit' if who else 'its own tools'}, {runtime}"
                     x, y = [row[key] for row in found], [max(1 - row["min cosine"], 1e-5) for row in found]
                     axes.plot(x, y, mark, color=colour, label=name, alpha=0.8)
         axes.set_yscale("log")
