@@ -417,6 +417,7 @@ def backbones(family: str | None, as_json: bool) -> None:
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that decode images.")
 @click.option("--freeze", multiple=True, metavar="MODULES@SHARE", help="E.g. 'backbone*@0.5'; may be repeated.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key: distill.losses.cosine=0.5.")
+@click.option("--plan", type=_PATH, metavar="PLAN", help="Train under the rounding of this 8-bit plan.")
 @click.option("--cache", type=_FOLDER, metavar="DIR", help="Teacher cache; default: $EDGEKIT_CACHE, ~/.cache/edgekit.")
 @click.option("--ablate", metavar="KINDS", help="Run variants and compare: losses,sampling,tasks.")
 @click.option("--profile", is_flag=True, help="Say where the time went.")
@@ -430,6 +431,7 @@ def distill(
     out: Path | None,
     resume: bool,
     freeze: tuple[str, ...],
+    plan: Path | None,
     settings: tuple[str, ...],
     cache: Path | None,
     ablate: str | None,
@@ -453,7 +455,7 @@ def distill(
     from edgekit.distill.overrides import override
 
     names = ("photos", "epochs", "batch", "rate", "precision", "workers")
-    keys = {name: options.pop(name) for name in names} | {"seed": options["seed"]}
+    keys = {name: options.pop(name) for name in names} | {"seed": options["seed"], "plan": plan}
     student = override(
         _recipe(recipe, options), teachers=teachers, data=data, freeze=freeze, keys=keys, settings=settings
     )

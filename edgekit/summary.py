@@ -263,6 +263,7 @@ def show_distill(result: DistillResult, *, profile: bool, as_json: bool) -> None
     figures = result.figures.table
     if as_json:
         files = {"weights": str(result.weights), "recipe": str(result.recipe)}
+        files |= {} if result.plan is None else {"plan": str(result.plan)}
         _print_json({"out": str(result.out), **files, "figures": figures, "seconds": dict(result.seconds)})
         return
     rows = [
@@ -287,7 +288,8 @@ def show_distill(result: DistillResult, *, profile: bool, as_json: bool) -> None
         whole = sum(value for _, value in spent) or 1.0
         parts = [(name, f"{value:.1f}", f"{value / whole:.1%}") for name, value in spent]
         table(f"Time: the bottleneck is {spent[0][0]}", ("part", "seconds", "share"), parts, right=("seconds", "share"))
-    click.echo(f"{result.weights}\nnext: edgekit export {result.recipe}")
+    more = "" if result.plan is None else f" --plan {result.plan}"
+    click.echo(f"{result.weights}\nnext: edgekit export {result.recipe}{more}")
 
 
 def show_ablation(rows: Sequence[Row], out: Path, *, as_json: bool) -> None:

@@ -25,6 +25,7 @@ from edgekit.distill.cache import Targets
 from edgekit.distill.learner import Learner
 from edgekit.distill.loader import Batch, Corrupt, Reader, batches
 from edgekit.distill.objectives import combine, objectives
+from edgekit.distill.rounding import Rounding
 from edgekit.distill.sampling import Planner, Position
 from edgekit.distill.sources.base import Source
 from edgekit.distill.spec import DistillSpec
@@ -58,6 +59,7 @@ class Job:
     widths: Sequence[int | None]
     corrupt: Corrupt
     out: Path
+    roundings: Mapping[str, Rounding] = field(default_factory=dict)
 
 
 Validate = Callable[[nn.Module, tuple[int, int], bool], dict[str, Any]]
@@ -129,7 +131,7 @@ class Engine:
         self.updates = int(state.facts["updates"]) if state is not None else 0
         self.window: dict[str, float] = dict(state.facts["window"]) if state is not None else {}
         tensors = None if state is None else {part: state.part(part) for part in ("student", "ema", "optimizer")}
-        self.learner = Learner(job.recipe, job.classes, job.widths, self.accelerator, self.size, tensors)
+        self.learner = Learner(job.recipe, job.classes, job.widths, self.accelerator, self.size, tensors, job.roundings)
         if state is not None and self.accelerator.scaler is not None and state.facts.get("scaler"):
             self.accelerator.scaler.load_state_dict(state.facts["scaler"])
 

@@ -11,6 +11,7 @@ from timm.optim.muon import Muon
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from edgekit.distill.rounding import Rounding, install
 from edgekit.distill.spec import DistillSpec
 from edgekit.distill.student import Student, build_student, export_state, freeze, resample, suit_cpu
 from edgekit.recipe import Recipe
@@ -46,6 +47,7 @@ class Learner:
         accelerator: an `accelerate.Accelerator`.
         size: input (height, width) in pixels.
         tensors: what `tensors` returned when the run was saved, to go on from there.
+        roundings: what modules of the embedder round as they run, by name.
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class Learner:
         accelerator: Any,
         size: tuple[int, int],
         tensors: Mapping[str, Mapping[str, Tensor]] | None = None,
+        roundings: Mapping[str, Rounding] | None = None,
     ) -> None:
         assert recipe.distill is not None
         self.spec: DistillSpec = recipe.distill
         self._recipe, self._classes, self._widths, self._accelerator = recipe, classes, widths, accelerator
+        self._roundings = roundings or {}
         self._build(size, tensors)
 
     def resize(self, size: tuple[int, int]) -> None:
@@ -80,6 +84,7 @@ class Learner:
     def _build(self, size: tuple[int, int], tensors: Mapping[str, Mapping[str, Tensor]] | None) -> None:
         spec, device = self.spec, self._accelerator.device
         student = build_student(self._recipe, size, self._classes, self._widths, spec.seed)
+        install(student.embedder, self._roundings)
         ema = ModelEmaV3(student, decay=spec.ema, use_warmup=True) if spec.ema else None
         if tensors is not None:
             student.load_state_dict(resample(tensors["student"], student))

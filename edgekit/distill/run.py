@@ -21,6 +21,7 @@ from edgekit.distill.engine import Engine, Job
 from edgekit.distill.loader import Corrupt
 from edgekit.distill.plot import plot_run
 from edgekit.distill.processes import expect_lost_processes
+from edgekit.distill.rounding import roundings, trained_plan
 from edgekit.distill.sources import Source, open_source
 from edgekit.distill.spec import DistillSpec, LossSpec
 from edgekit.distill.teachers import Teacher, fill, open_teacher
@@ -59,6 +60,7 @@ class DistillResult:
     figures: Figures
     card: Mapping[str, Any]
     seconds: Mapping[str, float]
+    plan: Path | None = None  # the one that it was trained under, for the new weights
 
 
 def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None:
@@ -81,6 +83,10 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
     _claim(request, accelerator)
     started = time.perf_counter()
     student = build_embedder(request.recipe)
+    rounded = {}
+    if spec.plan is not None:
+        with reporter.stage(f"read {spec.plan.name}"):
+            rounded = roundings(student, spec.plan)
     sources = [open_source(data) for data in spec.data]
     digests: list[str] = []
     with reporter.stage("hash the data") as tick:
@@ -134,6 +140,7 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
         widths=widths,
         corrupt=corrupt,
         out=request.out,
+        roundings=rounded,
     )
     engine = Engine(job, accelerator, reporter, validator, request.profile)
     engine.seconds["teacher"] = teaching
@@ -141,6 +148,10 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
     if not main:
         return None
     stored, recipe = _publish(request.recipe, student, state, spec, request.out)
+    plan = None
+    if spec.plan is not None:
+        plan, text = request.out / "plan.json", trained_plan(spec.plan, build_embedder(recipe)).to_json()
+        write_atomically(plan, lambda part: part.write_text(text, encoding="utf-8"))
     figures = Figures({}, {})
     if validator is not None:
         with reporter.stage("measure the stored file on all held-out listings") as tick:
@@ -169,6 +180,7 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
         figures,
         card,
         {part: round(value, 3) for part, value in engine.seconds.items()},
+        plan,
     )
 
 
@@ -191,6 +203,8 @@ def _checked(recipe: Recipe) -> DistillSpec:
             )
         if recipe.embedding.dim is not None and max(spec.matryoshka) >= recipe.embedding.dim:
             raise UsageError(f"matryoshka sizes must be below the embedding's {recipe.embedding.dim} values")
+    if spec.plan is not None and (spec.stages or spec.compile):
+        raise UsageError("a plan is for one input size and an uncompiled model; leave out stages and compile")
     if spec.stages and recipe.model.is_factory:
         raise UsageError("stages change the input size, which a factory cannot be asked for; train it at its own size")
     return spec

@@ -185,6 +185,7 @@ class DistillSpec(_Table):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
     compile: bool = False
+    plan: Path | None = Field(None, description="train under the rounding of this quantization plan")
     stages: tuple[StageSpec, ...] = ()
     freeze: tuple[FreezeSpec, ...] = ()
     matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="nested sizes, e.g. [64, 128]")
@@ -199,6 +200,7 @@ class DistillSpec(_Table):
         retrieval = tuple(task.model_copy(update={"data": task.data.below(folder)}) for task in tasks)
         return self.model_copy(
             update={
+                "plan": _below(folder, self.plan),
                 "teachers": tuple(teacher.below(folder) for teacher in self.teachers),
                 "data": tuple(data.below(folder) for data in self.data),
                 "validation": self.validation.model_copy(update={"retrieval": retrieval}),

@@ -18,7 +18,7 @@ def round_weight(weight: Tensor, scheme: Scheme) -> Tensor:
     if scheme == "float":
         return weight
     assert scheme not in FEW_BITS, "these are made from images"
-    largest = weight.abs().reshape(len(weight), -1).amax(1)
+    largest = weight.detach().abs().reshape(len(weight), -1).amax(1)
     scale = (largest / _HIGHEST).clamp_min(_SMALLEST)
     zero = torch.zeros_like(scale, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -_HIGHEST, _HIGHEST)
