@@ -132,6 +132,28 @@ def other_tower() -> nn.Module:
     return tower(seed=1)
 
 
+class Overflowing(nn.Module):
+    """Its second convolution is infinite on every image; its embedding is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 64, 3, stride=4)
+        self.far = nn.Conv2d(64, 64, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = self.stem(image)
+        return features.mean((2, 3)) + torch.tanh(self.far(features * 1e38 * 1e3)).mean((2, 3))
+
+
+def overflowing() -> nn.Module:
+    torch.manual_seed(0)
+    model = Overflowing().eval()
+    with torch.no_grad():
+        model.far.weight.abs_()
+        model.stem.weight.abs_()
+    return model
+
+
 class Placed(nn.Module):
     """Patches with a position embedding of 4096 values."""
 

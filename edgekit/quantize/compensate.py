@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 from torch.nn import functional
 
+from edgekit.errors import ModelError
 from edgekit.quantize.calibrate import pixels_of
 from edgekit.quantize.layers import Layer
 from edgekit.quantize.palettes import Palette, Steps
@@ -35,12 +36,18 @@ def second_moments(
     """By layer name, the sum over uint8 [H,W,3] `images` of the products of inputs that meet in one value.
 
     float32 [groups,K,K], K the weights of one output value; for a convolution in the order of its flat weight.
+
+    Raises:
+        ModelError: the inputs of a layer are not finite on some image.
     """
     watcher = _Moments(program, found)
     with torch.no_grad():
         for done, image in enumerate(images, 1):
             watcher.run(pixels_of(image))
             progress(done)
+    for name, moments in watcher.moments.items():
+        if not torch.isfinite(moments).all():
+            raise ModelError(f"the input of {name} is not finite on a calibration image: check the weights")
     return watcher.moments
 
 

@@ -21,7 +21,7 @@ def plot_damage(plan: Plan, out: Path) -> None:
     figure = figure_of(10.0, 4.2)
     axes = figure.subplots()
     rows = [(index, row, max(max(row.damage.values()), _FLOOR)) for index, row in enumerate(plan.layers) if row.damage]
-    for colour, scheme in zip(COLOURS, ("w8a8", "w8a8-dynamic", "w8", "float"), strict=False):
+    for colour, scheme in zip(COLOURS, ("w8a8", "w8a8-dynamic", "w8", "float", "palette4"), strict=False):
         own = [(index, damage) for index, row, damage in rows if row.scheme == scheme]
         if own:
             x, y = zip(*own, strict=True)

@@ -232,6 +232,15 @@ def test_a_layer_that_is_always_zero_stays_in_float(invoke, tmp_path):
     assert rows["backbone.stem"].scheme == "w8a8"
 
 
+@pytest.mark.parametrize("scheme", ["auto", "w8a8", "palette4"])
+def test_a_layer_that_is_infinite_is_one_line(invoke, tmp_path, scheme):
+    overflowing = ("tests.toys:overflowing", "--size", "64", "--scheme", scheme)
+    result = invoke("quantize", *overflowing, "--samples", 32, "--out", tmp_path / "out", "--quiet")
+    assert result.exit_code == 4
+    assert "is not finite on a calibration image" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_int8_plans_on_the_fly(embedder, images, invoke, tmp_path):
     export = ("export", *TOWER, "--precision", "int8", "--target", "onnx", "--no-verify")
     result = invoke(*export, "--out", tmp_path, "--json")
