@@ -73,7 +73,13 @@ def _is_image(node: Node) -> bool:
 
 
 def install(embedder: nn.Module, rows: Mapping[str, Rounding]) -> None:
-    """Let the modules that `rows` names round from now on, in training and evaluation, also in copies of them."""
+    """Let the modules that `rows` names round from now on, in training and evaluation, also in copies of them.
+
+    Batch norms then keep their statistics: a plan's ranges come from a graph that has them folded in.
+    """
+    for module in embedder.modules() if rows else ():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.register_forward_pre_hook(_keep_statistics)
     for name, row in rows.items():
         module = embedder.get_submodule(name)
         module.register_forward_pre_hook(_Before(row))
@@ -104,6 +110,10 @@ class _Before:
         elif self.row.dynamic:
             image = round_dynamic(image.float()).to(image.dtype)
         return image, *rest
+
+
+def _keep_statistics(module: nn.Module, args: tuple[Any, ...]) -> None:
+    module.training = False
 
 
 def _after(module: nn.Module, args: tuple[Any, ...], result: Any) -> None:

@@ -84,6 +84,14 @@ def test_copies_round_too_and_the_weights_stay_what_they_are(place):
     assert "weight" not in embedder.backbone.stem.__dict__
 
 
+def test_batch_norms_keep_their_statistics(place):
+    embedder = build_embedder(load_recipe(place))
+    install(embedder, roundings(embedder, place.parent / "w8a8" / "plan.json"))
+    before = embedder.backbone.norm.running_mean.clone()
+    embedder.train().features(torch.rand(4, 3, 64, 64) * 255)
+    assert torch.equal(embedder.backbone.norm.running_mean, before)
+
+
 def test_gradients_go_past_the_rounding(place):
     embedder = build_embedder(load_recipe(place)).requires_grad_(True)
     install(embedder, roundings(embedder, place.parent / "w8a8" / "plan.json"))
