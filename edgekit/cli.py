@@ -71,6 +71,26 @@ def _raise_if_debugging() -> None:
         raise
 
 
+class _Percent(click.ParamType):
+    """5% or 0.05."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(str(value).removesuffix("%")) / (100 if str(value).endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 10:
+            self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
+        return share
+
+
+_PERCENT = _Percent()
+
+
 def _fail(line: str, code: int) -> None:
     click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
     sys.exit(code)
@@ -386,6 +406,128 @@ def parity(artifact: Path, model: str, as_json: bool, quiet: bool, **options: An
     report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
 
 
+class _Bench(click.Group):
+    """A group whose first argument may be an artifact: `edgekit bench model.onnx` is `edgekit bench run model.onnx`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@cli.group(cls=_Bench)
+def bench() -> None:
+    """Measure latency, compare results, report on them.
+
+    \b
+    edgekit bench exported/*/*.onnx exported/*/*.pte
+    edgekit bench diff old.bench.json new.bench.json
+    edgekit bench report bench-results
+    """
+
+
+@bench.command("run")
+@click.argument("artifacts", type=_PATH, nargs=-1, required=True, metavar="ARTIFACT...")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="And cores to stay on.")
+@click.option(
+    "--warmup", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Turns before the first sample."
+)
+@click.option(
+    "--iterations", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Samples at least."
+)
+@click.option(
+    "--duration", type=click.FloatRange(0, 86_400), default=5.0, show_default=True, help="Seconds at least, each."
+)
+@click.option(
+    "--sustained", type=click.FloatRange(0, 1440, min_open=True), metavar="MINUTES", help="In place of --duration."
+)
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Also keep the results here, one file each.")
+@click.option("--profile", is_flag=True, help="Print each artifact's slowest operators instead.")
+@click.option("--no-manifest", is_flag=True, help="Measure bare files: no hash check, default preprocessing.")
+@_common
+def bench_run(
+    artifacts: tuple[Path, ...],
+    threads: int,
+    warmup: int,
+    iterations: int,
+    duration: float,
+    sustained: float | None,
+    out: Path | None,
+    profile: bool,
+    no_manifest: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure ARTIFACTs (.onnx, .pte; .mlpackage on macOS) on this machine, turn by turn.
+
+    Every image is set anew, every embedding is compared with the file's own; loading and the first inference are
+    measured in a fresh process.
+    """
+    from edgekit.bench import results, show
+
+    if profile:
+        from edgekit.bench.profile import profile_ops
+
+        for path in artifacts:
+            show.show_profile(path, profile_ops(path, threads), as_json=as_json)
+        return
+    from edgekit.bench.host import HostRequest, bench_host
+
+    request = HostRequest(
+        artifacts=artifacts,
+        threads=threads,
+        warmup=warmup,
+        min_iterations=iterations,
+        min_duration_s=duration if sustained is None else 60 * sustained,
+        allow_bare=no_manifest,
+    )
+    found = bench_host(request, _reporter(quiet or as_json))
+    written = [] if out is None else results.save(found, out)
+    show.show_results(found, written, as_json=as_json)
+
+
+@bench.command("diff")
+@click.argument("base", type=_PATH)
+@click.argument("new", type=_PATH)
+@_common
+def bench_diff(base: Path, new: Path, as_json: bool, quiet: bool) -> None:
+    """Compare the result NEW with BASE: the ratio of their medians, with a 95 % interval."""
+    from edgekit.bench import results, show
+    from edgekit.bench.schema import read_result
+
+    show.show_differences([results.difference(read_result(new), read_result(base))], as_json=as_json)
+
+
+@bench.command("report")
+@click.argument("folders", type=_PATH, nargs=-1, required=True, metavar="DIR...")
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Write report.html, results.csv and the plots here.")
+@click.option(
+    "--compare", type=_PATH, metavar="BASELINE", help="Result file or folder to compare with: a release gate."
+)
+@click.option("--fail-above", type=_PERCENT, default="5%", show_default=True, help="How much slower a median may be.")
+@_common
+def bench_report(
+    folders: tuple[Path, ...], out: Path | None, compare: Path | None, fail_above: float, as_json: bool, quiet: bool
+) -> None:
+    """Tell what the results in DIRs say: a table, and with --out a page, plots and a CSV.
+
+    With --compare, a result that is slower than its baseline by more than --fail-above ends with exit code 12.
+    """
+    from edgekit.bench import results, show
+
+    found = [result for _, result in results.find_results(folders)]
+    written = []
+    if out is not None:
+        from edgekit.bench.report import write_report
+
+        written = write_report(found, out)
+    if compare is None:
+        show.show_results(found, written, as_json=as_json)
+        return
+    base = [result for _, result in results.find_results([compare])]
+    show.show_differences(results.gate(found, base, fail_above), as_json=as_json)
+
+
 @cli.command()
 @click.option("--family", help="Only this family.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
@@ -510,17 +652,19 @@ def catalog(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["manifest", "parity", "plan", "recipe"]))
+@click.argument("name", type=click.Choice(["bench", "manifest", "parity", "plan", "recipe"]))
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that EdgeKit writes or reads."""
     from pydantic import BaseModel
 
+    from edgekit.bench.schema import Result
     from edgekit.manifest import Manifest
     from edgekit.parity import ParityReport
     from edgekit.quantize import Plan
     from edgekit.recipe import Recipe
 
     models: dict[str, type[BaseModel]] = {
+        "bench": Result,
         "manifest": Manifest,
         "parity": ParityReport,
         "plan": Plan,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "DeviceError",
     "EdgeKitError",
     "InconclusiveError",
     "InputError",
@@ -11,6 +12,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "ParityError",
+    "RegressionError",
     "TrainingError",
     "UnsupportedOpError",
     "UsageError",
@@ -73,6 +75,18 @@ class MissingDependencyError(EdgeKitError):
     """A package that this command needs is not installed; the message gives the exact install command."""
 
     exit_code = 9
+
+
+class DeviceError(EdgeKitError):
+    """A device that could not be measured: lost, unauthorised, full, or silent."""
+
+    exit_code = 11
+
+
+class RegressionError(EdgeKitError):
+    """A measurement is slower than its baseline allows, or cannot be compared with it."""
+
+    exit_code = 12
 
 
 class TrainingError(EdgeKitError):

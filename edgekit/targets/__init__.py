@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import cast
 
 from edgekit.errors import UsageError
-from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Target
+from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Target, TimedRunner
 
-__all__ = ["TARGETS", "Coverage", "LowerOptions", "Precision", "Runner", "Target", "by_suffix", "find", "select"]
+__all__ = [
+    "TARGETS",
+    "Coverage",
+    "LowerOptions",
+    "Precision",
+    "Runner",
+    "Target",
+    "TimedRunner",
+    "by_suffix",
+    "find",
+    "select",
+    "timed",
+]
 
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
@@ -58,6 +71,19 @@ def find(name: str, format: str) -> Target:
         if (row.name, row.format) == (name, format):
             return row
     raise UsageError(f"this version of EdgeKit has no target {name} in format {format}")
+
+
+def timed(runner: Runner) -> TimedRunner:
+    """The same runner, for measuring.
+
+    Raises:
+        UsageError: it is a stand-in for the device's runtime, whose time says nothing.
+    """
+    if runner.reference:
+        raise UsageError(
+            "a Core ML model runs here on a stand-in, whose time says nothing: measure it on a Mac or a phone"
+        )
+    return cast("TimedRunner", runner)
 
 
 def by_suffix(suffix: str) -> Target | None:

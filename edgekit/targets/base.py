@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from edgekit.errors import MissingDependencyError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgekit.levels import Levels
 
-__all__ = ["Backend", "Coverage", "LowerOptions", "Precision", "Runner", "Target"]
+__all__ = ["Backend", "Coverage", "LowerOptions", "Precision", "Runner", "Target", "TimedRunner"]
 
 Precision = Literal["fp32", "fp16"]
 
@@ -62,6 +62,18 @@ class Runner(Protocol):
         ...
 
 
+class TimedRunner(Runner, Protocol):
+    """A runner on a real runtime, whose own work can be timed alone."""
+
+    def ready(self, image: np.ndarray) -> Any:
+        """One uint8 [H,W,3] image as the runtime takes it: what a measurement leaves out."""
+        ...
+
+    def run(self, ready: Any) -> np.ndarray:
+        """The embedding float32 [D] of an image that is ready; nothing but the runtime's own work."""
+        ...
+
+
 class Backend(Protocol):
     """The two verbs of a target's module."""
 
@@ -69,8 +81,8 @@ class Backend(Protocol):
         """Write `program`, already rewritten for this target, to `path`."""
         ...
 
-    def open(self, path: Path) -> Runner:
-        """Open a written artifact.
+    def open(self, path: Path, *, threads: int = 1) -> Runner:
+        """Open a written artifact, to run on so many threads where the runtime lets that be said.
 
         Raises:
             InputError: the file is missing, damaged, or not of this format.

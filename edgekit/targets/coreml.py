@@ -55,8 +55,10 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     return Coverage(backend="coreml", delegated=1.0, partitions=1, outside={})
 
 
-def open(path: Path) -> Runner:
-    """Open a package: with Core ML itself on macOS, elsewhere with EdgeKit's reference runtime."""
+def open(path: Path, *, threads: int = 1) -> Runner:
+    """Open a package: with Core ML itself on macOS, elsewhere with EdgeKit's reference runtime. Core ML chooses its own
+    number of threads.
+    """
     return _NativeRunner(path) if sys.platform == "darwin" else open_reference(path)
 
 
@@ -99,6 +101,14 @@ class _NativeRunner:
         _check_agreement(found, self._reference.embed(images))
         return found
 
+    def ready(self, image: np.ndarray) -> dict[str, Any]:
+        from PIL import Image
+
+        return {"image": Image.fromarray(image)}
+
+    def run(self, ready: dict[str, Any]) -> np.ndarray:
+        return _row(self._model.predict(ready))
+
 
 def _check_agreement(native: np.ndarray, reference: np.ndarray) -> None:
     import numpy as np
@@ -117,8 +127,13 @@ def _embed_each(runner: Runner, images: np.ndarray, predict: Any) -> np.ndarray:
     import numpy as np
 
     check_images(images, runner.input_size)
-    rows = [np.asarray(predict(image)["embedding"], dtype=np.float32).reshape(1, -1) for image in images]
-    return np.concatenate(rows)
+    return np.stack([_row(predict(image)) for image in images])
+
+
+def _row(answer: Any) -> np.ndarray:
+    import numpy as np
+
+    return np.asarray(answer["embedding"], dtype=np.float32).reshape(-1)
 
 
 def _coremltools() -> Any:

@@ -19,6 +19,7 @@ from edgekit.targets.executorch_lean import lean_lowering
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from torch.export import ExportedProgram
 
 __all__ = ["ExecuTorchRunner", "lower", "open"]
@@ -71,13 +72,13 @@ def write(path: Path, buffer: bytes) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def open(path: Path) -> ExecuTorchRunner:
-    """Open a `.pte` with ExecuTorch's own runtime, on one thread.
+def open(path: Path, *, threads: int = 1) -> ExecuTorchRunner:
+    """Open a `.pte` with ExecuTorch's own runtime; all that are open in a process share their threads.
 
     Raises:
         InputError: not a program that this runtime can load, or not one that embeds images.
     """
-    return ExecuTorchRunner(path)
+    return ExecuTorchRunner(path, threads)
 
 
 class ExecuTorchRunner:
@@ -86,7 +87,7 @@ class ExecuTorchRunner:
     runtime = "executorch"
     reference = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int) -> None:
         try:
             with quiet():
                 from executorch.extension.pybindings import portable_lib
@@ -96,7 +97,7 @@ class ExecuTorchRunner:
             raise InputError(f"{path} is not a file: give the path of a .pte")
         with quiet():
             try:
-                portable_lib._unsafe_reset_threadpool(1)
+                portable_lib._unsafe_reset_threadpool(threads)
                 self._program = portable_lib._load_program(str(path))
                 self._method = self._program.load_method("forward")
                 meta = self._method.method_meta()
@@ -111,15 +112,23 @@ class ExecuTorchRunner:
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embed uint8 [N,H,W,3] RGB images; returns float32 [N,D]."""
         import numpy as np
-        import torch
 
         if images.ndim != 4 or images.shape[1:] != (*self.input_size, 3):
             raise InputError(f"expected images of shape [N, {self.input_size[0]}, {self.input_size[1]}, 3]")
-        rows = []
-        for image in torch.from_numpy(np.ascontiguousarray(images)).split(1):
-            pixels = image if self._bytes_in else image.permute(0, 3, 1, 2).to(torch.float32).contiguous()
-            rows.append(self._method((pixels,))[0].to(torch.float32).numpy().copy())
-        return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+        rows = [self.run(self.ready(image)) for image in np.ascontiguousarray(images)]
+        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+    def ready(self, image: np.ndarray) -> torch.Tensor:
+        import torch
+
+        pixels = torch.from_numpy(image)[None]
+        return pixels if self._bytes_in else pixels.permute(0, 3, 1, 2).to(torch.float32).contiguous()
+
+    def run(self, ready: torch.Tensor) -> np.ndarray:
+        import torch
+
+        row: np.ndarray = self._method((ready,))[0].to(torch.float32).numpy()[0].copy()
+        return row
 
 
 def coverage(program: ExportedProgram, backend: str) -> Coverage:

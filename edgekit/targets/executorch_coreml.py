@@ -72,7 +72,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     return share
 
 
-def open(path: Path) -> CoreMLDelegateRunner:
+def open(path: Path, *, threads: int = 1) -> CoreMLDelegateRunner:
     """Open such a `.pte`: its Core ML package is taken out and runs on the reference runtime.
 
     Raises:

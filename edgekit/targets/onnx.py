@@ -44,16 +44,16 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     return Coverage(backend=BACKEND, delegated=1.0, partitions=1, outside={})
 
 
-def open(path: Path) -> Runner:
-    """Open an ONNX file with ONNX Runtime on one CPU thread; raises InputError for a file that it does not load."""
-    return _Runner(path)
+def open(path: Path, *, threads: int = 1) -> Runner:
+    """Open an ONNX file with ONNX Runtime on the CPU; raises InputError for a file that it does not load."""
+    return _Runner(path, threads)
 
 
 class _Runner:
     runtime = "onnxruntime"
     reference = False
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int) -> None:
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -85,6 +85,16 @@ class _Runner:
             feed = chunk if self._bytes else np.ascontiguousarray(chunk.transpose(0, 3, 1, 2), dtype=np.float32)
             rows.append(self._session.run(None, {self._name: feed})[0])
         return np.concatenate(rows)
+
+    def ready(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        feed = image[None] if self._bytes else np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+        return {self._name: feed}
+
+    def run(self, ready: dict[str, np.ndarray]) -> np.ndarray:
+        row: np.ndarray = self._session.run(None, ready)[0][0]
+        return row
 
 
 def _export(program: ExportedProgram, options: LowerOptions) -> Any:

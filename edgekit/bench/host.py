@@ -1,0 +1,212 @@
+"""Latency on this machine: artifacts take turns in one process on pinned cores, so that noise meets all alike."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import edgekit
+from edgekit import interrupt, targets
+from edgekit.artifact import Artifact, open_artifact
+from edgekit.bench import fresh, machine
+from edgekit.bench import schema as s
+from edgekit.bench.golden import TOLERANCE, Golden, golden_of
+from edgekit.bench.statistics import summarize
+from edgekit.bench.validity import judge
+from edgekit.errors import UsageError
+from edgekit.files import sha256_file, sha256_tree, size_of
+from edgekit.manifest import toolchain
+
+if TYPE_CHECKING:
+    from edgekit.console import Reporter, Tick
+    from edgekit.targets import TimedRunner
+
+__all__ = ["HostRequest", "bench_host", "model_of"]
+
+_PACKAGES = {"onnx": "onnxruntime", "executorch": "executorch", "coreml": "coremltools"}
+_BACKENDS = {"onnx": "CPUExecutionProvider", "executorch": "XNNPACK", "coreml": "Core ML"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostRequest:
+    """What to measure, and how long."""
+
+    artifacts: Sequence[Path]
+    threads: int = 1
+    warmup: int = 10
+    min_iterations: int = 100
+    min_duration_s: float = 5.0  # of each artifact's own turns
+    images: int = 8
+    allow_bare: bool = False
+
+
+@dataclass
+class _Contender:
+    """One artifact on its way through the measurement."""
+
+    artifact: Artifact
+    runner: TimedRunner
+    golden: Golden
+    ready: list[Any]
+    cold: fresh.Fresh
+    samples: list[float]
+    min_cosine: float = 1.0
+    max_abs: float = 0.0
+
+    def turn(self, number: int) -> float:
+        """Run the next image, compare its embedding with the golden one; milliseconds of the run."""
+        index = number % len(self.ready)
+        started = time.perf_counter_ns()
+        found = self.runner.run(self.ready[index])
+        took = (time.perf_counter_ns() - started) / 1e6
+        due = self.golden.embeddings[index]
+        lengths = float(np.linalg.norm(found) * np.linalg.norm(due))
+        cosine = float(found @ due) / lengths if lengths > 0 else 0.0
+        self.min_cosine = min(self.min_cosine, cosine) if np.isfinite(cosine) else -1.0
+        self.max_abs = max(self.max_abs, float(np.nan_to_num(np.abs(found - due).max(), nan=1e6, posinf=1e6)))
+        return took
+
+    def check(self) -> s.Check:
+        """What the comparisons came to."""
+        return s.Check(
+            images=len(self.ready),
+            min_cosine=round(max(-1.0, min(1.0, self.min_cosine)), 8),
+            max_abs=round(self.max_abs, 8),
+            passed=self.min_cosine >= TOLERANCE,
+        )
+
+
+def bench_host(request: HostRequest, reporter: Reporter) -> list[s.Result]:
+    """Measure the artifacts; one result each, in their order.
+
+    Raises:
+        EdgeKitError: an artifact cannot be opened, or runs here on a stand-in only.
+    """
+    if not request.artifacts:
+        raise UsageError("nothing to measure: name an artifact")
+    with machine.pinned(request.threads) as cores:
+        return _measure(request, cores, reporter)
+
+
+def _measure(request: HostRequest, cores: tuple[int, ...] | None, reporter: Reporter) -> list[s.Result]:
+    run_id, started_utc = os.urandom(16).hex(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    contenders = [_contender(path, request, reporter) for path in request.artifacts]
+    before = machine.state()
+    with reporter.stage("measure, turn by turn") as tick:
+        _take_turns(contenders, request, tick)
+    states = s.States(before=before, after=machine.state())
+    models = [model_of(one.artifact) for one in contenders]
+    found = []
+    for one, model in zip(contenders, models, strict=True):
+        runtime = s.Runtime(
+            name=one.runner.runtime,
+            version=toolchain([_PACKAGES[model.format]]).get(_PACKAGES[model.format]),
+            backend=_BACKENDS[model.format],
+            threads=None if model.format == "coreml" else request.threads,
+            cores=cores,
+        )
+        protocol = s.Protocol(
+            warmup=request.warmup,
+            min_iterations=request.min_iterations,
+            min_duration_s=request.min_duration_s,
+            iterations=len(one.samples),
+            inputs=len(one.ready),
+            interleaved_with=tuple(other.sha256 for other in models if other is not model),
+        )
+        latency = s.Latency(
+            cold_load=one.cold.cold_load,
+            warm_load=_reopen(one.artifact, request.threads),
+            first=one.cold.first,
+            samples=tuple(round(sample, 6) for sample in one.samples),
+        )
+        result = s.Result(
+            run_id=run_id,
+            started_utc=started_utc,
+            tool=s.Tool(edgekit=edgekit.__version__, runner="host"),
+            model=model,
+            runtime=runtime,
+            device=machine.device(),
+            protocol=protocol,
+            state=states,
+            latency_ms=summarize(latency),
+            memory_bytes=s.Memory(peak_rss=one.cold.peak_rss, loaded=one.cold.loaded),
+            check=one.check(),
+            validity=s.Validity(valid=False),
+        )
+        found.append(judge(result))
+    return found
+
+
+def model_of(artifact: Artifact) -> s.Model:
+    """The artifact as a result names it."""
+    path, manifest = artifact.path, artifact.manifest
+    row = targets.by_suffix(path.suffix)
+    assert row is not None
+    return s.Model(
+        name=path.stem[:500],
+        format=row.format,
+        sha256=sha256_tree(path) if path.is_dir() else sha256_file(path),
+        bytes=size_of(path),
+        precision=None if manifest is None else manifest.precision,
+        parity_min_cosine=_parity(artifact),
+        input=artifact.runner.input_size,
+    )
+
+
+def _parity(artifact: Artifact) -> float | None:
+    parity = None if artifact.manifest is None else artifact.manifest.parity
+    return None if parity is None or parity.min_cosine is None else min(1.0, parity.min_cosine)
+
+
+def _contender(path: Path, request: HostRequest, reporter: Reporter) -> _Contender:
+    with reporter.stage(f"open {path.name}"):
+        artifact = open_artifact(path, allow_bare=request.allow_bare)
+        targets.timed(artifact.runner)
+        golden = golden_of(artifact, request.images)
+    with reporter.stage(f"load {path.name} in a fresh process"):
+        cold = fresh.start(artifact.path, request.threads)
+    row = targets.by_suffix(artifact.path.suffix)
+    assert row is not None
+    runner = targets.timed(row.backend().open(artifact.path, threads=request.threads))
+    return _Contender(artifact, runner, golden, [runner.ready(image) for image in golden.images], cold, [])
+
+
+def _take_turns(contenders: Sequence[_Contender], request: HostRequest, tick: Tick) -> None:
+    """Rounds in which every artifact has one turn, forwards and backwards, until all have enough."""
+    for number in range(request.warmup):
+        for one in contenders:
+            one.turn(number)
+    total = [0.0] * len(contenders)
+    number = 0
+    gc.collect()
+    gc.disable()
+    try:
+        while number < s.MAX_SAMPLES and (number < request.min_iterations or min(total) < request.min_duration_s):
+            order = range(len(contenders)) if number % 2 == 0 else reversed(range(len(contenders)))
+            for index in order:
+                took = contenders[index].turn(number)
+                contenders[index].samples.append(took)
+                total[index] += took / 1e3
+            number += 1
+            share = min(number / max(request.min_iterations, 1), min(total) / max(request.min_duration_s, 1e-9))
+            tick(round(1000 * min(1.0, share)), 1000, f"{number} rounds")
+            interrupt.check()
+    finally:
+        gc.enable()
+
+
+def _reopen(artifact: Artifact, threads: int) -> float:
+    """Milliseconds of opening an artifact that this process has opened before."""
+    row = targets.by_suffix(artifact.path.suffix)
+    assert row is not None
+    started = time.perf_counter()
+    row.backend().open(artifact.path, threads=threads)
+    return round(1e3 * (time.perf_counter() - started), 6)

@@ -1,0 +1,114 @@
+"""The host as a result describes it. What the system does not say is null."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from edgekit.bench.schema import Core, Device, State
+from edgekit.errors import UsageError
+
+__all__ = ["device", "memory", "pinned", "state"]
+
+_CPU = Path("/sys/devices/system/cpu")
+_ZONES = Path("/sys/class/thermal")
+
+
+def device() -> Device:
+    """This machine."""
+    names: dict[str, Literal["linux", "macos", "windows"]] = {"darwin": "macos", "win32": "windows"}
+    info = _pairs(Path("/proc/cpuinfo"), ":")
+    return Device(
+        platform=names.get(sys.platform, "linux"),
+        soc=info.get("model name") or platform.processor() or None,
+        os=f"{platform.system()} {platform.release()}",
+        abi=platform.machine(),
+        ram_bytes=_kilobytes(_pairs(Path("/proc/meminfo"), ":").get("MemTotal")),
+        cores=tuple(
+            Core(
+                id=core,
+                max_khz=_number(_CPU / f"cpu{core}" / "cpufreq" / "cpuinfo_max_freq"),
+                governor=_text(_CPU / f"cpu{core}" / "cpufreq" / "scaling_governor"),
+            )
+            for core in range(os.cpu_count() or 1)
+        ),
+        emulated=False,
+    )
+
+
+def state() -> State:
+    """This machine now."""
+    zones = [_number(zone / "temp") for zone in sorted(_ZONES.glob("thermal_zone*"))] if _ZONES.is_dir() else []
+    warmest = max((value for value in zones if value is not None), default=None)
+    current = {
+        str(core): _number(_CPU / f"cpu{core}" / "cpufreq" / "scaling_cur_freq") for core in range(os.cpu_count() or 1)
+    }
+    known = {core: value for core, value in current.items() if value is not None}
+    return State(
+        temperature_c=None if warmest is None else min(200.0, warmest / 1000),
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        core_khz=known or None,
+    )
+
+
+@contextmanager
+def pinned(count: int) -> Iterator[tuple[int, ...] | None]:
+    """Keep this process, and those that it starts, on the last `count` of its cores for a while; gives them, or None
+    where that cannot be done.
+
+    Raises:
+        UsageError: it does not have so many.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield None
+        return
+    before = sorted(os.sched_getaffinity(0))
+    if count > len(before):
+        raise UsageError(f"--threads {count}: this process may use {len(before)} cores; give as many at most")
+    os.sched_setaffinity(0, before[-count:])
+    try:
+        yield tuple(before[-count:])
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def memory() -> tuple[int | None, int | None]:
+    """Bytes that this process holds now, and that it held at most."""
+    told = _pairs(Path("/proc/self/status"), ":")
+    now, most = _kilobytes(told.get("VmRSS")), _kilobytes(told.get("VmHWM"))
+    if most is None and sys.platform != "win32":
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+    return now, most
+
+
+def _pairs(path: Path, separator: str) -> dict[str, str]:
+    """The first value of each key of a file of lines; nothing where there is no such file."""
+    found: dict[str, str] = {}
+    for line in (_text(path) or "").splitlines():
+        key, _, value = line.partition(separator)
+        found.setdefault(key.strip(), value.strip())
+    return found
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() or None
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path)
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _kilobytes(text: str | None) -> int | None:
+    digits = (text or "").split(" ")[0]
+    return int(digits) * 1024 if digits.isdigit() else None

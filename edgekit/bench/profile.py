@@ -1,0 +1,103 @@
+"""Where a file's time goes: its operators, slowest first, as each runtime's own profiler tells."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.errors import MissingDependencyError, UsageError
+
+__all__ = ["Operator", "profile_ops"]
+
+_RUNS = 20
+_WARMUP = 3
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of a file: its median milliseconds over some runs."""
+
+    name: str
+    kind: str
+    ms: float
+
+
+def profile_ops(path: Path, threads: int) -> list[Operator]:
+    """The operators of an artifact, slowest first.
+
+    Raises:
+        InputError: the file cannot be opened.
+        UsageError: there is no profiler for its format here.
+    """
+    from edgekit.artifact import open_artifact
+
+    artifact = open_artifact(path, allow_bare=True)
+    tool = _TOOLS.get(artifact.path.suffix)
+    if tool is None:
+        raise UsageError(f"{path}: no profiler for this format here; Xcode's Core ML report profiles a .mlpackage")
+    image = np.full((*artifact.runner.input_size, 3), 127, np.uint8)
+    return sorted(tool(artifact.path, image, threads), key=lambda one: -one.ms)
+
+
+def _onnx(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 4
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        (wanted,) = session.get_inputs()
+        feed = image[None] if wanted.type == "tensor(uint8)" else image.transpose(2, 0, 1)[None].astype(np.float32)
+        for _ in range(_WARMUP + _RUNS):
+            session.run(None, {wanted.name: np.ascontiguousarray(feed)})
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for event in events:
+        if event.get("cat") == "Node" and str(event.get("name", "")).endswith("_kernel_time"):
+            name = str(event["name"]).removesuffix("_kernel_time")
+            times[name, str(event["args"].get("op_name", "?"))].append(event["dur"] / 1e3)
+    return [Operator(name, kind, statistics.median(took[_WARMUP:])) for (name, kind), took in times.items()]
+
+
+def _executorch(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
+    import torch
+
+    from edgekit.targets.executorch import quiet
+
+    try:
+        with quiet():
+            from executorch.devtools import Inspector
+            from executorch.extension.pybindings import portable_lib
+    except ImportError as error:
+        raise MissingDependencyError(f"{error}: run `pip install 'edgekit[executorch]'`") from error
+    with quiet(), tempfile.TemporaryDirectory() as folder:
+        portable_lib._unsafe_reset_threadpool(threads)
+        module = portable_lib._load_for_executorch(str(path), enable_etdump=True)
+        shape = module.method_meta("forward").input_tensor_meta(0).sizes()
+        pixels = torch.from_numpy(image)[None]
+        if shape[1] == 3 and shape[3] != 3:
+            pixels = pixels.permute(0, 3, 1, 2).float().contiguous()
+        for _ in range(_RUNS):
+            module.forward((pixels,))
+        dump = Path(folder) / "profile.etdump"
+        module.write_etdump_result_to_file(str(dump))
+        blocks = Inspector(etdump_path=str(dump)).event_blocks
+        events = [event for block in blocks if block.name == "Execute" for event in block.events]
+        return [
+            Operator(str(event.name), re.sub(r" #\d+$", "", str(event.name)), float(event.perf_data.p50))
+            for event in events
+            if event.perf_data is not None and (event.is_delegated_op or str(event.name).startswith("native_call"))
+        ]
+
+
+_TOOLS: dict[str, Callable[[Path, np.ndarray, int], list[Operator]]] = {".onnx": _onnx, ".pte": _executorch}

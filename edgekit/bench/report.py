@@ -1,0 +1,204 @@
+"""Results as one page that opens anywhere, with its plots inside, and as a CSV and plots beside it."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.bench.schema import Result
+from edgekit.figures import COLOURS, figure_of
+from edgekit.files import human_size, write_atomically
+
+__all__ = ["write_report"]
+
+_WINDOW = 50  # points of a drift curve
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.no { color: #a00; } svg { max-width: 100%; height: auto; }
+"""
+_COLUMNS = ("model", "format", "device", "threads", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms",
+            "peak memory", "parity", "valid")  # fmt: skip
+_TITLES = {
+    "distribution": "Latency distribution",
+    "drift": "Latency over the run",
+    "accuracy": "Accuracy against latency",
+}
+
+
+def write_report(results: Sequence[Result], out: Path) -> list[Path]:
+    """Write report.html, results.csv and a plot of each kind, SVG and PNG, into `out`; returns the files.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        OutputError: `out` cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = {"distribution": _distribution(results), "drift": _drift(results), "accuracy": _accuracy(results)}
+    written, pictures = [], {}
+    for name, figure in drawn.items():
+        for kind in ("svg", "png"):
+            data = _rendered(figure, kind)
+            written.append(_write(out / f"{name}.{kind}", data))
+            if kind == "svg":
+                pictures[name] = data.decode()
+    written.append(_write(out / "results.csv", _csv(results).encode()))
+    return [_write(out / "report.html", _page(results, pictures).encode()), *written]
+
+
+def _write(path: Path, data: bytes) -> Path:
+    write_atomically(path, lambda part: part.write_bytes(data))
+    return path
+
+
+def _label(result: Result) -> str:
+    device = result.device.model or result.device.soc or result.device.platform
+    return f"{result.model.name} {result.model.format}, {device}"[:70]
+
+
+def _rendered(figure: Any, kind: str) -> bytes:
+    import matplotlib
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "edgekit", "svg.fonttype": "none"}):
+        figure.savefig(stream, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return stream.getvalue()
+
+
+def _axes(figure: Any, x: str, y: str) -> Any:
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _distribution(results: Sequence[Result]) -> Any:
+    figure = figure_of(9.0, 4.0)
+    axes = _axes(figure, "milliseconds", "share of samples at most so slow")
+    for number, result in enumerate(results):
+        samples = np.sort(result.latency_ms.samples)
+        if len(samples):
+            shares = (np.arange(len(samples)) + 1) / len(samples)
+            axes.step(samples, shares, where="post", color=COLOURS[number % len(COLOURS)], label=_label(result))
+    _legend(axes)
+    return figure
+
+
+def _drift(results: Sequence[Result]) -> Any:
+    figure = figure_of(9.0, 4.0)
+    axes = _axes(figure, "share of the run", "median over that of the run's first tenth")
+    for number, result in enumerate(results):
+        samples, first = np.asarray(result.latency_ms.samples), result.latency_ms.first_decile_p50
+        if len(samples) >= _WINDOW and first:
+            medians = [np.median(part) / first for part in np.array_split(samples, _WINDOW)]
+            axes.plot(
+                (np.arange(_WINDOW) + 0.5) / _WINDOW,
+                medians,
+                color=COLOURS[number % len(COLOURS)],
+                label=_label(result),
+            )
+    axes.axhline(1.0, color="#666666", linewidth=0.8)
+    _legend(axes)
+    return figure
+
+
+def _accuracy(results: Sequence[Result]) -> Any:
+    figure = figure_of(9.0, 4.0)
+    axes = _axes(figure, "p50, milliseconds", "1 - cosine of the worst image to the original")
+    found = [
+        (result, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
+        for result in results
+        if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
+    ]
+    best = np.inf
+    front: list[tuple[float, float]] = []
+    for _, x, y in sorted(found, key=lambda item: (item[1], item[2])):
+        if y < best:
+            best = y
+            front.append((x, y))
+    if front:
+        axes.step(*zip(*front, strict=True), where="post", color="#999999", linewidth=0.8)
+        axes.set_yscale("log")
+    for number, (result, x, y) in enumerate(found):
+        axes.plot(x, y, "o", color=COLOURS[number % len(COLOURS)], label=_label(result))
+    _legend(axes)
+    return figure
+
+
+def _legend(axes: Any) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def _csv(results: Sequence[Result]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    columns = (
+        "run_id", "started_utc", "model", "format", "sha256", "bytes", "precision", "parity_min_cosine", "runner",
+        "runtime", "version", "backend", "threads", "platform", "device", "soc", "os", "samples", "cold_load",
+        "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max", "peak_rss", "valid", "reasons",
+    )  # fmt: skip
+    writer.writerow(columns)
+    for one in results:
+        model, latency = one.model, one.latency_ms
+        writer.writerow(
+            _plain(value)
+            for value in (
+                one.run_id, one.started_utc, model.name, model.format, model.sha256, model.bytes, model.precision,
+                model.parity_min_cosine, one.tool.runner, one.runtime.name, one.runtime.version, one.runtime.backend,
+                one.runtime.threads, one.device.platform, one.device.model, one.device.soc, one.device.os,
+                len(latency.samples), latency.cold_load, latency.warm_load, latency.first, latency.min, latency.mean,
+                latency.p50, latency.p90, latency.p95, latency.p99, latency.max, one.memory_bytes.peak_rss,
+                one.validity.valid, " ".join(one.validity.reasons),
+            )
+        )  # fmt: skip
+    return stream.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _page(results: Sequence[Result], pictures: dict[str, str]) -> str:
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in _COLUMNS)
+    body = "".join(_table_row(result) for result in results)
+    plots = "".join(
+        f"<h2>{_TITLES[name]}</h2>\n<figure>{picture[picture.index('<svg') :]}</figure>\n"
+        for name, picture in pictures.items()
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n<title>EdgeKit: latency</title>\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Latency</h1>\n<p>{len(results)} results.</p>\n"
+        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>\n</table>\n{plots}</body>\n</html>\n"
+    )
+
+
+def _table_row(result: Result) -> str:
+    latency, model = result.latency_ms, result.model
+    cells = [
+        model.name,
+        model.format,
+        result.device.model or result.device.soc or result.device.platform,
+        str(result.runtime.threads or "-"),
+        human_size(model.bytes),
+        *(
+            "-" if value is None else f"{value:.2f}"
+            for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)
+        ),
+        "-" if result.memory_bytes.peak_rss is None else human_size(result.memory_bytes.peak_rss),
+        "-" if model.parity_min_cosine is None else f"{model.parity_min_cosine:.5f}",
+    ]
+    verdict = "yes" if result.validity.valid else f"no: {', '.join(result.validity.reasons)}"
+    mark = "" if result.validity.valid else ' class="no"'
+    return f"<tr{mark}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (*cells, verdict))}</tr>\n"

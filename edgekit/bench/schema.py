@@ -1,0 +1,249 @@
+"""One result of a latency measurement, on a host or a phone: `edgekit.bench/1`. What is not known is null, never 0.
+
+The Kotlin, Swift and C runners write the same document; `edgekit schema bench` prints the JSON Schema that all share.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from edgekit.errors import InputError
+from edgekit.files import read_json
+
+__all__ = [
+    "SCHEMA",
+    "Check",
+    "Core",
+    "Device",
+    "Lab",
+    "Latency",
+    "Memory",
+    "Model",
+    "Protocol",
+    "Reason",
+    "Result",
+    "Runtime",
+    "State",
+    "States",
+    "Tool",
+    "Validity",
+    "read_result",
+]
+
+SCHEMA: Literal["edgekit.bench/1"] = "edgekit.bench/1"
+MAX_BYTES = 64 << 20
+MAX_SAMPLES = 1_000_000
+
+Text = Annotated[str, Field(max_length=500)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**62)]
+Milliseconds = Annotated[float, Field(ge=0, le=1e9)]
+# Why a result is not to be compared with others.
+Reason = Literal[
+    "throttled", "background", "low-battery", "low-power", "emulated", "wrong-output", "few-samples", "hot"
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, validate_by_name=True
+    )
+
+
+class Tool(_Part):
+    """What measured."""
+
+    edgekit: Text
+    runner: Literal["host", "android-app", "android-native", "ios-app"]
+    harness: Text | None = Field(None, description="What started the runner, e.g. adb or xcodebuild.")
+
+
+class Model(_Part):
+    """What was measured."""
+
+    name: Text
+    format: Literal["coreml", "executorch", "onnx"]
+    sha256: Sha256 = Field(description="Of the file, or of a package's names and contents.")
+    bytes: Count
+    precision: Text | None = None
+    parity_min_cosine: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="Of its embeddings to the original's, from its manifest."
+    )
+    input: tuple[Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=1, le=65536)]] = Field(
+        description="Height and width in pixels."
+    )
+
+
+class Runtime(_Part):
+    """What ran it, and on what."""
+
+    name: Text
+    version: Text | None = None
+    backend: Text | None = Field(None, description="XNNPACK, CPUExecutionProvider, a Core ML compute unit setting ...")
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    cores: tuple[Annotated[int, Field(ge=0, le=4096)], ...] | None = Field(
+        None, max_length=4096, description="That the process was kept on."
+    )
+
+
+class Core(_Part):
+    """A core of the device."""
+
+    id: Annotated[int, Field(ge=0, le=4096)]
+    max_khz: Count | None = None
+    governor: Text | None = None
+
+
+class Lab(_Part):
+    """Where the device stands. The serial number is hashed: results are passed on."""
+
+    provider: Text
+    serial_sha256: Sha256 | None = None
+
+
+class Device(_Part):
+    """The machine or phone."""
+
+    platform: Literal["linux", "macos", "windows", "android", "ios"]
+    manufacturer: Text | None = None
+    model: Text | None = None
+    soc: Text | None = None
+    os: Text | None = None
+    api: Annotated[int, Field(ge=1, le=1000)] | None = None
+    abi: Text | None = None
+    ram_bytes: Count | None = None
+    cores: tuple[Core, ...] | None = Field(None, max_length=4096)
+    emulated: bool | None = None
+    lab: Lab | None = None
+
+
+class Protocol(_Part):
+    """How it was measured."""
+
+    warmup: Count = Field(description="Inferences before the first sample.")
+    min_iterations: Count
+    min_duration_s: Annotated[float, Field(ge=0, le=1e6)]
+    iterations: Count = Field(description="Samples taken.")
+    inputs: Annotated[int, Field(ge=1, le=100_000)] = Field(description="Different images, set anew one a turn.")
+    interleaved_with: tuple[Sha256, ...] = Field((), max_length=64, description="Models that took turns with this one.")
+    cooldown_s: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    screen_on: bool | None = None
+    airplane: bool | None = None
+
+
+class State(_Part):
+    """The device at one moment."""
+
+    thermal_status: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        None, description="0 none, 1 light ... 6 shutdown."
+    )
+    temperature_c: Annotated[float, Field(ge=-100, le=200)] | None = Field(None, description="Skin, or battery.")
+    battery_pct: Annotated[float, Field(ge=0, le=100)] | None = None
+    charging: bool | None = None
+    low_power: bool | None = None
+    load: Annotated[float, Field(ge=0, le=1e5)] | None = Field(None, description="Runnable processes, 1 minute's mean.")
+    core_khz: dict[Annotated[str, Field(pattern=r"^\d{1,4}$")], Count] | None = Field(None, max_length=4096)
+
+
+class States(_Part):
+    """The device before the first inference and after the last."""
+
+    before: State = State()
+    after: State = State()
+
+
+class Latency(_Part):
+    """Milliseconds of wall time."""
+
+    cold_load: Milliseconds | None = Field(None, description="Opening the model in a fresh process.")
+    warm_load: Milliseconds | None = Field(None, description="Opening it again.")
+    compile: Milliseconds | None = Field(None, description="Of Core ML, on the device.")
+    first: Milliseconds | None = Field(None, description="The first inference of a fresh process.")
+    samples: tuple[Milliseconds, ...] = Field(
+        max_length=MAX_SAMPLES, description="Every inference after warm-up, in order."
+    )
+    min: Milliseconds | None = None
+    mean: Milliseconds | None = None
+    std: Milliseconds | None = None
+    max: Milliseconds | None = None
+    p50: Milliseconds | None = None
+    p90: Milliseconds | None = None
+    p95: Milliseconds | None = None
+    p99: Milliseconds | None = None
+    first_decile_p50: Milliseconds | None = Field(None, description="Of the first tenth of the samples.")
+    last_decile_p50: Milliseconds | None = Field(None, description="Of the last tenth.")
+    outliers: Count | None = Field(None, description="Samples beyond the median by five scaled median deviations.")
+
+
+class Memory(_Part):
+    """Bytes."""
+
+    peak_rss: Count | None = Field(None, description="Of the fresh process that loaded and ran the model.")
+    loaded: Count | None = Field(None, description="That process's growth from before it opened the model.")
+    phys_footprint_peak: Count | None = Field(None, description="On iOS.")
+
+
+class Check(_Part):
+    """The outputs against golden embeddings of the same file, every iteration."""
+
+    images: Count
+    min_cosine: Annotated[float, Field(ge=-1.001, le=1.001)] | None = None
+    max_abs: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    passed: bool
+
+
+class Validity(_Part):
+    """Whether the result may be compared with others, and why not."""
+
+    valid: bool
+    reasons: tuple[Reason, ...] = Field((), max_length=16)
+
+
+class Result(_Part):
+    """One model, measured once."""
+
+    schema_: Literal["edgekit.bench/1"] = Field(default=SCHEMA, alias="schema")
+    run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    started_utc: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    tool: Tool
+    model: Model
+    runtime: Runtime
+    device: Device
+    protocol: Protocol
+    state: States = States()
+    latency_ms: Latency
+    memory_bytes: Memory = Memory()
+    check: Check
+    validity: Validity
+    errors: tuple[Text, ...] = Field((), max_length=64)
+
+    @field_validator("run_id", "started_utc")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if value.endswith("\n"):  # which $ lets pass
+            raise ValueError("ends in a line break")
+        return value
+
+    def to_json(self) -> str:
+        """The text of a result file."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_result(path: Path) -> Result:
+    """Read a result that a device or anyone may have written; InputError says what is wrong with it."""
+    content = read_json(path, max_bytes=MAX_BYTES)
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != SCHEMA:
+        raise InputError(f"{path}: schema is {str(found)[:60]!r}, only {SCHEMA!r} can be read")
+    try:
+        return Result.model_validate_json(json.dumps(content), strict=True)
+    except (ValidationError, UnicodeEncodeError, ValueError) as error:
+        told = str(error)[:200]
+        if isinstance(error, ValidationError):
+            reason = error.errors(include_url=False)[0]
+            told = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}"
+        raise InputError(f"{path}: not a valid result ({told})") from error

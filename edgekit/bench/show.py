@@ -1,0 +1,101 @@
+"""What a person sees of measurements; with `as_json`, what a machine reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgekit.console import table
+from edgekit.files import human_size
+
+if TYPE_CHECKING:
+    from edgekit.bench.profile import Operator
+    from edgekit.bench.results import Difference
+    from edgekit.bench.schema import Result
+
+__all__ = ["show_differences", "show_profile", "show_results"]
+
+_SHOWN = 15  # operators
+_COLUMNS = (
+    "model", "format", "on", "size", "load ms", "first ms", "p50 ms", "p90", "p99", "memory", "check", "valid",
+)  # fmt: skip
+
+
+def show_results(results: Sequence[Result], written: Sequence[Path], *, as_json: bool) -> None:
+    """One row a result, then the files."""
+    if as_json:
+        rows = [result.model_dump(mode="json") for result in results]
+        click.echo(json.dumps({"results": rows, "files": [str(path) for path in written]}, indent=2))
+        return
+    table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10])
+    for path in written:
+        click.echo(path)
+
+
+def show_differences(found: Sequence[Difference], *, as_json: bool) -> None:
+    """One row a comparison."""
+    if as_json:
+        rows = [
+            {
+                "new": one.new.model.name,
+                "base": one.base.model.name,
+                "ratio": one.ratio.value,
+                "low": one.ratio.low,
+                "high": one.ratio.high,
+                "verdict": one.verdict,
+                "unlike": list(one.unlike),
+            }
+            for one in found
+        ]
+        click.echo(json.dumps({"differences": rows}, indent=2))
+        return
+    columns = ("new", "base", "p50 new", "p50 base", "ratio", "95 % interval", "verdict", "not the same")
+    lines = [
+        (
+            f"{one.new.model.name} ({one.new.model.format})",
+            f"{one.base.model.name} ({one.base.model.format})",
+            _figure(one.new.latency_ms.p50),
+            _figure(one.base.latency_ms.p50),
+            f"{one.ratio.value:.3f}",
+            f"{one.ratio.low:.3f} to {one.ratio.high:.3f}",
+            one.verdict,
+            ", ".join(one.unlike) or "-",
+        )
+        for one in found
+    ]
+    table("Difference", columns, lines, right=columns[2:6])
+
+
+def show_profile(path: Path, operators: Sequence[Operator], *, as_json: bool) -> None:
+    """The slowest operators of one artifact."""
+    if as_json:
+        click.echo(json.dumps({"artifact": str(path), "operators": [vars(one) for one in operators]}, indent=2))
+        return
+    whole = sum(one.ms for one in operators) or 1.0
+    rows = [(one.name, one.kind, f"{one.ms:.3f}", f"{one.ms / whole:.1%}") for one in operators[:_SHOWN]]
+    title = f"{path.name}: the slowest {len(rows)} of {len(operators)} operators"
+    table(title, ("operator", "kind", "ms", "share"), rows, right=("ms", "share"))
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    latency, check = result.latency_ms, result.check
+    device = result.device.model or result.device.soc or result.device.platform
+    peak = result.memory_bytes.peak_rss
+    return (
+        result.model.name,
+        result.model.format,
+        f"{device}, {result.runtime.threads or '?'} thread{'' if result.runtime.threads == 1 else 's'}",
+        human_size(result.model.bytes),
+        *(_figure(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
+        "-" if peak is None else human_size(peak),
+        "pass" if check.passed else "FAIL",
+        "yes" if result.validity.valid else f"no: {', '.join(result.validity.reasons)}",
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,96 @@
+"""What samples of latency say: percentiles, drift, outliers, and whether two sets of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edgekit.bench.schema import Latency
+
+__all__ = ["DRIFT", "Ratio", "drift", "ratio_of", "summarize"]
+
+DRIFT = 0.10  # share by which the last tenth may be slower than the first
+_FAR = 5.0  # scaled median deviations
+_SCALE = 1.4826  # of a normal distribution's median deviation
+_RESAMPLES = 1000
+_BLOCK = 20  # neighbouring samples that are drawn together, at least
+_MOST = 20_000  # samples that an interval rests on, evenly drawn from more
+_CHUNK = 2_000_000  # values that are held at a time
+_LEVEL = 0.95
+
+
+def summarize(latency: Latency) -> Latency:
+    """The same latency with all that follows from its samples; null where there are too few of them."""
+    samples = np.asarray(latency.samples, np.float64)
+    if not len(samples):
+        return latency
+    tenth = max(1, len(samples) // 10)
+    middle = float(np.median(samples))
+    deviation = _SCALE * float(np.median(np.abs(samples - middle)))
+    found = {f"p{level}": float(np.percentile(samples, level)) for level in (50, 90, 95, 99)}
+    found |= {"min": samples.min(), "max": samples.max(), "mean": samples.mean(), "std": samples.std()}
+    found |= {"first_decile_p50": np.median(samples[:tenth]), "last_decile_p50": np.median(samples[-tenth:])}
+    outliers = int((samples > middle + _FAR * deviation).sum())
+    return latency.model_copy(
+        update={**{key: round(float(value), 6) for key, value in found.items()}, "outliers": outliers}
+    )
+
+
+def drift(latency: Latency) -> float | None:
+    """By what share the last tenth of the samples is slower than the first; None where that is not known."""
+    first, last = latency.first_decile_p50, latency.last_decile_p50
+    return last / first - 1 if first and last else None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median of some samples over that of others, with a 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def shows_difference(self) -> bool:
+        """Whether 1 is outside the interval."""
+        return not self.low <= 1 <= self.high
+
+
+def ratio_of(new: Sequence[float], base: Sequence[float], *, paired: bool = False, seed: int = 0) -> Ratio:
+    """p50 of `new` over p50 of `base`, with an interval from a circular block bootstrap (Politis and Romano, 1992):
+    samples that follow each other share the machine's state, and single draws would make the interval too narrow.
+
+    Args:
+        new: milliseconds, in the order in which they were taken.
+        base: the same of what it is compared with.
+        paired: the two took turns, sample by sample, so that both are drawn together.
+        seed: of the resampling; the same samples always give the same interval.
+
+    Raises:
+        ValueError: there are no samples, or not as many of each where they are paired.
+    """
+    if not len(new) or not len(base) or (paired and len(new) != len(base)):
+        raise ValueError("no samples to compare")
+    rows = [np.asarray(samples, np.float64)[:: 1 + len(samples) // _MOST] for samples in (new, base)]
+    generators = [np.random.default_rng(seed), np.random.default_rng(seed if paired else seed + 1)]
+    over, under = (_medians(row, rng) for row, rng in zip(rows, generators, strict=True))
+    tail = 100 * (1 - _LEVEL) / 2
+    low, high = np.percentile(over / np.maximum(under, 1e-12), [tail, 100 - tail])
+    value = float(np.median(new)) / max(float(np.median(base)), 1e-12)
+    return Ratio(value, min(float(low), value), max(float(high), value))
+
+
+def _medians(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Medians [resamples] of blocks of samples drawn again."""
+    count = len(samples)
+    block = min(count, max(_BLOCK, count // 25))
+    starts = rng.integers(0, count, (_RESAMPLES, -(-count // block)))
+    out = [
+        np.median(samples[((some[:, :, None] + np.arange(block)).reshape(len(some), -1)[:, :count]) % count], axis=1)
+        for some in np.array_split(starts, max(1, _RESAMPLES * count // _CHUNK))
+    ]
+    return np.concatenate(out)

@@ -1,0 +1,107 @@
+"""`edgekit bench` on this machine, with the real runtimes."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import jsonschema
+import numpy as np
+import pytest
+
+from edgekit.bench import schema as s
+
+
+@pytest.fixture(scope="module")
+def measured(published, invoke, tmp_path_factory):
+    """Results of the tower as .onnx and .pte, and the folder that they were written to."""
+    out = tmp_path_factory.mktemp("results")
+    paths = [*published.glob("*/*.onnx"), *published.glob("*/*.pte")]
+    result = invoke("bench", *paths, "--iterations", 60, "--duration", 0.1, "--out", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout), out
+
+
+def test_results_are_whole_and_keep_to_the_schema(measured, invoke):
+    told, out = measured
+    schema = json.loads(invoke("schema", "bench").stdout)
+    assert len(told["files"]) == len(list(out.iterdir())) == 2
+    for path, row in zip(told["files"], told["results"], strict=True):
+        jsonschema.validate(row, schema)
+        result = s.read_result(out / os.path.basename(path))
+        assert result.validity.reasons in ((), ("throttled",))  # a busy machine may look so
+        assert result.check.passed
+        assert result.check.min_cosine > 0.999
+        latency = result.latency_ms
+        assert len(latency.samples) >= 60
+        assert sum(latency.samples) >= 100
+        assert 0 < latency.min <= latency.p50 <= latency.p99
+        assert latency.cold_load > 0
+        assert latency.first > 0
+        assert latency.warm_load > 0
+        assert result.memory_bytes.peak_rss > 10_000_000
+        assert result.runtime.version
+        assert len(result.runtime.cores) == 1
+        assert result.model.parity_min_cosine > 0.99
+
+
+def test_artifacts_take_turns(measured):
+    first, second = measured[0]["results"]
+    assert first["run_id"] == second["run_id"]
+    assert first["protocol"]["interleaved_with"] == [second["model"]["sha256"]]
+    assert len(first["latency_ms"]["samples"]) == len(second["latency_ms"]["samples"])
+
+
+def test_the_process_is_let_go_afterwards(measured):
+    assert len(os.sched_getaffinity(0)) == os.cpu_count() or len(os.sched_getaffinity(0)) > 1 or os.cpu_count() == 1
+
+
+def test_an_output_that_changes_is_seen(published, monkeypatch):
+    from edgekit.bench import host
+    from edgekit.console import Silent
+
+    real = host.golden_of
+
+    def turned(artifact, count):
+        golden = real(artifact, count)
+        return host.Golden(golden.images, np.roll(golden.embeddings, 1, axis=0))
+
+    monkeypatch.setattr(host, "golden_of", turned)
+    request = host.HostRequest(artifacts=list(published.glob("*/*.onnx")), min_iterations=5, min_duration_s=0)
+    (result,) = host.bench_host(request, Silent())
+    assert not result.check.passed
+    assert "wrong-output" in result.validity.reasons
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pte"])
+def test_a_profile_names_the_slowest_operators_first(published, invoke, kind):
+    (path,) = published.glob(f"*/*.{kind}")
+    result = invoke("bench", path, "--profile", "--json")
+    assert result.exit_code == 0, result.stderr
+    operators = json.loads(result.stdout)["operators"]
+    times = [one["ms"] for one in operators]
+    assert times == sorted(times, reverse=True)
+    assert sum(times) > 0
+    assert any("conv" in one["kind"].lower() for one in operators)
+
+
+def test_a_core_ml_package_is_not_timed_on_a_stand_in(published, invoke):
+    (path,) = published.glob("*/*.mlpackage")
+    refused = invoke("bench", path, "--quiet")
+    assert refused.exit_code == 2
+    assert "stand-in" in refused.stderr
+
+
+def test_bad_files_and_options_are_one_line(published, invoke, tmp_path):
+    bad = tmp_path / "x.onnx"
+    bad.write_bytes(b"no model")
+    (good,) = published.glob("*/*.onnx")
+    for arguments, code in (
+        ((bad, "--no-manifest"), 3),
+        ((tmp_path / "none.onnx",), 3),
+        ((good, "--threads", 200), 2),
+        ((good, "--iterations", 0), 2),
+    ):
+        result = invoke("bench", *arguments, "--quiet")
+        assert result.exit_code == code, result.stderr
+        assert "Traceback" not in result.stderr

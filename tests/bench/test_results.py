@@ -1,0 +1,200 @@
+"""Result files: hostile ones, the gate, and the page."""
+
+from __future__ import annotations
+
+import csv
+import json
+from html.parser import HTMLParser
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgekit.bench import results
+from edgekit.bench import schema as s
+from edgekit.bench.report import write_report
+from edgekit.bench.statistics import summarize
+from edgekit.bench.validity import judge
+from edgekit.errors import InputError, RegressionError
+
+
+def result(median=10.0, *, name="tower", seed=0, started="2026-01-02T03:04:05Z", **changes):
+    rng = np.random.default_rng(seed)
+    samples = tuple(float(value) for value in median * (1 + 0.02 * rng.exponential(size=200)))
+    made = s.Result(
+        run_id=f"{seed:032x}",
+        started_utc=started,
+        tool=s.Tool(edgekit="0", runner="host"),
+        model=s.Model(name=name, format="onnx", sha256="0" * 64, bytes=1000, input=(64, 64), parity_min_cosine=0.99),
+        runtime=s.Runtime(name="onnxruntime", threads=1),
+        device=s.Device(platform="linux"),
+        protocol=s.Protocol(warmup=1, min_iterations=100, min_duration_s=0, iterations=200, inputs=8),
+        latency_ms=summarize(s.Latency(samples=samples)),
+        check=s.Check(images=8, min_cosine=1.0, max_abs=0.0, passed=True),
+        validity=s.Validity(valid=False),
+    )
+    return judge(made.model_copy(update=changes))
+
+
+def test_a_result_is_read_back_and_keeps_to_the_printed_schema(tmp_path, invoke):
+    (path,) = results.save([result()], tmp_path)
+    assert s.read_result(path) == result()
+    jsonschema.validate(json.loads(path.read_text()), json.loads(invoke("schema", "bench").stdout))
+
+
+def test_a_name_never_leaves_the_folder(tmp_path):
+    (path,) = results.save([result(name="../../etc/passwd\n;$(rm -rf ~)")], tmp_path / "out")
+    assert path.parent == tmp_path / "out"
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", "edgekit.bench/2"),
+        ("run_id", "../../../x"),
+        ("run_id", "0" * 32 + "\n"),
+        ("validity", {"valid": True, "reasons": ["because"]}),
+        ("latency_ms", {"samples": [-1.0]}),
+        ("latency_ms", {"samples": ["10"]}),
+        ("latency_ms", {"samples": [1e300]}),
+        ("model", {"name": "x" * 501, "format": "onnx", "sha256": "0" * 64, "bytes": 1, "input": [1, 1]}),
+        ("more", 1),
+    ],
+)
+def test_a_document_that_is_no_result_is_one_line(tmp_path, key, value):
+    path = tmp_path / "x.bench.json"
+    path.write_text(json.dumps(json.loads(result().to_json()) | {key: value}))
+    with pytest.raises(InputError) as caught:
+        s.read_result(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['{"schema": NaN}', "[" * 100_000, '{"schema": "edgekit.bench/1", "x": 1e999}', ""])
+def test_hostile_json_is_one_line(tmp_path, text):
+    path = tmp_path / "x.bench.json"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        s.read_result(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused(tmp_path, data):
+    path = tmp_path / "x.bench.json"
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        s.read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"device": s.Device(platform="android", emulated=True)}, "emulated"),
+        ({"check": s.Check(images=8, min_cosine=0.5, passed=False)}, "wrong-output"),
+        ({"state": s.States(before=s.State(thermal_status=0), after=s.State(thermal_status=1))}, "throttled"),
+        ({"state": s.States(before=s.State(thermal_status=3))}, "hot"),
+        ({"state": s.States(before=s.State(battery_pct=10, charging=False))}, "low-battery"),
+        ({"state": s.States(after=s.State(low_power=True))}, "low-power"),
+        ({"latency_ms": summarize(s.Latency(samples=(1.0,) * 50))}, "few-samples"),
+        ({"latency_ms": summarize(s.Latency(samples=(1.0,) * 100 + (1.5,) * 100))}, "throttled"),
+    ],
+)
+def test_what_makes_a_result_invalid_is_named(changes, reason):
+    found = result(**changes).validity
+    assert not found.valid
+    assert found.reasons == (reason,)
+    assert result().validity.valid
+
+
+def test_diff_says_what_is_and_what_is_not_shown(invoke, tmp_path):
+    paths = results.save([result(10), result(10, seed=1), result(12, seed=2)], tmp_path)
+    shown = json.loads(invoke("bench", "diff", paths[0], paths[2], "--json").stdout)["differences"][0]
+    assert shown["ratio"] == pytest.approx(1.2, rel=0.02)
+    assert shown["verdict"].endswith("slower")
+    same = json.loads(invoke("bench", "diff", paths[0], paths[1], "--json").stdout)["differences"][0]
+    assert same["verdict"] == "no difference shown"
+    assert "run" in same["unlike"]
+
+
+def test_the_gate_passes_and_fails(invoke, tmp_path):
+    results.save([result(10)], tmp_path / "base")
+    for folder, median in (("same", 10.1), ("slow", 12)):
+        results.save([result(median, seed=3)], tmp_path / folder)
+    gate = ("--compare", tmp_path / "base", "--fail-above", "5%")
+    assert invoke("bench", "report", tmp_path / "same", *gate).exit_code == 0
+    failed = invoke("bench", "report", tmp_path / "slow", *gate)
+    assert failed.exit_code == RegressionError.exit_code
+    assert "slower, more than 5.0%" in failed.stderr
+    assert (
+        invoke("bench", "report", tmp_path / "slow", "--compare", tmp_path / "base", "--fail-above", "0.5").exit_code
+        == 0
+    )
+
+
+@pytest.mark.parametrize("share", ["x%", "-5%", "nan", "1e9"])
+def test_a_share_that_is_none_is_refused(invoke, tmp_path, share):
+    results.save([result()], tmp_path)
+    refused = invoke("bench", "report", tmp_path, "--compare", tmp_path, "--fail-above", share)
+    assert refused.exit_code == 2
+
+
+def test_the_gate_fails_closed():
+    emulated = result(9, seed=4, device=s.Device(platform="linux", emulated=True))
+    with pytest.raises(RegressionError, match=r"not valid \(emulated\)"):
+        results.gate([emulated], [result()], 0.05)
+    with pytest.raises(RegressionError, match="no baseline"):
+        results.gate([result(name="other")], [result()], 0.05)
+
+
+def test_the_gate_takes_the_latest_baseline():
+    old, new = result(20, started="2025-01-01T00:00:00Z"), result(10, seed=1)
+    (found,) = results.gate([result(10, seed=2)], [new, old], 0.05)
+    assert found.base == new
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.links, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href") and not (value or "").startswith("#")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_a_report_is_one_page_that_asks_nothing_of_the_net(tmp_path):
+    hostile = "<script>alert(1)</script>"
+    found = [
+        result(10),
+        result(12, seed=1, name=hostile),
+        result(9, seed=2, device=s.Device(platform="ios", emulated=True)),
+    ]
+    written = write_report(found, tmp_path)
+    plots = {f"{name}.{kind}" for name in ("distribution", "drift", "accuracy") for kind in ("svg", "png")}
+    assert {path.name for path in written} == {"report.html", "results.csv"} | plots
+    page = Page()
+    page.feed((tmp_path / "report.html").read_text())
+    assert page.tags.count("svg") == 3
+    assert "script" not in page.tags
+    assert not page.links
+    assert hostile in page.text
+    assert "no: emulated" in page.text
+
+
+def test_a_report_s_csv_holds_no_formula(tmp_path):
+    write_report([result(name="=cmd|' /C calc'!A0")], tmp_path)
+    with (tmp_path / "results.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["model"].startswith("'=")
+    assert float(row["p50"]) > 0
+
+
+def test_a_folder_without_results_is_one_line(invoke, tmp_path):
+    assert invoke("bench", "report", tmp_path).exit_code == 3

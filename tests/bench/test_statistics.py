@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.bench.schema import Latency
+from edgekit.bench.statistics import drift, ratio_of, summarize
+
+SAMPLES = st.lists(st.floats(0.001, 1e6), min_size=1, max_size=300)
+
+
+def noisy(rng, median, count):
+    """Latencies as a busy machine gives them: a long tail, and stretches that are slow together."""
+    slow = np.repeat(rng.random(-(-count // 20)) < 0.2, 20)[:count]
+    return median * (1 + 0.02 * rng.exponential(size=count) + 0.3 * slow)
+
+
+@given(SAMPLES)
+def test_a_summary_is_in_order_and_inside_the_samples(samples):
+    found = summarize(Latency(samples=tuple(samples)))
+    levels = [found.min, found.p50, found.p90, found.p95, found.p99, found.max]
+    assert levels == sorted(levels)
+    assert found.min == pytest.approx(min(samples), abs=1e-5)
+    assert found.max == pytest.approx(max(samples), abs=1e-5)
+    assert found.samples == tuple(samples)
+
+
+def test_no_samples_say_nothing():
+    found = summarize(Latency(samples=()))
+    assert found.p50 is None
+    assert drift(found) is None
+
+
+def test_outliers_and_drift():
+    steady = [10.0, 10.1, 9.9, 10.05] * 50
+    assert summarize(Latency(samples=(*steady, 40.0, 50.0))).outliers == 2
+    slowing = summarize(Latency(samples=tuple(10 + 0.02 * number for number in range(200))))
+    assert drift(slowing) > 0.3
+    assert abs(drift(summarize(Latency(samples=tuple(steady))))) < 0.02
+
+
+def test_a_real_difference_is_shown_and_none_is_not():
+    rng = np.random.default_rng(0)
+    same = [ratio_of(noisy(rng, 10, 2000), noisy(rng, 10, 2000), seed=seed) for seed in range(40)]
+    assert sum(one.shows_difference for one in same) <= 6  # 2 of 40 are due
+    other = ratio_of(noisy(rng, 11, 2000), noisy(rng, 10, 2000))
+    assert other.shows_difference
+    assert other.low - 0.02 <= 1.1 <= other.high + 0.02
+
+
+def test_turns_find_what_a_busy_machine_hides():
+    """Where half the run is slow for both, one after the other shows nothing, and turns show 2 %."""
+    rng = np.random.default_rng(0)
+    load = np.repeat(1 + rng.exponential(0.5, 20), 50)
+    new, base = (median * load * (1 + 0.01 * rng.random(1000)) for median in (10.2, 10.0))
+    assert not ratio_of(new, base).shows_difference
+    paired = ratio_of(new, base, paired=True)
+    assert paired.shows_difference
+    assert paired.high - paired.low < 0.02
+
+
+@settings(deadline=None, max_examples=30)
+@given(SAMPLES, SAMPLES)
+def test_an_interval_holds_its_ratio_and_repeats(new, base):
+    one = ratio_of(new, base)
+    assert one.low <= one.value <= one.high
+    assert one == ratio_of(new, base)
+
+
+def test_nothing_cannot_be_compared():
+    with pytest.raises(ValueError, match="no samples"):
+        ratio_of([], [1.0])
+    with pytest.raises(ValueError, match="no samples"):
+        ratio_of([1.0, 2.0], [1.0], paired=True)
