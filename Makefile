@@ -26,7 +26,7 @@ export: environment ## the bundled model as a verified Core ML package
 test: environment ## the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: environment ## the long matrices
+test-slow: environment ## the long matrices; needs gcc, cmake, and for arm64 what tests/bench_native/arm64.py names
 	$(BIN)/python -m pytest -m slow
 
 matrix: environment ## every listed backbone to all three formats, as a table
@@ -45,7 +45,7 @@ lint: environment ## style and types
 	$(BIN)/mypy
 
 benchmarks: environment ## every side-by-side measurement
-	for script in executorch_latency onnx_latency rewrites lowering cli distill_speed data_path; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in executorch_latency onnx_latency rewrites lowering cli distill_speed data_path repeatability; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) exported .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -441,6 +441,26 @@ def bench() -> None:
 @click.option(
     "--sustained", type=click.FloatRange(0, 1440, min_open=True), metavar="MINUTES", help="In place of --duration."
 )
+@click.option("--on", "place", type=click.Choice(["host", "android"]), default="host", show_default=True)
+@click.option(
+    "--serial", "serials", multiple=True, metavar="S", help="An Android device of `adb devices`; may be repeated."
+)
+@click.option("--all-devices", is_flag=True, help="Every Android device that is connected, at once.")
+@click.option(
+    "--runner", type=_PATH, metavar="FILE", help="For android: edgekit_bench, built from android_bench/native."
+)
+@click.option("--library", type=_PATH, metavar="FILE", help="For android: libonnxruntime.so of the device's ABI.")
+@click.option("--airplane", is_flag=True, help="Put Android devices into airplane mode meanwhile.")
+@click.option(
+    "--stay-awake/--no-stay-awake", default=True, show_default=True, help="Keep Android screens on meanwhile."
+)
+@click.option(
+    "--cooldown",
+    type=click.FloatRange(0, 600),
+    default=5.0,
+    show_default=True,
+    help="Minutes to wait for a cool device.",
+)
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Also keep the results here, one file each.")
 @click.option("--profile", is_flag=True, help="Print each artifact's slowest operators instead.")
 @click.option("--no-manifest", is_flag=True, help="Measure bare files: no hash check, default preprocessing.")
@@ -452,13 +472,21 @@ def bench_run(
     iterations: int,
     duration: float,
     sustained: float | None,
+    place: str,
+    serials: tuple[str, ...],
+    all_devices: bool,
+    runner: Path | None,
+    library: Path | None,
+    airplane: bool,
+    stay_awake: bool,
+    cooldown: float,
     out: Path | None,
     profile: bool,
     no_manifest: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure ARTIFACTs (.onnx, .pte; .mlpackage on macOS) on this machine, turn by turn.
+    """Measure ARTIFACTs turn by turn on this machine (.onnx, .pte; .mlpackage on macOS), or .onnx on Android devices.
 
     Every image is set anew, every embedding is compared with the file's own; loading and the first inference are
     measured in a fresh process.
@@ -471,19 +499,43 @@ def bench_run(
         for path in artifacts:
             show.show_profile(path, profile_ops(path, threads), as_json=as_json)
         return
-    from edgekit.bench.host import HostRequest, bench_host
+    seconds = duration if sustained is None else 60 * sustained
+    turns: dict[str, Any] = {
+        "threads": threads,
+        "warmup": warmup,
+        "min_iterations": iterations,
+        "min_duration_s": seconds,
+    }
+    reporter = _reporter(quiet or as_json)
+    failed: list[EdgeKitError] = []
+    if place == "host":
+        from edgekit.bench.host import HostRequest, bench_host
 
-    request = HostRequest(
-        artifacts=artifacts,
-        threads=threads,
-        warmup=warmup,
-        min_iterations=iterations,
-        min_duration_s=duration if sustained is None else 60 * sustained,
-        allow_bare=no_manifest,
-    )
-    found = bench_host(request, _reporter(quiet or as_json))
+        found = bench_host(HostRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
+    else:
+        from edgekit.bench.phones import PhoneRequest, bench_phones
+
+        request = PhoneRequest(
+            artifacts=artifacts,
+            runner=runner,
+            library=library,
+            serials=serials,
+            all_devices=all_devices,
+            airplane=airplane,
+            stay_awake=stay_awake,
+            cooldown_minutes=cooldown,
+            allow_bare=no_manifest,
+            **turns,
+        )
+        outcomes = bench_phones(request, reporter)
+        found = [one.result for one in outcomes if one.result is not None]
+        failed = [one.error for one in outcomes if one.error is not None]
     written = [] if out is None else results.save(found, out)
     show.show_results(found, written, as_json=as_json)
+    for error in failed[:-1]:
+        click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
+    if failed:
+        raise failed[-1]
 
 
 @bench.command("diff")

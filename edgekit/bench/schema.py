@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -35,13 +35,15 @@ __all__ = [
 ]
 
 SCHEMA: Literal["edgekit.bench/1"] = "edgekit.bench/1"
-MAX_BYTES = 64 << 20
+MAX_BYTES = 16 << 20  # a million samples have about ten million
 MAX_SAMPLES = 1_000_000
+_MAX_VALUES = 20_000  # beside the samples
+_LONGEST = 1e9  # milliseconds
 
 Text = Annotated[str, Field(max_length=500)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**62)]
-Milliseconds = Annotated[float, Field(ge=0, le=1e9)]
+Milliseconds = Annotated[float, Field(ge=0, le=_LONGEST)]
 # Why a result is not to be compared with others.
 Reason = Literal[
     "throttled", "background", "low-battery", "low-power", "emulated", "wrong-output", "few-samples", "hot"
@@ -239,11 +241,32 @@ def read_result(path: Path) -> Result:
     found = content.get("schema") if isinstance(content, dict) else None
     if found != SCHEMA:
         raise InputError(f"{path}: schema is {str(found)[:60]!r}, only {SCHEMA!r} can be read")
+    latency = content.get("latency_ms")
+    samples = latency.get("samples") if isinstance(latency, dict) else None
+    if isinstance(samples, list) and isinstance(latency, dict):
+        # Looked at here: pydantic copies all that surrounds a mistake into each of its errors.
+        if len(samples) > MAX_SAMPLES or not all(type(one) in (int, float) and 0 <= one <= _LONGEST for one in samples):
+            raise InputError(f"{path}: not a valid result (latency_ms.samples: not milliseconds, or too many)")
+        content = content | {"latency_ms": latency | {"samples": []}}
+    if _values(content) > _MAX_VALUES:
+        raise InputError(f"{path}: not a valid result (more in it than a result holds)")
     try:
-        return Result.model_validate_json(json.dumps(content), strict=True)
+        result = Result.model_validate_json(json.dumps(content), strict=True)
+        kept = tuple(float(one) for one in samples or ())
+        return result.model_copy(update={"latency_ms": result.latency_ms.model_copy(update={"samples": kept})})
     except (ValidationError, UnicodeEncodeError, ValueError) as error:
         told = str(error)[:200]
         if isinstance(error, ValidationError):
             reason = error.errors(include_url=False)[0]
             told = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}"
         raise InputError(f"{path}: not a valid result ({told})") from error
+
+
+def _values(content: Any) -> int:
+    """How many values a document holds, containers included."""
+    count, todo = 0, [content]
+    while todo:
+        one = todo.pop()
+        count += 1
+        todo += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return count

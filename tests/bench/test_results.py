@@ -81,6 +81,15 @@ def test_hostile_json_is_one_line(tmp_path, text):
         s.read_result(path)
 
 
+@pytest.mark.parametrize("inner", ["[]", '"a"', "-1"])
+def test_a_million_mistakes_cost_no_more_than_one(tmp_path, inner):
+    path = tmp_path / "x.bench.json"
+    many = ",".join([inner] * 1_000_000)
+    path.write_text(f'{{"schema": "edgekit.bench/1", "latency_ms": {{"samples": [{many}]}}}}')
+    with pytest.raises(InputError, match="samples"):
+        s.read_result(path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(tmp_path, data):

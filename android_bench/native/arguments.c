@@ -1,0 +1,222 @@
+/* The command line, and the files that it names. */
+#include "common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void fail(int code, const char *format, ...) {
+    char line[1024];
+    va_list values;
+    va_start(values, format);
+    int length = vsnprintf(line, sizeof line, format, values);
+    va_end(values);
+    if (length < 0) line[0] = '\0';
+    for (char *at = line; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
+    }
+    fprintf(stderr, "edgekit_bench: %s\n", line);
+    fflush(stderr);
+    /* Not exit(): a runtime that has failed must not get to run its destructors. */
+    _exit(code);
+}
+
+typedef enum { TEXT, WHOLE, REAL, HEX, LAYOUT } Kind;
+
+typedef struct {
+    const char *name, *value_name;
+    Kind kind;
+    double least, most; /* of a number; `most` is the length of HEX */
+    void *into;
+    bool given;
+} Option;
+
+static void set_whole(const Option *option, const char *value) {
+    size_t digits = strspn(value, "0123456789");
+    unsigned long long number = 0;
+    if (digits > 0 && digits <= 18 && value[digits] == '\0') {
+        number = strtoull(value, NULL, 10);
+        if ((double)number >= option->least && (double)number <= option->most) {
+            *(size_t *)option->into = (size_t)number;
+            return;
+        }
+    }
+    fail(EXIT_BAD_INPUT, "--%s is '%.40s': give a whole number from %.0f to %.0f", option->name, value, option->least,
+         option->most);
+}
+
+static void set_real(const Option *option, const char *value) {
+    size_t length = strspn(value, "0123456789.eE+-");
+    if (length > 0 && length <= 40 && value[length] == '\0') { /* neither hexadecimal, nor inf, nor nan */
+        char *end = NULL;
+        double number = strtod(value, &end);
+        if (*end == '\0' && number >= option->least && number <= option->most) {
+            *(double *)option->into = number;
+            return;
+        }
+    }
+    fail(EXIT_BAD_INPUT, "--%s is '%.40s': give a number from %.0f to %.0f", option->name, value, option->least,
+         option->most);
+}
+
+static void set_text(const Option *option, const char *value) {
+    size_t length = strlen(value);
+    if (option->kind == HEX && (length != (size_t)option->most || strspn(value, "0123456789abcdef") != length)) {
+        fail(EXIT_BAD_INPUT, "--%s is '%.80s': give %.0f lowercase hexadecimal digits", option->name, value,
+             option->most);
+    }
+    if (length == 0) fail(EXIT_BAD_INPUT, "--%s is empty: give %s", option->name, option->value_name);
+    *(const char **)option->into = value;
+}
+
+static void set(Option *option, const char *value) {
+    if (option->given) fail(EXIT_BAD_INPUT, "--%s is given twice: give it once", option->name);
+    option->given = true;
+    switch (option->kind) {
+    case WHOLE:
+        set_whole(option, value);
+        return;
+    case REAL:
+        set_real(option, value);
+        return;
+    case LAYOUT:
+        if (strcmp(value, "nchw") != 0 && strcmp(value, "nhwc_u8") != 0) {
+            fail(EXIT_BAD_INPUT, "--layout is '%.40s': give nchw or nhwc_u8", value);
+        }
+        *(bool *)option->into = strcmp(value, "nhwc_u8") == 0;
+        return;
+    case TEXT:
+    case HEX:
+        set_text(option, value);
+        return;
+    }
+}
+
+Arguments parse_arguments(int count, char **values) {
+    Arguments parsed;
+    memset(&parsed, 0, sizeof parsed);
+    Option options[] = {
+        {"model", "FILE.onnx", TEXT, 0, 0, &parsed.model, false},
+        {"library", "libonnxruntime.so", TEXT, 0, 0, &parsed.library, false},
+        {"inputs", "FILE", TEXT, 0, 0, &parsed.inputs, false},
+        {"golden", "FILE", TEXT, 0, 0, &parsed.golden, false},
+        {"count", "IMAGES", WHOLE, 1, 100000, &parsed.count, false},
+        {"height", "PIXELS", WHOLE, 1, 65536, &parsed.height, false},
+        {"width", "PIXELS", WHOLE, 1, 65536, &parsed.width, false},
+        {"dim", "VALUES", WHOLE, 1, 1000000, &parsed.dim, false},
+        {"layout", "nchw|nhwc_u8", LAYOUT, 0, 0, &parsed.bytes, false},
+        {"warmup", "INFERENCES", WHOLE, 0, MAX_SAMPLES, &parsed.warmup, false},
+        {"iterations", "INFERENCES", WHOLE, 1, MAX_SAMPLES, &parsed.iterations, false},
+        {"duration", "SECONDS", REAL, 0, 86400, &parsed.duration, false},
+        {"threads", "THREADS", WHOLE, 1, 256, &parsed.threads, false},
+        {"min-cosine", "COSINE", REAL, -1, 1, &parsed.min_cosine, false},
+        {"run-id", "HEX32", HEX, 0, 32, &parsed.run_id, false},
+        {"model-sha256", "HEX64", HEX, 0, 64, &parsed.model_sha256, false},
+        {"out", "FILE.json", TEXT, 0, 0, &parsed.out, false},
+    };
+    const size_t known = sizeof options / sizeof *options;
+
+    if (count == 2 && strcmp(values[1], "--help") == 0) {
+        printf("usage: edgekit_bench");
+        for (size_t i = 0; i < known; i++) printf(" --%s %s", options[i].name, options[i].value_name);
+        printf("\n");
+        exit(fflush(stdout) == 0 ? 0 : EXIT_BAD_INPUT);
+    }
+    for (int at = 1; at < count; at += 2) {
+        Option *found = NULL;
+        for (size_t i = 0; i < known; i++) {
+            if (strncmp(values[at], "--", 2) == 0 && strcmp(values[at] + 2, options[i].name) == 0) found = &options[i];
+        }
+        if (found == NULL) fail(EXIT_BAD_INPUT, "unknown argument '%.80s': see edgekit_bench --help", values[at]);
+        if (at + 1 == count) fail(EXIT_BAD_INPUT, "--%s has no value: give %s", found->name, found->value_name);
+        set(found, values[at + 1]);
+    }
+    for (size_t i = 0; i < known; i++) {
+        if (!options[i].given) {
+            fail(EXIT_BAD_INPUT, "--%s is missing: give --%s %s", options[i].name, options[i].name,
+                 options[i].value_name);
+        }
+    }
+    return parsed;
+}
+
+/* a * b, or an end with an error: sizes come from the command line. */
+static size_t product(size_t a, size_t b) {
+    if (b != 0 && a > (size_t)PTRDIFF_MAX / b) {
+        fail(EXIT_BAD_INPUT, "%zu times %zu bytes are more than this machine can address: give fewer or smaller images",
+             a, b);
+    }
+    return a * b;
+}
+
+/* The whole of a file that must have exactly `bytes` bytes. */
+static void *read_exactly(const char *option, const char *path, size_t bytes, const char *meaning) {
+    /* O_NONBLOCK: to open a pipe must not wait for a writer. */
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) fail(EXIT_BAD_INPUT, "--%s %.200s: %s: push it first", option, path, strerror(errno));
+    struct stat about;
+    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode)) {
+        fail(EXIT_BAD_INPUT, "--%s %.200s: not a regular file: give %s", option, path, meaning);
+    }
+    if (about.st_size < 0 || (uintmax_t)about.st_size != bytes) {
+        fail(EXIT_BAD_INPUT, "--%s %.200s: has %jd bytes, %s are %zu: make it again or correct the sizes", option, path,
+             (intmax_t)about.st_size, meaning, bytes);
+    }
+    char *content = malloc(bytes);
+    if (content == NULL) {
+        fail(EXIT_BAD_INPUT, "--%s %.200s: no memory for %zu bytes: give fewer images", option, path, bytes);
+    }
+    size_t got = 0;
+    while (got < bytes) {
+        ssize_t now = read(file, content + got, bytes - got);
+        if (now < 0 && errno == EINTR) continue;
+        if (now <= 0) {
+            fail(EXIT_BAD_INPUT, "--%s %.200s: cannot be read (%s): push it again", option, path,
+                 now < 0 ? strerror(errno) : "it became shorter");
+        }
+        got += (size_t)now;
+    }
+    close(file);
+    return content;
+}
+
+static void check_golden(const Arguments *arguments, const float *golden) {
+    for (size_t image = 0; image < arguments->count; image++) {
+        bool finite = true, zero = true;
+        for (size_t i = 0; i < arguments->dim; i++) {
+            float value = golden[image * arguments->dim + i];
+            if (!isfinite(value)) finite = false;
+            if (value < 0 || value > 0) zero = false;
+        }
+        if (!finite || zero) {
+            fail(EXIT_BAD_INPUT, "--golden %.200s: the embedding of image %zu %s: make the file again",
+                 arguments->golden, image, finite ? "is all zeros" : "holds a value that is not finite");
+        }
+    }
+}
+
+Files read_files(const Arguments *arguments) {
+    Files files;
+    struct stat about;
+    if (stat(arguments->model, &about) != 0) {
+        fail(EXIT_BAD_INPUT, "--model %.200s: %s: push it first", arguments->model, strerror(errno));
+    }
+    if (!S_ISREG(about.st_mode) || about.st_size <= 0) {
+        fail(EXIT_BAD_INPUT, "--model %.200s: empty or not a regular file: give an .onnx file", arguments->model);
+    }
+    files.model_bytes = (uint64_t)about.st_size;
+    files.image_bytes = product(product(arguments->height, arguments->width), CHANNELS);
+    if (!arguments->bytes) product(files.image_bytes, sizeof(float)); /* as the model takes it */
+    size_t all_images = product(arguments->count, files.image_bytes);
+    size_t all_golden = product(product(arguments->count, arguments->dim), sizeof(float));
+    files.images = read_exactly("inputs", arguments->inputs, all_images, "uint8 images [count,height,width,3]");
+    files.golden = read_exactly("golden", arguments->golden, all_golden, "float32 embeddings [count,dim]");
+    check_golden(arguments, files.golden);
+    return files;
+}

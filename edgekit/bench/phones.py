@@ -1,0 +1,105 @@
+"""From an artifact to results from phones: what the native runner is fed, and the driver that takes it there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit.artifact import open_artifact
+from edgekit.bench.golden import TOLERANCE, golden_of
+from edgekit.bench.host import model_of
+from edgekit.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from edgekit.bench.android import Outcome
+    from edgekit.console import Reporter
+
+__all__ = ["PhoneRequest", "bench_phones"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneRequest:
+    """What to measure, on which devices, with which runner (android_bench/native) and ONNX Runtime library."""
+
+    artifacts: Sequence[Path]
+    runner: Path | None
+    library: Path | None
+    serials: Sequence[str] = ()
+    all_devices: bool = False
+    threads: int = 1
+    warmup: int = 10
+    min_iterations: int = 100
+    min_duration_s: float = 5.0
+    images: int = 8
+    airplane: bool = False
+    stay_awake: bool = True
+    cooldown_minutes: float = 5.0
+    allow_bare: bool = False
+
+
+def bench_phones(request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
+    """Measure the artifacts one after the other, each on all chosen Android devices at once; an outcome each.
+
+    Raises:
+        UsageError: no runner or library, a format that the native runner does not take, or no device is chosen.
+        EdgeKitError: an artifact cannot be opened, or there is no adb.
+    """
+    for name, path in (("--runner", request.runner), ("--library", request.library)):
+        if path is None:
+            raise UsageError(f"--on android needs {name}; android_bench/README.md says how to get it")
+        if not path.is_file():
+            raise InputError(f"{path}: no such file for {name}")
+    return [outcome for path in request.artifacts for outcome in _one(path, request, reporter)]
+
+
+def _one(path: Path, request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
+    from edgekit.bench.adb import Adb
+    from edgekit.bench.android import Job, bench_android
+
+    assert request.runner is not None
+    assert request.library is not None
+    with reporter.stage(f"open {path.name}"):
+        artifact = open_artifact(path, allow_bare=request.allow_bare)
+        if artifact.path.suffix != ".onnx":
+            raise UsageError(f"{artifact.path}: the native runner takes .onnx; give one of those")
+        golden, facts = golden_of(artifact, request.images), model_of(artifact)
+    manifest = artifact.manifest
+    count, height, width = golden.images.shape[:3]
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, answers = Path(folder) / "inputs.bin", Path(folder) / "golden.bin"
+        inputs.write_bytes(np.ascontiguousarray(golden.images).tobytes())
+        answers.write_bytes(np.ascontiguousarray(golden.embeddings, "<f4").tobytes())
+        job = Job(
+            model=artifact.path,
+            facts=facts,
+            runner=request.runner,
+            library=request.library,
+            inputs=inputs,
+            golden=answers,
+            count=count,
+            height=height,
+            width=width,
+            dim=golden.embeddings.shape[1],
+            layout="nhwc_u8" if manifest is not None and manifest.input.dtype == "uint8" else "nchw",
+            min_cosine=TOLERANCE,
+            warmup=request.warmup,
+            iterations=request.min_iterations,
+            duration_s=request.min_duration_s,
+            threads=request.threads,
+            airplane=request.airplane,
+            stay_awake=request.stay_awake,
+            cooldown_timeout_s=60 * request.cooldown_minutes,
+        )
+        with reporter.stage(f"measure {path.name} on devices") as tick:
+            told: dict[str, str] = {}
+
+            def say(serial: str, what: str) -> None:
+                told[serial] = what
+                tick(0, max(1, len(told)), "; ".join(f"{one}: {told[one]}" for one in sorted(told))[:300])
+
+            return bench_android(Adb(), job, serials=request.serials, every=request.all_devices, say=say)

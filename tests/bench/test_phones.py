@@ -1,0 +1,72 @@
+"""`edgekit bench --on android`, whole: the real adb, the native runner, the real ONNX Runtime, a simulated device."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import jsonschema
+import pytest
+
+from edgekit.bench.schema import read_result
+from tests.bench.adb_device import bench
+from tests.bench_native.harness import ZIG, build, host_library
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("runner") / "edgekit_bench", ZIG)
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    with bench(tmp_path / "lab") as made:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(made.port))
+        yield made
+
+
+def test_a_device_measures_what_this_machine_exported(lab, runner, published, invoke, tmp_path):
+    device = lab.add()
+    (artifact,) = published.glob("*/*.onnx")
+    run = ("bench", artifact, "--on", "android", "--runner", runner, "--library", host_library(), "--duration", 0.1)
+    result = invoke(*run, "--iterations", 20, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    jsonschema.validate(told["results"][0], json.loads(invoke("schema", "bench").stdout))
+    (path,) = (tmp_path / "out").iterdir()
+    found = read_result(path)
+    assert found.tool.runner == "android-native"
+    assert found.device.platform == "android"
+    assert found.check.passed
+    assert found.check.min_cosine > 0.9999
+    assert len(found.latency_ms.samples) >= 20
+    assert found.latency_ms.p50 > 0
+    assert found.model.parity_min_cosine > 0.99
+    assert device.serial not in path.read_text()  # only its hash: results are passed on
+    assert not list(device.folder.rglob("edgekit-*"))
+
+
+def test_one_broken_device_costs_only_its_own_result(lab, runner, published, invoke, tmp_path):
+    lab.add()
+    broken = lab.add("full")
+    (artifact,) = published.glob("*/*.onnx")
+    run = ("bench", artifact, "--on", "android", "--runner", runner, "--library", host_library(), "--duration", 0.1)
+    result = invoke(*run, "--all-devices", "--iterations", 20, "--out", tmp_path / "out", "--quiet")
+    assert result.exit_code == 11
+    assert broken.serial in result.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_what_is_missing_is_one_line(lab, runner, published, invoke, tmp_path):
+    (artifact,), (package,) = published.glob("*/*.onnx"), published.glob("*/*.mlpackage")
+    whole = ("--on", "android", "--runner", runner, "--library", host_library(), "--quiet")
+    for arguments, code, said in (
+        ((artifact, "--on", "android", "--quiet"), 2, "--runner"),
+        ((artifact, "--on", "android", "--runner", tmp_path / "none", "--quiet"), 3, "no such file"),
+        ((artifact, *whole), 2, "no device is connected"),
+        ((package, *whole), 2, "takes .onnx"),
+    ):
+        result = invoke("bench", *arguments)
+        assert result.exit_code == code, result.stderr
+        assert said in result.stderr
+    assert shutil.which("adb")

@@ -1,0 +1,52 @@
+"""The runner built for this machine, and the cases that it is run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from tests.conftest import TOWER
+
+from .harness import ZIG, Case, build, golden_of, host_library, linear, photographs, tool
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """edgekit_bench, built for this machine."""
+    return build(tmp_path_factory.mktemp("built") / "edgekit_bench", ZIG)
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the address and undefined behaviour sanitizers."""
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    return build(tmp_path_factory.mktemp("sanitized") / "edgekit_bench", [tool("gcc", "gcc")], *flags)
+
+
+@pytest.fixture(scope="session")
+def tower_file(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
+    """The toy tower as EdgeKit exports it to ONNX."""
+    out = tmp_path_factory.mktemp("tower")
+    result = invoke("export", *TOWER, "--target", "onnx", "--samples", 24, "--out", out, "--quiet")
+    assert result.exit_code == 0, result.output
+    (found,) = out.glob("**/*.onnx")
+    return found
+
+
+@pytest.fixture
+def tower(tower_file: Path, runner: Path, tmp_path: Path) -> Case:
+    """The exported tower, float32 [1,3,64,64], on five images."""
+    images = photographs(5, 64, 64)
+    golden = golden_of(tower_file, images)
+    return Case(tmp_path, tower_file, images, golden, "nchw", (str(runner),), host_library())
+
+
+@pytest.fixture
+def small(runner: Path, tmp_path: Path) -> Case:
+    """A model of a few pixels, uint8 [1,5,7,3] to 11 values: quick, and no two of its sizes are the same."""
+    model = linear(tmp_path / "small.onnx", "nhwc_u8", (5, 7), 11)
+    images = photographs(4, 5, 7)
+    return Case(tmp_path, model, images, golden_of(model, images), "nhwc_u8", (str(runner),), host_library())

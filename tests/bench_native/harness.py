@@ -1,0 +1,185 @@
+"""Build edgekit_bench, and run it on a case: a model, images and the embeddings that they must give."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgekit import __version__
+from edgekit.bench.schema import Result, read_result
+from edgekit.targets.onnx import open as open_onnx
+
+SOURCES = Path(__file__).parents[2] / "android_bench" / "native"
+STRICT = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wformat=2"]
+DEFINED = ["-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", f'-DEDGEKIT_VERSION="{__version__}"']
+RUN_ID = "0123456789abcdef" * 2
+
+
+def tool(name: str, package: str) -> str:
+    """The path of a program; the test fails where it is not installed."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.fail(f"{name} is not installed, which this test needs: apt-get install {package}")
+    return found
+
+
+def build(out: Path, compiler: Sequence[str], *extra: str, sources: Sequence[Path] = ()) -> Path:
+    """Compile the runner, or other sources, without a warning."""
+    files = [str(path) for path in sources or sorted(SOURCES.glob("*.c"))]
+    command = [*compiler, *STRICT, *DEFINED, *extra, "-o", str(out), *files, "-ldl", "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def host_library() -> Path:
+    """The runtime of the installed onnxruntime wheel: the one of its libraries that exports OrtGetApiBase."""
+    import onnxruntime
+
+    found = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*"))
+    assert found, "this onnxruntime wheel has no libonnxruntime.so: pip install onnxruntime"
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run of edgekit_bench ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+    out: Path
+
+    def result(self) -> Result:
+        """Its document, which must satisfy the schema both ways."""
+        assert self.code == 0, self.stderr
+        assert self.stderr == ""
+        document = json.loads(self.out.read_bytes().decode("ascii"), parse_constant=_refuse)
+        jsonschema.Draft202012Validator(Result.model_json_schema()).validate(document)
+        return read_result(self.out)
+
+    def failed(self, code: int, *told: str) -> None:
+        """It must have said one line, with each of the texts in it, and written nothing."""
+        assert (self.code, self.stdout) == (code, ""), (self.code, self.stdout, self.stderr)
+        assert self.stderr.startswith("edgekit_bench: ") and self.stderr.endswith("\n"), self.stderr
+        assert len(self.stderr.splitlines()) == 1, self.stderr
+        for text in told:
+            assert text in self.stderr
+        assert not self.out.exists()
+        assert not list(self.out.parent.glob("*.partial"))
+
+
+def _refuse(name: str) -> float:
+    raise AssertionError(f"{name} in the document")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with images and golden embeddings, and the folder where runs of it write."""
+
+    folder: Path
+    model: Path
+    images: np.ndarray
+    golden: np.ndarray
+    layout: str
+    command: tuple[str, ...]  # that starts the runner
+    library: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def arguments(self, **changes: object) -> list[str]:
+        """The command line of a short run; `min_cosine=0.9` changes an argument, None leaves it out."""
+        inputs, golden = self.folder / "inputs.bin", self.folder / "golden.bin"
+        self.images.tofile(inputs)
+        self.golden.astype("<f4").tofile(golden)
+        count, height, width, _ = self.images.shape
+        given: dict[str, object] = {
+            "model": self.model,
+            "library": self.library,
+            "inputs": inputs,
+            "golden": golden,
+            "count": count,
+            "height": height,
+            "width": width,
+            "dim": self.golden.shape[1],
+            "layout": self.layout,
+            "warmup": 2,
+            "iterations": 10,
+            "duration": 0,
+            "threads": 1,
+            "min-cosine": 0.9999,
+            "run-id": RUN_ID,
+            "model-sha256": hashlib.sha256(self.model.read_bytes()).hexdigest(),
+            "out": self.folder / "result.json",
+        }
+        given |= {key.replace("_", "-"): value for key, value in changes.items()}
+        return [text for key, value in given.items() if value is not None for text in (f"--{key}", str(value))]
+
+    def run(self, **changes: object) -> Run:
+        """Start the runner and wait for its end."""
+        out = Path(str(changes.get("out", self.folder / "result.json")))
+        if out.is_file():
+            out.unlink()
+        return self.start(self.arguments(**changes), out)
+
+    def start(self, arguments: Sequence[str], out: Path) -> Run:
+        """Start the runner with just these arguments."""
+        done = subprocess.run(
+            [*self.command, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            errors="replace",
+        )
+        return Run(done.returncode, done.stdout, done.stderr, out)
+
+
+def linear(path: Path, layout: str, size: tuple[int, int], dim: int, *, tail: Sequence[onnx.NodeProto] = ()) -> Path:
+    """A small model: random weights on every pixel. `tail` turns `flat` into `embedding`; else they are the same."""
+    height, width = size
+    shape = [1, height, width, 3] if layout == "nhwc_u8" else [1, 3, height, width]
+    weights = np.random.default_rng(3).normal(size=(3 * height * width, dim)).astype(np.float32) / 100
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["pixels"], ["row"]),
+        helper.make_node("MatMul", ["row", "weights"], ["flat"]),
+        *(tail or [helper.make_node("Identity", ["flat"], ["embedding"])]),
+    ]
+    kind = TensorProto.UINT8 if layout == "nhwc_u8" else TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("image", kind, shape)],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [1, dim])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.tobytes(), raw=True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def golden_of(model: Path, images: np.ndarray) -> np.ndarray:
+    """What the Python runner gives."""
+    return open_onnx(model).embed(images)
+
+
+def photographs(count: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+ZIG = (sys.executable, "-m", "ziglang", "cc")
