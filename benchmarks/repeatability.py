@@ -1,7 +1,7 @@
 """How well a ratio of two artifacts' latencies repeats: measured turn by turn, and one after the other.
 
-Exports one model to ONNX and ExecuTorch, measures both ways in turn, several times, and prints how far the ratio of their
-medians spreads: (largest - smallest) / median.
+Exports one model to ONNX and ExecuTorch, measures both ways in turn, several times, and prints the spread of the ratio
+of their medians: largest less smallest, over the median.
 """
 
 from __future__ import annotations
