@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 
 import jsonschema
@@ -10,6 +11,7 @@ import pytest
 
 from edgekit.bench.schema import read_result
 from tests.bench.adb_device import bench
+from tests.bench_native.arm64 import arm64_machine
 from tests.bench_native.harness import ZIG, build, host_library
 
 
@@ -43,6 +45,36 @@ def test_a_device_measures_what_this_machine_exported(lab, runner, published, in
     assert found.latency_ms.p50 > 0
     assert found.model.parity_min_cosine > 0.99
     assert device.serial not in path.read_text()  # only its hash: results are passed on
+    assert not list(device.folder.rglob("edgekit-*"))
+
+
+@pytest.mark.slow  # needs qemu, and downloads a wheel
+def test_a_device_of_another_processor(lab, published, invoke, tmp_path, pytestconfig):
+    """Push, run and pull with the arm64 runner and library; qemu runs what was pushed."""
+    arm64 = arm64_machine(tmp_path, pytestconfig.cache.mkdir("onnxruntime-arm64"))
+    qemu = " ".join(map(shlex.quote, arm64.prefix))
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in arm64.environment.items())
+    taskset = lab.folder / "tools" / "taskset"
+    taskset.write_text(f'#!/bin/sh\nshift\n[ "$1" = true ] && exec true\n{settings} exec {qemu} "$@"\n')
+    device = lab.add()
+    (artifact,) = published.glob("*/*.onnx")
+    run = (
+        "bench",
+        artifact,
+        "--on",
+        "android",
+        "--runner",
+        arm64.runner,
+        "--library",
+        arm64.library,
+        "--duration",
+        0.1,
+    )
+    result = invoke(*run, "--iterations", 20, "--json")
+    assert result.exit_code == 0, result.stderr
+    (found,) = json.loads(result.stdout)["results"]
+    assert found["check"]["passed"]
+    assert 0 < found["check"]["max_abs"] < 1e-4  # other arithmetic: another last bit
     assert not list(device.folder.rglob("edgekit-*"))
 
 
