@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CENTER", "Levels"]
+__all__ = ["CENTER", "Levels", "finder"]
 
 CENTER = 8  # the code of zero where levels are even steps
 
@@ -36,3 +37,20 @@ class Levels:
         wide = np.repeat(self.scales, self.codes.shape[1] // self.scales.shape[1], axis=1)
         steps = self.codes.astype(np.float32) - CENTER
         return steps * wide.reshape(*wide.shape, *[1] * (steps.ndim - 2))
+
+
+def finder(levels: Sequence[Levels], dtype: type[np.floating]) -> Callable[[np.ndarray], tuple[Levels, bool] | None]:
+    """What tells of a constant which of `levels` it is, once both are rounded to `dtype`, and whether transposed."""
+    import numpy as np
+
+    def key(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+        return values.shape, np.ascontiguousarray(values, dtype).tobytes()
+
+    known: dict[tuple[tuple[int, ...], bytes], tuple[Levels, bool]] = {}
+    for own in levels:
+        values = own.values()
+        known[key(values)] = own, False
+        if values.ndim == 2:
+            known.setdefault(key(values.T), (own, True))
+    shapes = {shape for shape, _ in known}
+    return lambda values: known.get(key(values)) if values.shape in shapes else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
 from coremltools.converters.mil.mil.passes.helper import block_context_manager
 from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
-from edgekit.levels import CENTER, Levels
+from edgekit.levels import CENTER, Levels, finder
 
 __all__ = ["pipeline"]
 
@@ -34,33 +34,24 @@ class store_levels(AbstractGraphPass):
     levels: Sequence[Levels] = ()
 
     def apply(self, prog: Any) -> None:
-        known: dict[bytes, tuple[Levels, bool]] = {}
-        for own in self.levels:
-            values = own.values()
-            known[_key(values)] = own, False
-            if values.ndim == 2:
-                known.setdefault(_key(values.T), (own, True))
+        find = finder(self.levels, np.float16)  # a program may be in half precision by now
         for function in prog.functions.values():
-            _store(function, known)
+            _store(function, find)
 
 
 @block_context_manager
-def _store(block: Any, known: dict[bytes, tuple[Levels, bool]]) -> None:
+def _store(block: Any, find: Callable[[np.ndarray], tuple[Levels, bool] | None]) -> None:
     for op in list(block.operations):
         if op.op_type != "const" or not isinstance(op.outputs[0].val, np.ndarray):
             continue
         value = op.outputs[0].val
-        found = known.get(_key(value)) if value.dtype in (np.float16, np.float32) else None
+        found = find(value) if value.dtype in (np.float16, np.float32) else None
         if found is not None:
             made = _encoded(op, value.dtype, *found)
             block.replace_uses_of_var_after_op(
                 anchor_op=op, old_var=op.outputs[0], new_var=made, no_check_var_types=True
             )
             block.remove_ops([op])
-
-
-def _key(values: np.ndarray) -> bytes:
-    return repr(values.shape).encode() + np.ascontiguousarray(values, np.float16).tobytes()  # as it was rounded
 
 
 def _encoded(op: Any, dtype: np.dtype, levels: Levels, transposed: bool) -> Any:

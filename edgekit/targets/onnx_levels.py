@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.levels import CENTER, Levels
+from edgekit.levels import CENTER, Levels, finder
 from edgekit.targets.onnx_edit import add_constant, emit
 
 __all__ = ["store_levels"]
@@ -16,15 +16,9 @@ __all__ = ["store_levels"]
 
 def store_levels(graph: ir.Graph, levels: Sequence[Levels]) -> int:
     """Let every initializer that has the values of one of `levels`, as it is or transposed, be stored as its codes."""
-    known: dict[bytes, tuple[Levels, bool]] = {}
-    for own in levels:
-        values = own.values()
-        known[_key(values)] = own, False
-        if values.ndim == 2:
-            known.setdefault(_key(values.T), (own, True))
-    count = 0
+    find, count = finder(levels, np.float32), 0
     for value in list(graph.initializers.values()):
-        found = None if value.const_value is None else known.get(_key(value.const_value.numpy()))
+        found = None if value.const_value is None else find(value.const_value.numpy())
         uses = list(value.uses())
         if found is None or not uses:
             continue
@@ -35,10 +29,6 @@ def store_levels(graph: ir.Graph, levels: Sequence[Levels]) -> int:
         graph.initializers.pop(value.name or "")
         count += 1
     return count
-
-
-def _key(values: np.ndarray) -> bytes:
-    return repr(values.shape).encode() + np.ascontiguousarray(values, np.float32).tobytes()
 
 
 def _decoded(graph: ir.Graph, before: ir.Node, levels: Levels, transposed: bool) -> ir.Value:
