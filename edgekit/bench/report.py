@@ -1,4 +1,4 @@
-"""Results as one page that opens anywhere, with its plots inside, and as a CSV and plots beside it."""
+"""Results as one page that opens anywhere, with its plots inside, and as tables and plots beside it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ th:first-child, td:first-child { text-align: left; }
 """
 _COLUMNS = ("model", "format", "device", "threads", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms",
             "peak memory", "parity", "valid")  # fmt: skip
+_FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 _TITLES = {
     "distribution": "Latency distribution",
     "drift": "Latency over the run",
@@ -35,7 +36,8 @@ _TITLES = {
 
 
 def write_report(results: Sequence[Result], out: Path) -> list[Path]:
-    """Write report.html, results.csv and a plot of each kind, SVG and PNG, into `out`; returns the files.
+    """Write report.html, a plot of each kind as SVG and PNG, results.csv, and results.parquet where pyarrow is
+    installed, into `out`; returns the files. There must be a result.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -51,6 +53,8 @@ def write_report(results: Sequence[Result], out: Path) -> list[Path]:
             if kind == "svg":
                 pictures[name] = data.decode()
     written.append(_write(out / "results.csv", _csv(results).encode()))
+    if (table := _parquet(results)) is not None:
+        written.append(_write(out / "results.parquet", table))
     return [_write(out / "report.html", _page(results, pictures).encode()), *written]
 
 
@@ -139,28 +143,44 @@ def _legend(axes: Any) -> None:
         axes.legend(frameon=False, fontsize=8)
 
 
+def _rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A flat row a result."""
+    rows = []
+    for one in results:
+        model, latency, device = one.model, one.latency_ms, one.device
+        rows.append(
+            {
+                **{"run_id": one.run_id, "started_utc": one.started_utc, "model": model.name},
+                **{key: getattr(model, key) for key in ("format", "sha256", "bytes", "precision", "parity_min_cosine")},
+                **{"runner": one.tool.runner, "runtime": one.runtime.name, "version": one.runtime.version},
+                **{"backend": one.runtime.backend, "threads": one.runtime.threads, "platform": device.platform},
+                **{"device": device.model, "soc": device.soc, "os": device.os, "samples": len(latency.samples)},
+                **{key: getattr(latency, key) for key in _FIGURES},
+                **{"peak_rss": one.memory_bytes.peak_rss, "valid": one.validity.valid},
+                "reasons": " ".join(one.validity.reasons),
+            }
+        )
+    return rows
+
+
 def _csv(results: Sequence[Result]) -> str:
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    columns = (
-        "run_id", "started_utc", "model", "format", "sha256", "bytes", "precision", "parity_min_cosine", "runner",
-        "runtime", "version", "backend", "threads", "platform", "device", "soc", "os", "samples", "cold_load",
-        "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max", "peak_rss", "valid", "reasons",
-    )  # fmt: skip
-    writer.writerow(columns)
-    for one in results:
-        model, latency = one.model, one.latency_ms
-        writer.writerow(
-            _plain(value)
-            for value in (
-                one.run_id, one.started_utc, model.name, model.format, model.sha256, model.bytes, model.precision,
-                model.parity_min_cosine, one.tool.runner, one.runtime.name, one.runtime.version, one.runtime.backend,
-                one.runtime.threads, one.device.platform, one.device.model, one.device.soc, one.device.os,
-                len(latency.samples), latency.cold_load, latency.warm_load, latency.first, latency.min, latency.mean,
-                latency.p50, latency.p90, latency.p95, latency.p99, latency.max, one.memory_bytes.peak_rss,
-                one.validity.valid, " ".join(one.validity.reasons),
-            )
-        )  # fmt: skip
+    rows = _rows(results)
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
+    return stream.getvalue()
+
+
+def _parquet(results: Sequence[Result]) -> bytes | None:
+    """The same rows as Parquet, where pyarrow is installed."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return None
+    stream = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(_rows(results)), stream)
     return stream.getvalue()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from edgekit.bench import results
 from edgekit.bench import schema as s
@@ -187,7 +188,7 @@ def test_a_report_is_one_page_that_asks_nothing_of_the_net(tmp_path):
     ]
     written = write_report(found, tmp_path)
     plots = {f"{name}.{kind}" for name in ("distribution", "drift", "accuracy") for kind in ("svg", "png")}
-    assert {path.name for path in written} == {"report.html", "results.csv"} | plots
+    assert {path.name for path in written} == {"report.html", "results.csv", "results.parquet"} | plots
     page = Page()
     page.feed((tmp_path / "report.html").read_text())
     assert page.tags.count("svg") == 3
@@ -203,6 +204,9 @@ def test_a_report_s_csv_holds_no_formula(tmp_path):
         (row,) = csv.DictReader(stream)
     assert row["model"].startswith("'=")
     assert float(row["p50"]) > 0
+    (same,) = parquet.read_table(tmp_path / "results.parquet").to_pylist()
+    assert same["model"] == "=cmd|' /C calc'!A0"
+    assert same["p50"] == float(row["p50"])
 
 
 def test_a_folder_without_results_is_one_line(invoke, tmp_path):
