@@ -496,8 +496,9 @@ def bench_run(
     if profile:
         from edgekit.bench.profile import profile_ops
 
-        for path in artifacts:
-            show.show_profile(path, profile_ops(path, threads), as_json=as_json)
+        if place != "host":
+            raise UsageError("--profile is for --on host: leave one of them out")
+        show.show_profiles({path: profile_ops(path, threads) for path in artifacts}, as_json=as_json)
         return
     seconds = duration if sustained is None else 60 * sustained
     turns: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.bench.results import Difference
     from edgekit.bench.schema import Result
 
-__all__ = ["show_differences", "show_profile", "show_results"]
+__all__ = ["show_differences", "show_profiles", "show_results"]
 
 _SHOWN = 15  # operators
 _COLUMNS = (
@@ -70,15 +70,19 @@ def show_differences(found: Sequence[Difference], *, as_json: bool) -> None:
     table("Difference", columns, lines, right=columns[2:6])
 
 
-def show_profile(path: Path, operators: Sequence[Operator], *, as_json: bool) -> None:
-    """The slowest operators of one artifact."""
+def show_profiles(found: Mapping[Path, Sequence[Operator]], *, as_json: bool) -> None:
+    """The slowest operators of each artifact."""
     if as_json:
-        click.echo(json.dumps({"artifact": str(path), "operators": [vars(one) for one in operators]}, indent=2))
+        rows = [
+            {"artifact": str(path), "operators": [vars(one) for one in operators]} for path, operators in found.items()
+        ]
+        click.echo(json.dumps({"profiles": rows}, indent=2))
         return
-    whole = sum(one.ms for one in operators) or 1.0
-    rows = [(one.name, one.kind, f"{one.ms:.3f}", f"{one.ms / whole:.1%}") for one in operators[:_SHOWN]]
-    title = f"{path.name}: the slowest {len(rows)} of {len(operators)} operators"
-    table(title, ("operator", "kind", "ms", "share"), rows, right=("ms", "share"))
+    for path, operators in found.items():
+        whole = sum(one.ms for one in operators) or 1.0
+        lines = [(one.name, one.kind, f"{one.ms:.3f}", f"{one.ms / whole:.1%}") for one in operators[:_SHOWN]]
+        title = f"{path.name}: the slowest {len(lines)} of {len(operators)} operators"
+        table(title, ("operator", "kind", "ms", "share"), lines, right=("ms", "share"))
 
 
 def _row(result: Result) -> tuple[str, ...]:

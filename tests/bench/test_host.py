@@ -76,9 +76,10 @@ def test_an_output_that_changes_is_seen(published, monkeypatch):
 @pytest.mark.parametrize("kind", ["onnx", "pte"])
 def test_a_profile_names_the_slowest_operators_first(published, invoke, kind):
     (path,) = published.glob(f"*/*.{kind}")
-    result = invoke("bench", path, "--profile", "--json")
+    result = invoke("bench", path, path, "--profile", "--json")
     assert result.exit_code == 0, result.stderr
-    operators = json.loads(result.stdout)["operators"]
+    (profile,) = json.loads(result.stdout)["profiles"]
+    operators = profile["operators"]
     times = [one["ms"] for one in operators]
     assert times == sorted(times, reverse=True)
     assert sum(times) > 0
@@ -101,6 +102,7 @@ def test_bad_files_and_options_are_one_line(published, invoke, tmp_path):
         ((tmp_path / "none.onnx",), 3),
         ((good, "--threads", 200), 2),
         ((good, "--iterations", 0), 2),
+        ((good, "--profile", "--on", "android"), 2),
     ):
         result = invoke("bench", *arguments, "--quiet")
         assert result.exit_code == code, result.stderr
