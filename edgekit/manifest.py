@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 import edgekit
+from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError, IntegrityError, OutputError
 from edgekit.files import list_files, read_json, sha256_file, source_date_epoch
 
@@ -309,15 +310,7 @@ def read_manifest(path: Path) -> Manifest:
     At most 4 MB and 32 levels deep, strict JSON (no NaN, no name twice), no unknown field, no other schema version.
     """
     path = path / FILENAME if path.is_dir() else path
-    content = read_json(path)
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise InputError(f"{path}: schema is {str(found)[:60]!r}, only {SCHEMA!r} can be read; use a matching version")
-    try:
-        # Through JSON once more: strict mode takes a JSON number as a float, a Python int not.
-        return Manifest.model_validate_json(json.dumps(content), strict=True)
-    except (ValidationError, UnicodeEncodeError) as error:
-        raise InputError(f"{path}: not a valid manifest ({_first_line(error)}); export the model again") from error
+    return validated(Manifest, read_versioned(path, SCHEMA), path, "export the model again")
 
 
 def published_files(folder: Path) -> set[str] | None:
@@ -396,11 +389,3 @@ def _plain_file(folder: Path, relative: str) -> Path:
         if not (stat.S_ISREG(mode) if depth == len(parts) else stat.S_ISDIR(mode)):
             raise IntegrityError(f"{here}: a link or special file where a plain one is due; get an unchanged copy")
     return here
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return f"{where}: {first['msg']}" if where else first["msg"]
-    return str(error).splitlines()[0][:200]

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError
-from edgekit.files import read_json
 
 __all__ = [
     "SCHEMA",
@@ -237,10 +237,7 @@ class Result(_Part):
 
 def read_result(path: Path) -> Result:
     """Read a result that a device or anyone may have written; InputError says what is wrong with it."""
-    content = read_json(path, max_bytes=MAX_BYTES)
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise InputError(f"{path}: schema is {str(found)[:60]!r}, only {SCHEMA!r} can be read")
+    content = read_versioned(path, SCHEMA, max_bytes=MAX_BYTES)
     latency = content.get("latency_ms")
     samples = latency.get("samples") if isinstance(latency, dict) else None
     if isinstance(samples, list) and isinstance(latency, dict):
@@ -250,16 +247,9 @@ def read_result(path: Path) -> Result:
         content = content | {"latency_ms": latency | {"samples": []}}
     if _values(content) > _MAX_VALUES:
         raise InputError(f"{path}: not a valid result (more in it than a result holds)")
-    try:
-        result = Result.model_validate_json(json.dumps(content), strict=True)
-        kept = tuple(float(one) for one in samples or ())
-        return result.model_copy(update={"latency_ms": result.latency_ms.model_copy(update={"samples": kept})})
-    except (ValidationError, UnicodeEncodeError, ValueError) as error:
-        told = str(error)[:200]
-        if isinstance(error, ValidationError):
-            reason = error.errors(include_url=False)[0]
-            told = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}"
-        raise InputError(f"{path}: not a valid result ({told})") from error
+    result = validated(Result, content, path, "measure again")
+    kept = tuple(float(one) for one in samples or ())
+    return result.model_copy(update={"latency_ms": result.latency_ms.model_copy(update={"samples": kept})})
 
 
 def _values(content: Any) -> int:

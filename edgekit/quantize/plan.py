@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 import edgekit
+from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError, UsageError
-from edgekit.files import read_json
 from edgekit.levels import Levels
 
 __all__ = [
@@ -206,16 +206,7 @@ def read_plan(path: Path) -> Plan:
     """Read a plan that anyone may have written, and its weights; InputError says what is wrong with them."""
     from edgekit.quantize.fewbits import read_levels
 
-    content = read_json(path)
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != SCHEMA:
-        raise InputError(f"{path}: schema is {str(found)[:60]!r}, only {SCHEMA!r} can be read; use a matching version")
-    try:
-        plan = Plan.model_validate_json(json.dumps(content), strict=True)
-    except (ValidationError, UnicodeEncodeError) as error:
-        reason = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
-        told = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" if reason else str(error)[:200]
-        raise InputError(f"{path}: not a valid plan ({told}); run `edgekit quantize` again") from error
+    plan = validated(Plan, read_versioned(path, SCHEMA), path, "run `edgekit quantize` again")
     if plan.weights is None:
         if any(row.scheme in FEW_BITS for row in plan.layers):
             raise InputError(f"{path}: not a valid plan (weights: missing); run `edgekit quantize` again")
