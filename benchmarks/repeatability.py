@@ -16,7 +16,8 @@ from pathlib import Path
 import click
 
 from edgekit import pipeline
-from edgekit.bench.host import HostRequest, bench_host
+from edgekit.bench.host import bench_host
+from edgekit.bench.request import BenchRequest
 from edgekit.console import Silent, table
 from edgekit.recipe import resolve_model
 from edgekit.targets import select
@@ -29,7 +30,7 @@ def ratio(artifacts: Sequence[Path], way: str, seconds: float) -> float:
     groups = [list(artifacts)] if way == WAYS[0] else [[path] for path in artifacts]
     medians = []
     for group in groups:
-        request = HostRequest(artifacts=group, min_duration_s=seconds, min_iterations=100)
+        request = BenchRequest(artifacts=group, min_duration_s=seconds, min_iterations=100)
         medians += [result.latency_ms.p50 for result in bench_host(request, Silent())]
     assert medians[0] is not None
     assert medians[1] is not None

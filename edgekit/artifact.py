@@ -62,11 +62,12 @@ class Embeddings:
         return [f"{self.names[j]} ({cosine[i, j]:.3f})" for i, j in enumerate(best)]
 
 
-def open_artifact(path: Path, *, allow_bare: bool = False) -> Artifact:
+def open_artifact(path: Path, *, allow_bare: bool = False, threads: int = 1) -> Artifact:
     """Open a published folder, or the artifact in it, after comparing every file with the manifest's hashes.
 
     Args:
         allow_bare: take a file that has no manifest, with the default preprocessing and nothing to compare with.
+        threads: of the runtime, where it lets that be said.
 
     Raises:
         InputError: no such artifact, no manifest, or a damaged one.
@@ -85,7 +86,7 @@ def open_artifact(path: Path, *, allow_bare: bool = False) -> Artifact:
     if manifest is not None:
         verify_files(manifest, artifact.parent)
         target = targets.find(manifest.target.name, manifest.target.format)
-        runner = target.backend().open(artifact)
+        runner = target.backend().open(artifact, threads=threads)
         wanted = manifest.preprocessing.model_dump(
             include={"size", "mean", "std", "interpolation", "crop_pct", "crop_mode"}
         )
@@ -97,10 +98,7 @@ def open_artifact(path: Path, *, allow_bare: bool = False) -> Artifact:
         return Artifact(artifact, manifest, runner, spec)
     if not allow_bare:
         raise InputError(f"{artifact}: no manifest.json beside it to check it by; --no-manifest runs it all the same")
-    guess = targets.by_suffix(artifact.suffix)
-    if guess is None:
-        raise InputError(f"{artifact}: not an artifact by its name; give a .mlpackage, .pte or .onnx")
-    runner = guess.backend().open(artifact)
+    runner = targets.of(artifact).backend().open(artifact, threads=threads)
     return Artifact(artifact, None, runner, InputSpec(size=runner.input_size, crop_pct=1.0))
 
 

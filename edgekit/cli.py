@@ -510,9 +510,10 @@ def bench_run(
     reporter = _reporter(quiet or as_json)
     failed: list[EdgeKitError] = []
     if place == "host":
-        from edgekit.bench.host import HostRequest, bench_host
+        from edgekit.bench.host import bench_host
+        from edgekit.bench.request import BenchRequest
 
-        found = bench_host(HostRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
+        found = bench_host(BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
     else:
         from edgekit.bench.phones import PhoneRequest, bench_phones
 
@@ -568,7 +569,7 @@ def bench_report(
     """
     from edgekit.bench import results, show
 
-    found = [result for _, result in results.find_results(folders)]
+    found = results.find_results(folders)
     written = []
     if out is not None:
         from edgekit.bench.report import write_report
@@ -577,7 +578,7 @@ def bench_report(
     if compare is None:
         show.show_results(found, written, as_json=as_json)
         return
-    base = [result for _, result in results.find_results([compare])]
+    base = results.find_results([compare])
     show.show_differences(results.gate(found, base, fail_above), as_json=as_json)
 
 

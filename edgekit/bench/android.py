@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -130,17 +130,16 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
     async def main() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        ours = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        catchable = threading.current_thread() is threading.main_thread() and sys.platform != "win32"
+        ours = (signal.SIGINT, signal.SIGTERM) if catchable else ()
         before = {number: signal.getsignal(number) for number in ours}
         try:
-            with suppress(NotImplementedError):  # Windows
-                for number in ours:
-                    loop.add_signal_handler(number, task.cancel)
+            for number in ours:
+                loop.add_signal_handler(number, task.cancel)
             return await work
         finally:
             for number, handler in before.items():
-                with suppress(NotImplementedError):
-                    loop.remove_signal_handler(number)
+                loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
     try:

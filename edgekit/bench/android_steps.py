@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import edgekit
@@ -35,7 +33,12 @@ rm -rf "$1"; [ ! -e "$1" ]"""
 
 
 async def measure(adb: Adb, job: Job, files: Sequence[File], undo: Undo, say: Callable[[str], None]) -> s.Result:
-    run_id, started = os.urandom(16).hex(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Take one device through all steps; what is changed on it is told to `undo` first.
+
+    Raises:
+        DeviceError, InputError, IntegrityError: as of `edgekit.bench.android.bench_device`.
+    """
+    run_id, started = s.new_run()
     folder = f"/data/local/tmp/edgekit-{run_id}"
     say("preflight")
     device = await facts_of(adb, job.step_timeout_s)

@@ -44,10 +44,13 @@ def start(path: Path, threads: int) -> Fresh:
     command = [sys.executable, "-m", "edgekit.bench.fresh", str(path.absolute()), str(threads)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{path}: does not run in a fresh process: {error}") from error
+    try:
         return Fresh(**json.loads(done.stdout.splitlines()[-1]))
-    except (subprocess.TimeoutExpired, ValueError, IndexError, TypeError) as error:
-        last = done.stderr.strip().splitlines()[-1:] if isinstance(error, ValueError | IndexError | TypeError) else []
-        raise ModelError(f"{path}: does not run in a fresh process: {' '.join(last)[:200] or error}") from error
+    except (ValueError, IndexError, TypeError) as error:
+        last = " ".join(done.stderr.strip().splitlines()[-1:])
+        raise ModelError(f"{path}: does not run in a fresh process: {last[:200] or error}") from error
 
 
 def _measure(path: Path, threads: int) -> Fresh:
@@ -57,9 +60,7 @@ def _measure(path: Path, threads: int) -> Fresh:
     from edgekit.bench.machine import memory
     from edgekit.targets.common import quiet
 
-    row = targets.by_suffix(path.suffix)
-    assert row is not None
-    backend = row.backend()
+    backend = targets.of(path).backend()
     with quiet(path.suffix):
         importlib.import_module(_RUNTIMES[path.suffix])
     before, _ = memory()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from edgekit.artifact import Artifact, open_artifact
 from edgekit.bench import fresh, machine
 from edgekit.bench import schema as s
 from edgekit.bench.golden import TOLERANCE, Golden, golden_of
+from edgekit.bench.request import BenchRequest
 from edgekit.bench.statistics import summarize
 from edgekit.bench.validity import judge
 from edgekit.errors import UsageError
@@ -29,23 +28,10 @@ if TYPE_CHECKING:
     from edgekit.console import Reporter, Tick
     from edgekit.targets import TimedRunner
 
-__all__ = ["HostRequest", "bench_host", "model_of"]
+__all__ = ["bench_host", "model_of"]
 
 _PACKAGES = {"onnx": "onnxruntime", "executorch": "executorch", "coreml": "coremltools"}
 _BACKENDS = {"onnx": "CPUExecutionProvider", "executorch": "XNNPACK", "coreml": "Core ML"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostRequest:
-    """What to measure, and how long."""
-
-    artifacts: Sequence[Path]
-    threads: int = 1
-    warmup: int = 10
-    min_iterations: int = 100
-    min_duration_s: float = 5.0  # of each artifact's own turns
-    images: int = 8
-    allow_bare: bool = False
 
 
 @dataclass
@@ -84,7 +70,7 @@ class _Contender:
         )
 
 
-def bench_host(request: HostRequest, reporter: Reporter) -> list[s.Result]:
+def bench_host(request: BenchRequest, reporter: Reporter) -> list[s.Result]:
     """Measure the artifacts; one result each, in their order.
 
     Raises:
@@ -96,8 +82,8 @@ def bench_host(request: HostRequest, reporter: Reporter) -> list[s.Result]:
         return _measure(request, cores, reporter)
 
 
-def _measure(request: HostRequest, cores: tuple[int, ...] | None, reporter: Reporter) -> list[s.Result]:
-    run_id, started_utc = os.urandom(16).hex(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _measure(request: BenchRequest, cores: tuple[int, ...] | None, reporter: Reporter) -> list[s.Result]:
+    run_id, started_utc = s.new_run()
     contenders = [_contender(path, request, reporter) for path in request.artifacts]
     before = machine.state()
     with reporter.stage("measure, turn by turn") as tick:
@@ -148,11 +134,9 @@ def _measure(request: HostRequest, cores: tuple[int, ...] | None, reporter: Repo
 def model_of(artifact: Artifact) -> s.Model:
     """The artifact as a result names it."""
     path, manifest = artifact.path, artifact.manifest
-    row = targets.by_suffix(path.suffix)
-    assert row is not None
     return s.Model(
         name=path.stem[:500],
-        format=row.format,
+        format=targets.of(path).format,
         sha256=sha256_tree(path) if path.is_dir() else sha256_file(path),
         bytes=size_of(path),
         precision=None if manifest is None else manifest.precision,
@@ -166,20 +150,17 @@ def _parity(artifact: Artifact) -> float | None:
     return None if parity is None or parity.min_cosine is None else min(1.0, parity.min_cosine)
 
 
-def _contender(path: Path, request: HostRequest, reporter: Reporter) -> _Contender:
+def _contender(path: Path, request: BenchRequest, reporter: Reporter) -> _Contender:
     with reporter.stage(f"open {path.name}"):
-        artifact = open_artifact(path, allow_bare=request.allow_bare)
-        targets.timed(artifact.runner)
+        artifact = open_artifact(path, allow_bare=request.allow_bare, threads=request.threads)
+        runner = targets.timed(artifact.runner)
         golden = golden_of(artifact, request.images)
     with reporter.stage(f"load {path.name} in a fresh process"):
         cold = fresh.start(artifact.path, request.threads)
-    row = targets.by_suffix(artifact.path.suffix)
-    assert row is not None
-    runner = targets.timed(row.backend().open(artifact.path, threads=request.threads))
     return _Contender(artifact, runner, golden, [runner.ready(image) for image in golden.images], cold, [])
 
 
-def _take_turns(contenders: Sequence[_Contender], request: HostRequest, tick: Tick) -> None:
+def _take_turns(contenders: Sequence[_Contender], request: BenchRequest, tick: Tick) -> None:
     """Rounds in which every artifact has one turn, forwards and backwards, until all have enough."""
     for number in range(request.warmup):
         for one in contenders:
@@ -205,8 +186,7 @@ def _take_turns(contenders: Sequence[_Contender], request: HostRequest, tick: Ti
 
 def _reopen(artifact: Artifact, threads: int) -> float:
     """Milliseconds of opening an artifact that this process has opened before."""
-    row = targets.by_suffix(artifact.path.suffix)
-    assert row is not None
+    backend = targets.of(artifact.path).backend()
     started = time.perf_counter()
-    row.backend().open(artifact.path, threads=threads)
+    backend.open(artifact.path, threads=threads)
     return round(1e3 * (time.perf_counter() - started), 6)

@@ -22,13 +22,13 @@ _ZONES = Path("/sys/class/thermal")
 def device() -> Device:
     """This machine."""
     names: dict[str, Literal["linux", "macos", "windows"]] = {"darwin": "macos", "win32": "windows"}
-    info = _pairs(Path("/proc/cpuinfo"), ":")
+    info = _pairs(Path("/proc/cpuinfo"))
     return Device(
         platform=names.get(sys.platform, "linux"),
         soc=info.get("model name") or platform.processor() or None,
         os=f"{platform.system()} {platform.release()}",
         abi=platform.machine(),
-        ram_bytes=_kilobytes(_pairs(Path("/proc/meminfo"), ":").get("MemTotal")),
+        ram_bytes=_kilobytes(_pairs(Path("/proc/meminfo")).get("MemTotal")),
         cores=tuple(
             Core(
                 id=core,
@@ -79,7 +79,7 @@ def pinned(count: int) -> Iterator[tuple[int, ...] | None]:
 
 def memory() -> tuple[int | None, int | None]:
     """Bytes that this process holds now, and that it held at most."""
-    told = _pairs(Path("/proc/self/status"), ":")
+    told = _pairs(Path("/proc/self/status"))
     now, most = _kilobytes(told.get("VmRSS")), _kilobytes(told.get("VmHWM"))
     if most is None and sys.platform != "win32":
         import resource
@@ -88,11 +88,11 @@ def memory() -> tuple[int | None, int | None]:
     return now, most
 
 
-def _pairs(path: Path, separator: str) -> dict[str, str]:
+def _pairs(path: Path) -> dict[str, str]:
     """The first value of each key of a file of lines; nothing where there is no such file."""
     found: dict[str, str] = {}
     for line in (_text(path) or "").splitlines():
-        key, _, value = line.partition(separator)
+        key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     return found
 

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit.artifact import open_artifact
 from edgekit.bench.golden import TOLERANCE, golden_of
 from edgekit.bench.host import model_of
+from edgekit.bench.request import BenchRequest
 from edgekit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -23,23 +24,16 @@ __all__ = ["PhoneRequest", "bench_phones"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhoneRequest:
-    """What to measure, on which devices, with which runner (android_bench/native) and ONNX Runtime library."""
+class PhoneRequest(BenchRequest):
+    """On which devices to measure, with which runner (android_bench/native) and ONNX Runtime library."""
 
-    artifacts: Sequence[Path]
     runner: Path | None
     library: Path | None
     serials: Sequence[str] = ()
     all_devices: bool = False
-    threads: int = 1
-    warmup: int = 10
-    min_iterations: int = 100
-    min_duration_s: float = 5.0
-    images: int = 8
     airplane: bool = False
     stay_awake: bool = True
     cooldown_minutes: float = 5.0
-    allow_bare: bool = False
 
 
 def bench_phones(request: PhoneRequest, reporter: Reporter) -> list[Outcome]:

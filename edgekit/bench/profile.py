@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,16 +39,18 @@ def profile_ops(path: Path, threads: int) -> list[Operator]:
         UsageError: there is no profiler for its format here.
     """
     from edgekit.artifact import open_artifact
+    from edgekit.targets import timed
 
     artifact = open_artifact(path, allow_bare=True)
     tool = _TOOLS.get(artifact.path.suffix)
     if tool is None:
         raise UsageError(f"{path}: no profiler for this format here; Xcode's Core ML report profiles a .mlpackage")
-    image = np.full((*artifact.runner.input_size, 3), 127, np.uint8)
-    return sorted(tool(artifact.path, image, threads), key=lambda one: -one.ms)
+    runner = timed(artifact.runner)
+    ready = runner.ready(np.full((*runner.input_size, 3), 127, np.uint8))
+    return sorted(tool(artifact.path, ready, threads), key=lambda one: -one.ms)
 
 
-def _onnx(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
+def _onnx(path: Path, ready: Any, threads: int) -> list[Operator]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -56,10 +59,8 @@ def _onnx(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        (wanted,) = session.get_inputs()
-        feed = image[None] if wanted.type == "tensor(uint8)" else image.transpose(2, 0, 1)[None].astype(np.float32)
         for _ in range(_WARMUP + _RUNS):
-            session.run(None, {wanted.name: np.ascontiguousarray(feed)})
+            session.run(None, ready)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
@@ -69,9 +70,7 @@ def _onnx(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
     return [Operator(name, kind, statistics.median(took[_WARMUP:])) for (name, kind), took in times.items()]
 
 
-def _executorch(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
-    import torch
-
+def _executorch(path: Path, ready: Any, threads: int) -> list[Operator]:
     from edgekit.targets.executorch import quiet
 
     try:
@@ -83,12 +82,8 @@ def _executorch(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
     with quiet(), tempfile.TemporaryDirectory() as folder:
         portable_lib._unsafe_reset_threadpool(threads)
         module = portable_lib._load_for_executorch(str(path), enable_etdump=True)
-        shape = module.method_meta("forward").input_tensor_meta(0).sizes()
-        pixels = torch.from_numpy(image)[None]
-        if shape[1] == 3 and shape[3] != 3:
-            pixels = pixels.permute(0, 3, 1, 2).float().contiguous()
         for _ in range(_RUNS):
-            module.forward((pixels,))
+            module.forward((ready,))
         dump = Path(folder) / "profile.etdump"
         module.write_etdump_result_to_file(str(dump))
         blocks = Inspector(etdump_path=str(dump)).event_blocks
@@ -100,4 +95,4 @@ def _executorch(path: Path, image: np.ndarray, threads: int) -> list[Operator]:
         ]
 
 
-_TOOLS: dict[str, Callable[[Path, np.ndarray, int], list[Operator]]] = {".onnx": _onnx, ".pte": _executorch}
+_TOOLS: dict[str, Callable[[Path, Any, int], list[Operator]]] = {".onnx": _onnx, ".pte": _executorch}

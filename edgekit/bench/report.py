@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench.schema import Result
+from edgekit.bench.show import milliseconds
 from edgekit.figures import COLOURS, figure_of
 from edgekit.files import human_size, write_atomically
 
@@ -64,8 +65,7 @@ def _write(path: Path, data: bytes) -> Path:
 
 
 def _label(result: Result) -> str:
-    device = result.device.model or result.device.soc or result.device.platform
-    return f"{result.model.name} {result.model.format}, {device}"[:70]
+    return f"{result.model.name} {result.model.format}, {result.device.label}"[:70]
 
 
 def _rendered(figure: Any, kind: str) -> bytes:
@@ -209,16 +209,12 @@ def _table_row(result: Result) -> str:
     cells = [
         model.name,
         model.format,
-        result.device.model or result.device.soc or result.device.platform,
+        result.device.label,
         str(result.runtime.threads or "-"),
         human_size(model.bytes),
-        *(
-            "-" if value is None else f"{value:.2f}"
-            for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)
-        ),
+        *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
         "-" if result.memory_bytes.peak_rss is None else human_size(result.memory_bytes.peak_rss),
         "-" if model.parity_min_cosine is None else f"{model.parity_min_cosine:.5f}",
     ]
-    verdict = "yes" if result.validity.valid else f"no: {', '.join(result.validity.reasons)}"
     mark = "" if result.validity.valid else ' class="no"'
-    return f"<tr{mark}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (*cells, verdict))}</tr>\n"
+    return f"<tr{mark}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (*cells, result.validity.told))}</tr>\n"

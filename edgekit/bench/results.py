@@ -51,7 +51,7 @@ def _write(path: Path, text: str) -> None:
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def find_results(paths: Sequence[Path]) -> list[tuple[Path, Result]]:
+def find_results(paths: Sequence[Path]) -> list[Result]:
     """Every result in files and folders, oldest first.
 
     Raises:
@@ -64,8 +64,7 @@ def find_results(paths: Sequence[Path]) -> list[tuple[Path, Result]]:
         raise InputError(
             f"{', '.join(map(str, paths))}: no {_SUFFIX} file; `edgekit bench ARTIFACT --out DIR` writes some"
         )
-    found = [(path, read_result(path)) for path in files]
-    return sorted(found, key=lambda item: (item[1].started_utc, str(item[0])))
+    return sorted(map(read_result, sorted(files, key=str)), key=lambda result: result.started_utc)
 
 
 def difference(new: Result, base: Result) -> Difference:

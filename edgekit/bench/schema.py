@@ -6,6 +6,8 @@ The Kotlin, Swift and C runners write the same document; `edgekit schema bench` 
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +33,7 @@ __all__ = [
     "States",
     "Tool",
     "Validity",
+    "new_run",
     "read_result",
 ]
 
@@ -122,6 +125,11 @@ class Device(_Part):
     emulated: bool | None = None
     lab: Lab | None = None
 
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        return self.model or self.soc or self.platform
+
 
 class Protocol(_Part):
     """How it was measured."""
@@ -204,6 +212,11 @@ class Validity(_Part):
     valid: bool
     reasons: tuple[Reason, ...] = Field((), max_length=16)
 
+    @property
+    def told(self) -> str:
+        """The verdict in a table."""
+        return "yes" if self.valid else f"no: {', '.join(self.reasons)}"
+
 
 class Result(_Part):
     """One model, measured once."""
@@ -233,6 +246,11 @@ class Result(_Part):
     def to_json(self) -> str:
         """The text of a result file."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def new_run() -> tuple[str, str]:
+    """The identifier of a run that begins now, and the time."""
+    return os.urandom(16).hex(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def read_result(path: Path) -> Result:

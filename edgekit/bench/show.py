@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.bench.results import Difference
     from edgekit.bench.schema import Result
 
-__all__ = ["show_differences", "show_profiles", "show_results"]
+__all__ = ["milliseconds", "show_differences", "show_profiles", "show_results"]
 
 _SHOWN = 15  # operators
 _COLUMNS = (
@@ -58,8 +58,8 @@ def show_differences(found: Sequence[Difference], *, as_json: bool) -> None:
         (
             f"{one.new.model.name} ({one.new.model.format})",
             f"{one.base.model.name} ({one.base.model.format})",
-            _figure(one.new.latency_ms.p50),
-            _figure(one.base.latency_ms.p50),
+            milliseconds(one.new.latency_ms.p50),
+            milliseconds(one.base.latency_ms.p50),
             f"{one.ratio.value:.3f}",
             f"{one.ratio.low:.3f} to {one.ratio.high:.3f}",
             one.verdict,
@@ -87,19 +87,19 @@ def show_profiles(found: Mapping[Path, Sequence[Operator]], *, as_json: bool) ->
 
 def _row(result: Result) -> tuple[str, ...]:
     latency, check = result.latency_ms, result.check
-    device = result.device.model or result.device.soc or result.device.platform
     peak = result.memory_bytes.peak_rss
     return (
         result.model.name,
         result.model.format,
-        f"{device}, {result.runtime.threads or '?'} thread{'' if result.runtime.threads == 1 else 's'}",
+        f"{result.device.label}, {result.runtime.threads or '?'} thread{'' if result.runtime.threads == 1 else 's'}",
         human_size(result.model.bytes),
-        *(_figure(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
+        *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
         "-" if peak is None else human_size(peak),
         "pass" if check.passed else "FAIL",
-        "yes" if result.validity.valid else f"no: {', '.join(result.validity.reasons)}",
+        result.validity.told,
     )
 
 
-def _figure(value: float | None) -> str:
+def milliseconds(value: float | None) -> str:
+    """Milliseconds in a table."""
     return "-" if value is None else f"{value:.2f}"

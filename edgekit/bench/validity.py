@@ -19,7 +19,8 @@ def judge(result: Result, *, background: bool | None = None) -> Result:
     """
     before, after = result.state.before, result.state.after
     slower = drift(result.latency_ms)
-    rose = None not in (before.thermal_status, after.thermal_status) and after.thermal_status > before.thermal_status  # type: ignore[operator]
+    cool, warm = before.thermal_status, after.thermal_status
+    rose = cool is not None and warm is not None and warm > cool
     found: dict[Reason, bool] = {
         "emulated": result.device.emulated is True,
         "wrong-output": not result.check.passed,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
-from edgekit.errors import UsageError
+from edgekit.errors import InputError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Target, TimedRunner
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "TimedRunner",
     "by_suffix",
     "find",
+    "of",
     "select",
     "timed",
 ]
@@ -84,6 +86,18 @@ def timed(runner: Runner) -> TimedRunner:
             "a Core ML model runs here on a stand-in, whose time says nothing: measure it on a Mac or a phone"
         )
     return cast("TimedRunner", runner)
+
+
+def of(path: Path) -> Target:
+    """The target that an artifact was made for, by its name.
+
+    Raises:
+        InputError: it is no artifact by its name.
+    """
+    row = by_suffix(path.suffix)
+    if row is None:
+        raise InputError(f"{path}: not an artifact by its name; give a .mlpackage, .pte or .onnx")
+    return row
 
 
 def by_suffix(suffix: str) -> Target | None:

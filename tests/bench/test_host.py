@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.bench import schema as s
+from edgekit.bench.request import BenchRequest
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_an_output_that_changes_is_seen(published, monkeypatch):
         return host.Golden(golden.images, np.roll(golden.embeddings, 1, axis=0))
 
     monkeypatch.setattr(host, "golden_of", turned)
-    request = host.HostRequest(artifacts=list(published.glob("*/*.onnx")), min_iterations=5, min_duration_s=0)
+    request = BenchRequest(artifacts=list(published.glob("*/*.onnx")), min_iterations=5, min_duration_s=0)
     (result,) = host.bench_host(request, Silent())
     assert not result.check.passed
     assert "wrong-output" in result.validity.reasons
