@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch.fx import Node
 
 from edgekit.embedder import Embedder, state_sha256
 from edgekit.errors import UsageError
-from edgekit.quantize import Plan, read_plan
+from edgekit.quantize import Plan
 from edgekit.quantize.layers import KINDS, WEIGHTED, layers, names
 from edgekit.quantize.plan import FEW_BITS, TensorPlan
 from edgekit.quantize.simulate import round_dynamic, rounded
@@ -38,19 +37,17 @@ class Rounding:
     dynamic: bool = False
 
 
-def roundings(embedder: Embedder, path: Path) -> dict[str, Rounding]:
-    """By name of the embedder's modules, what the plan at `path` asks for.
+def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
+    """By name of the embedder's modules, what the plan asks for.
 
     Raises:
-        InputError: no plan can be read there.
         UsageError: the plan is for other weights or another size, or has weights of its own.
     """
     from edgekit import graph
 
-    plan = read_plan(path)
     plan.check_fits(state_sha256(embedder), embedder.spec.size)
     if any(row.scheme in FEW_BITS for row in plan.layers):
-        raise UsageError(f"{path}: training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan")
+        raise UsageError("training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan")
     program, _ = graph.prepare(graph.capture(embedder, embedder.example()))
     called, rows = names(program), {row.name: row for row in plan.layers}
     modules, found = dict(embedder.named_modules()), {}
@@ -63,7 +60,7 @@ def roundings(embedder: Embedder, path: Path) -> dict[str, Rounding]:
         static = row.scheme == "w8a8" and not _is_image(layer.inputs[0])
         found[name] = Rounding(plan.tensors.get(taken) if static else None, row.scheme == "w8a8-dynamic")
     if not found:
-        raise UsageError(f"{path}: leaves every layer in float, so there is nothing to train for")
+        raise UsageError("this plan leaves every layer in float, so there is nothing to train for")
     return found
 
 
@@ -86,9 +83,8 @@ def install(embedder: nn.Module, rows: Mapping[str, Rounding]) -> None:
         module.register_forward_hook(_after, always_call=True)
 
 
-def trained_plan(path: Path, embedder: Embedder) -> Plan:
-    """The plan at `path` for the weights that were trained under it."""
-    plan = read_plan(path)
+def trained_plan(plan: Plan, embedder: Embedder) -> Plan:
+    """The plan for the weights that were trained under it."""
     rows = tuple(row.model_copy(update={"damage": {}}) for row in plan.layers)
     return plan.model_copy(update={"weights_sha256": state_sha256(embedder), "layers": rows})
 

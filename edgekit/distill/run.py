@@ -29,6 +29,7 @@ from edgekit.distill.validation import Figures, Validator
 from edgekit.embedder import Embedder, build_embedder
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.files import write_atomically
+from edgekit.quantize import read_plan
 from edgekit.recipe import Recipe
 
 __all__ = ["DistillRequest", "DistillResult", "distill", "is_first_process", "to_toml"]
@@ -83,10 +84,11 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
     _claim(request, accelerator)
     started = time.perf_counter()
     student = build_embedder(request.recipe)
-    rounded = {}
+    plan, rounded = None, {}
     if spec.plan is not None:
         with reporter.stage(f"read {spec.plan.name}"):
-            rounded = roundings(student, spec.plan)
+            plan = read_plan(spec.plan)
+            rounded = roundings(student, plan)
     sources = [open_source(data) for data in spec.data]
     digests: list[str] = []
     with reporter.stage("hash the data") as tick:
@@ -148,14 +150,15 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
     if not main:
         return None
     stored, recipe = _publish(request.recipe, student, state, spec, request.out)
-    plan = None
-    if spec.plan is not None:
-        plan, text = request.out / "plan.json", trained_plan(spec.plan, build_embedder(recipe)).to_json()
-        write_atomically(plan, lambda part: part.write_text(text, encoding="utf-8"))
+    embedder = build_embedder(recipe)
+    written = None
+    if plan is not None:
+        written, text = request.out / "plan.json", trained_plan(plan, embedder).to_json()
+        write_atomically(written, lambda part: part.write_text(text, encoding="utf-8"))
     figures = Figures({}, {})
     if validator is not None:
         with reporter.stage("measure the stored file on all held-out listings") as tick:
-            embedder = build_embedder(recipe).to(accelerator.device)
+            embedder = embedder.to(accelerator.device)
             figures = validator.measure(embedder, student.spec.size, None, "fp32", tick)
     card = write_card(
         request.out,
@@ -180,7 +183,7 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
         figures,
         card,
         {part: round(value, 3) for part, value in engine.seconds.items()},
-        plan,
+        written,
     )
 
 

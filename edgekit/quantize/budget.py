@@ -9,8 +9,8 @@ from edgekit.errors import UsageError
 from edgekit.levels import Levels
 from edgekit.quantize.constants import large_constants
 from edgekit.quantize.judge import Judge
-from edgekit.quantize.layers import weights
-from edgekit.quantize.plan import LayerPlan, Plan, Scheme, nearest_forms
+from edgekit.quantize.layers import stored, weights
+from edgekit.quantize.plan import FEW_BITS, LayerPlan, Plan, Scheme, nearest_forms
 from edgekit.quantize.sensitivity import measure
 from edgekit.quantize.simulate import Simulator
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["shrink", "weight_share"]
 
 _FLOAT, _CONSTANT = 32, 8
-_BITS: dict[Scheme, int] = {
-    "w8a8": 8, "w8a8-dynamic": 8, "w8": 8, "palette6": 6, "palette4": 4, "w4": 4, "float": _FLOAT
-}  # fmt: skip
+_BITS: dict[Scheme, int] = {"w8a8": 8, "w8a8-dynamic": 8, "w8": 8, **FEW_BITS, "float": _FLOAT}
 _PROBES = 6  # images on which each layer is tried alone
 _FORM: Scheme = "palette4"
 _TARGET = "coreml"  # whose forms the budget is for; ONNX has the same
@@ -38,7 +36,7 @@ def weight_share(program: ExportedProgram, plan: Plan, target: str) -> float:
 
 
 def _share(program: ExportedProgram, rows: Sequence[LayerPlan], constants: Sequence[str], target: str) -> float:
-    known, kept = weights(program), {**program.constants, **program.state_dict}
+    known, kept = weights(program), stored(program)
     saved = sum(known[row.name].numel() * (_FLOAT - _BITS[row.on(target)]) for row in rows if row.name in known)
     saved += sum(kept[name].numel() * (_FLOAT - _CONSTANT) for name in constants)
     return 1 - saved / (_FLOAT * sum(value.numel() for value in kept.values()))
@@ -69,14 +67,15 @@ def shrink(
     with reporter.stage(f"try {len(tried)} layers in 4 bits") as tick:
         damage = measure(simulator, tried, judge.images[:_PROBES], lambda done: tick(done, total))
     order = sorted(levels, key=lambda name: (damage[name][_FORM].worst / levels[name].codes.size, name))
-    taken: set[str] = set()
-    now = list(rows)
+    every = _FLOAT * sum(value.numel() for value in stored(program).values())
+    bits = {row.name: _BITS[row.on(_TARGET)] - _BITS[_FORM] for row in rows}
+    share, taken = _share(program, rows, constants, _TARGET), set[str]()
     for name in order:
-        if _share(program, now, constants, _TARGET) <= settings.max_size:
+        if share <= settings.max_size:
             break
         taken.add(name)
-        now = _with(rows, taken)
-    if (share := _share(program, now, constants, _TARGET)) > settings.max_size:
+        share -= levels[name].codes.size * bits[name] / every
+    if share > settings.max_size:
         raise UsageError(
             f"--max-size {settings.max_size:g} cannot be met: all layers in 4 bits are {share:.3f} of fp32"
         )
@@ -88,7 +87,7 @@ def shrink(
             f"{settings.max_recall_drop:g} points of recall@10: {len(taken)} layers in 4 bits have cosine "
             f"{loss.min_cosine:.5f}; raise --max-size or lower --min-cosine"
         )
-    return now
+    return _with(rows, taken)
 
 
 def _with(rows: Sequence[LayerPlan], taken: Collection[str]) -> list[LayerPlan]:

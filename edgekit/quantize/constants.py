@@ -9,12 +9,11 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from edgekit.levels import Levels
-from edgekit.quantize.layers import layers, weight_name
+from edgekit.quantize.layers import SMALL, layers, stored, weight_name
 from edgekit.quantize.palettes import palette
 
 __all__ = ["encode_constants", "large_constants"]
 
-_SMALL = 2048  # values: fewer save nothing
 _BITS = 8
 
 
@@ -24,7 +23,7 @@ def large_constants(program: ExportedProgram) -> list[str]:
     return [
         name
         for name, value in _constants(program).items()
-        if name not in weights and value.is_floating_point() and value.numel() > _SMALL
+        if name not in weights and value.is_floating_point() and value.numel() > SMALL
     ]
 
 
@@ -44,6 +43,6 @@ def encode_constants(program: ExportedProgram, names: Sequence[str]) -> dict[str
 
 
 def _constants(program: ExportedProgram) -> dict[str, Tensor]:
-    kept = {**program.constants, **program.state_dict}
+    kept = stored(program)
     used = [spec.target for spec in program.graph_signature.input_specs if spec.target in kept]
     return {name: kept[name] for name in used if isinstance(kept[name], Tensor)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +98,7 @@ def _checked(path: Path, name: str, bits: int, stepped: bool, held: Mapping[str,
     whole = codes.ndim >= 2 and codes.size > 0 and int(codes.max()) < 2**bits and bool(np.isfinite(other).all())
     if stepped:
         fits = whole and other.ndim == 2 and len(other) == len(codes) and 0 < other.shape[1] <= codes.shape[1]
-        fits = fits and math.remainder(codes.shape[1], other.shape[1]) == 0
+        fits = fits and codes.shape[1] % other.shape[1] == 0
     else:
         fits = whole and other.shape == (2**bits,)
     if not fits:

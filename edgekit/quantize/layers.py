@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +14,13 @@ from torch.fx import Node
 __all__ = [
     "KINDS",
     "MOVES",
+    "SMALL",
     "WEIGHTED",
     "Layer",
     "layers",
     "names",
     "static_tensors",
+    "stored",
     "tied",
     "unlike_neighbours",
     "untouched",
@@ -38,6 +41,7 @@ KINDS = {
     _aten.adaptive_avg_pool2d.default: "pool",
 }
 WEIGHTED = ("conv", "depthwise", "linear")
+SMALL = 2048  # weights or values: so few on fewer levels save nothing, and cost accuracy
 _CLAMPS = (_aten.relu.default, _aten.hardtanh.default)  # that runtimes fold into the layer before
 _UNNAMED = ("", "module")
 # Operators that only move values about, or clip them: what they give has the levels of what they take.
@@ -143,9 +147,14 @@ def weight_name(program: ExportedProgram, layer: Layer) -> str:
     raise KeyError(layer.weight.name)
 
 
+def stored(program: ExportedProgram) -> dict[str, Any]:
+    """The parameters, buffers and constants of a program, by name."""
+    return {**program.constants, **program.state_dict}
+
+
 def weights(program: ExportedProgram) -> dict[str, Tensor]:
     """The weight of every layer that has one, by the layer's name."""
-    kept = {**program.constants, **program.state_dict}
+    kept = stored(program)
     return {
         layer.name: kept[weight_name(program, layer)].detach() for layer in layers(program) if layer.weight is not None
     }

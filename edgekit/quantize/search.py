@@ -10,7 +10,7 @@ from torch.fx import Node
 
 from edgekit.errors import UsageError
 from edgekit.quantize.judge import Loss
-from edgekit.quantize.layers import MOVES, WEIGHTED, Layer
+from edgekit.quantize.layers import MOVES, SMALL, WEIGHTED, Layer
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.sensitivity import Damage
 
@@ -50,7 +50,6 @@ _FAINT = 0.5  # weights only: where that leaves at most this share of the damage
 # catalog-mobilevit-xs gains 20 %.
 _WORTH = 500.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
-_SMALL = 2048  # weights: so few in 8 bits save nothing, and cost accuracy
 _TRIFLE = 1e-2  # of all damage together: not worth a step before all others are taken
 
 
@@ -184,7 +183,7 @@ def _cannot(min_cosine: float, max_recall_drop: float, best: float) -> str:
 
 def weights_only(layer: Layer) -> Scheme:
     """The form of a layer whose activations stay in float: its weights in 8 bits, where it has enough of them."""
-    return "w8" if layer.weight is not None and _count(layer.weight) > _SMALL else "float"
+    return "w8" if layer.weight is not None and _count(layer.weight) > SMALL else "float"
 
 
 def integers_pay(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> bool:

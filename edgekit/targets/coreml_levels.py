@@ -31,6 +31,8 @@ def pipeline(levels: Sequence[Levels]) -> PassPipeline:
 
 @register_pass(namespace="edgekit")
 class store_levels(AbstractGraphPass):
+    """The pass; coremltools sets `levels`."""
+
     levels: Sequence[Levels] = ()
 
     def apply(self, prog: Any) -> None:

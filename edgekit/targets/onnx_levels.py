@@ -14,21 +14,19 @@ from edgekit.targets.onnx_edit import add_constant, emit
 __all__ = ["store_levels"]
 
 
-def store_levels(graph: ir.Graph, levels: Sequence[Levels]) -> int:
+def store_levels(graph: ir.Graph, levels: Sequence[Levels]) -> None:
     """Let every initializer that has the values of one of `levels`, as it is or transposed, be stored as its codes."""
-    find, count = finder(levels, np.float32), 0
+    find, place = finder(levels, np.float32), {node: number for number, node in enumerate(graph)}
     for value in list(graph.initializers.values()):
         found = None if value.const_value is None else find(value.const_value.numpy())
         uses = list(value.uses())
         if found is None or not uses:
             continue
-        first = min((use.node for use in uses), key=list(graph).index)
+        first = min((use.node for use in uses), key=place.__getitem__)
         made = _decoded(graph, first, *found)
         made.type, made.shape = value.type, value.shape
         ir.convenience.replace_all_uses_with(value, made)
         graph.initializers.pop(value.name or "")
-        count += 1
-    return count
 
 
 def _decoded(graph: ir.Graph, before: ir.Node, levels: Levels, transposed: bool) -> ir.Value:

@@ -50,7 +50,11 @@ def test_linear_layers_round_as_the_plan_s_simulation_does(place):
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
     due = torch.cat([simulator.embed(image[None], schemes) for image in pixels])
     original = torch.from_numpy(embedder.embed(images))
-    rows = {name: row for name, row in roundings(embedder, path).items() if name in ("backbone.qkv", "backbone.out")}
+    rows = {
+        name: row
+        for name, row in roundings(embedder, read_plan(path)).items()
+        if name in ("backbone.qkv", "backbone.out")
+    }
     install(embedder, rows)
     found = torch.cat([torch.from_numpy(embedder.embed(image[None])) for image in images])
     errors = [(one - original).flatten() for one in (found, due)]
@@ -60,7 +64,7 @@ def test_linear_layers_round_as_the_plan_s_simulation_does(place):
 
 def test_a_static_layer_rounds_what_it_takes_and_its_weight(place):
     embedder = build_embedder(load_recipe(place))
-    rows = roundings(embedder, place.parent / "w8a8" / "plan.json")
+    rows = roundings(embedder, read_plan(place.parent / "w8a8" / "plan.json"))
     assert rows["backbone.stem"].range is None  # its input is the image
     install(embedder, rows)
     layer, tokens = embedder.backbone.out, torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
@@ -74,7 +78,7 @@ def test_copies_round_too_and_the_weights_stay_what_they_are(place):
     before = {key: value.clone() for key, value in embedder.state_dict().items()}
     images = np.stack([picture.image for picture in CatalogPictures(4, embedder.spec)])
     plain = embedder.embed(images)
-    install(embedder, roundings(embedder, place.parent / "w8a8" / "plan.json"))
+    install(embedder, roundings(embedder, read_plan(place.parent / "w8a8" / "plan.json")))
     changed = embedder.embed(images)
     assert not np.array_equal(plain, changed)
     assert np.array_equal(copy.deepcopy(embedder).embed(images), changed)
@@ -86,7 +90,7 @@ def test_copies_round_too_and_the_weights_stay_what_they_are(place):
 
 def test_batch_norms_keep_their_statistics(place):
     embedder = build_embedder(load_recipe(place))
-    install(embedder, roundings(embedder, place.parent / "w8a8" / "plan.json"))
+    install(embedder, roundings(embedder, read_plan(place.parent / "w8a8" / "plan.json")))
     before = embedder.backbone.norm.running_mean.clone()
     embedder.train().features(torch.rand(4, 3, 64, 64) * 255)
     assert torch.equal(embedder.backbone.norm.running_mean, before)
@@ -94,7 +98,7 @@ def test_batch_norms_keep_their_statistics(place):
 
 def test_gradients_go_past_the_rounding(place):
     embedder = build_embedder(load_recipe(place)).requires_grad_(True)
-    install(embedder, roundings(embedder, place.parent / "w8a8" / "plan.json"))
+    install(embedder, roundings(embedder, read_plan(place.parent / "w8a8" / "plan.json")))
     embedder.features(torch.rand(2, 3, 32, 32) * 255)[:, 0].sum().backward()
     for name in ("stem", "depthwise", "qkv", "out"):
         assert embedder.backbone.get_submodule(name).weight.grad.abs().sum() > 0
