@@ -406,16 +406,16 @@ def parity(artifact: Path, model: str, as_json: bool, quiet: bool, **options: An
     report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
 
 
-class _Bench(click.Group):
-    """A group whose first argument may be an artifact: `edgekit bench model.onnx` is `edgekit bench run model.onnx`."""
+class _Default(click.Group):
+    """A group whose first command need not be named: `edgekit bench model.onnx` is `edgekit bench run model.onnx`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = ["run", *args]
+            args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)
 
 
-@cli.group(cls=_Bench)
+@cli.group(cls=_Default)
 def bench() -> None:
     """Measure latency, compare results, report on them.
 
@@ -582,6 +582,60 @@ def bench_report(
     show.show_differences(results.gate(found, base, fail_above), as_json=as_json)
 
 
+@cli.group(cls=_Default)
+def golden() -> None:
+    """Golden vectors: check the preprocessing of a phone app against EdgeKit's.
+
+    \b
+    edgekit golden exported/catalog-s0-ios-fp16 photos/ --out golden
+    edgekit golden check golden app-pixels.bin exported/catalog-s0-ios-fp16
+    """
+
+
+@golden.command("make")
+@click.argument("artifact", type=_PATH)
+@click.argument("photos", type=_PATH, nargs=-1, required=True, metavar="PHOTO...")
+@click.option("--out", type=_FOLDER, default=Path("golden"), show_default=True, metavar="DIR")
+@click.option("--no-manifest", is_flag=True, help="Take a bare file: no hash check, default preprocessing.")
+@_common
+def golden_make(
+    artifact: Path, photos: tuple[Path, ...], out: Path, no_manifest: bool, as_json: bool, quiet: bool
+) -> None:
+    """Write PHOTOs (files or folders) in every EXIF orientation, with the pixels and embeddings that are right."""
+    from edgekit import golden as vectors
+    from edgekit import summary
+
+    made = vectors.make(artifact, photos, out, _reporter(quiet or as_json), allow_bare=no_manifest)
+    summary.show_golden(made, out, as_json=as_json)
+
+
+@golden.command("check")
+@click.argument("folder", type=_FOLDER, metavar="GOLDEN")
+@click.argument("pixels", type=_PATH)
+@click.argument("artifact", type=_PATH)
+@click.option("--max-levels", type=click.IntRange(0, 255), help="Fail where a value is further off, of 255.")
+@click.option("--min-cosine", type=click.FloatRange(-1, 1), default=0.999, show_default=True, help="Of the embeddings.")
+@click.option("--no-manifest", is_flag=True, help="Take a bare file: no hash check, default preprocessing.")
+@_common
+def golden_check(
+    folder: Path,
+    pixels: Path,
+    artifact: Path,
+    max_levels: int | None,
+    min_cosine: float,
+    no_manifest: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare PIXELS, uint8 RGB [N,H,W,3] as an app made them of the photos in GOLDEN, with what is right."""
+    from edgekit import golden as vectors
+    from edgekit import summary
+
+    found = vectors.compare(folder, pixels, artifact, allow_bare=no_manifest)
+    summary.show_agreement(found, as_json=as_json)
+    found.require(max_levels, min_cosine)
+
+
 @cli.command()
 @click.option("--family", help="Only this family.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
@@ -706,12 +760,14 @@ def catalog(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["bench", "manifest", "parity", "plan", "recipe"]))
+@click.argument("name", type=click.Choice(["bench", "golden", "job", "manifest", "parity", "plan", "recipe"]))
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that EdgeKit writes or reads."""
     from pydantic import BaseModel
 
+    from edgekit.bench.app_job import AppJob
     from edgekit.bench.schema import Result
+    from edgekit.golden import Golden
     from edgekit.manifest import Manifest
     from edgekit.parity import ParityReport
     from edgekit.quantize import Plan
@@ -719,6 +775,8 @@ def schema(name: str) -> None:
 
     models: dict[str, type[BaseModel]] = {
         "bench": Result,
+        "golden": Golden,
+        "job": AppJob,
         "manifest": Manifest,
         "parity": ParityReport,
         "plan": Plan,

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgekit.errors import EdgeKitError, InputError, OutputError
@@ -24,18 +24,19 @@ _DENIED = {errno.EACCES, errno.EPERM}
 
 
 @contextlib.contextmanager
-def staging(final: Path) -> Iterator[Path]:
+def staging(final: Path, claimed: Callable[[Path], set[str] | None] = published_files) -> Iterator[Path]:
     """A new folder beside `final`; what the block wrote there becomes `final` when the block ends without an error.
 
-    An older published folder under that name is replaced in one step; whenever the process dies, `final` is the old
-    tree, the new tree, or absent as before. Any exception removes the new folder and leaves `final` as it was.
+    An older folder under that name whose files EdgeKit wrote (`claimed` names them) is replaced in one step; whenever
+    the process dies, `final` is the old tree, the new tree, or absent as before. Any exception removes the new folder
+    and leaves `final` as it was.
     Folders that killed processes left behind are removed by the next call for the same name. With SOURCE_DATE_EPOCH
     set, all files get that time. Raises OutputError where `final` is or holds something that EdgeKit did not publish,
     and on a full or read-only disk or a missing permission.
     """
     final = Path(os.path.normpath(final.absolute()))
     epoch = source_date_epoch()
-    _refuse_foreign(final)
+    _refuse_foreign(final, claimed)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(final)
@@ -46,7 +47,7 @@ def staging(final: Path) -> Iterator[Path]:
         with _one_line(final, folder):
             yield folder
             _finish(folder, epoch)
-            _refuse_foreign(final)
+            _refuse_foreign(final, claimed)
             _move(folder, final)
     finally:
         # After a move onto an older tree this name holds that tree; after any error, the unfinished one.
@@ -54,7 +55,7 @@ def staging(final: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _refuse_foreign(final: Path) -> None:
+def _refuse_foreign(final: Path, claimed: Callable[[Path], set[str] | None]) -> None:
     if not os.path.lexists(final):
         return
     if final.is_symlink() or not final.is_dir():
@@ -65,7 +66,7 @@ def _refuse_foreign(final: Path) -> None:
         names = list_files(final)
     except (OSError, InputError) as error:
         raise OutputError(f"{final}: cannot be replaced ({error}); give another --out") from error
-    ours = published_files(final)
+    ours = claimed(final)
     if ours is None:
         raise OutputError(f"{final}: holds files that EdgeKit did not publish; give another --out")
     if foreign := [name for name in names if name not in ours and not Path(name).name.startswith(".")]:

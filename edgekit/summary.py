@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.catalog import Catalog
     from edgekit.distill.ablate import Row
     from edgekit.distill.run import DistillResult
+    from edgekit.golden import Agreement, Golden
     from edgekit.manifest import Payoff
     from edgekit.parity import ParityReport
     from edgekit.pipeline import Export, ExportResult
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "show_ablation",
+    "show_agreement",
     "show_backbones",
     "show_catalog",
     "show_distill",
     "show_embeddings",
     "show_explain",
     "show_export",
+    "show_golden",
     "show_parity",
     "show_quantize",
 ]
@@ -248,6 +251,39 @@ def show_catalog(catalog: Catalog, out: Path, *, as_json: bool) -> None:
         _print_json(facts)
     else:
         table("Catalogue", ("figure", "value"), [(key, str(value)) for key, value in facts.items()])
+
+
+def show_golden(golden: Golden, out: Path, *, as_json: bool) -> None:
+    """Where golden vectors were written, of what, and how an app's pixels are compared with them."""
+    facts = {
+        "folder": str(out),
+        "model": golden.model.name,
+        "files": len(golden.items),
+        "pixels": "uint8 RGB " + " x ".join(str(side) for side in golden.shape),
+        "embedding": golden.dim,
+        "preprocessing": "{interpolation}, {crop_mode} crop, crop_pct {crop_pct:g}".format(
+            **golden.preprocessing.model_dump()
+        ),
+    }
+    if as_json:
+        _print_json(facts)
+    else:
+        table("Golden vectors", ("figure", "value"), [(key, str(value)) for key, value in facts.items()])
+
+
+def show_agreement(found: Agreement, *, as_json: bool) -> None:
+    """How near an app's pixels are to the golden ones."""
+    if as_json:
+        _print_json(dataclasses.asdict(found))
+        return
+    rows = [
+        ("files", str(found.items)),
+        ("largest difference", f"{found.max_levels} of 255 levels"),
+        ("equal values", f"{found.equal:.2%}"),
+        ("cosine of the embeddings, mean", f"{found.mean_cosine:.6f}"),
+        ("cosine, lowest", f"{found.min_cosine:.6f} ({found.worst})"),
+    ]
+    table("Preprocessing against the golden vectors", ("figure", "value"), rows)
 
 
 def _figure(value: float | None, digits: int) -> str:
