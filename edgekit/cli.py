@@ -462,6 +462,11 @@ def bench() -> None:
     help="Minutes to wait for a cool device.",
 )
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Also keep the results here, one file each.")
+@click.option(
+    "--emit",
+    type=click.Choice(["firebase", "devicefarm"]),
+    help="Measure nothing: write to --out what this cloud lab needs to measure ARTIFACT.",
+)
 @click.option("--profile", is_flag=True, help="Print each artifact's slowest operators instead.")
 @click.option("--no-manifest", is_flag=True, help="Measure bare files: no hash check, default preprocessing.")
 @_common
@@ -481,6 +486,7 @@ def bench_run(
     stay_awake: bool,
     cooldown: float,
     out: Path | None,
+    emit: Literal["firebase", "devicefarm"] | None,
     profile: bool,
     no_manifest: bool,
     as_json: bool,
@@ -509,6 +515,16 @@ def bench_run(
     }
     reporter = _reporter(quiet or as_json)
     failed: list[EdgeKitError] = []
+    if emit is not None:
+        from edgekit.bench import cloud
+        from edgekit.bench.request import BenchRequest
+
+        if len(artifacts) != 1 or place != "host":
+            raise UsageError("--emit is for one artifact, without --on")
+        bundle = out or Path("emitted") / artifacts[0].stem
+        asked = BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns)
+        show.show_emitted(cloud.emit(artifacts[0], emit, bundle, asked, reporter), as_json=as_json)
+        return
     if place == "host":
         from edgekit.bench.host import bench_host
         from edgekit.bench.request import BenchRequest
@@ -538,6 +554,32 @@ def bench_run(
         click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
     if failed:
         raise failed[-1]
+
+
+@bench.command("import")
+@click.argument("folders", type=_PATH, nargs=-1, required=True, metavar="DIR...")
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Keep the results here, one file each.")
+@click.option(
+    "--artifact", type=_PATH, help="Take results of this one only, and its name and parity from its manifest."
+)
+@click.option("--lab", "provider", metavar="NAME", help="Note this lab in the results.")
+@_common
+def bench_import(
+    folders: tuple[Path, ...],
+    out: Path | None,
+    artifact: Path | None,
+    provider: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Read what a cloud lab brought back: results anywhere in DIRs, and in zip files there."""
+    from edgekit.bench import cloud, results, show
+
+    found, refused = cloud.gather(folders, artifact, provider)
+    for line in refused:
+        click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
+    written = [] if out is None else results.save(found, out)
+    show.show_results(found, written, as_json=as_json)
 
 
 @bench.command("diff")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.bench.results import Difference
     from edgekit.bench.schema import Result
 
-__all__ = ["milliseconds", "show_differences", "show_profiles", "show_results"]
+__all__ = ["milliseconds", "show_differences", "show_emitted", "show_profiles", "show_results"]
 
 _SHOWN = 15  # operators
 _COLUMNS = (
@@ -34,6 +34,15 @@ def show_results(results: Sequence[Result], written: Sequence[Path], *, as_json:
     table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10])
     for path in written:
         click.echo(path)
+
+
+def show_emitted(written: Sequence[Path], *, as_json: bool) -> None:
+    """The file that says how to go on, then all that goes with it."""
+    if as_json:
+        click.echo(json.dumps({"files": [str(path) for path in written]}, indent=2))
+        return
+    rows = [(str(path), human_size(path.stat().st_size)) for path in written]
+    table("For the lab; the first file says how", ("file", "size"), rows, right=("size",))
 
 
 def show_differences(found: Sequence[Difference], *, as_json: bool) -> None:
