@@ -446,10 +446,11 @@ def bench() -> None:
     "--serial", "serials", multiple=True, metavar="S", help="An Android device of `adb devices`; may be repeated."
 )
 @click.option("--all-devices", is_flag=True, help="Every Android device that is connected, at once.")
+@click.option("--app", type=_PATH, metavar="PATH", help="For android: the APK of android_bench.")
 @click.option(
-    "--runner", type=_PATH, metavar="FILE", help="For android: edgekit_bench, built from android_bench/native."
+    "--runner", type=_PATH, metavar="FILE", help="In place of --app: edgekit_bench, built from android_bench/native."
 )
-@click.option("--library", type=_PATH, metavar="FILE", help="For android: libonnxruntime.so of the device's ABI.")
+@click.option("--library", type=_PATH, metavar="FILE", help="With --runner: libonnxruntime.so of the device's ABI.")
 @click.option("--airplane", is_flag=True, help="Put Android devices into airplane mode meanwhile.")
 @click.option(
     "--stay-awake/--no-stay-awake", default=True, show_default=True, help="Keep Android screens on meanwhile."
@@ -480,6 +481,7 @@ def bench_run(
     place: str,
     serials: tuple[str, ...],
     all_devices: bool,
+    app: Path | None,
     runner: Path | None,
     library: Path | None,
     airplane: bool,
@@ -535,6 +537,7 @@ def bench_run(
 
         request = PhoneRequest(
             artifacts=artifacts,
+            app=app,
             runner=runner,
             library=library,
             serials=serials,

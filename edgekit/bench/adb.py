@@ -139,6 +139,15 @@ class Adb:
         code, stderr = await self._shell(argv, timeout, doing or f"running {plain(argv[0])}", limit, output.extend)
         return Shell(code, bytes(output), stderr)
 
+    async def must(self, argv: Sequence[str], timeout: float, doing: str, *, limit: int = 8 << 20) -> str:
+        """stdout of a command that has to succeed; DeviceError with what it said on stderr where it does not."""
+        done = await self.shell(argv, timeout, doing=doing, limit=limit)
+        if done.code:
+            said = plain(done.stderr) or "it says nothing"
+            killed = "; killed, perhaps for want of memory" if done.code == 137 else ""
+            raise DeviceError(f"{plain(self._serial)}: exit code {done.code} while {doing} ({said}){killed}")
+        return done.text
+
     async def push(self, local: Path, remote: str, timeout: float) -> None:
         """Copy a file to the device, to the path `remote`."""
         doing = f"pushing {plain(str(local.name))}"

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import edgekit
+from edgekit.bench import android_app as app
+from edgekit.bench import android_native as native
 from edgekit.bench import schema as s
 from edgekit.bench.adb import Adb, plain
-from edgekit.bench.android_job import RUNNER, File, Job
-from edgekit.bench.android_state import Snapshot, battery_celsius, big_cores, facts_of, snapshot_of
+from edgekit.bench.android_job import File, Job
+from edgekit.bench.android_state import Snapshot, battery_celsius, facts_of, snapshot_of
 from edgekit.bench.android_undo import Undo
 from edgekit.bench.statistics import summarize
 from edgekit.bench.validity import judge
@@ -26,8 +28,7 @@ _FASTEST = 1e-6  # seconds of an inference: no result has more samples than that
 _SAMPLE = 24  # bytes of one in JSON, at most
 _SPARE = 64 << 20  # bytes of the device that are left free
 # $1 is the run folder everywhere; words of ours are arguments, never part of a script.
-_VERIFY = f'cd "$1" && chmod 755 {RUNNER} && shift && sha256sum "$@"'
-_RUN = 'cd "$1" && echo $$ >pid && export LD_LIBRARY_PATH="$PWD" && shift && exec "$@"'
+_VERIFY = 'cd "$1" && shift && sha256sum "$@"'
 _REMOVE = """if read p <"$1/pid" && [ "$(readlink "/proc/$p/cwd")" = "$1" ]; then kill -9 "$p"; fi 2>/dev/null
 rm -rf "$1"; [ ! -e "$1" ]"""
 
@@ -47,18 +48,26 @@ async def measure(adb: Adb, job: Job, files: Sequence[File], undo: Undo, say: Ca
     waited = await _cool_down(adb, job)
     await _require_space(adb, job, sum(file.bytes for file in files))
     undo.add(folder, "sh", "-c", _REMOVE, "sh", folder)
-    await _must(adb, ["mkdir", folder], job.step_timeout_s, "making the run folder")
+    await adb.must(["mkdir", folder], job.step_timeout_s, "making the run folder")
     for file in files:
         say(f"push {file.name}")
         await adb.push(file.local, f"{folder}/{file.name}", job.push_timeout_s)
     await _verify(adb, job, folder, files)
-    cores = await _kept_on(adb, job, device)
+    cores = None
+    if job.app is None:
+        cores = await native.cores_of(adb, job, device)
+    else:
+        say("install the app")
+        await app.install(adb, job, folder, run_id, undo)
     before = await snapshot_of(adb, job.step_timeout_s)
     if job.airplane and not before.airplane:
         raise DeviceError(f"{plain(adb.serial or '')}: airplane mode did not turn on; measure without it")
     say("measure")
-    await _run_there(adb, job, folder, run_id, cores)
-    told = await _fetch(adb, job, folder, run_id)
+    if job.app is None:
+        result = await native.run(adb, job, folder, run_id, cores)
+    else:
+        result = await app.run(adb, job, folder, run_id)
+    told = await _fetch(adb, job, result, run_id)
     after = await snapshot_of(adb, job.step_timeout_s)
     return _merge(told, job, device, (before, after), cores, waited, started)
 
@@ -73,7 +82,7 @@ async def _settle(adb: Adb, job: Job, now: Snapshot, undo: Undo) -> None:
         name = ("global", "stay_on_while_plugged_in")
         back = ("delete", *name) if now.awake_setting == "null" else ("put", *name, now.awake_setting)
         undo.add("the setting to stay awake", "settings", *back)
-        await _must(adb, ["svc", "power", "stayon", "true"], job.step_timeout_s, "keeping the screen on")
+        await adb.must(["svc", "power", "stayon", "true"], job.step_timeout_s, "keeping the screen on")
     if job.airplane and not now.airplane:
         if now.airplane_setting is None:
             raise DeviceError(f"{serial}: its airplane mode {unknown}")
@@ -81,7 +90,7 @@ async def _settle(adb: Adb, job: Job, now: Snapshot, undo: Undo) -> None:
             raise DeviceError(f"{serial}: airplane mode would cut its network connection; use a cable or leave it out")
         undo.add("airplane mode", "cmd", "connectivity", "airplane-mode", "disable")
         argv = ["cmd", "connectivity", "airplane-mode", "enable"]
-        await _must(adb, argv, job.step_timeout_s, "turning airplane mode on (Android 11 or later)")
+        await adb.must(argv, job.step_timeout_s, "turning airplane mode on (Android 11 or later)")
 
 
 async def _cool_down(adb: Adb, job: Job) -> float | None:
@@ -108,56 +117,20 @@ async def _require_space(adb: Adb, job: Job, size: int) -> None:
 
 async def _verify(adb: Adb, job: Job, folder: str, files: Sequence[File]) -> None:
     argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.name for file in files)]
-    done = await _must(adb, argv, job.push_timeout_s, "checking what was pushed")
+    done = await adb.must(argv, job.push_timeout_s, "checking what was pushed")
     found = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", done, re.M)}
     for file in files:
         if found.get(file.name) != file.sha256:
             raise IntegrityError(f"{plain(adb.serial or '')}: {file.name} arrived with other bytes; measure again")
 
 
-async def _kept_on(adb: Adb, job: Job, device: s.Device) -> tuple[int, ...] | None:
-    """The big cores, where the device can keep a process on them."""
-    cores = big_cores(device.cores, job.threads)
-    if cores is None:
-        return None
-    done = await adb.shell(["taskset", _mask(cores), "true"], job.step_timeout_s, doing="choosing the big cores")
-    return cores if done.code == 0 else None
-
-
-async def _run_there(adb: Adb, job: Job, folder: str, run_id: str, cores: tuple[int, ...] | None) -> None:
-    options = {
-        "model": "model.onnx",
-        "library": "./libonnxruntime.so",
-        "inputs": "inputs.bin",
-        "golden": "golden.bin",
-        "count": job.count,
-        "height": job.height,
-        "width": job.width,
-        "dim": job.dim,
-        "layout": job.layout,
-        "warmup": job.warmup,
-        "iterations": job.iterations,
-        "duration": job.duration_s,
-        "threads": job.threads,
-        "min-cosine": job.min_cosine,
-        "run-id": run_id,
-        "model-sha256": job.facts.sha256,
-        "out": "result.json",
-    }
-    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    kept = [] if cores is None else ["taskset", _mask(cores)]
-    argv = ["sh", "-c", _RUN, "sh", folder, *kept, f"./{RUNNER}", *words]
-    timeout = job.run_timeout_s if job.run_timeout_s is not None else 300 + 3 * job.duration_s
-    await _must(adb, argv, timeout, "measuring")
-
-
-async def _fetch(adb: Adb, job: Job, folder: str, run_id: str) -> s.Result:
+async def _fetch(adb: Adb, job: Job, result: str, run_id: str) -> s.Result:
     """The runner's result, if it is one of this run and model."""
     serial = plain(adb.serial or "")
     most = min(s.MAX_SAMPLES, max(job.iterations, int(job.duration_s / _FASTEST)))
     with tempfile.TemporaryDirectory(prefix="edgekit-") as own:
         path = Path(own) / "result.json"
-        await adb.pull(f"{folder}/result.json", path, job.push_timeout_s, max_bytes=(1 << 20) + _SAMPLE * most)
+        await adb.pull(result, path, job.push_timeout_s, max_bytes=(1 << 20) + _SAMPLE * most)
         try:
             told = s.read_result(path)
         except InputError as error:
@@ -191,7 +164,9 @@ def _merge(
     result = s.Result(
         run_id=told.run_id,
         started_utc=started,
-        tool=s.Tool(edgekit=edgekit.__version__, runner="android-native", harness="adb"),
+        tool=s.Tool(
+            edgekit=edgekit.__version__, runner="android-native" if job.app is None else "android-app", harness="adb"
+        ),
         model=job.facts,
         runtime=told.runtime.model_copy(update={"cores": cores, "threads": job.threads}),
         device=device,
@@ -212,21 +187,7 @@ def _merge(
         validity=s.Validity(valid=False),
         errors=tuple(plain(line) for line in told.errors),
     )
-    return judge(result)
-
-
-async def _must(adb: Adb, argv: Sequence[str], timeout: float, doing: str) -> str:
-    """stdout of a command that has to succeed."""
-    done = await adb.shell(argv, timeout, doing=doing, limit=8 << 20)
-    if done.code:
-        said = plain(done.stderr) or "it says nothing"
-        killed = "; killed, perhaps for want of memory" if done.code == 137 else ""
-        raise DeviceError(f"{plain(adb.serial or '')}: exit code {done.code} while {doing} ({said}){killed}")
-    return done.text
-
-
-def _mask(cores: Sequence[int]) -> str:
-    return f"{sum(1 << core for core in cores):x}"
+    return judge(result, background="background" in told.validity.reasons)
 
 
 def _over_network(serial: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgekit.artifact import open_artifact
 from edgekit.bench import schema as s
+from edgekit.bench.android_app import PACKAGE, STORAGE
 from edgekit.bench.app_job import COMPUTE_UNITS, JOB, AppJob, job_of, write_job
 from edgekit.bench.golden import golden_of
 from edgekit.bench.host import model_of
@@ -24,13 +25,11 @@ if TYPE_CHECKING:
     from edgekit.bench.request import BenchRequest
     from edgekit.console import Reporter
 
-__all__ = ["ANDROID_APP", "ANDROID_JOB", "Lab", "emit", "gather"]
+__all__ = ["ANDROID_JOB", "Lab", "emit", "gather"]
 
 Lab = Literal["firebase", "devicefarm"]
-ANDROID_APP = "dev.edgekit.bench"
 ANDROID_JOB = "/data/local/tmp/edgekit-job"  # where the app looks when nobody names a job; readable to apps
-_ANDROID_OUT = f"/sdcard/Android/data/{ANDROID_APP}/files"
-_IOS_JOB = f"{ANDROID_APP}:/Documents/edgekit-job"
+_IOS_JOB = f"{PACKAGE}:/Documents/edgekit-job"
 _MARK, _EMITTED = "emitted.json", "edgekit.emitted/1"
 _MAX_FILES = 10_000
 _MAX_ZIP_ENTRY = s.MAX_BYTES
@@ -124,7 +123,7 @@ def _firebase(folder: Path, job: AppJob) -> str:
     there = _IOS_JOB if on_ios else ANDROID_JOB
     files = ",".join(f"{there}/{name}=job/{name}" for name in list_files(folder / "job"))
     script = folder / "run.sh"
-    text = (_FIREBASE_IOS if on_ios else _FIREBASE_ANDROID).format(files=files, out=there if on_ios else _ANDROID_OUT)
+    text = (_FIREBASE_IOS if on_ios else _FIREBASE_ANDROID).format(files=files, out=there if on_ios else STORAGE)
     script.write_text(text, encoding="utf-8")
     script.chmod(0o755)
     return script.name
@@ -135,7 +134,7 @@ def _device_farm(folder: Path, job: AppJob) -> str:
         for name in list_files(folder / "job"):
             archive.write(folder / "job" / name, f"edgekit-job/{name}")
     spec = folder / "testspec.yml"
-    text = _DEVICE_FARM.format(job=ANDROID_JOB, name=JOB, app=ANDROID_APP, out=_ANDROID_OUT)
+    text = _DEVICE_FARM.format(job=ANDROID_JOB, name=JOB, app=PACKAGE, out=STORAGE)
     spec.write_text(text, encoding="utf-8")
     return spec.name
 

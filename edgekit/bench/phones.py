@@ -1,4 +1,4 @@
-"""From an artifact to results from phones: what the native runner is fed, and the driver that takes it there."""
+"""From an artifact to results from phones: what is fed to them, and the driver that takes it there."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ __all__ = ["PhoneRequest", "bench_phones"]
 
 @dataclass(frozen=True, kw_only=True)
 class PhoneRequest(BenchRequest):
-    """On which devices to measure, with which runner (android_bench/native) and ONNX Runtime library."""
+    """On which devices to measure: with the app of android_bench, or its native runner and ONNX Runtime's library."""
 
-    runner: Path | None
-    library: Path | None
+    app: Path | None = None
+    runner: Path | None = None
+    library: Path | None = None
     serials: Sequence[str] = ()
     all_devices: bool = False
     airplane: bool = False
@@ -40,13 +41,17 @@ def bench_phones(request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
     """Measure the artifacts one after the other, each on all chosen Android devices at once; an outcome each.
 
     Raises:
-        UsageError: no runner or library, a format that the native runner does not take, or no device is chosen.
+        UsageError: nothing that measures is given, or it does not take this format, or no device is chosen.
         EdgeKitError: an artifact cannot be opened, or there is no adb.
     """
-    for name, path in (("--runner", request.runner), ("--library", request.library)):
-        if path is None:
-            raise UsageError(f"--on android needs {name}; android_bench/README.md says how to get it")
-        if not path.is_file():
+    tools = {"--app": request.app, "--runner": request.runner, "--library": request.library}
+    given = {name for name, path in tools.items() if path is not None}
+    if given not in ({"--app"}, {"--runner", "--library"}):
+        raise UsageError(
+            "--on android needs --app, or --runner and --library; android_bench/README.md says how to get them"
+        )
+    for name, path in tools.items():
+        if path is not None and not path.is_file():
             raise InputError(f"{path}: no such file for {name}")
     return [outcome for path in request.artifacts for outcome in _one(path, request, reporter)]
 
@@ -55,12 +60,12 @@ def _one(path: Path, request: PhoneRequest, reporter: Reporter) -> list[Outcome]
     from edgekit.bench.adb import Adb
     from edgekit.bench.android import Job, bench_android
 
-    assert request.runner is not None
-    assert request.library is not None
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)
-        if artifact.path.suffix != ".onnx":
-            raise UsageError(f"{artifact.path}: the native runner takes .onnx; give one of those")
+        taken = (".onnx",) if request.app is None else (".onnx", ".pte")
+        if artifact.path.suffix not in taken:
+            who = "the native runner" if request.app is None else "the app"
+            raise UsageError(f"{artifact.path}: {who} takes {' and '.join(taken)}; give one of those")
         golden, facts = golden_of(artifact, request.images), model_of(artifact)
     manifest = artifact.manifest
     count, height, width = golden.images.shape[:3]
@@ -73,6 +78,7 @@ def _one(path: Path, request: PhoneRequest, reporter: Reporter) -> list[Outcome]
             facts=facts,
             runner=request.runner,
             library=request.library,
+            app=request.app,
             inputs=inputs,
             golden=answers,
             count=count,

@@ -1,7 +1,8 @@
 """The device side of adb over TCP, for the real client: a private folder in place of a phone, and faults on demand.
 
 Services: `shell,v2` and `exec:` run mksh or sh with small stand-ins for Android's tools; `sync:` knows STAT, LIST, SEND
-and RECV. "/data/local/tmp" and "/sys/devices" in a command become folders of the device's own.
+and RECV. "/data/local/tmp", "/sdcard" and "/sys/devices" in a command become folders of the device's own. `am
+instrument` runs what was installed as a script, with the job as its argument and the app's folder in OUT.
 """
 
 from __future__ import annotations
@@ -39,6 +40,21 @@ put) echo "$4" >"$DEVICE/settings/$3" ;;
 delete) rm -f "$DEVICE/settings/$3" ;;
 *) exit 1 ;;
 esac""",
+    "pm": """case "$1" in
+path) [ -f "$DEVICE/installed" ] && echo package:/data/app/base.apk ;;
+install) [ "$2 $3" = "-r -t" ] || exit 2
+  if grep -q REFUSED "$4"; then echo "Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE: signatures]"; exit 1; fi
+  cp "$4" "$DEVICE/installed" && echo Success ;;
+uninstall) rm "$DEVICE/installed" && echo Success ;;
+*) exit 2 ;;
+esac""",
+    "am": """case "$1" in
+force-stop) if read p <"$DEVICE/running"; then kill -9 "$p"; rm "$DEVICE/running"; fi 2>/dev/null; exit 0 ;;
+instrument) [ "$2 $3 $4 $5 $7" = "-w -r -e job dev.edgekit.bench/.MeasureInstrumentation" ] || exit 2 ;;
+*) exit 2 ;;
+esac
+echo $$ >"$DEVICE/running"
+OUT="$DEVICE/sdcard/Android/data/dev.edgekit.bench/files" exec sh "$DEVICE/installed" "$6\"""",
     "taskset": 'echo "$1" >"$DEVICE/mask"; shift; exec "$@"',
     "df": """echo "Filesystem 1K-blocks Used Available Use% Mounted on"
 echo "/dev/d 9 9 $(cat "$DEVICE/free") 9% /data\"""",
@@ -73,7 +89,7 @@ class Device:
     host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        for name in ("data", "settings", "sys/system/cpu"):
+        for name in ("data", "sdcard", "settings", "sys/system/cpu"):
             (self.folder / name).mkdir(parents=True)
         for core, khz in _CORES.items():
             frequency = self.folder / f"sys/system/cpu/cpu{core}/cpufreq"
@@ -121,7 +137,7 @@ class Device:
 
     def here(self, text: str) -> str:
         """A command or path of the device as one of this machine."""
-        own = text.replace("/data/local/tmp", str(self.data))
+        own = text.replace("/data/local/tmp", str(self.data)).replace("/sdcard/", f"{self.folder}/sdcard/")
         return own.replace("/sys/devices", str(self.folder / "sys"))
 
 
@@ -226,7 +242,9 @@ class _Peer:
             start_new_session=True,
         )
         device.processes.append(process)
-        lost = {"drop-run", "gone-run"} & device.faults if "--run-id" in command else set()
+        lost = (
+            {"drop-run", "gone-run"} & device.faults if "--run-id" in command or "am instrument" in command else set()
+        )
         if lost:
             await asyncio.sleep(0.3)
             device.faults -= lost
@@ -359,7 +377,8 @@ class Bench:
 
     def left(self, devices: Sequence[Device] | None = None) -> list[Path]:
         """Every file that is still on the devices."""
-        return [path for device in devices or self.devices for path in device.data.rglob("*")]
+        places = [place for device in devices or self.devices for place in (device.data, device.folder / "sdcard")]
+        return [path for place in places for path in place.rglob("*") if path.is_file() or place.name == "data"]
 
     async def _stop(self) -> None:
         for device in self.devices:

@@ -94,7 +94,13 @@ def test_what_is_missing_is_one_line(lab, runner, published, invoke, tmp_path):
     whole = ("--on", "android", "--runner", runner, "--library", host_library(), "--quiet")
     for arguments, code, said in (
         ((artifact, "--on", "android", "--quiet"), 2, "--runner"),
-        ((artifact, "--on", "android", "--runner", tmp_path / "none", "--quiet"), 3, "no such file"),
+        ((artifact, "--on", "android", "--runner", runner, "--quiet"), 2, "--library"),
+        ((artifact, "--on", "android", "--app", tmp_path / "none.apk", "--quiet"), 3, "none.apk"),
+        (
+            (artifact, "--on", "android", "--runner", tmp_path / "none", "--library", runner, "--quiet"),
+            3,
+            "no such file",
+        ),
         ((artifact, *whole), 2, "no device is connected"),
         ((package, *whole), 2, "takes .onnx"),
     ):
