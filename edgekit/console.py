@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.table import Table
+from rich.text import Text
 
-__all__ = ["Reporter", "Silent", "Stages", "Tick", "table"]
+__all__ = ["DONE", "Reporter", "Silent", "Stages", "Tick", "table"]
+
+
+DONE = "done"  # what a board is told of a thing that needs no row any more
 
 
 class Tick(Protocol):
@@ -27,6 +32,10 @@ class Reporter(Protocol):
 
     def stage(self, title: str) -> AbstractContextManager[Tick]:
         """Say that a stage began; what it yields tells how far it got."""
+        ...
+
+    def board(self, title: str) -> AbstractContextManager[Callable[[str, str], None]]:
+        """Things that go on at once: what it yields is told the name of one, and what happens to it now."""
         ...
 
     def note(self, line: str) -> None:
@@ -44,6 +53,10 @@ class Silent:
     @contextmanager
     def stage(self, title: str) -> Iterator[Tick]:
         yield lambda done, total, text="": None
+
+    @contextmanager
+    def board(self, title: str) -> Iterator[Callable[[str, str], None]]:
+        yield lambda name, text: None
 
     def note(self, line: str) -> None:
         print(f"warning: {line}", file=sys.stderr)
@@ -74,6 +87,32 @@ class Stages:
         with Progress(*columns, console=self._console, transient=True, disable=quiet) as progress:
             task = progress.add_task(title, total=None, text="")
             yield lambda done, total, text="": progress.update(task, completed=done, total=total, text=text)
+        self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
+
+    @contextmanager
+    def board(self, title: str) -> Iterator[Callable[[str, str], None]]:
+        """A live row each with its seconds, and how many are done; in a log, each step is a line."""
+        started = time.perf_counter()
+        steps: dict[str, tuple[str, float]] = {}
+
+        def look() -> Table:
+            now = time.perf_counter()
+            grid = Table("", "now", "seconds", title=f"{title} ({now - started:.0f} s)", title_justify="left", box=None)
+            for name, (text, since) in sorted(steps.items()):
+                if text != DONE:
+                    grid.add_row(Text(name), Text(text, overflow="ellipsis", no_wrap=True), f"{now - since:.0f}")
+            done = sum(text == DONE for text, _ in steps.values())
+            grid.caption = f"{done} of {len(steps)} done"
+            return grid
+
+        def say(name: str, text: str) -> None:
+            steps[name] = (text, time.perf_counter())
+            if not self._console.is_interactive:
+                self._console.print(Text(f"  {name}: {text}", style="dim"), soft_wrap=True)
+
+        live = Live(get_renderable=look, console=self._console, transient=True, refresh_per_second=4)
+        with live if self._console.is_interactive else nullcontext():
+            yield say
         self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
 
     def note(self, line: str) -> None:

@@ -15,6 +15,7 @@ from edgekit.bench.adb import Adb, plain
 from edgekit.bench.android_job import File, Job, pack
 from edgekit.bench.android_steps import measure
 from edgekit.bench.android_undo import Undo, to_its_end
+from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
 
 __all__ = ["Job", "Outcome", "Say", "bench_android", "bench_device", "bench_devices", "choose"]
@@ -83,9 +84,12 @@ async def bench_devices(adb: Adb, job: Job, serials: Sequence[str], *, say: Say 
         try:
             return Outcome(serial, await bench_device(adb.at(serial), job, say=say, files=files))
         except EdgeKitError as error:
-            return Outcome(serial, error=error)
+            failed = error
         except Exception as error:  # a fault of ours must not spoil the other devices either
-            return Outcome(serial, error=DeviceError(f"{plain(serial)}: unexpected {type(error).__name__}: {error}"))
+            failed = DeviceError(f"{plain(serial)}: unexpected {type(error).__name__}: {error}")
+        if say is not None:
+            say(serial, f"failed: {failed}")
+        return Outcome(serial, error=failed)
 
     return await asyncio.gather(*(one(serial) for serial in serials))
 
@@ -119,7 +123,7 @@ async def bench_device(adb: Adb, job: Job, *, say: Say | None = None, files: Seq
                 raise type(error)(f"{error}; {told}") from error
         raise
     left, cancelled = await to_its_end(undo.run())
-    told = f"not put back on the device: {', '.join(left)}" if left else "done"
+    told = f"not put back on the device: {', '.join(left)}" if left else DONE
     tell(serial, told)
     if cancelled:
         raise asyncio.CancelledError

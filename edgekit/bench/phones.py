@@ -95,11 +95,5 @@ def _one(path: Path, request: PhoneRequest, reporter: Reporter) -> list[Outcome]
             stay_awake=request.stay_awake,
             cooldown_timeout_s=60 * request.cooldown_minutes,
         )
-        with reporter.stage(f"measure {path.name} on devices") as tick:
-            told: dict[str, str] = {}
-
-            def say(serial: str, what: str) -> None:
-                told[serial] = what
-                tick(0, max(1, len(told)), "; ".join(f"{one}: {told[one]}" for one in sorted(told))[:300])
-
+        with reporter.board(f"measure {path.name} on devices") as say:
             return bench_android(Adb(), job, serials=request.serials, every=request.all_devices, say=say)

@@ -1,0 +1,50 @@
+"""What a person sees while several things go on at once."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from edgekit.console import DONE, Silent, Stages
+
+
+def stages(interactive: bool) -> tuple[Stages, io.StringIO]:
+    made, stream = Stages(), io.StringIO()
+    made._console = Console(file=stream, force_terminal=interactive, force_interactive=interactive, width=80)
+    return made, stream
+
+
+def test_a_board_shows_what_goes_on_and_counts_what_is_done() -> None:
+    made, stream = stages(interactive=True)
+    with made.board("measure tower.onnx on devices") as say:
+        for number in range(40):
+            say(f"phone-{number:02d}", "push model.onnx" if number == 7 else DONE)
+        time.sleep(0.6)
+    seen = stream.getvalue()
+    assert "39 of 40 done" in seen
+    assert "phone-07" in seen and "push model.onnx" in seen and "phone-08" not in seen
+
+
+def test_a_serial_is_shown_as_it_is() -> None:
+    made, stream = stages(interactive=True)
+    with made.board("measure") as say:
+        say("[red]a[/]", "[/nonsense]")
+        time.sleep(0.6)
+    assert "[red]a[/]" in stream.getvalue()
+
+
+def test_a_log_gets_a_line_a_step() -> None:
+    made, stream = stages(interactive=False)
+    with made.board("measure") as say:
+        say("a", "preflight")
+        say("b", DONE)
+    assert stream.getvalue().splitlines()[:2] == ["  a: preflight", "  b: done"]
+
+
+def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with Silent().board("measure") as say:
+        say("a", "preflight")
+    assert capsys.readouterr() == ("", "")
