@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help environment export test test-slow matrix students lint benchmarks clean
+.PHONY: help environment export test test-harnesses test-slow matrix students lint benchmarks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,6 +25,9 @@ export: environment ## the bundled model as a verified Core ML package
 
 test: environment ## the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-harnesses: environment ## what runs on phones, as far as it runs here; docs/device-lab.md names the tools it needs
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m toolchain
 
 test-slow: environment ## the long matrices; needs gcc, cmake, and for arm64 what tests/bench_native/arm64.py names
 	$(BIN)/python -m pytest -m slow
