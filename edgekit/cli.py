@@ -441,12 +441,22 @@ def bench() -> None:
 @click.option(
     "--sustained", type=click.FloatRange(0, 1440, min_open=True), metavar="MINUTES", help="In place of --duration."
 )
-@click.option("--on", "place", type=click.Choice(["host", "android"]), default="host", show_default=True)
+@click.option("--on", "place", type=click.Choice(["host", "android", "ios"]), default="host", show_default=True)
 @click.option(
-    "--serial", "serials", multiple=True, metavar="S", help="An Android device of `adb devices`; may be repeated."
+    "--serial",
+    "serials",
+    multiple=True,
+    metavar="S",
+    help="A device of `adb devices`, or an iPhone's identifier; may be repeated.",
 )
-@click.option("--all-devices", is_flag=True, help="Every Android device that is connected, at once.")
-@click.option("--app", type=_PATH, metavar="PATH", help="For android: the APK of android_bench.")
+@click.option("--all-devices", is_flag=True, help="Every device that is connected, at once.")
+@click.option("--app", type=_PATH, metavar="PATH", help="The APK of android_bench, or what Xcode built of ios_bench.")
+@click.option(
+    "--compute-units",
+    multiple=True,
+    type=click.Choice(["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"]),
+    help="For ios, one result each; may be repeated. Default: all.",
+)
 @click.option(
     "--runner", type=_PATH, metavar="FILE", help="In place of --app: edgekit_bench, built from android_bench/native."
 )
@@ -482,6 +492,7 @@ def bench_run(
     serials: tuple[str, ...],
     all_devices: bool,
     app: Path | None,
+    compute_units: tuple[Literal["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"], ...],
     runner: Path | None,
     library: Path | None,
     airplane: bool,
@@ -494,7 +505,7 @@ def bench_run(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure ARTIFACTs turn by turn on this machine (.onnx, .pte; .mlpackage on macOS), or .onnx on Android devices.
+    """Measure ARTIFACTs turn by turn on this machine (.onnx, .pte; .mlpackage on macOS), or on phones.
 
     Every image is set anew, every embedding is compared with the file's own; loading and the first inference are
     measured in a fresh process.
@@ -517,6 +528,7 @@ def bench_run(
     }
     reporter = _reporter(quiet or as_json)
     failed: list[EdgeKitError] = []
+    plans: list[Any] = []
     if emit is not None:
         from edgekit.bench import cloud
         from edgekit.bench.request import BenchRequest
@@ -533,9 +545,9 @@ def bench_run(
 
         found = bench_host(BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
     else:
-        from edgekit.bench.phones import PhoneRequest, bench_phones
+        from edgekit.bench import phones
 
-        request = PhoneRequest(
+        request = phones.PhoneRequest(
             artifacts=artifacts,
             app=app,
             runner=runner,
@@ -545,14 +557,17 @@ def bench_run(
             airplane=airplane,
             stay_awake=stay_awake,
             cooldown_minutes=cooldown,
+            compute_units=compute_units,
             allow_bare=no_manifest,
             **turns,
         )
-        outcomes = bench_phones(request, reporter)
+        measure = phones.bench_phones if place == "android" else phones.bench_iphones
+        outcomes = measure(request, reporter)
+        plans = phones.plans_of(outcomes)
         found = [one.result for one in outcomes if one.result is not None]
         failed = [one.error for one in outcomes if one.error is not None]
     written = [] if out is None else results.save(found, out)
-    show.show_results(found, written, as_json=as_json)
+    show.show_results(found, written, plans, as_json=as_json)
     for error in failed[:-1]:
         click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
     if failed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.artifact import open_artifact
+from edgekit.bench.app_job import COMPUTE_UNITS, ComputeUnits, job_of
 from edgekit.bench.golden import TOLERANCE, golden_of
 from edgekit.bench.host import model_of
 from edgekit.bench.request import BenchRequest
@@ -18,14 +19,20 @@ from edgekit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.bench.android import Outcome
+    from edgekit.bench.ios import IosOutcome
+    from edgekit.bench.ios_plan import Plan
     from edgekit.console import Reporter
 
-__all__ = ["PhoneRequest", "bench_phones"]
+__all__ = ["PhoneRequest", "bench_iphones", "bench_phones", "plans_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhoneRequest(BenchRequest):
-    """On which devices to measure: with the app of android_bench, or its native runner and ONNX Runtime's library."""
+    """On which devices to measure, with what.
+
+    Android: `app` is the APK of android_bench, in place of which its native `runner` and ONNX Runtime's `library` may
+    be given. iOS: `app` is the folder that Xcode built of ios_bench.
+    """
 
     app: Path | None = None
     runner: Path | None = None
@@ -35,6 +42,44 @@ class PhoneRequest(BenchRequest):
     airplane: bool = False
     stay_awake: bool = True
     cooldown_minutes: float = 5.0
+    compute_units: Sequence[ComputeUnits] = ()
+
+
+def bench_iphones(request: PhoneRequest, reporter: Reporter) -> list[IosOutcome]:
+    """Measure the artifacts one after the other, each on all chosen iPhones at once; an outcome each and compute unit.
+
+    Raises:
+        UsageError: no app, another format than Core ML's, or no device is chosen.
+        EdgeKitError: an artifact cannot be opened, or a program that reaches iPhones is not installed.
+    """
+    if request.app is None:
+        raise UsageError("--on ios needs --app, the folder that Xcode built; ios_bench/README.md says how")
+    if request.runner is not None or request.library is not None:
+        raise UsageError("--runner and --library are for --on android: leave them out")
+    return [outcome for path in request.artifacts for outcome in _on_iphones(path, request.app, request, reporter)]
+
+
+def plans_of(outcomes: Sequence[Outcome]) -> list[Plan]:
+    """Where Core ML means to run the operators, as far as iPhones told."""
+    found = [getattr(one, "plan", None) for one in outcomes]
+    return [plan for plan in found if plan is not None]
+
+
+def _on_iphones(path: Path, app: Path, request: PhoneRequest, reporter: Reporter) -> list[IosOutcome]:
+    from edgekit.bench.ios import IosJob, bench_ios, tools_of
+
+    with reporter.stage(f"open {path.name}"):
+        artifact = open_artifact(path, allow_bare=request.allow_bare)
+        golden = golden_of(artifact, request.images)
+        job = IosJob(
+            model=artifact.path,
+            golden=golden,
+            asked=job_of(artifact, golden, request, "0" * 32),
+            app=app,
+            compute_units=request.compute_units or COMPUTE_UNITS[:1],
+        )
+    with reporter.board(f"measure {path.name} on devices") as say:
+        return bench_ios(tools_of(), job, udids=request.serials, every=request.all_devices, say=say)
 
 
 def bench_phones(request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
@@ -46,6 +91,8 @@ def bench_phones(request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
     """
     tools = {"--app": request.app, "--runner": request.runner, "--library": request.library}
     given = {name for name, path in tools.items() if path is not None}
+    if request.compute_units:
+        raise UsageError("--compute-units is for --on ios: leave it out")
     if given not in ({"--app"}, {"--runner", "--library"}):
         raise UsageError(
             "--on android needs --app, or --runner and --library; android_bench/README.md says how to get them"

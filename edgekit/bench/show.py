@@ -13,6 +13,7 @@ from edgekit.console import table
 from edgekit.files import human_size
 
 if TYPE_CHECKING:
+    from edgekit.bench.ios_plan import Plan
     from edgekit.bench.profile import Operator
     from edgekit.bench.results import Difference
     from edgekit.bench.schema import Result
@@ -25,13 +26,20 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def show_results(results: Sequence[Result], written: Sequence[Path], *, as_json: bool) -> None:
-    """One row a result, then the files."""
+def show_results(
+    results: Sequence[Result], written: Sequence[Path], plans: Sequence[Plan] = (), *, as_json: bool
+) -> None:
+    """One row a result, then where Core ML means to run each operator, then the files."""
     if as_json:
         rows = [result.model_dump(mode="json") for result in results]
-        click.echo(json.dumps({"results": rows, "files": [str(path) for path in written]}, indent=2))
+        told = [plan.model_dump(mode="json") for plan in plans]
+        click.echo(json.dumps({"results": rows, "plans": told, "files": [str(path) for path in written]}, indent=2))
         return
     table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10])
+    if plans:
+        places = ("neuralEngine", "gpu", "cpu")
+        counts = [(plan.compute_units, *(str(plan.per_device.get(one, 0)) for one in places)) for plan in plans]
+        table("Operators, by the device that Core ML prefers", ("compute units", *places), counts, right=places)
     for path in written:
         click.echo(path)
 

@@ -1,0 +1,58 @@
+package dev.edgekit.bench.desktop
+
+import dev.edgekit.bench.BenchError
+import dev.edgekit.bench.OnnxModel
+import dev.edgekit.bench.expectPlace
+import dev.edgekit.bench.loadOnnxRuntime
+import dev.edgekit.bench.measure
+import dev.edgekit.bench.readJob
+import dev.edgekit.bench.report
+import dev.edgekit.bench.writeResult
+import org.json.JSONObject
+import java.io.File
+import java.time.Instant
+import java.time.temporal.ChronoUnit
+import kotlin.system.exitProcess
+
+private const val USAGE = "give `measure JOB.json`, or `preprocess` and pairs of GOLDEN_FOLDER OUT_FILE"
+
+/** What the app does on a phone, on a desktop: for tests, and to look at a golden folder. */
+fun main(arguments: Array<String>) {
+    try {
+        act(arguments.toList())
+    } catch (error: BenchError) {
+        System.err.println("edgekit bench: ${error.message}")
+        exitProcess(2)
+    }
+}
+
+private fun act(arguments: List<String>) {
+    val rest = arguments.drop(1)
+    when {
+        arguments.firstOrNull() == "measure" && rest.size == 1 -> measureJob(File(rest[0]))
+        arguments.firstOrNull() == "preprocess" && rest.isNotEmpty() && rest.size % 2 == 0 ->
+            for ((folder, out) in rest.chunked(2)) preprocessGolden(File(folder), File(out))
+        else -> throw BenchError("arguments: $USAGE")
+    }
+}
+
+private fun measureJob(file: File) {
+    val job = readJob(file)
+    expectPlace(job.out)
+    if (job.format != "onnx") throw BenchError("${file.name}: format is ${job.format}: here only onnx is measured")
+    val started = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()
+    loadOnnxRuntime()
+    val measured = measure(job, ::OnnxModel) { println(it) }
+    val device = JSONObject().put("platform", platform()).put("abi", System.getProperty("os.arch"))
+    val result = report(job, measured, "android-app", null, device, JSONObject(), JSONObject(), started, null)
+    writeResult(result, job.out)
+}
+
+private fun platform(): String {
+    val name = System.getProperty("os.name")
+    return when {
+        name.startsWith("Mac") -> "macos"
+        name.startsWith("Windows") -> "windows"
+        else -> "linux"
+    }
+}

@@ -1,0 +1,179 @@
+package dev.edgekit.bench
+
+import org.json.JSONException
+import org.json.JSONObject
+import org.json.JSONTokener
+import java.io.File
+import java.io.IOException
+
+/** The most samples of one run. */
+const val MAX_SAMPLES = 1_000_000
+
+private const val SCHEMA = "edgekit.job/1"
+private const val MAX_JOB_BYTES = 1L shl 20
+private val NUMBERS =
+    setOf("count", "height", "width", "dim", "warmup", "iterations", "duration", "threads", "min-cosine")
+private val REQUIRED =
+    NUMBERS + setOf("schema", "run-id", "model", "format", "facts", "inputs", "golden", "layout", "out")
+private const val OPTIONAL = "compute-units"
+
+/** What to measure and how: `edgekit.job/1`. The files are in the job's folder. */
+data class Job(
+    val runId: String,
+    val model: File,
+    val format: String,
+    val facts: JSONObject,
+    val inputs: File,
+    val golden: File,
+    val count: Int,
+    val height: Int,
+    val width: Int,
+    val dim: Int,
+    val layout: String,
+    val warmup: Int,
+    val iterations: Int,
+    val duration: Double,
+    val threads: Int,
+    val minCosine: Double,
+    val out: File,
+)
+
+/** Read a job file. */
+fun readJob(file: File): Job {
+    val where = file.name
+    val document = parseObject(where, readSmall(file, MAX_JOB_BYTES))
+    val values = mutableMapOf<String, String>()
+    for (key in document.keys()) {
+        val value = document.get(key)
+        val text = when (key) {
+            "facts" -> (value as? JSONObject)?.toString()
+            in NUMBERS -> (value as? Number)?.toString()
+            in REQUIRED -> value as? String
+            OPTIONAL -> if (value == JSONObject.NULL) "null" else value as? String
+            else -> value.toString() // unknown, which is said below
+        }
+        val found = "$where: $key is ${shown(value.toString())}"
+        values[key] = text ?: throw BenchError("$found, of the wrong type: give what $SCHEMA says")
+    }
+    return JobReader(where, values, file.absoluteFile.parentFile ?: File(".")).job()
+}
+
+/** The same from texts, as an instrumentation gets them: `facts` is JSON. */
+fun jobOf(values: Map<String, String>, folder: File): Job = JobReader("job", values, folder).job()
+
+/** The whole of a file that is no larger than it may be. */
+internal fun readSmall(file: File, most: Long): String {
+    if (!file.isFile) throw BenchError("${file.name}: not there or not a file: put it into its folder")
+    val bytes = file.length()
+    if (bytes > most) throw BenchError("${file.name}: has $bytes bytes, more than $most: make it again")
+    try {
+        return file.readText()
+    } catch (error: IOException) {
+        throw BenchError("${file.name}: cannot be read (${error.message}): put it there again", error)
+    }
+}
+
+/** One JSON object, and nothing after it. */
+internal fun parseObject(where: String, text: String): JSONObject {
+    try {
+        val tokener = JSONTokener(text)
+        val value = tokener.nextValue()
+        if (value is JSONObject && tokener.nextClean() == '\u0000') return value
+        throw BenchError("$where: not one JSON object: make it again")
+    } catch (error: JSONException) {
+        throw BenchError("$where: not JSON (${shown(error.message)}): make it again", error)
+    } catch (error: StackOverflowError) {
+        throw BenchError("$where: not JSON that a job holds (nested too deeply): make it again", error)
+    }
+}
+
+private class JobReader(private val where: String, private val values: Map<String, String>, private val folder: File) {
+    fun job(): Job {
+        val unknown = values.keys.filter { it !in REQUIRED && it != OPTIONAL }
+        if (unknown.isNotEmpty()) throw BenchError("$where: unknown key ${shown(unknown.first())}: leave it out")
+        val missing = REQUIRED.filter { it !in values }
+        if (missing.isNotEmpty()) throw BenchError("$where: ${missing.joinToString()} missing: give a whole $SCHEMA")
+        oneOf("schema", SCHEMA)
+        if (values[OPTIONAL] ?: "null" != "null") wrong(OPTIONAL, "leave it out, it is for Core ML")
+        val (height, width) = whole("height", 1, 65536) to whole("width", 1, 65536)
+        val format = oneOf("format", "onnx", "executorch")
+        return Job(
+            runId = hex("run-id", 32),
+            model = given("model"),
+            format = format,
+            facts = facts(format, height, width),
+            inputs = given("inputs"),
+            golden = given("golden"),
+            count = whole("count", 1, 100_000),
+            height = height,
+            width = width,
+            dim = whole("dim", 1, 1_000_000),
+            layout = oneOf("layout", "nchw", "nhwc_u8"),
+            warmup = whole("warmup", 0, MAX_SAMPLES),
+            iterations = whole("iterations", 1, MAX_SAMPLES),
+            duration = real("duration", 0.0, 86_400.0),
+            threads = whole("threads", 1, 256),
+            minCosine = real("min-cosine", -1.0, 1.0),
+            out = file("out"),
+        )
+    }
+
+    private fun wrong(key: String, advice: String): Nothing =
+        throw BenchError("$where: $key is '${shown(values.getValue(key))}': $advice")
+
+    private fun oneOf(key: String, vararg allowed: String): String {
+        val value = values.getValue(key)
+        if (value !in allowed) wrong(key, "give ${allowed.joinToString(" or ")}")
+        return value
+    }
+
+    private fun hex(key: String, digits: Int): String {
+        val value = values.getValue(key)
+        if (!isHex(value, digits)) wrong(key, "give $digits lower-case hexadecimal digits")
+        return value
+    }
+
+    private fun whole(key: String, least: Int, most: Int): Int {
+        val value = values.getValue(key)
+        val number = if (value.length in 1..9 && value.all { it in '0'..'9' }) value.toInt() else null
+        if (number == null || number !in least..most) wrong(key, "give a whole number from $least to $most")
+        return number
+    }
+
+    private fun real(key: String, least: Double, most: Double): Double {
+        val value = values.getValue(key)
+        val plain = value.length in 1..40 && value.all { it in "0123456789.eE+-" } // neither hexadecimal, nor infinite
+        val number = if (plain) value.toDoubleOrNull() else null
+        if (number == null || number !in least..most) wrong(key, "give a number from $least to $most")
+        return number
+    }
+
+    private fun file(key: String): File {
+        val value = values.getValue(key)
+        val advice = "give a path below the job's folder"
+        val parts = value.split('/')
+        if (value.length > 255 || parts.any { it.isEmpty() || it == ".." || it == "." }) wrong(key, advice)
+        if (value.any { it.isISOControl() || it == '\\' }) wrong(key, advice)
+        val file = File(folder, value)
+        val inside = try {
+            file.canonicalFile.startsWith(folder.canonicalFile)
+        } catch (error: IOException) {
+            throw BenchError("$where: $key is '${shown(value)}', which is nowhere (${error.message}): $advice", error)
+        }
+        if (!inside) wrong(key, "a link leads out of the job's folder, put the file itself there")
+        return file
+    }
+
+    private fun given(key: String): File {
+        val file = file(key)
+        if (!file.isFile || file.length() == 0L) wrong(key, "not there, empty or not a file: put it into its folder")
+        return file
+    }
+
+    private fun facts(format: String, height: Int, width: Int): JSONObject {
+        val facts = parseObject("$where: facts", values.getValue("facts"))
+        val wrong = wrongFact(facts, format, height, width)
+        if (wrong != null) throw BenchError("$where: facts: $wrong: take the model part that edgekit wrote")
+        return facts
+    }
+}

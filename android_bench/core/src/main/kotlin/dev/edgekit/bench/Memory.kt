@@ -1,0 +1,34 @@
+package dev.edgekit.bench
+
+import java.io.File
+import java.io.IOException
+
+/** Of this process, in bytes; null where it is unknown. */
+data class Memory(val peak: Long?, val resident: Long?)
+
+/** Reads the memory of this process. */
+fun interface MemoryProbe {
+    fun read(): Memory
+}
+
+/** By /proc, on Android and Linux. */
+object ProcStatus : MemoryProbe {
+    override fun read(): Memory {
+        val lines = try {
+            File("/proc/self/status").readLines()
+        } catch (_: IOException) {
+            emptyList()
+        }
+        return Memory(bytesOf(lines, "VmHWM"), bytesOf(lines, "VmRSS"))
+    }
+}
+
+private val KILOBYTES = Regex("""(\w+):\s*(\d{1,12}) kB""")
+
+internal fun bytesOf(lines: List<String>, key: String): Long? {
+    for (line in lines) {
+        val (name, kilobytes) = KILOBYTES.matchEntire(line)?.destructured ?: continue
+        if (name == key) return kilobytes.toLong() * 1024
+    }
+    return null
+}

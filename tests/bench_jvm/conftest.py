@@ -1,0 +1,39 @@
+"""The core built once, and the models that jobs are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from tests.conftest import TOWER
+
+from ..bench_native.harness import golden_of, linear, photographs
+from .harness import Case, Core, build
+
+
+@pytest.fixture(scope="session")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
+    """The measuring core for this machine's JVM."""
+    return build(tmp_path_factory.mktemp("maven"))
+
+
+@pytest.fixture(scope="session")
+def tower_file(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
+    """The toy tower as EdgeKit exports it to ONNX."""
+    out = tmp_path_factory.mktemp("tower")
+    result = invoke("export", *TOWER, "--target", "onnx", "--samples", 24, "--out", out, "--quiet")
+    assert result.exit_code == 0, result.output
+    (found,) = out.glob("**/*.onnx")
+    return found
+
+
+@pytest.fixture
+def small(core: Core, tmp_path: Path) -> Case:
+    """A model of a few pixels, uint8 [1,5,7,3] to 11 values: no two of its sizes are the same."""
+    (tmp_path / "job").mkdir()
+    model = linear(tmp_path / "small.onnx", "nhwc_u8", (5, 7), 11)
+    images = photographs(4, 5, 7)
+    return Case(tmp_path / "job", core, model, images, golden_of(model, images), "nhwc_u8")
