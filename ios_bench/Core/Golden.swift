@@ -1,0 +1,131 @@
+// A golden folder, schema edgekit.golden/1: photos, and the pixels and embeddings that Python makes of them.
+import Foundation
+
+struct Golden: Sendable {
+    struct Item: Sendable {
+        let file: String
+        let orientation: Int
+        let sha256: String
+    }
+
+    static let schema = "edgekit.golden/1"
+    static let file = "golden.json"
+
+    let folder: Folder
+    let facts: JSON
+    let preprocessing: Preprocessing
+    let dim: Int
+    let items: [Item]
+
+    init(folder: URL) throws {
+        let value = try JSON.read(folder.appendingPathComponent(Golden.file), name: Golden.file, most: 16 << 20)
+        guard let fields = value.fields, fields["schema"]?.string == Golden.schema else {
+            throw Problem.input("\(Golden.file): schema is not \(Golden.schema): make it again with edgekit golden")
+        }
+        guard let facts = fields["model"], facts.fields != nil else { throw Golden.wrong("model") }
+        guard let dim = fields["dim"]?.integer, (1...1 << 20).contains(dim) else { throw Golden.wrong("dim") }
+        guard let items = fields["items"]?.items, (1...100_000).contains(items.count) else {
+            throw Golden.wrong("items")
+        }
+        self.folder = Folder(root: folder)
+        self.facts = facts
+        self.dim = dim
+        preprocessing = try Golden.preprocessing(fields["preprocessing"]?.fields ?? [:])
+        self.items = try items.enumerated().map { index, item in
+            guard let file = item.fields?["file"]?.string, let sha256 = item.fields?["sha256"]?.string,
+                let orientation = item.fields?["orientation"]?.integer, (1...8).contains(orientation)
+            else { throw Golden.wrong("items[\(index)]") }
+            return Item(file: file, orientation: orientation, sha256: sha256)
+        }
+    }
+
+    /// Everything Python does with each photo is done here and compared; one entry an item.
+    ///
+    /// `decode` gives a photo's pixels as they are stored, `sha256` the hexadecimal digest of a file.
+    func compare(
+        model: Model, sha256: ([UInt8]) -> String, decode: ([UInt8], String) throws -> Pixels
+    ) throws -> [GoldenItem] {
+        let imageBytes = 3 * preprocessing.height * preprocessing.width
+        let due = try folder.read(
+            "inputs.bin", key: Golden.file, bytes: product(items.count, imageBytes),
+            meaning: "uint8 images [items,height,width,3]")
+        let embeddings = try folder.embeddings("golden.bin", key: Golden.file, count: items.count, dim: dim)
+        return try items.enumerated().map { index, item in
+            let name = "\(Golden.file) \(shown(item.file))"
+            let bytes = try readFile(try folder.place(item.file, key: Golden.file), name: name, most: 512 << 20)
+            guard sha256(bytes) == item.sha256 else {
+                throw Problem.input("\(name): its sha256 is not the one listed: copy the folder again")
+            }
+            let turn = orientation(of: bytes)
+            let image = try preprocessing.apply(to: try decode(bytes, item.file).upright(turn))
+            let wanted = [UInt8](due[index * imageBytes..<(index + 1) * imageBytes])
+            let golden = embeddings[index * dim..<(index + 1) * dim]
+            return GoldenItem(
+                file: item.file, orientationFound: turn == item.orientation,
+                pixelsMaxAbs: zip(image.bytes, wanted).map { abs(Int($0) - Int($1)) }.max() ?? 0,
+                pixelsEqual: Double(zip(image.bytes, wanted).filter { $0 == $1 }.count) / Double(imageBytes),
+                samePixels: try check(model, wanted, golden), ownPixels: try check(model, image.bytes, golden))
+        }
+    }
+
+    private func check(_ model: Model, _ pixels: [UInt8], _ golden: ArraySlice<Float>) throws -> Check {
+        var found = Check(images: 1)
+        try pixels.withUnsafeBufferPointer { try model.set($0) }
+        try model.run()
+        let output = try model.embedding()
+        guard output.count == dim else {
+            throw Problem.input(
+                "\(Golden.file): the model gives \(output.count) values, dim is \(dim): copy its own folder")
+        }
+        found.compare(output, with: golden)
+        return found
+    }
+
+    private static func preprocessing(_ fields: [String: JSON]) throws -> Preprocessing {
+        func whole(_ key: String) throws -> Int {
+            guard let value = fields[key]?.integer, (1...65536).contains(value) else {
+                throw wrong("preprocessing.\(key)")
+            }
+            return value
+        }
+        guard let interpolation = Interpolation(rawValue: fields["interpolation"]?.string ?? "") else {
+            throw wrong("preprocessing.interpolation")
+        }
+        guard let mode = CropMode(rawValue: fields["crop_mode"]?.string ?? "") else {
+            throw wrong("preprocessing.crop_mode")
+        }
+        guard let cropPct = fields["crop_pct"]?.double, (0.01...2).contains(cropPct) else {
+            throw wrong("preprocessing.crop_pct")
+        }
+        let fill = (fields["fill"]?.items ?? []).compactMap { $0.integer.flatMap(UInt8.init(exactly:)) }
+        guard fill.count == 3 else { throw wrong("preprocessing.fill") }
+        return Preprocessing(
+            height: try whole("height"), width: try whole("width"), interpolation: interpolation, cropPct: cropPct,
+            cropMode: mode, fill: fill)
+    }
+
+    private static func wrong(_ key: String) -> Problem {
+        .input("\(file): '\(key)' is missing or wrong: make the folder again with edgekit golden")
+    }
+}
+
+/// How one photo fared: with Python's pixels, which shows the model alone, and with its own decoded ones.
+struct GoldenItem: Sendable {
+    let file: String
+    let orientationFound: Bool
+    let pixelsMaxAbs: Int
+    let pixelsEqual: Double
+    let samePixels: Check
+    let ownPixels: Check
+
+    func passed(_ limit: Double) -> Bool { orientationFound && samePixels.passed(limit) && ownPixels.passed(limit) }
+
+    var json: JSON {
+        func cosine(_ check: Check) -> JSON { check.comparable ? .number(check.minCosine) : .null }
+        return .object([
+            "file": .text(file), "orientation_found": .bool(orientationFound), "pixels_max_abs": .whole(pixelsMaxAbs),
+            "pixels_equal": .number(pixelsEqual), "cosine_same_pixels": cosine(samePixels),
+            "cosine_own_pixels": cosine(ownPixels),
+        ])
+    }
+}

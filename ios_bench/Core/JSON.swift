@@ -1,0 +1,139 @@
+// A JSON value: read by Foundation, written here, so that unknown values are null and numbers keep all their digits.
+import Foundation
+
+indirect enum JSON: Decodable, Equatable, Sendable {
+    case null
+    case bool(Bool)
+    case whole(Int64)
+    case number(Double)
+    case text(String)
+    case list([JSON])
+    case object([String: JSON])
+
+    /// The value of a document of at most `most` bytes, of which `name` is told.
+    static func read(_ url: URL, name: String, most: Int) throws -> JSON {
+        let bytes = try readFile(url, name: name, most: most)
+        guard String(bytes: bytes, encoding: .utf8) != nil,
+            let value = try? JSONDecoder().decode(JSON.self, from: Data(bytes))
+        else { throw Problem.input("\(name): not a JSON document in UTF-8: make it again") }
+        return value
+    }
+
+    init(from decoder: Decoder) throws {
+        if let fields = try? decoder.container(keyedBy: AnyKey.self) {
+            var found: [String: JSON] = [:]
+            for key in fields.allKeys { found[key.stringValue] = try fields.decode(JSON.self, forKey: key) }
+            self = .object(found)
+            return
+        }
+        if var items = try? decoder.unkeyedContainer() {
+            var found: [JSON] = []
+            while !items.isAtEnd { found.append(try items.decode(JSON.self)) }
+            self = .list(found)
+            return
+        }
+        let one = try decoder.singleValueContainer()
+        if one.decodeNil() {
+            self = .null
+        } else if let value = try? one.decode(Bool.self) {
+            self = .bool(value)
+        } else if let value = try? one.decode(Int64.self) {
+            self = .whole(value)
+        } else if let value = try? one.decode(Double.self) {
+            self = .number(value)
+        } else {
+            self = .text(try one.decode(String.self))
+        }
+    }
+
+    var fields: [String: JSON]? {
+        if case .object(let fields) = self { return fields }
+        return nil
+    }
+
+    var items: [JSON]? {
+        if case .list(let items) = self { return items }
+        return nil
+    }
+
+    var string: String? {
+        if case .text(let value) = self { return value }
+        return nil
+    }
+
+    var integer: Int? {
+        if case .whole(let value) = self { return Int(exactly: value) }
+        return nil
+    }
+
+    var double: Double? {
+        if case .whole(let value) = self { return Double(value) }
+        if case .number(let value) = self { return value }
+        return nil
+    }
+
+    /// The document, with sorted keys and a final line break.
+    func document() -> Data {
+        var out = ""
+        write(to: &out)
+        out += "\n"
+        return Data(out.utf8)
+    }
+
+    private func write(to out: inout String) {
+        switch self {
+        case .null: out += "null"
+        case .bool(let value): out += value ? "true" : "false"
+        case .whole(let value): out += String(value)
+        case .number(let value): out += value.isFinite ? "\(value)" : "null"
+        case .text(let value): JSON.quote(value, to: &out)
+        case .list(let items):
+            out += "["
+            for (index, item) in items.enumerated() {
+                if index > 0 { out += ", " }
+                item.write(to: &out)
+            }
+            out += "]"
+        case .object(let fields):
+            out += "{"
+            for (index, key) in fields.keys.sorted().enumerated() {
+                out += index > 0 ? ",\n" : ""
+                JSON.quote(key, to: &out)
+                out += ": "
+                (fields[key] ?? .null).write(to: &out)
+            }
+            out += "}"
+        }
+    }
+
+    private static func quote(_ text: String, to out: inout String) {
+        out += "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": out += "\\\""
+            case "\\": out += "\\\\"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+                let digits = String(scalar.value, radix: 16)
+                out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: out.unicodeScalars.append(scalar)
+            }
+        }
+        out += "\""
+    }
+}
+
+/// What is not known is null.
+extension JSON {
+    static func text(_ value: String?) -> JSON { value.map { JSON.text($0) } ?? .null }
+    static func bool(_ value: Bool?) -> JSON { value.map { JSON.bool($0) } ?? .null }
+    static func number(_ value: Double?) -> JSON { value.map { JSON.number($0) } ?? .null }
+    static func whole(_ value: Int?) -> JSON { value.map { JSON.whole(Int64($0)) } ?? .null }
+}
+
+private struct AnyKey: CodingKey {
+    let stringValue: String
+    let intValue: Int? = nil
+
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { return nil }
+}

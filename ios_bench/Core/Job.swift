@@ -1,0 +1,162 @@
+// job.json, schema edgekit.job/1: what is to be measured, as the driver wrote it.
+import Foundation
+
+/// The names are the schema's and those of MLComputeUnits.
+enum ComputeUnits: String, CaseIterable, Sendable {
+    case all, cpuAndNeuralEngine, cpuAndGPU, cpuOnly
+}
+
+struct Job: Sendable {
+    enum Key: String, CaseIterable {
+        case schema
+        case runID = "run-id"
+        case model
+        case format
+        case facts
+        case inputs
+        case golden
+        case count
+        case height
+        case width
+        case dim
+        case layout
+        case warmup
+        case iterations
+        case duration
+        case threads
+        case minCosine = "min-cosine"
+        case computeUnits = "compute-units"
+        case out
+    }
+
+    static let schema = "edgekit.job/1"
+    static let file = "job.json"
+    static let mostSamples = 1_000_000
+
+    let folder: Folder
+    let runID: String
+    let model: String
+    let facts: JSON
+    let inputs: String
+    let golden: String
+    let count: Int
+    let height: Int
+    let width: Int
+    let dim: Int
+    let warmup: Int
+    let iterations: Int
+    let duration: Double
+    let minCosine: Double
+    let computeUnits: ComputeUnits
+    let out: String
+
+    /// Read the job of a folder; a Problem says what is wrong with it.
+    init(folder: URL) throws {
+        let files = Folder(root: folder)
+        let value = try JSON.read(folder.appendingPathComponent(Job.file), name: Job.file, most: 1 << 20)
+        guard let fields = value.fields else { throw Problem.input("\(Job.file): not a JSON object: make it again") }
+        let read = Reader(fields: fields)
+        for key in fields.keys.sorted() where Key(rawValue: key) == nil {
+            throw Problem.input("\(Job.file): unknown key '\(shown(key))': use the driver of this version")
+        }
+        guard try read.text(.schema) == Job.schema else {
+            throw Problem.input("\(Job.file): schema is not \(Job.schema): use the driver of this version")
+        }
+        guard try read.choice(.format, of: ["coreml", "executorch", "onnx"]) == "coreml" else {
+            throw Problem.input("\(Job.file): format is not coreml: give this app a .mlpackage")
+        }
+        _ = try read.choice(.layout, of: ["nchw", "nhwc_u8"])
+        _ = try read.whole(.threads, 1...256)
+        guard let facts = fields[Key.facts.rawValue], facts.fields != nil else {
+            throw read.wrong(.facts, "the model part of a result, an object")
+        }
+        self.folder = files
+        self.facts = facts
+        runID = try read.hexadecimal(.runID, digits: 32)
+        model = try read.path(.model)
+        inputs = try read.path(.inputs)
+        golden = try read.path(.golden)
+        out = try read.path(.out)
+        count = try read.whole(.count, 1...100_000)
+        height = try read.whole(.height, 1...65536)
+        width = try read.whole(.width, 1...65536)
+        dim = try read.whole(.dim, 1...1 << 20)
+        warmup = try read.whole(.warmup, 0...Job.mostSamples)
+        iterations = try read.whole(.iterations, 1...Job.mostSamples)
+        duration = try read.real(.duration, 0...86400)
+        minCosine = try read.real(.minCosine, -1...1)
+        switch fields[Key.computeUnits.rawValue] {
+        case nil, .null: computeUnits = .all
+        case let given?:
+            guard let units = ComputeUnits(rawValue: given.string ?? "") else {
+                throw read.wrong(.computeUnits, ComputeUnits.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            computeUnits = units
+        }
+        guard !out.contains("/"), ![Job.file, model, inputs, golden, "plan.json"].contains(out) else {
+            throw read.wrong(.out, "a file name of its own")
+        }
+        for (key, name) in [(Key.model, model), (.inputs, inputs), (.golden, golden), (.out, out)] {
+            _ = try files.place(name, key: key.rawValue)
+        }
+    }
+
+    /// uint8 RGB [count,height,width,3].
+    func readImages() throws -> [UInt8] {
+        try folder.read(
+            inputs, key: Key.inputs.rawValue, bytes: product(count, height, width, 3),
+            meaning: "uint8 images [count,height,width,3]")
+    }
+
+    func readGolden() throws -> [Float] {
+        try folder.embeddings(golden, key: Key.golden.rawValue, count: count, dim: dim)
+    }
+}
+
+private struct Reader {
+    let fields: [String: JSON]
+
+    func wrong(_ key: Job.Key, _ wanted: String) -> Problem {
+        let state = fields[key.rawValue] == nil ? "is missing" : "is not what it should be"
+        return Problem.input("\(Job.file): '\(key.rawValue)' \(state): give \(wanted)")
+    }
+
+    func text(_ key: Job.Key) throws -> String {
+        guard let value = fields[key.rawValue]?.string else { throw wrong(key, "a text") }
+        return value
+    }
+
+    func path(_ key: Job.Key) throws -> String {
+        let value = try text(key)
+        guard !value.isEmpty else { throw wrong(key, "a file name") }
+        return value
+    }
+
+    func choice(_ key: Job.Key, of choices: [String]) throws -> String {
+        guard let value = fields[key.rawValue]?.string, choices.contains(value) else {
+            throw wrong(key, choices.joined(separator: ", "))
+        }
+        return value
+    }
+
+    func hexadecimal(_ key: Job.Key, digits: Int) throws -> String {
+        guard let value = fields[key.rawValue]?.string, value.utf8.count == digits,
+            value.utf8.allSatisfy({ "0123456789abcdef".utf8.contains($0) })
+        else { throw wrong(key, "\(digits) lower-case hexadecimal digits") }
+        return value
+    }
+
+    func whole(_ key: Job.Key, _ range: ClosedRange<Int>) throws -> Int {
+        guard let value = fields[key.rawValue]?.integer, range.contains(value) else {
+            throw wrong(key, "a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    func real(_ key: Job.Key, _ range: ClosedRange<Double>) throws -> Double {
+        guard let value = fields[key.rawValue]?.double, range.contains(value) else {
+            throw wrong(key, "a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+}

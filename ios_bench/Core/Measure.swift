@@ -1,0 +1,110 @@
+// Open the model, run it, compare every output: the same order as android_bench/native/measure.c.
+import Dispatch
+import Foundation
+
+/// One opened model. `set` puts one image (uint8 RGB [height,width,3]) into the input and forgets the last output.
+protocol Model: AnyObject {
+    func set(_ pixels: UnsafeBufferPointer<UInt8>) throws
+    func run() throws
+    func embedding() throws -> [Float]
+}
+
+/// Bytes of this process; nil is unknown.
+struct MemoryNow: Sendable {
+    var resident: Int?
+    var residentPeak: Int?
+    var footprintPeak: Int?
+}
+
+struct Check: Sendable {
+    var images = 0
+    var minCosine = Double.infinity
+    var maxAbs = 0.0
+    var comparable = true
+
+    /// Cosine and largest absolute difference; the worst of all is kept.
+    mutating func compare(_ output: [Float], with golden: ArraySlice<Float>) {
+        var dot = 0.0, goldenSquare = 0.0, outputSquare = 0.0, most = 0.0
+        var finite = true
+        for (found, due) in zip(output, golden) {
+            let value = Double(found), wanted = Double(due)
+            if !value.isFinite { finite = false }
+            dot += value * wanted
+            goldenSquare += wanted * wanted
+            outputSquare += value * value
+            most = max(most, abs(value - wanted))
+        }
+        let cosine = dot / (goldenSquare.squareRoot() * outputSquare.squareRoot())
+        guard finite, cosine.isFinite, most <= 1e6 else {
+            comparable = false
+            return
+        }
+        minCosine = min(minCosine, cosine)
+        maxAbs = max(maxAbs, most)
+    }
+
+    func passed(_ limit: Double) -> Bool { comparable && minCosine >= limit }
+}
+
+/// Times are nanoseconds.
+struct Measurement: Sendable {
+    var coldLoad: UInt64 = 0
+    var first: UInt64 = 0
+    var warmLoad: UInt64 = 0
+    var samples: [UInt64] = []
+    var memory = MemoryNow()
+    var loaded: Int?
+    var check = Check()
+}
+
+func nanoseconds<Value>(_ work: () throws -> Value) rethrows -> (Value, UInt64) {
+    let start = DispatchTime.now().uptimeNanoseconds
+    let value = try work()
+    return (value, DispatchTime.now().uptimeNanoseconds - start)
+}
+
+/// Measure one model in this fresh process. `open` is called twice.
+func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model) throws -> Measurement {
+    let images = try job.readImages()
+    let golden = try job.readGolden()
+    let imageBytes = job.height * job.width * 3
+    var measured = Measurement()
+    var turns = 0
+
+    func next(_ model: Model) throws -> UInt64 {
+        let image = turns % job.count
+        turns += 1
+        try images.withUnsafeBufferPointer {
+            try model.set(UnsafeBufferPointer(rebasing: $0[image * imageBytes..<(image + 1) * imageBytes]))
+        }
+        let (_, took) = try nanoseconds(model.run)
+        let output = try model.embedding()
+        guard output.count == job.dim else {
+            throw Problem.input("\(job.model): gives \(output.count) values, dim is \(job.dim): correct dim")
+        }
+        measured.check.compare(output, with: golden[image * job.dim..<(image + 1) * job.dim])
+        return took
+    }
+
+    let before = memory().resident
+    var (model, took): (Model?, UInt64) = try nanoseconds(open)
+    measured.coldLoad = took
+    if let model {
+        measured.first = try next(model)
+        for _ in 0..<job.warmup { _ = try next(model) }
+        let start = DispatchTime.now().uptimeNanoseconds
+        let least = UInt64((job.duration * 1e9).rounded(.up))
+        while measured.samples.count < Job.mostSamples,
+            measured.samples.count < job.iterations || DispatchTime.now().uptimeNanoseconds - start < least
+        {
+            measured.samples.append(try next(model))
+        }
+    }
+    measured.memory = memory()
+    if let before, let peak = measured.memory.residentPeak, peak >= before { measured.loaded = peak - before }
+
+    model = nil
+    (model, measured.warmLoad) = try nanoseconds(open)
+    measured.check.images = min(turns, job.count)
+    return measured
+}

@@ -1,0 +1,68 @@
+"""The app and its tests against our own declarations of Apple's interfaces; see declarations/README.md."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from .harness import HERE, SOURCES, WARNED, Swift
+
+pytestmark = pytest.mark.toolchain
+
+# In the order of what they import.
+MODULES = ("ObjectiveC", "CoreVideo", "CoreML", "CoreGraphics", "UIKit", "SwiftUI", "XCTest", "CryptoKit", "Darwin")
+
+
+@pytest.fixture(scope="module")
+def modules(swift: Swift) -> str:
+    """A folder with the declarations as modules."""
+    out = swift.work / "modules"
+    out.mkdir()
+    declared = dict(zip(sorted(MODULES), swift.sources(HERE / "declarations"), strict=True))
+    for name in MODULES:
+        file = out / f"{name}.swiftmodule"
+        command = ["swiftc", "-emit-module", "-parse-as-library", "-module-name", name, "-I", swift.seen(out)]
+        done = swift.run([*command, "-emit-module-path", swift.seen(file), declared[name]])
+        assert done.returncode == 0, done.stderr
+    return swift.seen(out)
+
+
+def checked(swift: Swift, modules: str, version: str, files: list[str]) -> subprocess.CompletedProcess[str]:
+    return swift.run(["swiftc", "-typecheck", "-parse-as-library", *WARNED, version, "-I", modules, *files])
+
+
+def test_core_in_both_language_modes(swift: Swift) -> None:
+    for version in ("5", "6"):
+        files = swift.sources(SOURCES / "Core")
+        done = swift.run(["swiftc", "-typecheck", "-parse-as-library", *WARNED, version, *files])
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_app(swift: Swift, modules: str) -> None:
+    done = checked(swift, modules, "5", swift.sources(SOURCES / "App"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_tests(swift: Swift, modules: str) -> None:
+    done = checked(swift, modules, "5", swift.sources(SOURCES / "Core", SOURCES / "Tests"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("measureModel(job,", "measure(job,", "measure"),
+        ("units: job.computeUnits", "units: job.units", "has no member 'units'"),
+        ("await Phone.state()", "Phone.state()", "'async'"),
+    ],
+    ids=["hidden-by-xctest", "no-such-name", "no-await"],
+)
+def test_ordinary_mistakes_are_found(swift: Swift, modules: str, right: str, wrong: str, told: str) -> None:
+    files = swift.sources(SOURCES / "Core", SOURCES / "Tests")
+    copy = swift.work / f"{SOURCES.name}-Tests" / "BenchTests.swift"
+    text = copy.read_text()
+    assert right in text
+    copy.write_text(text.replace(right, wrong))
+    done = checked(swift, modules, "5", files)
+    assert done.returncode != 0 and told in done.stderr
