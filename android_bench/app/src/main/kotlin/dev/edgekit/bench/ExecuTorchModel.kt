@@ -1,0 +1,84 @@
+package dev.edgekit.bench
+
+import java.nio.ByteBuffer
+import java.nio.FloatBuffer
+import org.pytorch.executorch.DType
+import org.pytorch.executorch.EValue
+import org.pytorch.executorch.ExecuTorchRuntime
+import org.pytorch.executorch.Module
+import org.pytorch.executorch.Tensor
+
+private const val METHOD = "forward"
+
+/** Load the library of ExecuTorch. */
+internal fun loadExecuTorch() {
+    try {
+        ExecuTorchRuntime.getRuntime()
+    } catch (error: LinkageError) {
+        throw BenchError("ExecuTorch does not load ($error): build the app with executorch-android for it", error)
+    }
+}
+
+/** A `.pte` file in ExecuTorch: one image in, one embedding out. */
+internal class ExecuTorchModel(private val job: Job) : Model {
+    private val area = job.height * job.width
+    private val planes = FloatArray(if (job.layout == "nhwc_u8") 0 else 3 * area)
+    private val floats: FloatBuffer = Tensor.allocateFloatBuffer(planes.size)
+    private val bytes: ByteBuffer = Tensor.allocateByteBuffer(if (planes.isEmpty()) 3 * area else 0)
+    private val module = load()
+    private var input: EValue? = null
+    private var output: Array<EValue>? = null
+
+    override val runtime = "executorch"
+    override val version: String? = null // its Java API does not say
+    override val backend: String = said("read its backends") { module.getMethodMetadata(METHOD).backends }
+        .map { if (it == "XnnpackBackend") "XNNPACK" else it }
+        .distinct().sorted().joinToString("+").ifEmpty { "portable" }
+
+    /** A new tensor for every run: without an input ExecuTorch runs on memory that it has used for other things. */
+    override fun set(pixels: ByteArray) {
+        val (height, width) = job.height.toLong() to job.width.toLong()
+        output = null
+        if (planes.isEmpty()) {
+            bytes.clear()
+            bytes.put(pixels).rewind()
+            input = EValue.from(Tensor.fromBlobUnsigned(bytes, longArrayOf(1, height, width, 3)))
+        } else {
+            for (at in 0 until area) {
+                for (plane in 0..2) planes[plane * area + at] = (pixels[3 * at + plane].toInt() and 255).toFloat()
+            }
+            floats.clear()
+            floats.put(planes).rewind()
+            input = EValue.from(Tensor.fromBlob(floats, longArrayOf(1, 3, height, width)))
+        }
+    }
+
+    override fun run() {
+        val given = input ?: throw BenchError("${job.model.name}: run without an input: set one before each run")
+        input = null
+        output = said("run this model") { module.forward(given) }
+    }
+
+    override fun embedding(into: FloatArray) {
+        val given = output ?: throw BenchError("${job.model.name}: has no output yet: run it first")
+        val tensor = given.singleOrNull()?.takeIf { it.isTensor }?.toTensor()
+            ?: throw BenchError("${job.model.name}: gives ${given.size} values, not one tensor: export it with edgekit")
+        if (tensor.dtype() != DType.FLOAT || !tensor.shape().contentEquals(longArrayOf(1, into.size.toLong()))) {
+            val found = "${tensor.dtype()} ${tensor.shape().joinToString(",", "[", "]")}"
+            throw BenchError("${job.model.name}: gives $found, not FLOAT [1,${into.size}]: correct dim, or export it")
+        }
+        tensor.dataAsFloatArray.copyInto(into)
+    }
+
+    override fun close() = module.destroy()
+
+    private fun load(): Module = said("load this model") {
+        Module.load(job.model.path, Module.LOAD_MODE_MMAP, job.threads).also { it.loadMethod(METHOD) }
+    }
+
+    private fun <T> said(doing: String, act: () -> T): T = try {
+        act()
+    } catch (error: RuntimeException) {
+        throw BenchError("${job.model.name}: cannot $doing (${error.message}): export it for this ExecuTorch", error)
+    }
+}

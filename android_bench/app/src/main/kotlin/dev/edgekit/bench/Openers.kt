@@ -1,0 +1,8 @@
+package dev.edgekit.bench
+
+/** Loads the runtime of a job's format, which is no part of opening a model, and gives what opens models with it. */
+internal fun openerOf(job: Job): Opener = when (job.format) {
+    "onnx" -> Opener(::OnnxModel).also { loadOnnxRuntime() }
+    "executorch" -> Opener(::ExecuTorchModel).also { loadExecuTorch() }
+    else -> throw BenchError("format ${job.format}: this app runs onnx and executorch: measure it elsewhere")
+}

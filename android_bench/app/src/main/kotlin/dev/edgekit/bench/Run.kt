@@ -1,0 +1,66 @@
+package dev.edgekit.bench
+
+import android.content.Context
+import android.os.Process
+import java.io.File
+import java.security.MessageDigest
+import java.text.SimpleDateFormat
+import java.util.Date
+import java.util.Locale
+import java.util.TimeZone
+import org.json.JSONObject
+
+/** A result, and the file that holds it. */
+internal class Written(val result: JSONObject, val file: File) {
+    val bytes: ByteArray = file.readBytes()
+    val sha256: String = sha256Of(bytes)
+}
+
+/** Measure [job] and write its result below the app's external files; [background] is asked after the last sample. */
+internal fun runJob(context: Context, job: Job, harness: String?, background: () -> Boolean?): Written {
+    // Instrumentation starts its thread above all others of an app, and the runtime's threads would inherit that.
+    Process.setThreadPriority(Process.THREAD_PRIORITY_DEFAULT)
+    val out = outOf(context, job).also(::expectPlace)
+    val started = utcNow()
+    val before = stateNow(context)
+    val (screen, airplane) = screenOn(context) to airplane(context)
+    val measured = measure(job, openerOf(job))
+    val after = stateNow(context)
+    val device = deviceFacts(context)
+    val result = report(job, measured, "android-app", harness, device, before, after, started, background())
+    result.getJSONObject("protocol").put("screen_on", screen).put("airplane", airplane ?: JSONObject.NULL)
+    writeResult(result, out)
+    return Written(result, out)
+}
+
+private fun utcNow(): String {
+    val format = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'Z'", Locale.ROOT)
+    format.timeZone = TimeZone.getTimeZone("UTC")
+    return format.format(Date())
+}
+
+/** `edgekit-RUNID/NAME` where the app may write and `adb pull` may read; only the name of the job's `out` counts. */
+internal fun outOf(context: Context, job: Job): File {
+    if (!Regex("[0-9a-f]{32}").matches(job.runId) || !Regex("[A-Za-z0-9][A-Za-z0-9._-]{0,99}").matches(job.out.name)) {
+        throw BenchError("out ${job.out.name.take(100)}: not a plain file name: give one like result.json")
+    }
+    return File(outFolder(context, job.runId), job.out.name)
+}
+
+internal fun outFolder(context: Context, run: String): File {
+    val folder = File(externalFiles(context), "edgekit-$run")
+    if (!folder.isDirectory && !folder.mkdirs()) throw BenchError("$folder: cannot be made: free space on the phone")
+    return folder
+}
+
+internal fun sha256Of(content: ByteArray): String =
+    MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
+
+internal fun externalFiles(context: Context): File = context.getExternalFilesDir(null)
+    ?: throw BenchError("this phone's shared storage is not there: unlock the phone or put its storage in")
+
+/** One line for a person about what ended a run. */
+internal fun lineOf(error: Throwable): String {
+    val told = error as? BenchError ?: BenchError("the app failed ($error): report this, with the phone's log")
+    return told.message.orEmpty()
+}

@@ -1,0 +1,17 @@
+import org.jetbrains.kotlin.gradle.dsl.KotlinJvmProjectExtension
+
+plugins {
+    id("com.android.application") apply false
+    id("org.jetbrains.kotlin.android") apply false
+    id("org.jetbrains.kotlin.jvm") apply false
+}
+
+// Android brings org.json, and onnxruntime-android the classes of onnxruntime.
+project(":core") {
+    apply(plugin = "org.jetbrains.kotlin.jvm")
+    extensions.configure<KotlinJvmProjectExtension> { jvmToolchain(17) }
+    dependencies {
+        "compileOnly"("org.json:json:${property("edgekit.json")}")
+        "compileOnly"("com.microsoft.onnxruntime:onnxruntime:${property("edgekit.onnxruntime")}")
+    }
+}

@@ -1,0 +1,1 @@
+"""The Android app, without a phone: compiled, tested with Robolectric, packed and signed."""
