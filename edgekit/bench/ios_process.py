@@ -16,7 +16,6 @@ from edgekit.errors import DeviceError, InputError, MissingDependencyError
 
 __all__ = ["Done", "call"]
 
-_BLOCK = 1 << 16
 _KEPT = 1 << 20  # bytes of the end of stdout and of stderr that are kept
 _GRACE = 5.0  # seconds between asking a program to stop and killing it: xcodebuild ends the test on the device
 _LOOK = 0.2  # seconds between looks at what a program writes
@@ -41,7 +40,7 @@ async def call(
     missing: str,
     into: tuple[Path, int] | None = None,
 ) -> Done:
-    """Run a program without a shell, a terminal or stdin. However this ends, neither it nor its children live on.
+    """Run a program without a shell, a terminal or stdin. However this ends, neither it nor its group lives on.
 
     Args:
         argv: the program and its arguments.
@@ -57,7 +56,8 @@ async def call(
         InputError: it fills the folder with more.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, program = await asyncio.get_running_loop().subprocess_exec(
+            _Program,
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -66,52 +66,65 @@ async def call(
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         raise MissingDependencyError(f"no program {argv[0]!r}; {missing}") from error
-    output, errors = bytearray(), bytearray()
-    reading = asyncio.gather(_tail(process.stdout, output), _tail(process.stderr, errors))
     try:
         async with asyncio.timeout(timeout):
-            ended = asyncio.ensure_future(process.wait())
-            while not ended.done():
-                await asyncio.wait([ended], timeout=_LOOK if into else None)
+            ended = False
+            while not ended:
+                ended = await _within(program.exited, _LOOK)
                 if into is not None and _overfull(*into):
                     raise InputError(f"{plain(where)}: over {into[1] >> 10} KiB while {doing}; not read on")
-            await asyncio.wait([reading], timeout=_GRACE)  # a child that it left behind may hold its pipes
+            await _within(program.closed, _GRACE)
     except TimeoutError as error:
         raise DeviceError(
             f"{plain(where)}: no end after {timeout:g} s while {doing}; see if the device is locked or hangs"
         ) from error
     finally:
-        _, cancelled = await to_its_end(_end(process, reading))
+        _, cancelled = await to_its_end(_end(transport, program))
         if cancelled:
             raise asyncio.CancelledError
-    assert process.returncode is not None
-    return Done(process.returncode, bytes(output), bytes(errors))
+    code = transport.get_returncode()
+    assert code is not None
+    return Done(code, bytes(program.kept[1]), bytes(program.kept[2]))
 
 
-async def _end(process: asyncio.subprocess.Process, reading: asyncio.Future[tuple[None, None]]) -> None:
-    """Stop the whole group where something of it still runs, and read the pipes to their end."""
-    if process.returncode is None:
-        _signal(process.pid, signal.SIGINT)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GRACE)
-    if process.returncode is None or not reading.done():
-        _signal(process.pid, signal.SIGKILL)
-        await process.wait()
-        await asyncio.wait([reading], timeout=_GRACE)
-    if not reading.done():
-        reading.cancel()
-        await asyncio.wait([reading])
+class _Program(asyncio.SubprocessProtocol):
+    """What a program says, its end alone; `closed` is later than `exited` where a child of it holds its pipes."""
+
+    def __init__(self) -> None:
+        self.kept = {1: bytearray(), 2: bytearray()}
+        self.exited, self.closed = asyncio.Event(), asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.kept[fd].extend(data)
+        del self.kept[fd][:-_KEPT]
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
+
+async def _end(transport: asyncio.SubprocessTransport, program: _Program) -> None:
+    """Stop the whole group where something of it still runs; a server that left the group is let go."""
+    if not program.exited.is_set():
+        _signal(transport.get_pid(), signal.SIGINT)
+        await _within(program.closed, _GRACE)
+    if not program.closed.is_set():
+        _signal(transport.get_pid(), signal.SIGKILL)
+        await _within(program.closed, _GRACE)
+    transport.close()
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 def _signal(group: int, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
-        os.kill(group, number)
-
-
-async def _tail(stream: asyncio.StreamReader | None, kept: bytearray) -> None:
-    while stream is not None and (block := await stream.read(_BLOCK)):
-        kept.extend(block)
-        del kept[:-_KEPT]
+        os.killpg(group, number)
 
 
 def _overfull(folder: Path, most: int) -> bool:

@@ -105,6 +105,16 @@ def test_a_test_that_never_ends(
     assert [call[1] for call in world.calls].count("kill") == (tools is GO_IOS)
 
 
+def test_a_program_that_leaves_a_server_behind(
+    tools: Tools, world: World, job: IosJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.bench.ios_process._GRACE", 0.2)
+    started = time.monotonic()
+    (outcome,) = measure(tools, world.add("leaves-a-server"), job)
+    assert outcome.result is not None, outcome.error
+    assert time.monotonic() - started < 12
+
+
 def test_a_phone_that_stays_away_is_said_to_hold_the_job(tools: Tools, world: World, job: IosJob) -> None:
     phone = world.add("gone-test")
     (outcome,) = asyncio.run(bench_phones(tools, replace(job, cleanup_timeout_s=1.0), [phone.udid]))

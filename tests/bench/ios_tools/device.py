@@ -92,9 +92,9 @@ def fetch(device, source, target, error):
         error("The connection was invalidated.", 4)
     if device.has("endless-fetch"):
         with target.open("wb", buffering=0) as file:
-            while True:
+            for _ in range(200):  # MiB, were nobody to stop it
                 file.write(bytes(1 << 20))
-                time.sleep(0.002)
+                time.sleep(0.005)
     if not source.is_symlink() and not source.exists():
         error("The file could not be opened: No such file or directory.", 7000)
     if source.is_dir():
