@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit.bench.devices import plain
 from edgekit.errors import DeviceError, InputError, MissingDependencyError, UsageError
 
-__all__ = ["Adb", "Connected", "Shell", "plain"]
+__all__ = ["Adb", "Connected", "Shell"]
 
 _STATES = {
     "authorizing",
@@ -244,14 +245,6 @@ class Adb:
         said = plain(done.stderr or done.stdout)
         said = f" ({said})" if said else ""
         return DeviceError(f"{plain(self._serial)}: lost while {doing}{said}; check the cable and `adb devices`")
-
-
-def plain(text: str | bytes, most: int = 200) -> str:
-    """What a device or a user said as one line that is safe on a terminal, its end if it is long."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= most else "..." + line[3 - most :]
 
 
 async def _end(client: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:

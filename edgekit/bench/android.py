@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
-import threading
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from edgekit.bench import schema as s
-from edgekit.bench.adb import Adb, plain
+from edgekit.bench.adb import Adb
 from edgekit.bench.android_job import File, Job, pack
 from edgekit.bench.android_steps import measure
-from edgekit.bench.android_undo import Undo, to_its_end
+from edgekit.bench.android_undo import Undo
+from edgekit.bench.devices import Outcome, Say, plain, run, to_its_end
 from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
 
-__all__ = ["Job", "Outcome", "Say", "bench_android", "bench_device", "bench_devices", "choose"]
-
-Say = Callable[[str, str], None]  # a device's serial, and what happens on it
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One device: its result, or why there is none."""
-
-    serial: str
-    result: s.Result | None = None
-    error: EdgeKitError | None = None
+__all__ = ["Job", "bench_android", "bench_device", "bench_devices", "choose"]
 
 
 def bench_android(
@@ -48,7 +32,7 @@ def bench_android(
     async def work() -> list[Outcome]:
         return await bench_devices(adb, job, await choose(adb, serials, every=every), say=say)
 
-    return _run(work())
+    return run(work())
 
 
 async def choose(adb: Adb, serials: Sequence[str] = (), *, every: bool = False) -> list[str]:
@@ -128,25 +112,3 @@ async def bench_device(adb: Adb, job: Job, *, say: Say | None = None, files: Seq
     if cancelled:
         raise asyncio.CancelledError
     return result.model_copy(update={"errors": (*result.errors, told)[-64:]}) if left else result
-
-
-def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    async def main() -> _T:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        catchable = threading.current_thread() is threading.main_thread() and sys.platform != "win32"
-        ours = (signal.SIGINT, signal.SIGTERM) if catchable else ()
-        before = {number: signal.getsignal(number) for number in ours}
-        try:
-            for number in ours:
-                loop.add_signal_handler(number, task.cancel)
-            return await work
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler)
-
-    try:
-        return asyncio.run(main())
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error

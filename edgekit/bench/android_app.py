@@ -7,10 +7,11 @@ import re
 import tempfile
 from pathlib import Path
 
-from edgekit.bench.adb import Adb, plain
+from edgekit.bench.adb import Adb
 from edgekit.bench.android_job import APP, Job
 from edgekit.bench.android_undo import Undo
 from edgekit.bench.app_job import JOB, RESULT, AppJob
+from edgekit.bench.devices import plain
 from edgekit.errors import DeviceError
 
 __all__ = ["PACKAGE", "STORAGE", "install", "run"]

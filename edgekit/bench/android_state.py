@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-from edgekit.bench.adb import Adb, plain
+from edgekit.bench.adb import Adb
+from edgekit.bench.devices import plain
 from edgekit.bench.schema import Core, Device, Lab, State
 
 __all__ = ["Snapshot", "battery_celsius", "big_cores", "facts_of", "snapshot_of"]

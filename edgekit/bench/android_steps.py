@@ -13,10 +13,11 @@ import edgekit
 from edgekit.bench import android_app as app
 from edgekit.bench import android_native as native
 from edgekit.bench import schema as s
-from edgekit.bench.adb import Adb, plain
+from edgekit.bench.adb import Adb
 from edgekit.bench.android_job import File, Job
 from edgekit.bench.android_state import Snapshot, battery_celsius, facts_of, snapshot_of
 from edgekit.bench.android_undo import Undo
+from edgekit.bench.devices import plain
 from edgekit.bench.statistics import summarize
 from edgekit.bench.validity import judge
 from edgekit.errors import DeviceError, InputError, IntegrityError

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 from edgekit.bench.adb import Adb
 from edgekit.errors import DeviceError, EdgeKitError
 
-__all__ = ["Undo", "to_its_end"]
+__all__ = ["Undo"]
 
-_T = TypeVar("_T")
 _ATTEMPT = 10.0  # seconds that one step may take
 
 
@@ -47,17 +44,3 @@ class Undo:
             if done.code:
                 failed.append(label)
         return failed + [label for label, _ in reversed(self.steps)]
-
-
-async def to_its_end(work: Coroutine[Any, Any, _T]) -> tuple[_T, bool]:
-    """What `work` returns, also if this is cancelled meanwhile, and whether it was."""
-    task = asyncio.ensure_future(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-        except Exception:
-            break
-    return task.result(), cancelled

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edgekit.bench.adb import plain
-from edgekit.bench.android import Outcome, Say, _run
-from edgekit.bench.android_undo import to_its_end
 from edgekit.bench.app_job import ComputeUnits
+from edgekit.bench.devices import Outcome, Say, plain, run, to_its_end
 from edgekit.bench.ios_app import Products, find_products
 from edgekit.bench.ios_devicectl import DEVICECTL
 from edgekit.bench.ios_goios import GO_IOS
@@ -21,6 +19,7 @@ from edgekit.bench.ios_plan import Plan
 from edgekit.bench.ios_process import call
 from edgekit.bench.ios_steps import Device, answer, ask, install, measure, remove
 from edgekit.bench.ios_tools import Tools, is_udid, trouble
+from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
 
 __all__ = ["IosJob", "IosOutcome", "bench_ios", "bench_phone", "bench_phones", "choose", "tools_of"]
@@ -58,7 +57,7 @@ def bench_ios(
     async def work() -> list[IosOutcome]:
         return await bench_phones(tools, job, await choose(tools, udids, every=every), say=say)
 
-    return _run(work())
+    return run(work())
 
 
 async def choose(tools: Tools, udids: Sequence[str] = (), *, every: bool = False) -> list[str]:
@@ -133,6 +132,8 @@ async def bench_phone(
     except Exception as error:  # a fault of ours must not spoil the other devices either
         told = DeviceError(f"{plain(udid)}: unexpected {type(error).__name__}: {error}")
         outcomes.append(IosOutcome(udid, error=told, compute_units=units))
+    failed = next((one.error for one in outcomes if one.error is not None), None)
+    tell(DONE if failed is None else f"failed: {failed}")
     return outcomes
 
 

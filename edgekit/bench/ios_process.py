@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.bench.adb import plain
-from edgekit.bench.android_undo import to_its_end
+from edgekit.bench.devices import plain, to_its_end
 from edgekit.errors import DeviceError, InputError, MissingDependencyError
 
 __all__ = ["Done", "call"]

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import edgekit
 from edgekit.bench import schema as s
-from edgekit.bench.adb import plain
 from edgekit.bench.app_job import RESULT, ComputeUnits, write_job
+from edgekit.bench.devices import plain
 from edgekit.bench.ios_app import Products
 from edgekit.bench.ios_job import IosJob
 from edgekit.bench.ios_plan import Plan, read_plan

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.bench.adb import plain
+from edgekit.bench.devices import plain
 from edgekit.bench.ios_app import Products
 from edgekit.bench.ios_process import Done
 from edgekit.errors import DeviceError, EdgeKitError, MissingDependencyError

@@ -18,7 +18,7 @@ from edgekit.bench.request import BenchRequest
 from edgekit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from edgekit.bench.android import Outcome
+    from edgekit.bench.devices import Outcome
     from edgekit.bench.ios import IosOutcome
     from edgekit.bench.ios_plan import Plan
     from edgekit.console import Reporter

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from edgekit.bench.adb import Adb, plain
+from edgekit.bench.adb import Adb
+from edgekit.bench.devices import plain
 from edgekit.errors import DeviceError, InputError, MissingDependencyError, UsageError
 from tests.bench.adb_device import Bench, bench
 

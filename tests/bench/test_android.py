@@ -22,7 +22,8 @@ import psutil
 import pytest
 
 from edgekit.bench.adb import Adb
-from edgekit.bench.android import Job, Outcome, bench_android, bench_device, bench_devices, choose
+from edgekit.bench.android import Job, bench_android, bench_device, bench_devices, choose
+from edgekit.bench.devices import Outcome
 from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, InputError, IntegrityError, MissingDependencyError, UsageError
 from edgekit.files import sha256_file
