@@ -1,0 +1,223 @@
+"""What the commands share: groups, options, and the one place where exceptions become exit codes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgekit.errors import EdgeKitError, OutputError, UsageError
+
+__all__ = [
+    "FOLDER",
+    "PATH",
+    "PERCENT",
+    "DefaultGroup",
+    "Group",
+    "common",
+    "complete_model",
+    "complete_target",
+    "model_options",
+    "parity_options",
+    "recipe_of",
+    "reporter_of",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+PATH = click.Path(path_type=Path)
+
+
+class Group(click.Group):
+    """The one place where exceptions become exit codes and unknown commands get a suggestion."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"did you mean {near[0]}?" if near else "see `edgekit --help`"
+            raise UsageError(f"no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.Exit as stop:
+            sys.exit(stop.exit_code)
+        except click.ClickException as error:
+            _fail(error.format_message().replace("\n", " "), error.exit_code)
+        except (click.Abort, KeyboardInterrupt) as stop:
+            told = str(stop.__cause__ or stop)  # a run that can go on says how
+            _fail(told or "interrupted; nothing half-written was left behind", 130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except EdgeKitError as error:
+            _raise_if_debugging()
+            _fail(str(error), error.exit_code)
+        except OSError as error:
+            _raise_if_debugging()
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+                where = f" {error.filename}" if error.filename else ""
+                _fail(f"cannot write{where}: {error.strerror}; choose another --out", OutputError.exit_code)
+            _fail(f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
+        except Exception as error:
+            _raise_if_debugging()
+            text = " ".join(str(error).split())[:400]
+            _fail(f"unexpected {type(error).__name__}: {text}; --debug shows where", 1)
+
+
+def _raise_if_debugging() -> None:
+    if "--debug" in sys.argv or os.environ.get("EDGEKIT_DEBUG"):
+        raise
+
+
+class _Percent(click.ParamType):
+    """5% or 0.05."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(str(value).removesuffix("%")) / (100 if str(value).endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 10:
+            self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
+        return share
+
+
+PERCENT = _Percent()
+
+
+def _fail(line: str, code: int) -> None:
+    click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
+    sys.exit(code)
+
+
+def common(command: F) -> F:
+    """--json, --quiet and --debug, the same everywhere."""
+    for option in (
+        click.option(
+            "--debug",
+            is_flag=True,
+            expose_value=False,
+            callback=_set_debug,
+            help="Show tracebacks and the toolchains' own logs.",
+        ),
+        click.option("--quiet", is_flag=True, help="No stages on the terminal; errors still show."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
+    ):
+        command = option(command)
+    return command
+
+
+def _set_debug(_context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        logging.basicConfig(level=logging.DEBUG)
+
+
+def model_options(command: F) -> F:
+    """What says which model is meant, shared by `export` and `parity`."""
+    for option in (
+        click.option("--pretrained", is_flag=True, help="Load the weights that timm publishes (needs the hub)."),
+        click.option(
+            "--weights", type=PATH, metavar="FILE", help="A state dict: .safetensors, or .pt loaded with weights_only."
+        ),
+        click.option("--seed", type=click.IntRange(min=0), help="Seed of the weights where none are given."),
+        click.option(
+            "--size",
+            type=click.IntRange(8, 4096),
+            metavar="PIXELS",
+            help="Square input size; default: the model's own.",
+        ),
+        click.option("--dim", type=click.IntRange(1, 65536), help="Project the embedding to this many values."),
+    ):
+        command = option(command)
+    return command
+
+
+def parity_options(command: F) -> F:
+    """What the embeddings are compared on, shared by `export` and `parity`."""
+    for option in (
+        click.option(
+            "--images",
+            type=FOLDER,
+            metavar="DIR",
+            help="Compare on these images (ImageFolder or flat); default: the synthetic catalogue.",
+        ),
+        click.option(
+            "--samples",
+            type=click.IntRange(2, 100_000),
+            default=64,
+            show_default=True,
+            help="How many catalogue images to compare on.",
+        ),
+        click.option("--allow-inconclusive", is_flag=True, help="Accept a model whose embeddings hardly vary."),
+    ):
+        command = option(command)
+    return command
+
+
+def complete_model(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    from edgekit.backbones import table
+    from edgekit.recipe import bundled_recipes
+
+    names = [*bundled_recipes(), *(row.name for row in table())]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_target(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    from edgekit.targets import TARGETS
+
+    names = [*dict.fromkeys(row.name for row in TARGETS), "all"]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def reporter_of(quiet: bool) -> Any:
+    from edgekit.console import Silent, Stages
+
+    return Silent() if quiet else Stages()
+
+
+class DefaultGroup(click.Group):
+    """A group whose first command need not be named: `edgekit bench model.onnx` is `edgekit bench run model.onnx`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+
+def recipe_of(model: str | None, options: dict[str, Any]) -> Any:
+    """The recipe that MODEL names, with the model options taken out of `options` and applied."""
+    from edgekit.recipe import resolve_model
+
+    keys = {key: options.pop(key) for key in ("weights", "pretrained", "seed", "size", "dim")}
+    if keys["weights"] and keys["pretrained"]:
+        raise UsageError("--weights and --pretrained cannot both be meant; give one")
+    recipe = resolve_model(model)
+    if keys["pretrained"] and recipe.model.is_factory:
+        raise UsageError(f"{recipe.model.backbone} brings its own weights; --pretrained is for timm and the hub")
+    changes = {key: keys[key] for key in ("weights", "pretrained", "seed") if keys[key]}
+    if keys["seed"] is not None:
+        changes["seed"] = keys["seed"]
+    if keys["pretrained"]:
+        changes["weights"] = None
+    elif keys["weights"] or keys["seed"] is not None:
+        changes["pretrained"] = False
+    size = {"size": (keys["size"], keys["size"])} if keys["size"] else {}
+    dim = {"dim": keys["dim"]} if keys["dim"] else {}
+    return recipe.override(model=changes, input=size, embedding=dim)
