@@ -348,6 +348,7 @@ class Bench:
         assert self.adb is not None
         words = [self.adb, "-P", str(self.port), *args]
         environment = os.environ | {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
+        environment["ADB_LIBUSB"] = "0"  # else a server without USB waits three seconds for it
         return subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment).stdout
 
     def add(self, *faults: str, host: str = "127.0.0.1", **environment: str) -> Device:
