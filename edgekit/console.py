@@ -98,10 +98,10 @@ class Stages:
         def look() -> Table:
             now = time.perf_counter()
             grid = Table("", "now", "seconds", title=f"{title} ({now - started:.0f} s)", title_justify="left", box=None)
-            for name, (text, since) in sorted(steps.items()):
+            for name, (text, since) in sorted(list(steps.items())):
                 if text != DONE:
                     grid.add_row(Text(name), Text(text, overflow="ellipsis", no_wrap=True), f"{now - since:.0f}")
-            done = sum(text == DONE for text, _ in steps.values())
+            done = sum(text == DONE for text, _ in list(steps.values()))
             grid.caption = f"{done} of {len(steps)} done"
             return grid
 
@@ -129,7 +129,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], rig
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*(Text("".join(c if c.isprintable() or c == "\n" else "?" for c in cell)) for cell in row))
     terminal = Console()
     # A pipe has no width of its own; rich's 80 columns would fold every path.
     (terminal if terminal.is_terminal else Console(width=140)).print(grid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ ORIENTATIONS = range(1, 9)
 MAX_PHOTOS = 64
 _LONGEST = 1024  # pixels of a photo's longer side: enough for every filter to have something to do
 _EXIF_ORIENTATION = 0x0112
+_FILE = r"^photos/[a-z0-9-]{1,40}\.(jpg|png)$"
 _Side = Annotated[int, Field(ge=1, le=65536)]
 _Level = Annotated[int, Field(ge=0, le=255)]
 
@@ -55,7 +57,7 @@ class Preprocessing(_Part):
 class Item(_Part):
     """A file, and how its pixels lie in it."""
 
-    file: Annotated[str, Field(pattern=r"^photos/[a-z0-9-]{1,40}\.(jpg|png)$")]
+    file: Annotated[str, Field(pattern=_FILE)]
     orientation: Annotated[int, Field(ge=1, le=8)] = Field(description="By EXIF.")
     sha256: Sha256
 
@@ -92,7 +94,7 @@ class Agreement:
 
     def require(self, max_levels: int | None, min_cosine: float) -> None:
         """ParityError where the pixels are further off than `max_levels` or an embedding below `min_cosine`."""
-        if self.min_cosine < min_cosine:
+        if not self.min_cosine >= min_cosine:  # which is so of NaN too
             told = f"{self.worst}: the embeddings' cosine is {self.min_cosine:.6f}, below {min_cosine:g}"
         elif max_levels is not None and self.max_levels > max_levels:
             told = f"a value is {self.max_levels} levels off, more than {max_levels}"
@@ -109,7 +111,7 @@ def make(artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, 
     """
     with reporter.stage(f"open {artifact.name}"):
         opened = open_artifact(artifact, allow_bare=allow_bare)
-    sources = _sources(photos)
+    sources = _sources(photos, out)
     with staging(out, _own_files) as folder:
         (folder / PHOTOS).mkdir()
         items, images = [], []
@@ -124,6 +126,8 @@ def make(artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, 
         with reporter.stage(f"embed {len(images)} images"):
             inputs = np.stack(images)
             embeddings = opened.runner.embed(inputs)
+        if not np.isfinite(embeddings).all() or not embeddings.any(axis=1).all():
+            raise InputError(f"{opened.path}: gives an embedding that is not finite or all zeros; export it again")
         golden = Golden(
             model=model_of(opened), preprocessing=_steps(opened), dim=embeddings.shape[1], items=tuple(items)
         )
@@ -179,12 +183,13 @@ def _steps(artifact: Artifact) -> Preprocessing:
     )
 
 
-def _sources(photos: Sequence[Path]) -> list[Path]:
-    """The files, and those of folders, in order."""
+def _sources(photos: Sequence[Path], out: Path) -> list[Path]:
+    """The files, and those of folders, in order, without what an earlier run wrote to `out`."""
     found: list[Path] = []
     for path in photos:
         if path.is_dir():
             inside = [path / name for name in list_files(path) if Path(name).suffix.lower() in SUFFIXES]
+            inside = [one for one in inside if not one.resolve().is_relative_to(out.resolve())]
             if not inside:
                 raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(SUFFIXES))})")
             found += inside
@@ -244,8 +249,8 @@ def _own_files(folder: Path) -> set[str] | None:
         content = read_json(folder / FILENAME)
     except InputError:
         return None
-    if not isinstance(content, dict) or not str(content.get("schema")).startswith("edgekit.golden/"):
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         return None
     items = content.get("items")
     names = {str(one.get("file")) for one in items if isinstance(one, dict)} if isinstance(items, list) else set()
-    return {FILENAME, INPUTS, EMBEDDINGS} | names
+    return {FILENAME, INPUTS, EMBEDDINGS, *(name for name in names if re.fullmatch(_FILE, name))}

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from edgekit.console import DONE, Silent, Stages
+from edgekit.console import DONE, Silent, Stages, table
 
 
 def stages(interactive: bool) -> tuple[Stages, io.StringIO]:
@@ -48,3 +48,10 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     with Silent().board("measure") as say:
         say("a", "preflight")
     assert capsys.readouterr() == ("", "")
+
+
+def test_cells_of_a_table_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table("Title", ("a", "b"), [("x[/foo]y", "\x1b]0;pwned\x07"), ("[red]z", "two\nlines")])
+    seen = capsys.readouterr().out
+    assert "x[/foo]y" in seen and "[red]z" in seen and "lines" in seen
+    assert "\x1b]" not in seen

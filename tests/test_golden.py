@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from edgekit import golden
 from edgekit.artifact import open_artifact
+from edgekit.errors import ParityError
 from edgekit.files import list_files, sha256_file
 from edgekit.images import load_image, preprocess
 
@@ -151,3 +153,27 @@ def test_bad_input_is_one_line(
 def test_writing_and_reading_an_orientation_are_each_other_s_inverse(orientation: int) -> None:
     upright = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
     np.testing.assert_array_equal(load_image(golden._encode(upright, orientation, "PNG")), upright)
+
+
+def test_a_cosine_that_is_no_number_fails() -> None:
+    nan = golden.Agreement(1, 0, 1.0, float("nan"), float("nan"), "photos/000-1.jpg")
+    with pytest.raises(ParityError):
+        nan.require(None, 0.999)
+
+
+def test_its_own_output_is_no_photo(photos: Path, tower: Path, tmp_path: Path, invoke: Invoke) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    for _ in range(2):
+        assert invoke("golden", tower, folder, "--out", folder / "golden", "--quiet").exit_code == 0
+        assert len(golden.read(folder / "golden").items) == 20
+
+
+def test_a_document_that_claims_a_person_s_file_does_not_get_it(
+    photos: Path, tower: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    (tmp_path / "thesis.docx").write_text("years")
+    claim = {"schema": golden.SCHEMA, "items": [{"file": "thesis.docx"}]}
+    (tmp_path / "golden.json").write_text(json.dumps(claim))
+    assert invoke("golden", tower, photos, "--out", tmp_path, "--quiet").exit_code == 8
+    assert (tmp_path / "thesis.docx").read_text() == "years"

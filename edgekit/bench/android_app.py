@@ -19,6 +19,7 @@ __all__ = ["PACKAGE", "STORAGE", "install", "run"]
 PACKAGE = "dev.edgekit.bench"
 STORAGE = f"/sdcard/Android/data/{PACKAGE}/files"  # the app writes here, the shell may read it
 _READABLE = 'chmod 755 "$1" && chmod 644 "$1"/*'  # to apps, which get there by SELinux's rule for /data/local/tmp
+_UNINSTALL = 'pm uninstall "$1"; ! pm path "$1"'
 _REMOVE = 'rm -rf "$1"; [ ! -e "$1" ]'
 
 
@@ -34,8 +35,11 @@ async def install(adb: Adb, job: Job, folder: str, run_id: str, undo: Undo) -> N
         await adb.push(path, f"{folder}/{JOB}", job.push_timeout_s)
     await adb.must(["sh", "-c", _READABLE, "sh", folder], job.step_timeout_s, "making the run folder readable")
     known = await adb.shell(["pm", "path", PACKAGE], job.step_timeout_s, doing="looking for the app")
-    if known.code or not known.text.startswith("package:"):
-        undo.add("the app", "pm", "uninstall", PACKAGE)
+    if not known.text.startswith("package:"):
+        if known.text.strip() or known.stderr.strip():  # an app of a person, which is never uninstalled by mistake
+            said = plain(known.text + known.stderr.decode("utf-8", "replace"))
+            raise DeviceError(f"{plain(adb.serial or '')}: does not say whether the app is there ({said})")
+        undo.add("the app", "sh", "-c", _UNINSTALL, "sh", PACKAGE)
     done = await adb.shell(
         ["pm", "install", "-r", "-t", f"{folder}/{APP}"], job.push_timeout_s, doing="installing the app"
     )

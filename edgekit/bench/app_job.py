@@ -26,7 +26,7 @@ FILES = (JOB, INPUTS, GOLDEN)  # beside the model
 ComputeUnits = Literal["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"]
 COMPUTE_UNITS: tuple[ComputeUnits, ...] = ("all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly")
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-_Size = Annotated[int, Field(ge=1, le=1 << 20)]
+_Pixels = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class AppJob(BaseModel):
@@ -39,6 +39,7 @@ class AppJob(BaseModel):
         alias_generator=lambda name: name.rstrip("_").replace("_", "-"),
         serialize_by_alias=True,
         validate_by_name=True,
+        json_schema_serialization_defaults_required=True,
     )
 
     schema_: Literal["edgekit.job/1"] = SCHEMA
@@ -48,12 +49,16 @@ class AppJob(BaseModel):
     facts: s.Model = Field(description="Copied into the result as its `model`.")
     inputs: _FileName = INPUTS
     golden: _FileName = GOLDEN
-    count: _Size = Field(description="Images in `inputs`, uint8 RGB [count,height,width,3], and rows in `golden`.")
-    height: _Size
-    width: _Size
-    dim: _Size = Field(description="Of an embedding; `golden` is float32 little-endian [count,dim].")
+    count: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        description="Images in `inputs`, uint8 RGB [count,height,width,3], and rows in `golden`."
+    )
+    height: _Pixels
+    width: _Pixels
+    dim: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        description="Of an embedding; `golden` is float32 little-endian [count,dim]."
+    )
     layout: Literal["nchw", "nhwc_u8"] = Field(description="float32 [1,3,H,W] of 0-255, or uint8 [1,H,W,3].")
-    warmup: s.Count
+    warmup: Annotated[int, Field(ge=0, le=s.MAX_SAMPLES)]
     iterations: Annotated[int, Field(ge=1, le=s.MAX_SAMPLES)]
     duration: Annotated[float, Field(ge=0, le=86_400)] = Field(description="Seconds, at least.")
     threads: Annotated[int, Field(ge=1, le=256)]

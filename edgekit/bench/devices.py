@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edgekit.bench import schema as s
+from edgekit.bench.ios_plan import Plan
 from edgekit.errors import EdgeKitError
 
 __all__ = ["Outcome", "Say", "plain", "run", "to_its_end"]
@@ -21,11 +22,12 @@ Say = Callable[[str, str], None]  # a device's serial, and what happens on it
 
 @dataclass(frozen=True)
 class Outcome:
-    """One device: its result, or why there is none."""
+    """One device: its result, with the compute units' plan where an iPhone told it, or why there is none."""
 
     serial: str
     result: s.Result | None = None
     error: EdgeKitError | None = None
+    plan: Plan | None = None
 
 
 def plain(text: str | bytes, most: int = 200) -> str:

@@ -15,7 +15,6 @@ from edgekit.bench.ios_app import Products, find_products
 from edgekit.bench.ios_devicectl import DEVICECTL
 from edgekit.bench.ios_goios import GO_IOS
 from edgekit.bench.ios_job import IosJob
-from edgekit.bench.ios_plan import Plan
 from edgekit.bench.ios_process import call
 from edgekit.bench.ios_steps import Device, answer, ask, install, measure, remove
 from edgekit.bench.ios_tools import Tools, is_udid, trouble
@@ -29,10 +28,9 @@ _LISTING = 60.0  # seconds
 
 @dataclass(frozen=True)
 class IosOutcome(Outcome):
-    """One device with one setting of the compute units; None of these where the device could not be used at all."""
+    """One device with one setting of the compute units; None where the device could not be used at all."""
 
     compute_units: ComputeUnits | None = None
-    plan: Plan | None = None
 
 
 def tools_of(platform: str = sys.platform) -> Tools:
@@ -145,8 +143,9 @@ async def _once(device: Device, units: ComputeUnits, tell: Callable[[str], None]
         error = failure
     finally:
         left, cancelled = await to_its_end(remove(device))
-        told = f"not removed from the device: {left}" if left else "done"
-        tell(told)
+        told = f"not removed from the device: {left}"
+        if left:
+            tell(told)
         if cancelled:
             raise asyncio.CancelledError
     if error is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +12,18 @@ import numpy as np
 
 from edgekit.artifact import open_artifact
 from edgekit.bench.app_job import COMPUTE_UNITS, ComputeUnits, job_of
+from edgekit.bench.devices import Outcome
 from edgekit.bench.golden import TOLERANCE, golden_of
 from edgekit.bench.host import model_of
 from edgekit.bench.request import BenchRequest
-from edgekit.errors import InputError, UsageError
+from edgekit.errors import EdgeKitError, InputError, UsageError
+from edgekit.manifest import find
 
 if TYPE_CHECKING:
-    from edgekit.bench.devices import Outcome
     from edgekit.bench.ios import IosOutcome
-    from edgekit.bench.ios_plan import Plan
     from edgekit.console import Reporter
 
-__all__ = ["PhoneRequest", "bench_iphones", "bench_phones", "plans_of"]
+__all__ = ["PhoneRequest", "bench_iphones", "bench_phones"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class PhoneRequest(BenchRequest):
     compute_units: Sequence[ComputeUnits] = ()
 
 
-def bench_iphones(request: PhoneRequest, reporter: Reporter) -> list[IosOutcome]:
+def bench_iphones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome]:
     """Measure the artifacts one after the other, each on all chosen iPhones at once; an outcome each and compute unit.
 
     Raises:
@@ -56,13 +56,9 @@ def bench_iphones(request: PhoneRequest, reporter: Reporter) -> list[IosOutcome]
         raise UsageError("--on ios needs --app, the folder that Xcode built; ios_bench/README.md says how")
     if request.runner is not None or request.library is not None:
         raise UsageError("--runner and --library are for --on android: leave them out")
-    return [outcome for path in request.artifacts for outcome in _on_iphones(path, request.app, request, reporter)]
-
-
-def plans_of(outcomes: Sequence[Outcome]) -> list[Plan]:
-    """Where Core ML means to run the operators, as far as iPhones told."""
-    found = [getattr(one, "plan", None) for one in outcomes]
-    return [plan for plan in found if plan is not None]
+    app = request.app
+    _require(request, (".mlpackage",), "iPhones take")
+    return _each(request, lambda path: _on_iphones(path, app, request, reporter))
 
 
 def _on_iphones(path: Path, app: Path, request: PhoneRequest, reporter: Reporter) -> list[IosOutcome]:
@@ -82,7 +78,7 @@ def _on_iphones(path: Path, app: Path, request: PhoneRequest, reporter: Reporter
         return bench_ios(tools_of(), job, udids=request.serials, every=request.all_devices, say=say)
 
 
-def bench_phones(request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
+def bench_phones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome]:
     """Measure the artifacts one after the other, each on all chosen Android devices at once; an outcome each.
 
     Raises:
@@ -100,19 +96,38 @@ def bench_phones(request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
     for name, path in tools.items():
         if path is not None and not path.is_file():
             raise InputError(f"{path}: no such file for {name}")
-    return [outcome for path in request.artifacts for outcome in _one(path, request, reporter)]
+    if request.app is None:
+        _require(request, (".onnx",), "the native runner takes")
+    else:
+        _require(request, (".onnx", ".pte"), "the app takes")
+    return _each(request, lambda path: _on_android(path, request, reporter))
 
 
-def _one(path: Path, request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
+def _require(request: PhoneRequest, taken: Sequence[str], who: str) -> None:
+    """Say before a long measurement, not after it, that an artifact cannot be measured there."""
+    for path in request.artifacts:
+        artifact, _ = find(path)
+        if artifact.suffix not in taken:
+            raise UsageError(f"{artifact}: {who} {' and '.join(taken)}; give one of those")
+
+
+def _each(request: PhoneRequest, measure: Callable[[Path], Sequence[Outcome]]) -> Iterator[Outcome]:
+    """The outcomes as they come. An artifact that fails altogether is one too, unless it is the first."""
+    for number, path in enumerate(request.artifacts):
+        try:
+            yield from measure(path)
+        except EdgeKitError as error:
+            if number == 0:
+                raise
+            yield Outcome(path.name, error=error)
+
+
+def _on_android(path: Path, request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
     from edgekit.bench.adb import Adb
     from edgekit.bench.android import Job, bench_android
 
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)
-        taken = (".onnx",) if request.app is None else (".onnx", ".pte")
-        if artifact.path.suffix not in taken:
-            who = "the native runner" if request.app is None else "the app"
-            raise UsageError(f"{artifact.path}: {who} takes {' and '.join(taken)}; give one of those")
         golden, facts = golden_of(artifact, request.images), model_of(artifact)
     manifest = artifact.manifest
     count, height, width = golden.images.shape[:3]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bench.schema import Result, read_result
 from edgekit.bench.statistics import Ratio, ratio_of
-from edgekit.errors import InputError, RegressionError, UsageError
+from edgekit.errors import InputError, OutputError, RegressionError, UsageError
 from edgekit.files import write_atomically
 
-__all__ = ["Difference", "difference", "find_results", "gate", "save"]
+__all__ = ["Difference", "difference", "digest_of", "find_results", "gate", "save"]
 
 _SUFFIX = ".bench.json"
 
@@ -35,16 +36,27 @@ class Difference:
 
 
 def save(results: Iterable[Result], folder: Path) -> list[Path]:
-    """Write each result as a file of its own into `folder`; names are made from what is in it, safe everywhere."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write each result as a file of its own into `folder`; names are made from what is in it, safe everywhere.
+
+    A result that is there already is written to the same file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
     paths = []
-    for number, result in enumerate(results):
+    for result in results:
         name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in result.model.name)[:80]
         stamp = result.started_utc.replace(":", "").replace("-", "")
-        path = folder / f"{stamp}-{name}-{result.model.format}-{result.run_id[:8]}-{number}{_SUFFIX}"
+        path = folder / f"{stamp}-{name}-{result.model.format}-{result.run_id[:8]}-{digest_of(result)[:8]}{_SUFFIX}"
         _write(path, result.to_json())
         paths.append(path)
     return paths
+
+
+def digest_of(result: Result) -> str:
+    """SHA-256 (hex) of all that it says."""
+    return hashlib.sha256(result.to_json().encode()).hexdigest()
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from edgekit.console import table
 from edgekit.files import human_size
 
 if TYPE_CHECKING:
-    from edgekit.bench.ios_plan import Plan
+    from edgekit.bench.devices import Outcome
     from edgekit.bench.profile import Operator
     from edgekit.bench.results import Difference
     from edgekit.bench.schema import Result
@@ -27,19 +27,32 @@ _COLUMNS = (
 
 
 def show_results(
-    results: Sequence[Result], written: Sequence[Path], plans: Sequence[Plan] = (), *, as_json: bool
+    results: Sequence[Result], written: Sequence[Path], planned: Sequence[Outcome] = (), *, as_json: bool
 ) -> None:
     """One row a result, then where Core ML means to run each operator, then the files."""
     if as_json:
         rows = [result.model_dump(mode="json") for result in results]
-        told = [plan.model_dump(mode="json") for plan in plans]
+        told = [one.plan.model_dump(mode="json") for one in planned if one.plan is not None]
         click.echo(json.dumps({"results": rows, "plans": told, "files": [str(path) for path in written]}, indent=2))
         return
     table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10])
-    if plans:
+    if planned:
         places = ("neuralEngine", "gpu", "cpu")
-        counts = [(plan.compute_units, *(str(plan.per_device.get(one, 0)) for one in places)) for plan in plans]
-        table("Operators, by the device that Core ML prefers", ("compute units", *places), counts, right=places)
+        table(
+            "Operators, by the device that Core ML prefers",
+            ("model", "on", "compute units", *places),
+            [
+                (
+                    one.result.model.name,
+                    one.result.device.label,
+                    one.plan.compute_units,
+                    *(str(one.plan.per_device.get(place, 0)) for place in places),
+                )
+                for one in planned
+                if one.plan is not None and one.result is not None
+            ],
+            right=places,
+        )
     for path in written:
         click.echo(path)
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import click
 
-from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, common, reporter_of
-from edgekit.errors import EdgeKitError, UsageError
+from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, Finite, common, reporter_of
+from edgekit.errors import UsageError
 
 __all__ = ["bench"]
 
@@ -33,12 +33,8 @@ def bench() -> None:
 @click.option(
     "--iterations", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Samples at least."
 )
-@click.option(
-    "--duration", type=click.FloatRange(0, 86_400), default=5.0, show_default=True, help="Seconds at least, each."
-)
-@click.option(
-    "--sustained", type=click.FloatRange(0, 1440, min_open=True), metavar="MINUTES", help="In place of --duration."
-)
+@click.option("--duration", type=Finite(0, 86_400), default=5.0, show_default=True, help="Seconds at least, each.")
+@click.option("--sustained", type=Finite(0, 1440, min_open=True), metavar="MINUTES", help="In place of --duration.")
 @click.option("--on", "place", type=click.Choice(["host", "android", "ios"]), default="host", show_default=True)
 @click.option(
     "--serial",
@@ -65,7 +61,7 @@ def bench() -> None:
 )
 @click.option(
     "--cooldown",
-    type=click.FloatRange(0, 600),
+    type=Finite(0, 600),
     default=5.0,
     show_default=True,
     help="Minutes to wait for a cool device.",
@@ -110,11 +106,22 @@ def bench_run(
     """
     from edgekit.bench import results, show
 
+    phones_only = {
+        "--serial": serials,
+        "--all-devices": all_devices,
+        "--app": app,
+        "--runner": runner,
+        "--library": library,
+        "--airplane": airplane,
+        "--compute-units": compute_units and emit is None,
+    }
+    if place == "host" and (odd := [name for name, value in phones_only.items() if value]):
+        raise UsageError(f"{', '.join(odd)}: for --on android or --on ios; leave it out, or say where")
     if profile:
         from edgekit.bench.profile import profile_ops
 
-        if place != "host":
-            raise UsageError("--profile is for --on host: leave one of them out")
+        if place != "host" or emit is not None:
+            raise UsageError("--profile is for this machine: leave out --on and --emit, or --profile")
         show.show_profiles({path: profile_ops(path, threads) for path in artifacts}, as_json=as_json)
         return
     seconds = duration if sustained is None else 60 * sustained
@@ -125,23 +132,24 @@ def bench_run(
         "min_duration_s": seconds,
     }
     reporter = reporter_of(quiet or as_json)
-    failed: list[EdgeKitError] = []
-    plans: list[Any] = []
+    outcomes: list[Any] = []
     if emit is not None:
         from edgekit.bench import cloud
         from edgekit.bench.request import BenchRequest
 
-        if len(artifacts) != 1 or place != "host":
-            raise UsageError("--emit is for one artifact, without --on")
-        bundle = out or Path("emitted") / artifacts[0].stem
+        if len(artifacts) != 1 or place != "host" or len(compute_units) > 1:
+            raise UsageError("--emit is for one artifact, without --on, with one of the --compute-units at most")
         asked = BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns)
-        show.show_emitted(cloud.emit(artifacts[0], emit, bundle, asked, reporter), as_json=as_json)
+        emitted = cloud.emit(artifacts[0], emit, out, asked, reporter, next(iter(compute_units), None))
+        show.show_emitted(emitted, as_json=as_json)
         return
+    written: list[Path] = []
     if place == "host":
         from edgekit.bench.host import bench_host
         from edgekit.bench.request import BenchRequest
 
         found = bench_host(BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
+        written += [] if out is None else results.save(found, out)
     else:
         from edgekit.bench import phones
 
@@ -160,12 +168,13 @@ def bench_run(
             **turns,
         )
         measure = phones.bench_phones if place == "android" else phones.bench_iphones
-        outcomes = measure(request, reporter)
-        plans = phones.plans_of(outcomes)
+        for outcome in measure(request, reporter):
+            outcomes.append(outcome)
+            if outcome.result is not None and out is not None:  # at once: what comes after it may be cut off
+                written += results.save([outcome.result], out)
         found = [one.result for one in outcomes if one.result is not None]
-        failed = [one.error for one in outcomes if one.error is not None]
-    written = [] if out is None else results.save(found, out)
-    show.show_results(found, written, plans, as_json=as_json)
+    show.show_results(found, written, [one for one in outcomes if one.plan is not None], as_json=as_json)
+    failed = [one.error for one in outcomes if one.error is not None]
     for error in failed[:-1]:
         click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
     if failed:
@@ -187,9 +196,10 @@ def bench_import(
     quiet: bool,
 ) -> None:
     """Read what a cloud lab brought back: results anywhere in DIRs, and in zip files there."""
-    from edgekit.bench import cloud, results, show
+    from edgekit.bench import results, show
+    from edgekit.bench.gather import gather
 
-    found, refused = cloud.gather(folders, artifact, provider)
+    found, refused = gather(folders, artifact, provider)
     for line in refused:
         click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
     written = [] if out is None else results.save(found, out)

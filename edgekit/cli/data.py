@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from edgekit.cli.shared import FOLDER, PATH, DefaultGroup, common, reporter_of
+from edgekit.cli.shared import FOLDER, PATH, DefaultGroup, Finite, common, reporter_of
 from edgekit.errors import UsageError
 
 __all__ = ["catalog", "completion", "golden", "schema"]
@@ -46,7 +46,7 @@ def golden_make(
 @click.argument("pixels", type=PATH)
 @click.argument("artifact", type=PATH)
 @click.option("--max-levels", type=click.IntRange(0, 255), help="Fail where a value is further off, of 255.")
-@click.option("--min-cosine", type=click.FloatRange(-1, 1), default=0.999, show_default=True, help="Of the embeddings.")
+@click.option("--min-cosine", type=Finite(-1, 1), default=0.999, show_default=True, help="Of the embeddings.")
 @click.option("--no-manifest", is_flag=True, help="Take a bare file: no hash check, default preprocessing.")
 @common
 def golden_check(
@@ -119,7 +119,9 @@ def schema(name: str) -> None:
         "plan": Plan,
         "recipe": Recipe,
     }
-    click.echo(json.dumps(models[name].model_json_schema(), indent=2))
+    click.echo(
+        json.dumps(models[name].model_json_schema(mode="serialization" if name == "job" else "validation"), indent=2)
+    )
 
 
 @click.command()

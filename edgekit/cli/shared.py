@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ __all__ = [
     "PATH",
     "PERCENT",
     "DefaultGroup",
+    "Finite",
     "Group",
     "common",
     "complete_model",
@@ -100,6 +102,16 @@ class _Percent(click.ParamType):
 
 
 PERCENT = _Percent()
+
+
+class Finite(click.FloatRange):
+    """A number of a range, which NaN is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 def _fail(line: str, code: int) -> None:

@@ -150,7 +150,7 @@ def check_blob(package: Package, value: Any, owner: str) -> None:
     from coremltools.proto import MIL_pb2
 
     name = value.blobFileValue.fileName
-    file = inside(package.path, str((package.weights / Path(name).name).relative_to(package.path)))
+    file = inside(package.path, str((package.weights / Path(name).name).relative_to(package.path.resolve())))
     if ".." in Path(name).parts or not name.startswith("@model_path/"):
         raise InputError(f"{package.path}: {owner} names a weight file outside the package ({name}); do not use it")
     if not file.is_file():

@@ -41,7 +41,8 @@ delete) rm -f "$DEVICE/settings/$3" ;;
 *) exit 1 ;;
 esac""",
     "pm": """case "$1" in
-path) [ -f "$DEVICE/installed" ] && echo package:/data/app/base.apk ;;
+path) [ "$PM" != broken ] || { echo "Can't find service: package" >&2; exit 20; }
+  [ -f "$DEVICE/installed" ] && echo package:/data/app/base.apk ;;
 install) [ "$2 $3" = "-r -t" ] || exit 2
   if grep -q REFUSED "$4"; then echo "Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE: signatures]"; exit 1; fi
   cp "$4" "$DEVICE/installed" && echo Success ;;

@@ -161,7 +161,18 @@ def test_a_device_that_takes_no_app_says_why(lab: Bench, job: Job) -> None:
     device = lab.add()
     with pytest.raises(DeviceError, match=r"UPDATE_INCOMPATIBLE.*uninstall that first"):
         measure(lab, device, job)
+    with pytest.raises(DeviceError) as caught:
+        measure(lab, device, job)
+    assert "not put back" not in str(caught.value)
     assert lab.left([device]) == []
+
+
+def test_a_person_s_app_is_not_uninstalled_by_mistake(lab: Bench, job: Job) -> None:
+    device = lab.add(PM="broken")
+    (device.folder / "installed").write_text("a person's build")
+    with pytest.raises(DeviceError, match="does not say whether the app is there"):
+        measure(lab, device, job)
+    assert (device.folder / "installed").read_text() == "a person's build"
 
 
 def test_a_device_lost_while_the_app_runs_is_put_back_when_it_returns(lab: Bench, job: Job) -> None:

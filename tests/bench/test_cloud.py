@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -236,3 +237,138 @@ def test_a_folder_without_results_says_so(tmp_path: Path, invoke: Invoke) -> Non
     for folder, text in ((tmp_path / "in", "no edgekit.bench/1 result"), (tmp_path / "none", "no such folder")):
         result = invoke("bench", "import", folder)
         assert result.exit_code == 3 and text in result.stderr
+
+
+def test_the_same_job_on_several_devices_gives_a_result_each(told: dict, tmp_path: Path, invoke: Invoke) -> None:
+    for name in ("Pixel 8", "Galaxy S24"):
+        put(tmp_path / "in" / name, "result.json", told | {"device": told["device"] | {"model": name}})
+    for _ in range(2):  # a second time adds nothing, and takes nothing away
+        assert invoke("bench", "import", tmp_path / "in", "--out", tmp_path / "out", "--json").exit_code == 0
+    kept = [read_result(path).device.model for path in (tmp_path / "out").iterdir()]
+    assert sorted(map(str, kept)) == ["Galaxy S24", "Pixel 8"]
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_STORED])
+def test_a_damaged_entry_of_a_zip_costs_the_others_nothing(
+    told: dict, tmp_path: Path, invoke: Invoke, kind: int
+) -> None:
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "all.zip"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("a.json", json.dumps(told | {"run_id": "a" * 32}))
+        archive.writestr("b.json", json.dumps(told))
+    data = bytearray(path.read_bytes())
+    for at in range(60, 90):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    result = invoke("bench", "import", tmp_path / "in", "--json")
+    assert result.exit_code == 0, result.output
+    assert [one["run_id"] for one in json.loads(result.stdout)["results"]] == [told["run_id"]]
+    assert "all.zip/a.json" in result.stderr
+
+
+def test_large_files_are_not_read(told: dict, tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgekit.bench.gather.MAX_ZIP_BYTES", 3 << 20)
+    put(tmp_path / "in", "result.json", told)
+    with (tmp_path / "in" / "log.json").open("wb") as file:
+        file.truncate(5 << 30)
+    with zipfile.ZipFile(tmp_path / "in" / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(5):
+            archive.writestr(f"{number}.json", " " * (1 << 20))
+    result = invoke("bench", "import", tmp_path / "in")
+    assert result.exit_code == 0, result.output
+    assert "bomb.zip" in result.stderr and "log.json" not in result.stderr
+
+
+def test_links_in_a_lab_s_folder_are_passed_over(told: dict, tmp_path: Path, invoke: Invoke) -> None:
+    put(tmp_path / "elsewhere", "result.json", told | {"run_id": "e" * 32})
+    put(tmp_path / "in", "result.json", told)
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "link.json").symlink_to(tmp_path / "elsewhere" / "result.json")
+    result = invoke("bench", "import", tmp_path / "in", "--json")
+    assert result.exit_code == 0, result.output
+    assert [one["run_id"] for one in json.loads(result.stdout)["results"]] == [told["run_id"]]
+
+
+def test_what_a_file_says_of_itself_is_not_believed(told: dict, tmp_path: Path, invoke: Invoke) -> None:
+    latency = told["latency_ms"]
+    put(tmp_path / "in" / "a", "result.json", told | {"latency_ms": latency | {"samples": [], "p50": 0.001}})
+    put(tmp_path / "in" / "b", "result.json", told | {"check": told["check"] | {"min_cosine": 0.2}})
+    result = invoke("bench", "import", tmp_path / "in", "--json")
+    assert result.exit_code == 0, result.output
+    (kept,) = json.loads(result.stdout)["results"]
+    assert (kept["check"]["passed"], kept["validity"]["reasons"]) == (False, ["wrong-output"])
+    assert "a/result.json" in result.stderr and "no samples" in result.stderr
+
+
+def test_words_of_a_lab_do_nothing_on_a_terminal(told: dict, tmp_path: Path, invoke: Invoke) -> None:
+    for number, word in enumerate(("x[/foo]y", "\x1b]0;pwned\x07\x1b[2J", "[red]red")):
+        put(tmp_path / "in" / str(number), "result.json", told | {"device": told["device"] | {"model": word}})
+    with zipfile.ZipFile(tmp_path / "in" / "x.zip", "w") as archive:
+        archive.writestr("\x1b[2J.json", '{"schema": "edgekit.bench/1"}')
+    result = invoke("bench", "import", tmp_path / "in")
+    assert result.exit_code == 0, result.output
+    assert "\x1b[2J" not in result.output and "\x1b]" not in result.output
+    assert "x[/foo]y" in result.stdout and "[red]red" in result.stdout
+
+
+def test_names_of_files_are_no_commands(package: Path, tmp_path: Path, invoke: Invoke) -> None:
+    odd = tmp_path / "odd.mlpackage"
+    shutil.copytree(package, odd)
+    (odd / "Data" / "x $(touch PWNED).txt").write_text("")
+    assert invoke("bench", odd, "--no-manifest", "--emit", "firebase", "--out", tmp_path / "out").exit_code == 0
+    (tmp_path / "tests.zip").write_bytes(b"")
+    _, *command = command_of(tmp_path / "out" / "run.sh", tmp_path, "tests.zip")
+    assert not list(tmp_path.rglob("PWNED"))
+    assert "job/model.mlpackage/Data/x $(touch PWNED).txt" in option(command, "--other-files")
+    (odd / "Data" / "a,b=c").write_text("")
+    refused = invoke("bench", odd, "--no-manifest", "--emit", "firebase", "--out", tmp_path / "two")
+    assert refused.exit_code == 2 and "a,b=c" in refused.stderr
+    assert not (tmp_path / "two").exists()
+
+
+def test_each_model_and_lab_has_a_folder_of_its_own(
+    published: Path, tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    artifacts = sorted(published.iterdir())
+    for artifact in artifacts:
+        assert invoke("bench", artifact, "--emit", "firebase", "--quiet").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "emitted").iterdir()) == [
+        f"{one.name}-firebase" for one in artifacts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--emit", "firebase", "--app", "x.apk"), "--app"),
+        (("--emit", "firebase", "--serial", "x"), "--serial"),
+        (("--emit", "firebase", "--profile"), "--profile"),
+        (("--emit", "firebase", "--compute-units", "cpuOnly"), "Core ML"),
+        (("--compute-units", "cpuOnly"), "--compute-units"),
+        (("--all-devices",), "--all-devices"),
+        (("--duration", "nan"), "nan"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(
+    tower: Path, tmp_path: Path, invoke: Invoke, arguments: tuple[str, ...], told: str
+) -> None:
+    result = invoke("bench", tower, *arguments, "--out", tmp_path / "out")
+    assert (result.exit_code, told in result.stderr) == (2, True), result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_compute_unit_is_passed_on(package: Path, tmp_path: Path, invoke: Invoke) -> None:
+    run = ("bench", package, "--emit", "firebase", "--compute-units", "cpuOnly", "--out", tmp_path / "out", "--quiet")
+    assert invoke(*run).exit_code == 0
+    assert json.loads((tmp_path / "out" / "job" / "job.json").read_text())["compute-units"] == "cpuOnly"
+
+
+def test_a_document_that_claims_a_person_s_file_does_not_get_it(tower: Path, tmp_path: Path, invoke: Invoke) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.docx").write_text("years")
+    (out / "emitted.json").write_text(json.dumps({"schema": "edgekit.emitted/1", "files": ["thesis.docx"]}))
+    result = invoke("bench", tower, "--emit", "firebase", "--out", out, "--quiet")
+    assert result.exit_code == 8 and (out / "thesis.docx").read_text() == "years"

@@ -89,6 +89,21 @@ def test_one_broken_device_costs_only_its_own_result(lab, runner, published, inv
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_what_is_measured_is_kept_whatever_comes_after_it(lab, runner, published, invoke, tmp_path):
+    lab.add()
+    (artifact,), (package,) = published.glob("*/*.onnx"), published.glob("*/*.mlpackage")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    run = ("--on", "android", "--runner", runner, "--library", host_library(), "--duration", 0, "--iterations", 20)
+    result = invoke("bench", artifact, broken, *run, "--no-manifest", "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 3
+    assert "broken.onnx" in result.stderr
+    assert len(json.loads(result.stdout)["results"]) == len(list((tmp_path / "out").iterdir())) == 1
+    refused = invoke("bench", artifact, package, *run, "--out", tmp_path / "none", "--quiet")
+    assert refused.exit_code == 2 and "takes .onnx" in refused.stderr
+    assert not (tmp_path / "none").exists()  # which is said before the first is measured
+
+
 def test_what_is_missing_is_one_line(lab, runner, published, invoke, tmp_path):
     (artifact,), (package,) = published.glob("*/*.onnx"), published.glob("*/*.mlpackage")
     whole = ("--on", "android", "--runner", runner, "--library", host_library(), "--quiet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -241,3 +242,10 @@ def test_native_says_that_it_needs_macos(sound, monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(UsageError, match="macOS only"):
         mil.load(sound).predict_native({"x": np.zeros((1, 3, 8, 8), np.float32)})
+
+
+def test_a_path_may_be_relative_or_lead_through_a_link(package, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    for path in (Path("model.mlpackage"), tmp_path / "link" / "model.mlpackage"):
+        assert list(mil.load(path).outputs) == ["y"]
