@@ -45,8 +45,6 @@ async def measure(adb: Adb, job: Job, files: Sequence[File], undo: Undo, say: Ca
     say("preflight")
     device = await facts_of(adb, job.step_timeout_s)
     await _settle(adb, job, await snapshot_of(adb, job.step_timeout_s), undo)
-    say("cool down")
-    waited = await _cool_down(adb, job)
     await _require_space(adb, job, sum(file.bytes for file in files))
     undo.add(folder, "sh", "-c", _REMOVE, "sh", folder)
     await adb.must(["mkdir", folder], job.step_timeout_s, "making the run folder")
@@ -60,6 +58,8 @@ async def measure(adb: Adb, job: Job, files: Sequence[File], undo: Undo, say: Ca
     else:
         say("install the app")
         await app.install(adb, job, folder, run_id, undo)
+    say("cool down")  # copying and installing warm a phone up
+    waited = await _cool_down(adb, job)
     before = await snapshot_of(adb, job.step_timeout_s)
     if job.airplane and not before.airplane:
         raise DeviceError(f"{plain(adb.serial or '')}: airplane mode did not turn on; measure without it")
