@@ -23,7 +23,7 @@ android {
     signingConfigs {
         if (keystore.isPresent) {
             create("release") {
-                storeFile = file(keystore.get())
+                storeFile = rootProject.file(keystore.get())
                 storePassword = shared("keystorePassword")
                 keyAlias = shared("keyAlias")
                 keyPassword = shared("keyPassword")
@@ -43,7 +43,14 @@ android {
     }
 
     // Natives are unpacked at installation: no alignment inside the APK that a phone's page size could break.
-    packaging { jniLibs { useLegacyPackaging = true } }
+    packaging {
+        jniLibs {
+            useLegacyPackaging = true
+            pickFirsts += "**/libc++_shared.so" // several AARs may bring it
+        }
+    }
+
+    lint { checkReleaseBuilds = false } // what it wants of a release is what a store wants
 }
 
 kotlin { jvmToolchain(17) }

@@ -94,7 +94,7 @@ struct Golden: Sendable {
         guard let mode = CropMode(rawValue: fields["crop_mode"]?.string ?? "") else {
             throw wrong("preprocessing.crop_mode")
         }
-        guard let cropPct = fields["crop_pct"]?.double, (0.01...2).contains(cropPct) else {
+        guard let cropPct = fields["crop_pct"]?.double, cropPct > 0, cropPct <= 2 else {
             throw wrong("preprocessing.crop_pct")
         }
         let fill = (fields["fill"]?.items ?? []).compactMap { $0.integer.flatMap(UInt8.init(exactly:)) }

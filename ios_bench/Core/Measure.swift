@@ -14,6 +14,14 @@ struct MemoryNow: Sendable {
     var resident: Int?
     var residentPeak: Int?
     var footprintPeak: Int?
+
+    /// A process has one peak in its life: one that is no higher than before was of something else, as of compiling.
+    func since(_ before: MemoryNow) -> MemoryNow {
+        func risen(_ now: Int?, _ earlier: Int?) -> Int? { now.flatMap { $0 > earlier ?? 0 ? $0 : nil } }
+        return MemoryNow(
+            resident: resident, residentPeak: risen(residentPeak, before.residentPeak),
+            footprintPeak: risen(footprintPeak, before.footprintPeak))
+    }
 }
 
 struct Check: Sendable {
@@ -86,7 +94,7 @@ func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model)
         return took
     }
 
-    let before = memory().resident
+    let before = memory()
     var (model, took): (Model?, UInt64) = try nanoseconds(open)
     measured.coldLoad = took
     if let model {
@@ -100,8 +108,10 @@ func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model)
             measured.samples.append(try next(model))
         }
     }
-    measured.memory = memory()
-    if let before, let peak = measured.memory.residentPeak, peak >= before { measured.loaded = peak - before }
+    measured.memory = memory().since(before)
+    if let start = before.resident, let peak = measured.memory.residentPeak, peak >= start {
+        measured.loaded = peak - start
+    }
 
     model = nil
     (model, measured.warmLoad) = try nanoseconds(open)

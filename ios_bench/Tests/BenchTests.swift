@@ -1,5 +1,6 @@
 // testMeasure: the job in Documents/edgekit-job becomes a result, beside it and as an attachment.
 import Foundation
+import ObjectiveC
 import XCTest
 
 final class BenchTests: XCTestCase {
@@ -18,8 +19,12 @@ final class BenchTests: XCTestCase {
         // A thread of its own with the priority of what a person waits for: not the small cores.
         let measured = try await Task.detached(priority: .userInitiated) {
             try measureModel(job, memory: Phone.memory) {
-                try CoreMLModel(
-                    compiled: compiled, units: job.computeUnits, height: job.height, width: job.width, name: job.model)
+                // Without a pool of its own the first model could live on until the thread ends.
+                try autoreleasepool {
+                    try CoreMLModel(
+                        compiled: compiled, units: job.computeUnits, height: job.height, width: job.width,
+                        name: job.model)
+                }
             }
         }.value
         let after = await Phone.state()

@@ -70,7 +70,7 @@ def test_manifest_names_classes_that_are_there() -> None:
     root = ElementTree.parse(APP / "AndroidManifest.xml").getroot()
     package = shared()["applicationId"]
     named = [one for tag in ("activity", "instrumentation") for one in root.iter(tag)]
-    assert len(named) == 2
+    assert len(named) == 3
     for one in named:
         name = one.get(f"{ANDROID}name", "")
         source = APP / "kotlin" / package.replace(".", "/") / f"{name.removeprefix('.')}.kt"

@@ -2,6 +2,7 @@ package dev.edgekit.bench
 
 import android.app.Activity
 import android.app.Instrumentation
+import android.content.Intent
 import android.os.Bundle
 import android.util.Base64
 import android.util.Log
@@ -51,7 +52,9 @@ open class MeasureInstrumentation : Instrumentation() {
         if (harness != null && (harness.length !in 1..100 || harness.any { it.isISOControl() })) {
             throw BenchError("harness: not a line of 1 to 100 characters: give one like adb")
         }
-        val written = runJob(targetContext, jobGiven(given - "harness"), harness) { inBackground() }
+        val job = jobGiven(given - "harness")
+        comeToFront()
+        val written = runJob(targetContext, job, harness) { inBackground() }
         tellResult(written, told)
     }
 
@@ -63,6 +66,11 @@ open class MeasureInstrumentation : Instrumentation() {
         told.putString("largest-difference", found.items.maxOf { it.largest }.toString())
         told.putString("worst", found.items.maxBy { it.largest }.file)
         told.putString("differences", found.json())
+    }
+
+    /** Show [FrontActivity], and wait until it is there. */
+    protected open fun comeToFront() {
+        startActivitySync(Intent(targetContext, FrontActivity::class.java).addFlags(Intent.FLAG_ACTIVITY_NEW_TASK))
     }
 
     private fun jobGiven(values: Map<String, String>): Job {

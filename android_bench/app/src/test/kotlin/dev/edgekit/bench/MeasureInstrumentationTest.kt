@@ -35,8 +35,10 @@ class MeasureInstrumentationTest {
         power.setCurrentThermalStatus(PowerManager.THERMAL_STATUS_LIGHT)
         Settings.Global.putInt(app.contentResolver, Settings.Global.AIRPLANE_MODE_ON, 1)
         val job = jobFolder(folder.root)
+        shown = 0
         val ended = instrument("job" to job.path, "harness" to "adb")
         assertEquals(ended.told.getString("error"), -1, ended.code)
+        assertEquals("it measures in front", 1, shown)
 
         val runId = JSONObject(job.readText()).getString("run-id")
         val file = File(ended["path"])

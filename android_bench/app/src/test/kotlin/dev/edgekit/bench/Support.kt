@@ -63,12 +63,19 @@ class Ended(val code: Int, val told: Bundle) {
 
 fun written(): List<File> = app.getExternalFilesDir(null)!!.walk().filter { it.isFile }.toList()
 
+/** How often the instrumentation came to the front. */
+var shown = 0
+
 /** Start the instrumentation as Android does, and wait for its end. */
 fun instrument(vararg arguments: Pair<String, String>): Ended {
     val ended = CountDownLatch(1)
     var result: Ended? = null
     val instrumentation = object : MeasureInstrumentation() {
         override fun getTargetContext(): Context = app
+
+        override fun comeToFront() { // no system here starts activities; see FrontActivityTest
+            shown++
+        }
 
         override fun finish(code: Int, told: Bundle) {
             result = Ended(code, told)
