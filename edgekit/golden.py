@@ -100,7 +100,9 @@ class Agreement:
             told = f"a value is {self.max_levels} levels off, more than {max_levels}"
         else:
             return
-        raise ParityError(f"{told}; compare decoder, orientation, scaling and crop with docs/golden.md")
+        raise ParityError(
+            f"{told}; compare decoder, orientation, scaling, crop and the order of R, G, B with docs/golden.md"
+        )
 
 
 def make(artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, *, allow_bare: bool = False) -> Golden:
@@ -235,6 +237,8 @@ def _encode(upright: np.ndarray, orientation: int, kind: str) -> bytes:
 
 def _pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray:
     due = int(np.prod(shape))
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the file of pixels that the app wrote")
     try:
         size = path.stat().st_size
         if size != due:

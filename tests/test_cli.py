@@ -444,3 +444,11 @@ def test_the_catalogue_is_written_as_an_image_folder(invoke, tmp_path: Path) -> 
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["images"] == 6
     assert len(list(out.rglob("*.png"))) == 6
+
+
+@pytest.mark.parametrize("group", [(), ("bench",), ("golden",)])
+def test_a_group_alone_shows_its_help_in_lines(invoke, group):
+    result = invoke(*group)
+    assert result.exit_code == 2
+    assert "Commands:" in result.stderr.splitlines()
+    assert "error:" not in result.output

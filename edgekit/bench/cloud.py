@@ -34,9 +34,9 @@ _FIREBASE_ANDROID = """\
 #!/bin/sh
 # Measure in Firebase Test Lab: sh run.sh APP.apk --device model=MODEL,version=API [--timeout 15m ...]
 # APP.apk is android_bench's app. Then fetch the results and read them:
-#   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --out bench-results
+#   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --lab firebase --out bench-results
 set -eu
-app=$(realpath "$1")
+app=$(realpath -e "${{1:?give the APK of the app, then --device ...}}")
 shift
 cd "$(dirname "$0")"
 exec gcloud firebase test android run --type game-loop --scenario-numbers 1 --app "$app" \\
@@ -48,9 +48,9 @@ _FIREBASE_IOS = """\
 #!/bin/sh
 # Measure in Firebase Test Lab: sh run.sh TESTS.zip --device model=MODEL,version=VERSION [--timeout 15m ...]
 # TESTS.zip is what `xcodebuild build-for-testing` makes of ios_bench, zipped. Then fetch the results and read them:
-#   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --out bench-results
+#   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --lab firebase --out bench-results
 set -eu
-tests=$(realpath "$1")
+tests=$(realpath -e "${{1:?give the zipped tests, then --device ...}}")
 shift
 cd "$(dirname "$0")"
 exec gcloud firebase test ios run --type xctest --test "$tests" \\
@@ -61,7 +61,7 @@ exec gcloud firebase test ios run --type xctest --test "$tests" \\
 _DEVICE_FARM = """\
 # AWS Device Farm, test type INSTRUMENTATION in the custom environment. Upload android_bench's APK as the app and as the
 # test package, edgekit-job.zip as extra data (Device Farm unpacks it to /sdcard), and this file as the test spec.
-# Download the customer artifacts afterwards and read them: edgekit bench import DIR --out bench-results
+# Download the customer artifacts and read them: edgekit bench import DIR --lab devicefarm --out bench-results
 version: 0.1
 phases:
   pre_test:

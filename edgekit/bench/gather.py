@@ -13,6 +13,7 @@ from typing import Any
 
 from edgekit.artifact import open_artifact
 from edgekit.bench import schema as s
+from edgekit.bench.app_job import RESULT
 from edgekit.bench.devices import plain
 from edgekit.bench.golden import TOLERANCE
 from edgekit.bench.host import model_of
@@ -33,8 +34,8 @@ _DAMAGED = (
 _MEASURED = ("cold_load", "warm_load", "compile", "first", "samples")
 
 
-def gather(folders: Sequence[Path], artifact: Path | None, provider: str | None) -> tuple[list[s.Result], list[str]]:
-    """Every result below the folders; and, a line each, what could not be used.
+def gather(paths: Sequence[Path], artifact: Path | None, provider: str | None) -> tuple[list[s.Result], list[str]]:
+    """Every result in files, zip files and folders of them; and, a line each, what could not be used.
 
     The percentiles and the verdict are computed here, from the samples: what the file says of them is not believed.
 
@@ -44,7 +45,7 @@ def gather(folders: Sequence[Path], artifact: Path | None, provider: str | None)
 
     Raises:
         UsageError: the lab has no name that fits.
-        InputError: a folder is missing, or there is no result in any.
+        InputError: a path does not exist, or there is no result in any.
         EdgeKitError: the artifact cannot be opened.
     """
     if provider is not None and not 0 < len(plain(provider)) <= 100:
@@ -52,10 +53,10 @@ def gather(folders: Sequence[Path], artifact: Path | None, provider: str | None)
     facts = None if artifact is None else model_of(open_artifact(artifact))
     found: dict[str, s.Result] = {}
     refused: list[str] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder")
-        for path, where in _documents(folder, refused):
+    for given in paths:
+        if not given.exists():
+            raise InputError(f"{given}: no such file or folder")
+        for path, where in _documents(_files(given) if given.is_dir() else [given], refused):
             try:
                 result = _judged(s.read_result(path), facts, provider, where)
             except EdgeKitError as error:
@@ -65,7 +66,7 @@ def gather(folders: Sequence[Path], artifact: Path | None, provider: str | None)
     refused = [plain(line, 400) for line in refused]
     if not found:
         more = f"; {len(refused)} could not be used: {refused[0]}" if refused else ""
-        raise InputError(f"{', '.join(map(str, folders))}: no {s.SCHEMA} result in it{more}")
+        raise InputError(f"{', '.join(map(str, paths))}: no {s.SCHEMA} result in it{more}")
     return sorted(found.values(), key=lambda one: one.started_utc), refused
 
 
@@ -99,11 +100,11 @@ def _plainly(value: Any) -> Any:
     return plain(value, 500) if isinstance(value, str) else value
 
 
-def _documents(folder: Path, refused: list[str]) -> Iterator[tuple[Path, str]]:
-    """(file, what to call it) of every JSON file that says it is a result, in the folder or a zip file in it."""
-    for path in _files(folder):
+def _documents(paths: Sequence[Path], refused: list[str]) -> Iterator[tuple[Path, str]]:
+    """(file, what to call it) of every JSON file that is or says it is a result, also in zip files."""
+    for path in paths:
         try:
-            if path.suffix.lower() == ".json" and _is_result(path):
+            if path.suffix.lower() == ".json" and (_is_named(path.name) or _is_result(path)):
                 yield path, str(path)
             elif path.suffix.lower() == ".zip":
                 yield from _zipped(path, refused)
@@ -142,14 +143,19 @@ def _zipped(path: Path, refused: list[str]) -> Iterator[tuple[Path, str]]:
             if left < 0:
                 refused.append(f"{path}: over {MAX_ZIP_BYTES >> 20} MiB of JSON in it; unpack what is needed")
                 return
-            inside = Path(own) / "result.json"
+            inside = Path(own) / "entry.json"
             inside.write_bytes(data)
-            if _is_result(inside):
+            if _is_named(Path(info.filename).name) or _is_result(inside):
                 yield inside, where
 
 
+def _is_named(name: str) -> bool:
+    """Whether a file is a result by its name: however damaged, it is not to be passed over in silence."""
+    return name == RESULT or name.endswith(".bench.json")
+
+
 def _is_result(path: Path) -> bool:
-    """Whether it says so; of a damaged one too, which is not to be passed over in silence."""
+    """Whether it says so, damaged or not."""
     size = path.stat().st_size
     with path.open("rb") as file:
         return _MARK in file.read(size if size <= s.MAX_BYTES else _HEAD)

@@ -56,7 +56,10 @@ def bench_iphones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome
         raise UsageError("--on ios needs --app, the folder that Xcode built; ios_bench/README.md says how")
     if request.runner is not None or request.library is not None:
         raise UsageError("--runner and --library are for --on android: leave them out")
+    from edgekit.bench.ios_app import find_products
+
     app = request.app
+    find_products(app)  # says at once what is wrong with it
     _require(request, (".mlpackage",), "iPhones take")
     return _each(request, lambda path: _on_iphones(path, app, request, reporter))
 

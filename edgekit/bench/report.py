@@ -6,6 +6,7 @@ import csv
 import html
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import numpy as np
 
 from edgekit.bench.schema import Result
 from edgekit.bench.show import milliseconds
+from edgekit.errors import OutputError
 from edgekit.figures import COLOURS, figure_of
 from edgekit.files import human_size, write_atomically
 
 __all__ = ["write_report"]
 
+_PAGE, _TITLE = "report.html", "<title>EdgeKit: latency</title>"
 _WINDOW = 50  # points of a drift curve
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -44,6 +47,7 @@ def write_report(results: Sequence[Result], out: Path) -> list[Path]:
         MissingDependencyError: matplotlib is not installed.
         OutputError: `out` cannot be written.
     """
+    _refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
     drawn = {"distribution": _distribution(results), "drift": _drift(results), "accuracy": _accuracy(results)}
     written, pictures = [], {}
@@ -56,7 +60,23 @@ def write_report(results: Sequence[Result], out: Path) -> list[Path]:
     written.append(_write(out / "results.csv", _csv(results).encode()))
     if (table := _parquet(results)) is not None:
         written.append(_write(out / "results.parquet", table))
-    return [_write(out / "report.html", _page(results, pictures).encode()), *written]
+    return [_write(out / _PAGE, _page(results, pictures).encode()), *written]
+
+
+def _refuse_foreign(out: Path) -> None:
+    """OutputError where a file that would be replaced is none of an earlier report."""
+    names = [
+        _PAGE,
+        "results.csv",
+        "results.parquet",
+        *(f"{name}.{kind}" for name in _TITLES for kind in ("svg", "png")),
+    ]
+    there = [out / name for name in names if (out / name).exists()]
+    with suppress(OSError), (out / _PAGE).open("rb") as file:
+        if _TITLE.encode() in file.read(4096):
+            return
+    if there:
+        raise OutputError(f"{there[0]}: is not of an earlier report and would be replaced; give another --out")
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -198,7 +218,7 @@ def _page(results: Sequence[Result], pictures: dict[str, str]) -> str:
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n<title>EdgeKit: latency</title>\n'
+        f'<meta name="viewport" content="width=device-width">\n{_TITLE}\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Latency</h1>\n<p>{len(results)} results.</p>\n"
         f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>\n</table></div>\n'
         f"{plots}</body>\n</html>\n"

@@ -93,14 +93,17 @@ def difference(new: Result, base: Result) -> Difference:
     return Difference(new, base, ratio, _unlike(new, base))
 
 
-def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> list[Difference]:
+def gate(
+    news: Sequence[Result], bases: Sequence[Result], fail_above: float
+) -> tuple[list[Difference], RegressionError | None]:
     """Compare each of `news` with the latest of `bases` of the same model name, format, device and threads.
 
     Args:
         fail_above: the share by which a median may be slower.
 
-    Raises:
-        RegressionError: one is slower by more, is not valid, or has nothing to be compared with.
+    Returns:
+        What could be compared, and why the gate is closed: one is slower by more, is not valid, or has nothing to be
+        compared with.
     """
     found, missed = [], []
     for new in news:
@@ -113,12 +116,11 @@ def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> 
         found.append(one)
         for what, own in (("it", new), ("its baseline", one.base)):
             if not own.validity.valid:
-                missed.append(f"{label}: {what} is not valid ({', '.join(own.validity.reasons)})")
+                missed.append(f"{label}: {what} is not valid ({', '.join(own.validity.reasons)}); measure it again")
         if one.ratio.value > 1 + fail_above and one.ratio.shows_difference:
             missed.append(f"{label} is {one.verdict}, more than {fail_above:.1%}")
-    if missed:
-        raise RegressionError(f"{len(missed)} of {len(news)} results fail: {'; '.join(missed)}")
-    return found
+    told = f"{len(missed)} of {len(news)} results fail: {'; '.join(missed)}"
+    return found, RegressionError(told) if missed else None
 
 
 def _key(result: Result) -> tuple[object, ...]:

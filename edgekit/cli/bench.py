@@ -15,7 +15,7 @@ __all__ = ["bench"]
 
 @click.group(cls=DefaultGroup)
 def bench() -> None:
-    """Measure latency, compare results, report on them.
+    """Measure latency, compare results, report on them. Options of measuring: `edgekit bench run --help`.
 
     \b
     edgekit bench exported/*/*.onnx exported/*/*.pte
@@ -120,8 +120,8 @@ def bench_run(
     if profile:
         from edgekit.bench.profile import profile_ops
 
-        if place != "host" or emit is not None:
-            raise UsageError("--profile is for this machine: leave out --on and --emit, or --profile")
+        if place != "host" or emit is not None or out is not None:
+            raise UsageError("--profile prints a table of this machine: leave out --on, --emit and --out, or --profile")
         show.show_profiles({path: profile_ops(path, threads) for path in artifacts}, as_json=as_json)
         return
     seconds = duration if sustained is None else 60 * sustained
@@ -182,24 +182,24 @@ def bench_run(
 
 
 @bench.command("import")
-@click.argument("folders", type=PATH, nargs=-1, required=True, metavar="DIR...")
+@click.argument("paths", type=PATH, nargs=-1, required=True, metavar="PATH...")
 @click.option("--out", type=FOLDER, metavar="DIR", help="Keep the results here, one file each.")
 @click.option("--artifact", type=PATH, help="Take results of this one only, and its name and parity from its manifest.")
 @click.option("--lab", "provider", metavar="NAME", help="Note this lab in the results.")
 @common
 def bench_import(
-    folders: tuple[Path, ...],
+    paths: tuple[Path, ...],
     out: Path | None,
     artifact: Path | None,
     provider: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Read what a cloud lab brought back: results anywhere in DIRs, and in zip files there."""
+    """Read what a cloud lab brought back: PATHs are result files, zip files, or folders of them."""
     from edgekit.bench import results, show
     from edgekit.bench.gather import gather
 
-    found, refused = gather(folders, artifact, provider)
+    found, refused = gather(paths, artifact, provider)
     for line in refused:
         click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
     written = [] if out is None else results.save(found, out)
@@ -242,5 +242,7 @@ def bench_report(
     if compare is None:
         show.show_results(found, written, as_json=as_json)
         return
-    base = results.find_results([compare])
-    show.show_differences(results.gate(found, base, fail_above), as_json=as_json)
+    differences, failed = results.gate(found, results.find_results([compare]), fail_above)
+    show.show_differences(differences, as_json=as_json)
+    if failed is not None:
+        raise failed

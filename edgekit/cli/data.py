@@ -16,7 +16,7 @@ __all__ = ["catalog", "completion", "golden", "schema"]
 
 @click.group(cls=DefaultGroup)
 def golden() -> None:
-    """Golden vectors: check the preprocessing of a phone app against EdgeKit's.
+    """Golden vectors: check the preprocessing of a phone app against EdgeKit's. Options: `edgekit golden make --help`.
 
     \b
     edgekit golden exported/catalog-s0-ios-fp16 photos/ --out golden

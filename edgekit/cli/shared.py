@@ -56,6 +56,9 @@ class Group(click.Group):
             return super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.Exit as stop:
             sys.exit(stop.exit_code)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(error.exit_code)
         except click.ClickException as error:
             _fail(error.format_message().replace("\n", " "), error.exit_code)
         except (click.Abort, KeyboardInterrupt) as stop:
@@ -92,11 +95,12 @@ class _Percent(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
+        percent = str(value).endswith("%")
         try:
-            share = float(str(value).removesuffix("%")) / (100 if str(value).endswith("%") else 1)
+            share = float(str(value).removesuffix("%")) / (100 if percent else 1)
         except ValueError:
             share = -1.0
-        if not 0 <= share <= 10:
+        if not 0 <= share <= 10 or (share >= 1 and not percent):  # a bare 5 is not meant as 500 %
             self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
         return share
 

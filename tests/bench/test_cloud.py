@@ -217,11 +217,13 @@ def test_bad_results_are_named_and_spoil_no_other(told: dict, tmp_path: Path, in
     (tmp_path / "in" / "c").mkdir()
     (tmp_path / "in" / "c" / "result.json").write_text(json.dumps(told)[:-200])
     (tmp_path / "in" / "d.zip").write_bytes(b"PK\3\4nothing")
+    (tmp_path / "in" / "e").mkdir()
+    (tmp_path / "in" / "e" / "result.json").write_text("{broken")
     result = invoke("bench", "import", tmp_path / "in")
     assert result.exit_code == 0, result.output
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
-    assert len(warnings) == 3
-    for where in ("b/result.json", "c/result.json", "d.zip"):
+    assert len(warnings) == 4
+    for where in ("b/result.json", "c/result.json", "d.zip", "e/result.json"):
         assert any(where in line for line in warnings), where
 
 
@@ -234,7 +236,7 @@ def test_another_model_s_result_is_refused(told: dict, published: Path, tmp_path
 
 def test_a_folder_without_results_says_so(tmp_path: Path, invoke: Invoke) -> None:
     (tmp_path / "in").mkdir()
-    for folder, text in ((tmp_path / "in", "no edgekit.bench/1 result"), (tmp_path / "none", "no such folder")):
+    for folder, text in ((tmp_path / "in", "no edgekit.bench/1 result"), (tmp_path / "none", "no such file or folder")):
         result = invoke("bench", "import", folder)
         assert result.exit_code == 3 and text in result.stderr
 
@@ -372,3 +374,25 @@ def test_a_document_that_claims_a_person_s_file_does_not_get_it(tower: Path, tmp
     (out / "emitted.json").write_text(json.dumps({"schema": "edgekit.emitted/1", "files": ["thesis.docx"]}))
     result = invoke("bench", tower, "--emit", "firebase", "--out", out, "--quiet")
     assert result.exit_code == 8 and (out / "thesis.docx").read_text() == "years"
+
+
+def test_a_file_or_a_zip_file_may_be_given_itself(told: dict, tmp_path: Path, invoke: Invoke) -> None:
+    put(tmp_path, "result.json", told)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("x.json", json.dumps(told | {"run_id": "b" * 32}))
+    result = invoke("bench", "import", tmp_path / "result.json", tmp_path / "all.zip", "--json")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["results"]) == 2
+
+
+def test_a_script_without_its_file_says_so(tower: Path, tmp_path: Path, invoke: Invoke) -> None:
+    assert invoke("bench", tower, "--emit", "firebase", "--out", tmp_path / "out", "--quiet").exit_code == 0
+    for arguments, told in (([], "give the APK"), (["none.apk"], "none.apk")):
+        done = subprocess.run(
+            ["sh", str(tmp_path / "out" / "run.sh"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={"PATH": "/usr/bin:/bin"},
+        )
+        assert done.returncode != 0 and told in done.stderr, done.stderr

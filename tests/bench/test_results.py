@@ -139,13 +139,14 @@ def test_the_gate_passes_and_fails(invoke, tmp_path):
     failed = invoke("bench", "report", tmp_path / "slow", *gate)
     assert failed.exit_code == RegressionError.exit_code
     assert "slower, more than 5.0%" in failed.stderr
+    assert "95 % interval" in failed.stdout  # the table comes all the same
     assert (
         invoke("bench", "report", tmp_path / "slow", "--compare", tmp_path / "base", "--fail-above", "0.5").exit_code
         == 0
     )
 
 
-@pytest.mark.parametrize("share", ["x%", "-5%", "nan", "1e9"])
+@pytest.mark.parametrize("share", ["x%", "-5%", "nan", "1e9", "5"])
 def test_a_share_that_is_none_is_refused(invoke, tmp_path, share):
     results.save([result()], tmp_path)
     refused = invoke("bench", "report", tmp_path, "--compare", tmp_path, "--fail-above", share)
@@ -155,14 +156,15 @@ def test_a_share_that_is_none_is_refused(invoke, tmp_path, share):
 def test_the_gate_fails_closed():
     emulated = result(9, seed=4, device=s.Device(platform="linux", emulated=True))
     with pytest.raises(RegressionError, match=r"not valid \(emulated\)"):
-        results.gate([emulated], [result()], 0.05)
+        raise results.gate([emulated], [result()], 0.05)[1]
     with pytest.raises(RegressionError, match="no baseline"):
-        results.gate([result(name="other")], [result()], 0.05)
+        raise results.gate([result(name="other")], [result()], 0.05)[1]
 
 
 def test_the_gate_takes_the_latest_baseline():
     old, new = result(20, started="2025-01-01T00:00:00Z"), result(10, seed=1)
-    (found,) = results.gate([result(10, seed=2)], [new, old], 0.05)
+    (found,), failed = results.gate([result(10, seed=2)], [new, old], 0.05)
+    assert failed is None
     assert found.base == new
 
 
@@ -211,3 +213,19 @@ def test_a_report_s_csv_holds_no_formula(tmp_path):
 
 def test_a_folder_without_results_is_one_line(invoke, tmp_path):
     assert invoke("bench", "report", tmp_path).exit_code == 3
+
+
+def test_a_report_replaces_reports_only(invoke, tmp_path):
+    results.save([result()], tmp_path / "in")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.csv").write_text("precious")
+    refused = invoke("bench", "report", tmp_path / "in", "--out", out, "--quiet")
+    assert refused.exit_code == 8 and "results.csv" in refused.stderr
+    assert [path.name for path in out.iterdir()] == ["results.csv"]
+    assert (out / "results.csv").read_text() == "precious"
+    (out / "results.csv").unlink()
+    (out / "notes.txt").write_text("stay")
+    for _ in range(2):
+        assert invoke("bench", "report", tmp_path / "in", "--out", out, "--quiet").exit_code == 0
+    assert (out / "notes.txt").read_text() == "stay"
