@@ -12,7 +12,6 @@ from .harness import SOURCES, apk_script
 ROOT = SOURCES.parent
 APP = SOURCES / "app" / "src" / "main"
 SCRIPTS = ("settings.gradle.kts", "build.gradle.kts", "app/build.gradle.kts")
-MAVEN = "{http://maven.apache.org/POM/4.0.0}"
 ANDROID = "{http://schemas.android.com/apk/res/android}"
 
 
@@ -22,8 +21,8 @@ def shared() -> dict[str, str]:
 
 def maven() -> dict[str, str]:
     """The properties of the parent POM."""
-    (properties,) = ElementTree.parse(SOURCES / "pom.xml").getroot().iter(f"{MAVEN}properties")
-    return {one.tag.removeprefix(MAVEN): one.text or "" for one in properties}
+    (properties,) = ElementTree.parse(SOURCES / "pom.xml").getroot().iter("properties")
+    return {one.tag: one.text or "" for one in properties}
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, *(str(path.relative_to(SOURCES)) for path in sorted(APP.rglob("*.kt")))])
