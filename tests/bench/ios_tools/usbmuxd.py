@@ -16,34 +16,34 @@ __all__ = ["usbmuxd"]
 _NOT_PAIRED = 2
 
 
-class _Handler(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        while head := self.rfile.read(16):
-            size, _, _, tag = struct.unpack("<4I", head)
-            asked = plistlib.loads(self.rfile.read(size - 16))["MessageType"]
-            self.server.asked.append(asked)  # type: ignore[attr-defined]
-            body = plistlib.dumps(self.answer(asked))
-            self.wfile.write(struct.pack("<4I", 16 + len(body), 1, 8, tag) + body)
-
-    def answer(self, asked: str) -> dict[str, Any]:
-        if asked != "ListDevices":
-            return {"MessageType": "Result", "Number": _NOT_PAIRED}
-        udids = self.server.udids  # type: ignore[attr-defined]
-        rows = [{"DeviceID": row, "SerialNumber": udid, "ConnectionType": "USB"} for row, udid in enumerate(udids)]
-        attached = [{"MessageType": "Attached", "DeviceID": row["DeviceID"], "Properties": row} for row in rows]
-        return {"DeviceList": attached}
+def _answer(asked: str, udids: Sequence[str]) -> dict[str, Any]:
+    if asked != "ListDevices":
+        return {"MessageType": "Result", "Number": _NOT_PAIRED}
+    rows = [{"DeviceID": row, "SerialNumber": udid, "ConnectionType": "USB"} for row, udid in enumerate(udids)]
+    attached = [{"MessageType": "Attached", "DeviceID": row["DeviceID"], "Properties": row} for row in rows]
+    return {"DeviceList": attached}
 
 
 @contextmanager
 def usbmuxd(path: Path, udids: Sequence[str]) -> Iterator[list[str]]:
     """Listen at `path` meanwhile; what is asked."""
-    with socketserver.ThreadingUnixStreamServer(str(path), _Handler) as server:
+    every: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while head := self.rfile.read(16):
+                size, _, _, tag = struct.unpack("<4I", head)
+                asked = plistlib.loads(self.rfile.read(size - 16))["MessageType"]
+                every.append(asked)
+                body = plistlib.dumps(_answer(asked, udids))
+                self.wfile.write(struct.pack("<4I", 16 + len(body), 1, 8, tag) + body)
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
         server.daemon_threads = True
-        server.udids, server.asked = udids, []  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield server.asked  # type: ignore[attr-defined]
+            yield every
         finally:
             server.shutdown()
             thread.join()
