@@ -10,7 +10,7 @@ from edgekit.bench.adb import Adb
 from edgekit.bench.android_job import File, Job, pack
 from edgekit.bench.android_steps import measure
 from edgekit.bench.android_undo import Undo
-from edgekit.bench.devices import Outcome, Say, plain, run, to_its_end
+from edgekit.bench.devices import Outcome, Say, chosen, plain, run, to_its_end
 from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
 
@@ -42,18 +42,9 @@ async def choose(adb: Adb, serials: Sequence[str] = (), *, every: bool = False) 
         UsageError: there is no device, none is chosen out of several, or one that is named is not connected.
     """
     found = await adb.devices()
-    known = [one.serial for one in found]
-    listed = plain(", ".join(f"{one.serial} ({one.state})" for one in found), 400) or "none"
     if not found:
         raise UsageError("no device is connected; plug one in, allow debugging on it, and see `adb devices`")
-    missing = [serial for serial in serials if serial not in known]
-    if missing:
-        raise UsageError(f"no device {plain(', '.join(map(repr, missing)))}; connected: {listed}")
-    if serials:
-        return list(dict.fromkeys(serials))
-    if every or len(known) == 1:
-        return known
-    raise UsageError(f"{len(known)} devices are connected; choose by --serial or --all-devices: {listed}")
+    return chosen([(one.serial, one.state) for one in found], serials, every=every)
 
 
 async def bench_devices(adb: Adb, job: Job, serials: Sequence[str], *, say: Say | None = None) -> list[Outcome]:

@@ -6,15 +6,15 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edgekit.bench import schema as s
 from edgekit.bench.ios_plan import Plan
-from edgekit.errors import EdgeKitError
+from edgekit.errors import EdgeKitError, UsageError
 
-__all__ = ["Outcome", "Say", "plain", "run", "to_its_end"]
+__all__ = ["Outcome", "Say", "chosen", "plain", "run", "to_its_end"]
 
 _T = TypeVar("_T")
 Say = Callable[[str, str], None]  # a device's serial, and what happens on it
@@ -28,6 +28,24 @@ class Outcome:
     result: s.Result | None = None
     error: EdgeKitError | None = None
     plan: Plan | None = None
+
+
+def chosen(found: Sequence[tuple[str, str]], wanted: Sequence[str], *, every: bool) -> list[str]:
+    """Of the (serial, state) that are connected, those named, all, or the only one.
+
+    Raises:
+        UsageError: none is chosen out of several, or one that is named is not connected.
+    """
+    known = [serial for serial, _ in found]
+    listed = plain(", ".join(f"{serial} ({state})" for serial, state in found), 400)
+    missing = [serial for serial in wanted if serial not in known]
+    if missing:
+        raise UsageError(f"no device {plain(', '.join(map(repr, missing)))}; connected: {listed}")
+    if wanted:
+        return list(dict.fromkeys(wanted))
+    if every or len(known) == 1:
+        return known
+    raise UsageError(f"{len(known)} devices are connected; choose by --serial or --all-devices: {listed}")
 
 
 def plain(text: str | bytes, most: int = 200) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edgekit.bench.app_job import ComputeUnits
-from edgekit.bench.devices import Outcome, Say, plain, run, to_its_end
+from edgekit.bench.devices import Outcome, Say, chosen, plain, run, to_its_end
 from edgekit.bench.ios_app import Products, find_products
 from edgekit.bench.ios_devicectl import DEVICECTL
 from edgekit.bench.ios_goios import GO_IOS
@@ -73,18 +73,9 @@ async def choose(tools: Tools, udids: Sequence[str] = (), *, every: bool = False
         if done.code:
             raise trouble(tools, done, tools.provider, doing)
         found = tools.listed(answer(done, path, f"{tools.provider}: its list of devices"))
-    listed = plain(", ".join(f"{one.udid} ({one.state})" for one in found), 400) or "none"
     if not found:
         raise UsageError("no iPhone is connected; plug one in, unlock it, and tap Trust on it")
-    known = [one.udid for one in found]
-    missing = [udid for udid in udids if udid not in known or not is_udid(udid)]
-    if missing:
-        raise UsageError(f"no device {plain(', '.join(map(repr, missing)))}; connected: {listed}")
-    if udids:
-        return list(dict.fromkeys(udids))
-    if every or len(known) == 1:
-        return known
-    raise UsageError(f"{len(known)} devices are connected; choose by --serial or --all-devices: {listed}")
+    return chosen([(one.udid, one.state) for one in found], udids, every=every)
 
 
 async def bench_phones(tools: Tools, job: IosJob, udids: Sequence[str], *, say: Say | None = None) -> list[IosOutcome]:
