@@ -31,3 +31,13 @@ def published(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., cl
     result = invoke("export", *TOWER, "--target", "all", "--samples", 24, "--out", out, "--quiet")
     assert result.exit_code == 0, result.output
     return out
+
+
+@pytest.fixture(scope="session")
+def tower_file(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
+    """The toy tower as EdgeKit exports it to ONNX."""
+    out = tmp_path_factory.mktemp("tower")
+    result = invoke("export", *TOWER, "--target", "onnx", "--samples", 24, "--out", out, "--quiet")
+    assert result.exit_code == 0, result.output
+    (found,) = out.glob("**/*.onnx")
+    return found

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import click.testing
 import pytest
-
-from tests.conftest import TOWER
 
 from ..bench_native.harness import golden_of, linear, photographs
 from .harness import Case, Core, build
@@ -18,16 +14,6 @@ from .harness import Case, Core, build
 def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
     """The measuring core for this machine's JVM."""
     return build(tmp_path_factory.mktemp("maven"))
-
-
-@pytest.fixture(scope="session")
-def tower_file(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
-    """The toy tower as EdgeKit exports it to ONNX."""
-    out = tmp_path_factory.mktemp("tower")
-    result = invoke("export", *TOWER, "--target", "onnx", "--samples", 24, "--out", out, "--quiet")
-    assert result.exit_code == 0, result.output
-    (found,) = out.glob("**/*.onnx")
-    return found
 
 
 @pytest.fixture

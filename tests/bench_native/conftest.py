@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import click.testing
 import pytest
-
-from tests.conftest import TOWER
 
 from .harness import ZIG, Case, build, golden_of, host_library, linear, photographs, tool
 
@@ -24,16 +20,6 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the address and undefined behaviour sanitizers."""
     flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     return build(tmp_path_factory.mktemp("sanitized") / "edgekit_bench", [tool("gcc", "gcc")], *flags)
-
-
-@pytest.fixture(scope="session")
-def tower_file(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
-    """The toy tower as EdgeKit exports it to ONNX."""
-    out = tmp_path_factory.mktemp("tower")
-    result = invoke("export", *TOWER, "--target", "onnx", "--samples", 24, "--out", out, "--quiet")
-    assert result.exit_code == 0, result.output
-    (found,) = out.glob("**/*.onnx")
-    return found
 
 
 @pytest.fixture
