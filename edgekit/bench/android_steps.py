@@ -18,7 +18,7 @@ from edgekit.bench.android_job import File, Job
 from edgekit.bench.android_state import Snapshot, battery_celsius, facts_of, snapshot_of
 from edgekit.bench.android_undo import Undo
 from edgekit.bench.devices import plain
-from edgekit.bench.statistics import summarize
+from edgekit.bench.statistics import summarize_told
 from edgekit.bench.validity import judge
 from edgekit.errors import DeviceError, InputError, IntegrityError
 from edgekit.files import human_size
@@ -160,7 +160,6 @@ def _merge(
     """The runner's samples, outputs, memory and runtime; all else as the driver knows it."""
     before, after = snapshots
     latency, check = told.latency_ms, told.check
-    measured = ("cold_load", "warm_load", "compile", "first", "samples")
     near = check.min_cosine is not None and check.min_cosine >= job.min_cosine
     result = s.Result(
         run_id=told.run_id,
@@ -182,7 +181,7 @@ def _merge(
             airplane=before.airplane,
         ),
         state=s.States(before=before.state, after=after.state),
-        latency_ms=summarize(s.Latency(**{name: getattr(latency, name) for name in measured})),
+        latency_ms=summarize_told(latency),
         memory_bytes=told.memory_bytes,
         check=check.model_copy(update={"passed": check.passed and near and check.images > 0}),
         validity=s.Validity(valid=False),

@@ -18,7 +18,7 @@ from edgekit.bench.devices import plain
 from edgekit.bench.golden import TOLERANCE
 from edgekit.bench.host import model_of
 from edgekit.bench.results import digest_of
-from edgekit.bench.statistics import summarize
+from edgekit.bench.statistics import summarize_told
 from edgekit.bench.validity import judge
 from edgekit.errors import EdgeKitError, InputError, UsageError
 
@@ -30,7 +30,6 @@ _MARK = b"edgekit.bench/"
 _HEAD = 4096  # bytes of a file that is too large, which are looked at for the mark
 # What zipfile raises of damaged bytes; RuntimeError is of encryption and of methods that it does not know.
 _DAMAGED = (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
-_MEASURED = ("cold_load", "warm_load", "compile", "first", "samples")
 
 
 def gather(paths: Sequence[Path], artifact: Path | None, provider: str | None) -> tuple[list[s.Result], list[str]]:
@@ -75,18 +74,17 @@ def _judged(told: s.Result, facts: s.Model | None, provider: str | None, where: 
     if not told.latency_ms.samples:
         raise InputError(f"{where}: has no samples; measure again")
     content = _plainly(told.model_dump(mode="json", exclude={"latency_ms"}))
-    latency = s.Latency(**{name: getattr(told.latency_ms, name) for name in _MEASURED})
     check = told.check
     near = check.min_cosine is not None and check.min_cosine >= TOLERANCE
     content["check"]["passed"] = check.passed and near and check.images > 0
-    content["protocol"]["iterations"] = len(latency.samples)
+    content["protocol"]["iterations"] = len(told.latency_ms.samples)
     if facts is not None:
         content["model"] = facts.model_dump(mode="json")
     if provider is not None:
         lab = content["device"]["lab"] or {}
         content["device"]["lab"] = lab | {"provider": plain(provider)}
     result = s.Result.model_validate({**content, "latency_ms": s.Latency(samples=())})
-    result = result.model_copy(update={"latency_ms": summarize(latency)})
+    result = result.model_copy(update={"latency_ms": summarize_told(told.latency_ms)})
     return judge(result, background="background" in told.validity.reasons)
 
 

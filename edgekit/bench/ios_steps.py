@@ -21,7 +21,7 @@ from edgekit.bench.ios_job import IosJob
 from edgekit.bench.ios_plan import Plan, read_plan
 from edgekit.bench.ios_process import Done, call
 from edgekit.bench.ios_tools import Argv, Facts, Tools, trouble
-from edgekit.bench.statistics import summarize
+from edgekit.bench.statistics import summarize_told
 from edgekit.bench.validity import judge
 from edgekit.errors import DeviceError, EdgeKitError, InputError
 from edgekit.files import read_json
@@ -202,7 +202,6 @@ def _open_to_all(folder: Path) -> None:
 def _merge(told: s.Result, device: Device, units: ComputeUnits, started: str, wrong: str | None) -> s.Result:
     """The app's samples, outputs, memory, state and runtime; all else as the driver knows it."""
     asked, facts, latency, check = device.job.asked, device.facts, told.latency_ms, told.check
-    measured = ("cold_load", "warm_load", "compile", "first", "samples")
     near = check.min_cosine is not None and check.min_cosine >= asked.min_cosine
     runtime, phone = dict(_plainly(told.runtime)), dict(_plainly(told.device))
     provider = s.Lab(provider=device.tools.provider, serial_sha256=sha256(device.udid.encode()).hexdigest())
@@ -224,7 +223,7 @@ def _merge(told: s.Result, device: Device, units: ComputeUnits, started: str, wr
             screen_on=told.protocol.screen_on,
         ),
         state=told.state,
-        latency_ms=summarize(s.Latency(**{name: getattr(latency, name) for name in measured})),
+        latency_ms=summarize_told(latency),
         memory_bytes=told.memory_bytes,
         check=check.model_copy(update={"passed": check.passed and near and check.images > 0}),
         validity=s.Validity(valid=False),

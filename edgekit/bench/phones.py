@@ -13,8 +13,7 @@ import numpy as np
 from edgekit.artifact import open_artifact
 from edgekit.bench.app_job import COMPUTE_UNITS, ComputeUnits, job_of
 from edgekit.bench.devices import Outcome
-from edgekit.bench.golden import TOLERANCE, golden_of
-from edgekit.bench.host import model_of
+from edgekit.bench.golden import golden_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, InputError, UsageError
 from edgekit.manifest import find
@@ -131,31 +130,30 @@ def _on_android(path: Path, request: PhoneRequest, reporter: Reporter) -> list[O
 
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)
-        golden, facts = golden_of(artifact, request.images), model_of(artifact)
-    manifest = artifact.manifest
-    count, height, width = golden.images.shape[:3]
+        golden = golden_of(artifact, request.images)
+        asked = job_of(artifact, golden, request, "0" * 32)  # each run gets an identifier of its own
     with tempfile.TemporaryDirectory() as folder:
         inputs, answers = Path(folder) / "inputs.bin", Path(folder) / "golden.bin"
         inputs.write_bytes(np.ascontiguousarray(golden.images).tobytes())
         answers.write_bytes(np.ascontiguousarray(golden.embeddings, "<f4").tobytes())
         job = Job(
             model=artifact.path,
-            facts=facts,
+            facts=asked.facts,
             runner=request.runner,
             library=request.library,
             app=request.app,
             inputs=inputs,
             golden=answers,
-            count=count,
-            height=height,
-            width=width,
-            dim=golden.embeddings.shape[1],
-            layout="nhwc_u8" if manifest is not None and manifest.input.dtype == "uint8" else "nchw",
-            min_cosine=TOLERANCE,
-            warmup=request.warmup,
-            iterations=request.min_iterations,
-            duration_s=request.min_duration_s,
-            threads=request.threads,
+            count=asked.count,
+            height=asked.height,
+            width=asked.width,
+            dim=asked.dim,
+            layout=asked.layout,
+            min_cosine=asked.min_cosine,
+            warmup=asked.warmup,
+            iterations=asked.iterations,
+            duration_s=asked.duration,
+            threads=asked.threads,
             airplane=request.airplane,
             stay_awake=request.stay_awake,
             cooldown_timeout_s=60 * request.cooldown_minutes,

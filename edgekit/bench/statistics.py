@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from edgekit.bench.schema import Latency
+from edgekit.bench.schema import Latency
 
-__all__ = ["DRIFT", "Ratio", "drift", "ratio_of", "summarize"]
+__all__ = ["DRIFT", "Ratio", "drift", "ratio_of", "summarize", "summarize_told"]
 
 DRIFT = 0.10  # share by which the last tenth may be slower than the first
 _FAR = 5.0  # scaled median deviations
@@ -38,6 +36,12 @@ def summarize(latency: Latency) -> Latency:
     return latency.model_copy(
         update={**{key: round(float(value), 6) for key, value in found.items()}, "outliers": outliers}
     )
+
+
+def summarize_told(told: Latency) -> Latency:
+    """The summary of what a device measured; the figures that it gives of its own samples are not taken over."""
+    measured = ("cold_load", "warm_load", "compile", "first", "samples")
+    return summarize(Latency(**{name: getattr(told, name) for name in measured}))
 
 
 def drift(latency: Latency) -> float | None:
