@@ -1,7 +1,8 @@
 """How well a ratio of two artifacts' latencies repeats: measured turn by turn, and one after the other.
 
-Exports one model to ONNX and ExecuTorch, measures both ways in turn, several times, and prints the spread of the ratio
-of their medians: largest less smallest, over the median.
+Exports one model to ONNX and ExecuTorch, measures both ways in turn, several times, and prints the spread of the ratio:
+largest less smallest, over the median. Turn by turn it is what `edgekit bench` prints (median of the rounds' own
+quotients); the quotient of the two medians of the same samples stands beside it.
 """
 
 from __future__ import annotations
@@ -18,23 +19,30 @@ import click
 from edgekit import pipeline
 from edgekit.bench.host import bench_host
 from edgekit.bench.request import BenchRequest
+from edgekit.bench.results import differences_of_turns
+from edgekit.bench.schema import Result
 from edgekit.console import Silent, table
 from edgekit.recipe import resolve_model
 from edgekit.targets import select
 
-WAYS = ("turn by turn", "one after the other")
+TURNS, MEDIANS, NAIVE = "turn by turn", "turn by turn, two medians", "one after the other"
 
 
-def ratio(artifacts: Sequence[Path], way: str, seconds: float) -> float:
-    """p50 of the second artifact over p50 of the first."""
-    groups = [list(artifacts)] if way == WAYS[0] else [[path] for path in artifacts]
-    medians = []
-    for group in groups:
-        request = BenchRequest(artifacts=group, min_duration_s=seconds, min_iterations=100)
-        medians += [result.latency_ms.p50 for result in bench_host(request, Silent())]
-    assert medians[0] is not None
-    assert medians[1] is not None
-    return medians[1] / medians[0]
+def ratios(artifacts: Sequence[Path], seconds: float) -> dict[str, float]:
+    """Latency of the second artifact over that of the first, in each way."""
+    turns = measure(artifacts, seconds)
+    alone = [result for path in artifacts for result in measure([path], seconds)]
+    (difference,) = differences_of_turns(turns)
+    return {TURNS: difference.ratio.value, MEDIANS: of_medians(turns), NAIVE: of_medians(alone)}
+
+
+def measure(artifacts: Sequence[Path], seconds: float) -> list[Result]:
+    return bench_host(BenchRequest(artifacts=artifacts, min_duration_s=seconds, min_iterations=100), Silent())
+
+
+def of_medians(results: Sequence[Result]) -> float:
+    base, new = (statistics.median(result.latency_ms.samples) for result in results)
+    return new / base
 
 
 def spread(values: Sequence[float]) -> float:
@@ -53,11 +61,11 @@ def main(model: str, times: int, seconds: float, out: Path | None) -> None:
         exports = pipeline.export(request, Silent())
         exports.raise_for_failures()
         artifacts = [one.artifact for one in exports.exports if one.artifact is not None]
-        found: dict[str, list[float]] = {way: [] for way in WAYS}
+        found: dict[str, list[float]] = {}
         for number in range(times):
-            for way in WAYS:
-                found[way].append(ratio(artifacts, way, seconds))
-                click.echo(f"{number + 1}/{times} {way}: {found[way][-1]:.4f}", err=True)
+            for way, value in ratios(artifacts, seconds).items():
+                found.setdefault(way, []).append(value)
+                click.echo(f"{number + 1}/{times} {way}: {value:.4f}", err=True)
     rows = [
         (way, f"{statistics.median(own):.3f}", f"{min(own):.3f}", f"{max(own):.3f}", f"{spread(own):.1%}")
         for way, own in found.items()

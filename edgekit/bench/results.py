@@ -12,14 +12,14 @@ from edgekit.bench.statistics import Ratio, ratio_of
 from edgekit.errors import InputError, OutputError, RegressionError, UsageError
 from edgekit.files import write_atomically
 
-__all__ = ["Difference", "difference", "digest_of", "find_results", "gate", "save"]
+__all__ = ["Difference", "difference", "differences_of_turns", "digest_of", "find_results", "gate", "save"]
 
 _SUFFIX = ".bench.json"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One result beside another: the ratio of their medians, and what else is not the same."""
+    """One result beside another: how their latencies stand to each other, and what else is not the same."""
 
     new: Result
     base: Result
@@ -88,9 +88,20 @@ def difference(new: Result, base: Result) -> Difference:
     if not new.latency_ms.samples or not base.latency_ms.samples:
         raise UsageError("a result without samples cannot be compared")
     one, other = new.latency_ms.samples, base.latency_ms.samples
-    took_turns = new.run_id == base.run_id and base.model.sha256 in new.protocol.interleaved_with
-    ratio = ratio_of(one, other, paired=took_turns and len(one) == len(other))
+    ratio = ratio_of(one, other, paired=_took_turns(new, base) and len(one) == len(other))
     return Difference(new, base, ratio, _unlike(new, base))
+
+
+def differences_of_turns(found: Sequence[Result]) -> list[Difference]:
+    """Each result beside the first of those that it took turns with."""
+    pairs = [
+        (new, next((base for base in found[:index] if _took_turns(new, base)), None)) for index, new in enumerate(found)
+    ]
+    return [difference(new, base) for new, base in pairs if base is not None]
+
+
+def _took_turns(new: Result, base: Result) -> bool:
+    return new.run_id == base.run_id and base.model.sha256 in new.protocol.interleaved_with
 
 
 def gate(

@@ -27,15 +27,28 @@ _COLUMNS = (
 
 
 def show_results(
-    results: Sequence[Result], written: Sequence[Path], planned: Sequence[Outcome] = (), *, as_json: bool
+    results: Sequence[Result],
+    written: Sequence[Path],
+    planned: Sequence[Outcome] = (),
+    differences: Sequence[Difference] = (),
+    *,
+    as_json: bool,
 ) -> None:
-    """One row a result, then where Core ML means to run each operator, then the files."""
+    """One row a result, then how they differ, then where Core ML means to run each operator, then the files."""
     if as_json:
         rows = [result.model_dump(mode="json") for result in results]
         told = [one.plan.model_dump(mode="json") for one in planned if one.plan is not None]
-        click.echo(json.dumps({"results": rows, "plans": told, "files": [str(path) for path in written]}, indent=2))
+        whole = {
+            "results": rows,
+            "differences": [_told(one) for one in differences],
+            "plans": told,
+            "files": [str(path) for path in written],
+        }
+        click.echo(json.dumps(whole, indent=2))
         return
     table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10])
+    if differences:
+        show_differences(differences, as_json=False)
     if planned:
         places = ("neuralEngine", "gpu", "cpu")
         table(
@@ -69,19 +82,7 @@ def show_emitted(written: Sequence[Path], *, as_json: bool) -> None:
 def show_differences(found: Sequence[Difference], *, as_json: bool) -> None:
     """One row a comparison."""
     if as_json:
-        rows = [
-            {
-                "new": one.new.model.name,
-                "base": one.base.model.name,
-                "ratio": one.ratio.value,
-                "low": one.ratio.low,
-                "high": one.ratio.high,
-                "verdict": one.verdict,
-                "unlike": list(one.unlike),
-            }
-            for one in found
-        ]
-        click.echo(json.dumps({"differences": rows}, indent=2))
+        click.echo(json.dumps({"differences": [_told(one) for one in found]}, indent=2))
         return
     columns = ("new", "base", "p50 new", "p50 base", "ratio", "95 % interval", "verdict", "not the same")
     lines = [
@@ -113,6 +114,20 @@ def show_profiles(found: Mapping[Path, Sequence[Operator]], *, as_json: bool) ->
         lines = [(one.name, one.kind, f"{one.ms:.3f}", f"{one.ms / whole:.1%}") for one in operators[:_SHOWN]]
         title = f"{path.name}: the slowest {len(lines)} of {len(operators)} operators"
         table(title, ("operator", "kind", "ms", "share"), lines, right=("ms", "share"))
+
+
+def _told(one: Difference) -> dict[str, object]:
+    return {
+        "new": one.new.model.name,
+        "new_format": one.new.model.format,
+        "base": one.base.model.name,
+        "base_format": one.base.model.format,
+        "ratio": one.ratio.value,
+        "low": one.ratio.low,
+        "high": one.ratio.high,
+        "verdict": one.verdict,
+        "unlike": list(one.unlike),
+    }
 
 
 def _row(result: Result) -> tuple[str, ...]:

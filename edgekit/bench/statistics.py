@@ -19,6 +19,7 @@ _BLOCK = 20  # neighbouring samples that are drawn together, at least
 _MOST = 20_000  # samples that an interval rests on, evenly drawn from more
 _CHUNK = 2_000_000  # values that are held at a time
 _LEVEL = 0.95
+_LEAST = 1e-12  # milliseconds that are divided by
 
 
 def summarize(latency: Latency) -> Latency:
@@ -52,7 +53,7 @@ def drift(latency: Latency) -> float | None:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median of some samples over that of others, with a 95 % interval."""
+    """How some samples stand to others, as one quotient with a 95 % interval."""
 
     value: float
     low: float
@@ -68,10 +69,13 @@ def ratio_of(new: Sequence[float], base: Sequence[float], *, paired: bool = Fals
     """p50 of `new` over p50 of `base`, with an interval from a circular block bootstrap (Politis and Romano, 1992):
     samples that follow each other share the machine's state, and single draws would make the interval too narrow.
 
+    Where the two took turns it is the p50 of the rounds' own quotients instead: what slowed a round slowed both of its
+    samples, while two medians of a run that is slow half of the time may come from different halves.
+
     Args:
         new: milliseconds, in the order in which they were taken.
         base: the same of what it is compared with.
-        paired: the two took turns, sample by sample, so that both are drawn together.
+        paired: the two took turns, sample by sample.
         seed: of the resampling; the same samples always give the same interval.
 
     Raises:
@@ -79,17 +83,19 @@ def ratio_of(new: Sequence[float], base: Sequence[float], *, paired: bool = Fals
     """
     if not len(new) or not len(base) or (paired and len(new) != len(base)):
         raise ValueError("no samples to compare")
-    rows = [np.asarray(samples, np.float64)[:: 1 + len(samples) // _MOST] for samples in (new, base)]
-    generators = [np.random.default_rng(seed), np.random.default_rng(seed if paired else seed + 1)]
-    over, under = (_medians(row, rng) for row, rng in zip(rows, generators, strict=True))
+    over, under = (np.asarray(samples, np.float64)[:: 1 + len(samples) // _MOST] for samples in (new, base))
+    if paired:
+        over, under = over / np.maximum(under, _LEAST), np.ones(1)
+    value = float(np.median(over) / max(np.median(under), _LEAST))
+    drawn = _medians(over, seed) / np.maximum(_medians(under, seed + 1), _LEAST)
     tail = 100 * (1 - _LEVEL) / 2
-    low, high = np.percentile(over / np.maximum(under, 1e-12), [tail, 100 - tail])
-    value = float(np.median(new)) / max(float(np.median(base)), 1e-12)
+    low, high = np.percentile(drawn, [tail, 100 - tail])
     return Ratio(value, min(float(low), value), max(float(high), value))
 
 
-def _medians(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _medians(samples: np.ndarray, seed: int) -> np.ndarray:
     """Medians [resamples] of blocks of samples drawn again."""
+    rng = np.random.default_rng(seed)
     count = len(samples)
     block = min(count, max(_BLOCK, count // 25))
     starts = rng.integers(0, count, (_RESAMPLES, -(-count // block)))

@@ -173,7 +173,8 @@ def bench_run(
             if outcome.result is not None and out is not None:  # at once: what comes after it may be cut off
                 written += results.save([outcome.result], out)
         found = [one.result for one in outcomes if one.result is not None]
-    show.show_results(found, written, [one for one in outcomes if one.plan is not None], as_json=as_json)
+    planned = [one for one in outcomes if one.plan is not None]
+    show.show_results(found, written, planned, results.differences_of_turns(found), as_json=as_json)
     failed = [one.error for one in outcomes if one.error is not None]
     for error in failed[:-1]:
         click.echo(f"{click.style('error:', fg='red')} {error}", err=True)

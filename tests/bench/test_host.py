@@ -53,6 +53,17 @@ def test_artifacts_take_turns(measured):
     assert len(first["latency_ms"]["samples"]) == len(second["latency_ms"]["samples"])
 
 
+def test_those_that_took_turns_are_compared(measured, invoke):
+    told, _ = measured
+    first, second = told["results"]
+    (one,) = told["differences"]
+    assert (one["base_format"], one["new_format"]) == (first["model"]["format"], second["model"]["format"])
+    pairs = zip(second["latency_ms"]["samples"], first["latency_ms"]["samples"], strict=True)
+    assert one["ratio"] == pytest.approx(np.median([new / base for new, base in pairs]))
+    assert one["low"] <= one["ratio"] <= one["high"]
+    assert one["unlike"] == ["model", "runtime"]
+
+
 def test_the_process_is_let_go_afterwards(measured):
     assert len(os.sched_getaffinity(0)) == os.cpu_count() or len(os.sched_getaffinity(0)) > 1 or os.cpu_count() == 1
 

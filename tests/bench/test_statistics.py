@@ -61,6 +61,25 @@ def test_turns_find_what_a_busy_machine_hides():
     assert paired.high - paired.low < 0.02
 
 
+def test_a_ratio_repeats_where_runs_are_slow_half_of_the_time():
+    """Two medians may come from different halves of such a run; the rounds' own quotients do not mind."""
+    rng = np.random.default_rng(0)
+
+    def spread(paired):
+        found = []
+        for _ in range(10):
+            load = np.repeat(1 + 0.3 * (rng.random(50) < 0.5), 10)
+            over, under = (median * load * (1 + 0.02 * rng.random(500)) for median in (8.0, 10.0))
+            changed = rng.random(500) < 0.05  # the load came or went between the two
+            over[changed] *= 1.3
+            found.append(ratio_of(over, under, paired=paired).value)
+        assert np.median(found) == pytest.approx(0.8, rel=0.05)
+        return (max(found) - min(found)) / np.median(found)
+
+    assert spread(paired=True) < 0.01
+    assert spread(paired=False) > 0.05
+
+
 @settings(deadline=None, max_examples=30)
 @given(SAMPLES, SAMPLES)
 def test_an_interval_holds_its_ratio_and_repeats(new, base):
