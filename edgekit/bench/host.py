@@ -6,7 +6,6 @@ import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,10 +70,10 @@ class _Contender:
 
 
 def bench_host(request: BenchRequest, reporter: Reporter) -> list[s.Result]:
-    """Measure the artifacts; one result each, in their order.
+    """Measure the artifacts; one result each, in their order. Those that run here on a stand-in are named and left out.
 
     Raises:
-        EdgeKitError: an artifact cannot be opened, or runs here on a stand-in only.
+        EdgeKitError: an artifact cannot be opened, or all run here on a stand-in.
     """
     if not request.artifacts:
         raise UsageError("nothing to measure: name an artifact")
@@ -84,7 +83,7 @@ def bench_host(request: BenchRequest, reporter: Reporter) -> list[s.Result]:
 
 def _measure(request: BenchRequest, cores: tuple[int, ...] | None, reporter: Reporter) -> list[s.Result]:
     run_id, started_utc = s.new_run()
-    contenders = [_contender(path, request, reporter) for path in request.artifacts]
+    contenders = [_contender(artifact, request, reporter) for artifact in _open(request, reporter)]
     before = machine.state()
     with reporter.stage("measure, turn by turn") as tick:
         _take_turns(contenders, request, tick)
@@ -150,12 +149,22 @@ def _parity(artifact: Artifact) -> float | None:
     return None if parity is None or parity.min_cosine is None else min(1.0, parity.min_cosine)
 
 
-def _contender(path: Path, request: BenchRequest, reporter: Reporter) -> _Contender:
-    with reporter.stage(f"open {path.name}"):
-        artifact = open_artifact(path, allow_bare=request.allow_bare, threads=request.threads)
-        runner = targets.timed(artifact.runner)
+def _open(request: BenchRequest, reporter: Reporter) -> list[Artifact]:
+    opened = []
+    for path in request.artifacts:
+        with reporter.stage(f"open {path.name}"):
+            opened.append(open_artifact(path, allow_bare=request.allow_bare, threads=request.threads))
+    real = [one for one in opened if not one.runner.reference]
+    for one in opened if real else ():
+        if one.runner.reference:
+            reporter.note(f"{one.path.name} is not measured: it runs here on a stand-in; a Mac or a phone can do it")
+    return real or opened
+
+
+def _contender(artifact: Artifact, request: BenchRequest, reporter: Reporter) -> _Contender:
+    runner = targets.timed(artifact.runner)
+    with reporter.stage(f"load {artifact.path.name} in a fresh process"):
         golden = golden_of(artifact, request.images)
-    with reporter.stage(f"load {path.name} in a fresh process"):
         cold = fresh.start(artifact.path, request.threads)
     return _Contender(artifact, runner, golden, [runner.ready(image) for image in golden.images], cold, [])
 

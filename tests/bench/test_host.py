@@ -105,6 +105,16 @@ def test_a_core_ml_package_is_not_timed_on_a_stand_in(published, invoke):
     assert "stand-in" in refused.stderr
 
 
+def test_a_stand_in_among_others_is_named_and_they_are_measured(published, invoke, tmp_path):
+    paths = [*published.glob("*/*.mlpackage"), *published.glob("*/*.onnx")]
+    result = invoke("bench", *paths, "--iterations", 5, "--duration", 0, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    (one,) = json.loads(result.stdout)["results"]
+    assert one["model"]["format"] == "onnx"
+    assert paths[0].name in result.stderr
+    assert "is not measured" in result.stderr
+
+
 def test_bad_files_and_options_are_one_line(published, invoke, tmp_path):
     bad = tmp_path / "x.onnx"
     bad.write_bytes(b"no model")
