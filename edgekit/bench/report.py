@@ -30,7 +30,7 @@ th:first-child, td:first-child { text-align: left; }
 .no { color: #a00; } .wide { overflow-x: auto; } figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 """
 _COLUMNS = ("model", "format", "device", "threads", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms",
-            "peak memory", "parity", "valid")  # fmt: skip
+            "memory", "parity", "valid")  # fmt: skip
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 _TITLES = {
     "distribution": "Latency distribution",
@@ -176,7 +176,11 @@ def _rows(results: Sequence[Result]) -> list[dict[str, Any]]:
                 **{"backend": one.runtime.backend, "threads": one.runtime.threads, "platform": device.platform},
                 **{"device": device.model, "soc": device.soc, "os": device.os, "samples": len(latency.samples)},
                 **{key: getattr(latency, key) for key in _FIGURES},
-                **{"peak_rss": one.memory_bytes.peak_rss, "valid": one.validity.valid},
+                **{
+                    "peak_rss": one.memory_bytes.peak_rss,
+                    "loaded": one.memory_bytes.loaded,
+                    "valid": one.validity.valid,
+                },
                 "reasons": " ".join(one.validity.reasons),
             }
         )
@@ -234,7 +238,7 @@ def _table_row(result: Result) -> str:
         str(result.runtime.threads or "-"),
         human_size(model.bytes),
         *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
-        "-" if result.memory_bytes.peak_rss is None else human_size(result.memory_bytes.peak_rss),
+        result.memory_bytes.told,
         "-" if model.parity_min_cosine is None else f"{model.parity_min_cosine:.5f}",
     ]
     mark = "" if result.validity.valid else ' class="no"'

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError
+from edgekit.files import human_size
 
 __all__ = [
     "SCHEMA",
@@ -195,6 +196,13 @@ class Memory(_Part):
     peak_rss: Count | None = Field(None, description="Of the fresh process that loaded and ran the model.")
     loaded: Count | None = Field(None, description="That process's growth from before it opened the model.")
     phys_footprint_peak: Count | None = Field(None, description="On iOS.")
+
+    @property
+    def told(self) -> str:
+        """In a table: what the model added; the process's peak, runtime and all, only where that is not known."""
+        if self.loaded is not None:
+            return f"+{human_size(self.loaded)}"
+        return "-" if self.peak_rss is None else f"peak {human_size(self.peak_rss)}"
 
 
 class Check(_Part):

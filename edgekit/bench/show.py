@@ -132,14 +132,13 @@ def _told(one: Difference) -> dict[str, object]:
 
 def _row(result: Result) -> tuple[str, ...]:
     latency, check = result.latency_ms, result.check
-    peak = result.memory_bytes.peak_rss
     return (
         result.model.name,
         result.model.format,
         f"{result.device.label}, {result.runtime.threads or '?'} thread{'' if result.runtime.threads == 1 else 's'}",
         human_size(result.model.bytes),
         *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
-        "-" if peak is None else human_size(peak),
+        result.memory_bytes.told,
         "pass" if check.passed else "FAIL",
         result.validity.told,
     )

@@ -120,6 +120,18 @@ def test_what_makes_a_result_invalid_is_named(changes, reason):
     assert result().validity.valid
 
 
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [
+        (s.Memory(peak_rss=900_000_000, loaded=25_000_000), "+25.0 MB"),
+        (s.Memory(peak_rss=900_000_000), "peak 900.0 MB"),
+        (s.Memory(), "-"),
+    ],
+)
+def test_memory_is_what_the_model_added(memory, told):
+    assert memory.told == told
+
+
 def test_diff_says_what_is_and_what_is_not_shown(invoke, tmp_path):
     paths = results.save([result(10), result(10, seed=1), result(12, seed=2)], tmp_path)
     shown = json.loads(invoke("bench", "diff", paths[0], paths[2], "--json").stdout)["differences"][0]
