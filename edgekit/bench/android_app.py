@@ -10,7 +10,7 @@ from pathlib import Path
 from edgekit.bench.adb import Adb
 from edgekit.bench.android_job import APP, Job
 from edgekit.bench.android_undo import Undo
-from edgekit.bench.app_job import JOB, RESULT, AppJob
+from edgekit.bench.app_job import JOB, RESULT
 from edgekit.bench.devices import plain
 from edgekit.errors import DeviceError
 
@@ -29,9 +29,10 @@ async def install(adb: Adb, job: Job, folder: str, run_id: str, undo: Undo) -> N
     Raises:
         DeviceError: the device is lost, or does not take the app.
     """
+    document = job.asked.model_copy(update={"run_id": run_id})
     with tempfile.TemporaryDirectory(prefix="edgekit-") as own:
         path = Path(own) / JOB
-        path.write_text(json.dumps(_document(job, run_id).model_dump(mode="json")), encoding="utf-8")
+        path.write_text(json.dumps(document.model_dump(mode="json")), encoding="utf-8")
         await adb.push(path, f"{folder}/{JOB}", job.push_timeout_s)
     await adb.must(["sh", "-c", _READABLE, "sh", folder], job.step_timeout_s, "making the run folder readable")
     known = await adb.shell(["pm", "path", PACKAGE], job.step_timeout_s, doing="looking for the app")
@@ -69,22 +70,3 @@ async def run(adb: Adb, job: Job, folder: str, run_id: str) -> str:
         said = plain(error.group(1)) if error else "it gives no reason; see `adb logcat -s edgekit`"
         raise DeviceError(f"{plain(adb.serial or '')}: the app did not measure ({said})")
     return f"{STORAGE}/edgekit-{run_id}/{RESULT}"
-
-
-def _document(job: Job, run_id: str) -> AppJob:
-    return AppJob(
-        run_id=run_id,
-        model=job.model_name,
-        format=job.facts.format,
-        facts=job.facts,
-        count=job.count,
-        height=job.height,
-        width=job.width,
-        dim=job.dim,
-        layout=job.layout,
-        warmup=job.warmup,
-        iterations=job.iterations,
-        duration=job.duration_s,
-        threads=job.threads,
-        min_cosine=job.min_cosine,
-    )

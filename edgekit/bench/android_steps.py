@@ -128,7 +128,7 @@ async def _verify(adb: Adb, job: Job, folder: str, files: Sequence[File]) -> Non
 async def _fetch(adb: Adb, job: Job, result: str, run_id: str) -> s.Result:
     """The runner's result, if it is one of this run and model."""
     serial = plain(adb.serial or "")
-    most = min(s.MAX_SAMPLES, max(job.iterations, int(job.duration_s / _FASTEST)))
+    most = min(s.MAX_SAMPLES, max(job.asked.iterations, int(job.asked.duration / _FASTEST)))
     with tempfile.TemporaryDirectory(prefix="edgekit-") as own:
         path = Path(own) / "result.json"
         await adb.pull(result, path, job.push_timeout_s, max_bytes=(1 << 20) + _SAMPLE * most)
@@ -138,7 +138,7 @@ async def _fetch(adb: Adb, job: Job, result: str, run_id: str) -> s.Result:
             raise InputError(f"{serial}: {plain(str(error).replace(str(path), path.name), 400)}") from error
     for what, own_value, due in (
         ("run", told.run_id, run_id),
-        ("model", told.model.sha256, job.facts.sha256),
+        ("model", told.model.sha256, job.asked.facts.sha256),
         ("platform", told.device.platform, "android"),
     ):
         if own_value != due:
@@ -160,22 +160,22 @@ def _merge(
     """The runner's samples, outputs, memory and runtime; all else as the driver knows it."""
     before, after = snapshots
     latency, check = told.latency_ms, told.check
-    near = check.min_cosine is not None and check.min_cosine >= job.min_cosine
+    near = check.min_cosine is not None and check.min_cosine >= job.asked.min_cosine
     result = s.Result(
         run_id=told.run_id,
         started_utc=started,
         tool=s.Tool(
             edgekit=edgekit.__version__, runner="android-native" if job.app is None else "android-app", harness="adb"
         ),
-        model=job.facts,
-        runtime=told.runtime.model_copy(update={"cores": cores, "threads": job.threads}),
+        model=job.asked.facts,
+        runtime=told.runtime.model_copy(update={"cores": cores, "threads": job.asked.threads}),
         device=device,
         protocol=s.Protocol(
-            warmup=job.warmup,
-            min_iterations=job.iterations,
-            min_duration_s=job.duration_s,
+            warmup=job.asked.warmup,
+            min_iterations=job.asked.iterations,
+            min_duration_s=job.asked.duration,
             iterations=len(latency.samples),
-            inputs=job.count,
+            inputs=job.asked.count,
             cooldown_s=waited,
             screen_on=before.screen_on,
             airplane=before.airplane,

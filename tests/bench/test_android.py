@@ -23,6 +23,7 @@ import pytest
 
 from edgekit.bench.adb import Adb
 from edgekit.bench.android import Job, bench_android, bench_device, bench_devices, choose
+from edgekit.bench.app_job import AppJob
 from edgekit.bench.devices import Outcome
 from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, InputError, IntegrityError, MissingDependencyError, UsageError
@@ -100,24 +101,20 @@ def job(tmp_path: Path) -> Job:
     paths = {name: tmp_path / "files" / name for name in contents}
     for name, data in contents.items():
         paths[name].write_bytes(data)
+    facts = Model(
+        name="toy", format="onnx", sha256=sha256_file(paths[NAME]), bytes=300_000, precision="fp32", input=(4, 4)
+    )
+    asked = AppJob(
+        run_id="0" * 32, model="model.onnx", format="onnx", facts=facts, count=2, height=4, width=4, dim=8,
+        layout="nchw", warmup=10, iterations=20, duration=0.0, threads=2,
+    )  # fmt: skip
     return Job(
         model=paths[NAME],
-        facts=Model(
-            name="toy", format="onnx", sha256=sha256_file(paths[NAME]), bytes=300_000, precision="fp32", input=(4, 4)
-        ),
-        runner=paths["run;ner"],
-        library=paths["lib rary.so"],
+        asked=asked,
         inputs=paths["in puts"],
         golden=paths["gol'den"],
-        count=2,
-        height=4,
-        width=4,
-        dim=8,
-        layout="nchw",
-        min_cosine=0.99,
-        iterations=20,
-        duration_s=0.0,
-        threads=2,
+        runner=paths["run;ner"],
+        library=paths["lib rary.so"],
         poll_s=0.05,
         cooldown_timeout_s=60.0,
     )
@@ -171,7 +168,7 @@ def test_a_measurement(lab: Bench, job: Job) -> None:
         and [core.max_khz for core in result.device.cores] == [1800000] * 2 + [2400000] * 2
     )
     assert result.device.ram_bytes and result.device.lab and device.serial not in result.to_json()
-    assert (result.tool.runner, result.tool.harness, result.model) == ("android-native", "adb", job.facts)
+    assert (result.tool.runner, result.tool.harness, result.model) == ("android-native", "adb", job.asked.facts)
     assert (result.runtime.cores, result.runtime.threads, result.runtime.version) == ((2, 3), 2, "1.23.0")
     assert (device.folder / "mask").read_text() == "c\n"
     assert result.protocol.iterations == len(result.latency_ms.samples) == 20
@@ -337,14 +334,15 @@ def test_a_full_device_and_a_runner_that_never_ends(lab: Bench, job: Job) -> Non
 def test_a_job_that_cannot_be(lab: Bench, job: Job) -> None:
     device = lab.add()
     commands = len(device.commands)
+    other = job.asked.facts.model_copy(update={"sha256": "0" * 64})
     for change, error in (
         ({"golden": job.model.with_name("none")}, InputError),
-        ({"count": 3}, InputError),
-        ({"facts": job.facts.model_copy(update={"sha256": "0" * 64})}, IntegrityError),
+        ({"asked": job.asked.model_copy(update={"count": 3})}, InputError),
+        ({"asked": job.asked.model_copy(update={"facts": other})}, IntegrityError),
     ):
         with pytest.raises(error):
             measure(lab, device, replace(job, **change))
-    for wrong in ({"threads": 0}, {"iterations": 2_000_000}, {"duration_s": float("nan")}):
+    for wrong in ({"app": job.runner}, {"library": None}):
         with pytest.raises(UsageError):
             replace(job, **wrong)
     assert len(device.commands) == commands
@@ -403,10 +401,10 @@ def test_ctrl_c_restores_settings_and_removes_files(lab: Bench, job: Job, number
         from edgekit import interrupt
         from edgekit.bench.adb import Adb
         from edgekit.bench.android import Job, bench_android
-        from edgekit.bench.schema import Model
+        from edgekit.bench.app_job import AppJob
         interrupt.listen()
-        fields = { ({**fields, "facts": None})!r}
-        fields["facts"] = Model.model_validate_json({job.facts.model_dump_json()!r})
+        fields = { ({**fields, "asked": None})!r}
+        fields["asked"] = AppJob.model_validate_json({job.asked.model_dump_json()!r}, by_alias=True)
         try:
             bench_android(Adb(server_port={lab.port}), Job(**fields))
         except KeyboardInterrupt:

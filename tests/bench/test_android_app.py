@@ -76,11 +76,11 @@ def job(tmp_path: Path) -> Job:
     facts = Model(
         name="toy", format="executorch", sha256=sha256_file(model), bytes=4995, precision="int8", input=(4, 4)
     )
-    sizes = {"count": 2, "height": 4, "width": 4, "dim": 8}
-    return Job(
-        model=model, facts=facts, app=apk, inputs=inputs, golden=golden, **sizes, layout="nchw", min_cosine=0.99,
-        iterations=20, duration_s=0.0, threads=2, poll_s=0.05,
+    asked = AppJob(
+        run_id="0" * 32, model="model.pte", format="executorch", facts=facts, count=2, height=4, width=4, dim=8,
+        layout="nchw", warmup=10, iterations=20, duration=0.0, threads=2,
     )  # fmt: skip
+    return Job(model=model, asked=asked, app=apk, inputs=inputs, golden=golden, poll_s=0.05)
 
 
 def measure(lab: Bench, device: Device, job: Job) -> Result:
@@ -99,7 +99,7 @@ def test_the_app_measures_and_nothing_of_it_is_left(lab: Bench, job: Job) -> Non
     found = measure(lab, device, job)
     jsonschema.validate(json.loads(found.to_json()), SCHEMA)
     assert (found.tool.runner, found.runtime.name, found.runtime.cores) == ("android-app", "executorch", None)
-    assert (found.model, found.device.model) == (job.facts, "Fone 7")
+    assert (found.model, found.device.model) == (job.asked.facts, "Fone 7")
     assert (found.latency_ms.p50, found.validity.valid) == (2.5, True)
     assert_clean(lab, device)
 
