@@ -21,6 +21,7 @@ __all__ = ["staging"]
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EXDEV, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM}
+_FINDERS = (".DS_Store", "._")  # macOS writes these into every folder that somebody looks at
 
 
 @contextlib.contextmanager
@@ -69,7 +70,7 @@ def _refuse_foreign(final: Path, claimed: Callable[[Path], set[str] | None]) -> 
     ours = claimed(final)
     if ours is None:
         raise OutputError(f"{final}: holds files that EdgeKit did not publish; give another --out")
-    if foreign := [name for name in names if name not in ours and not Path(name).name.startswith(".")]:
+    if foreign := [name for name in names if name not in ours and not Path(name).name.startswith(_FINDERS)]:
         raise OutputError(f"{final / foreign[0]}: EdgeKit did not publish it and would delete it; move it elsewhere")
 
 

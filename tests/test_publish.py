@@ -138,13 +138,22 @@ def test_a_foreign_folder_is_refused_and_left_alone(final: Path, manifest: str |
     assert os.listdir(final.parent) == [final.name]
 
 
-def test_a_users_file_in_a_published_folder_is_not_deleted(final: Path) -> None:
+@pytest.mark.parametrize("name", ["notes.txt", ".gitattributes"])
+def test_a_users_file_in_a_published_folder_is_not_deleted(final: Path, name: str) -> None:
     publish_tree(final, "one")
-    (final / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match=r"notes\.txt"):
+    (final / name).write_text("mine")
+    with pytest.raises(OutputError, match=name):
         publish_tree(final, "two")
     assert read_tree(final) == "one"
-    assert (final / "notes.txt").read_text() == "mine"
+    assert (final / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._manifest.json", "model.mlpackage/.DS_Store"])
+def test_what_finder_leaves_in_a_folder_is_nobodys(final: Path, name: str) -> None:
+    publish_tree(final, "one")
+    (final / name).write_bytes(b"Bud1")
+    publish_tree(final, "two")
+    assert read_tree(final) == "two"
 
 
 def test_a_folder_that_became_foreign_meanwhile_is_not_replaced(final: Path) -> None:
