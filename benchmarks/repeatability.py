@@ -17,9 +17,9 @@ from pathlib import Path
 import click
 
 from edgekit import pipeline
+from edgekit.bench.compare import differences_of_turns
 from edgekit.bench.host import bench_host
 from edgekit.bench.request import BenchRequest
-from edgekit.bench.results import differences_of_turns
 from edgekit.bench.schema import Result
 from edgekit.console import Silent, table
 from edgekit.recipe import resolve_model

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -123,13 +124,36 @@ class Stages:
             self._console.print(f"  [dim]{line}[/]", soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """Print a table on stdout; columns named in `right` are set flush right."""
-    grid = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text("".join(c if c.isprintable() or c == "\n" else "?" for c in cell)) for cell in row))
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """Print a table on stdout; columns named in `right` are set flush right.
+
+    Where a terminal is too narrow for all, those in `spare` are left out one after the other, and named below it.
+    """
     terminal = Console()
     # A pipe has no width of its own; rich's 80 columns would fold every path.
-    (terminal if terminal.is_terminal else Console(width=140)).print(grid)
+    console = terminal if terminal.is_terminal else Console(width=140)
+    shown = list(range(len(columns)))
+    left = [columns.index(name) for name in spare]
+    while left and _width(columns, rows, shown) > console.width:
+        shown.remove(left.pop(0))
+    grid = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
+    if missing := [name for number, name in enumerate(columns) if number not in shown]:
+        grid.caption = f"no room for {', '.join(missing)}; --json has all"
+    for number in shown:
+        grid.add_column(columns[number], justify="right" if columns[number] in right else "left", overflow="fold")
+    for row in rows:
+        cells = ("".join(c if c.isprintable() or c == "\n" else "?" for c in row[number]) for number in shown)
+        grid.add_row(*map(Text, cells))
+    console.print(grid)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int]) -> int:
+    """Terminal cells that a table takes in which nothing is folded."""
+    lines = ([line for row in (columns, *rows) for line in row[number].split("\n")] for number in shown)
+    return 1 + sum(3 + max(map(cell_len, own)) for own in lines)

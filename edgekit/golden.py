@@ -17,8 +17,8 @@ from edgekit.artifact import open_artifact
 from edgekit.bench.host import model_of
 from edgekit.bench.schema import Model, Sha256
 from edgekit.documents import read_versioned, validated
-from edgekit.errors import InputError, ParityError, UsageError
-from edgekit.files import list_files, read_json, sha256_file
+from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
+from edgekit.files import list_files, read_json, sha256_file, size_of
 from edgekit.images import SUFFIXES, load_image, preprocess, shown
 from edgekit.publish import staging
 
@@ -69,6 +69,8 @@ class Golden(_Part):
     model: Model
     preprocessing: Preprocessing
     dim: Annotated[int, Field(ge=1, le=1 << 20)]
+    inputs_sha256: Sha256 | None = Field(default=None, description="Of inputs.bin; older folders lack it.")
+    embeddings_sha256: Sha256 | None = Field(default=None, description="Of golden.bin; older folders lack it.")
     items: tuple[Item, ...] = Field(min_length=1, max_length=MAX_PHOTOS * 16)
 
     @property
@@ -81,8 +83,8 @@ class Golden(_Part):
 class Agreement:
     """How near somebody's pixels are to the golden ones, over all items.
 
-    `max_levels` of 255, `equal` the share of values that are the same, and the cosine of the embeddings, with the item
-    that is farthest off.
+    `max_levels` of 255, in the file `max_levels_file` (None where all values are the same); `equal` the share of values
+    that are the same, rounded down to 0.01 %, so that 1 means all; and the cosine of the embeddings, lowest in `worst`.
     """
 
     items: int
@@ -91,13 +93,14 @@ class Agreement:
     min_cosine: float
     mean_cosine: float
     worst: str
+    max_levels_file: str | None
 
     def require(self, max_levels: int | None, min_cosine: float) -> None:
         """ParityError where the pixels are further off than `max_levels` or an embedding below `min_cosine`."""
         if not self.min_cosine >= min_cosine:  # which is so of NaN too
             told = f"{self.worst}: the embeddings' cosine is {self.min_cosine:.6f}, below {min_cosine:g}"
         elif max_levels is not None and self.max_levels > max_levels:
-            told = f"a value is {self.max_levels} levels off, more than {max_levels}"
+            told = f"{self.max_levels_file}: a value is {self.max_levels} levels off, more than {max_levels}"
         else:
             return
         raise ParityError(
@@ -130,11 +133,16 @@ def make(artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, 
             embeddings = opened.runner.embed(inputs)
         if not np.isfinite(embeddings).all() or not embeddings.any(axis=1).all():
             raise InputError(f"{opened.path}: gives an embedding that is not finite or all zeros; export it again")
-        golden = Golden(
-            model=model_of(opened), preprocessing=_steps(opened), dim=embeddings.shape[1], items=tuple(items)
-        )
         (folder / INPUTS).write_bytes(np.ascontiguousarray(inputs).tobytes())
         (folder / EMBEDDINGS).write_bytes(np.ascontiguousarray(embeddings, "<f4").tobytes())
+        golden = Golden(
+            model=model_of(opened),
+            preprocessing=_steps(opened),
+            dim=embeddings.shape[1],
+            inputs_sha256=sha256_file(folder / INPUTS),
+            embeddings_sha256=sha256_file(folder / EMBEDDINGS),
+            items=tuple(items),
+        )
         (folder / FILENAME).write_text(json.dumps(golden.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return golden
 
@@ -150,9 +158,12 @@ def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = Fa
 
     Raises:
         InputError: the folder or `pixels` is not what it should be.
+        IntegrityError: the folder's inputs.bin or golden.bin is not the one that was written.
         UsageError: `artifact` is not the one that the golden vectors were made with.
     """
-    golden, opened = read(folder), open_artifact(artifact, allow_bare=allow_bare)
+    golden = read(folder)
+    _verify(golden, folder)
+    opened = open_artifact(artifact, allow_bare=allow_bare)
     if model_of(opened).sha256 != golden.model.sha256:
         raise UsageError(
             f"{opened.path}: the golden vectors in {folder} are of another file ({golden.model.name}); make them again"
@@ -161,15 +172,35 @@ def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = Fa
     apart = np.abs(due.astype(np.int16) - found)
     ours, theirs = opened.runner.embed(due), opened.runner.embed(found)
     cosine = np.sum(ours * theirs, axis=1) / (np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1))
-    worst = int(np.argmin(cosine))
+    worst, farthest = int(np.argmin(cosine)), int(np.argmax(apart.max(axis=(1, 2, 3))))
+    max_levels, same = int(apart.max()), int(np.count_nonzero(apart == 0))
     return Agreement(
         items=len(golden.items),
-        max_levels=int(apart.max()),
-        equal=float((apart == 0).mean()),
+        max_levels=max_levels,
+        equal=same * 10_000 // apart.size / 10_000,
         min_cosine=float(cosine[worst]),
         mean_cosine=float(cosine.mean()),
         worst=golden.items[worst].file,
+        max_levels_file=golden.items[farthest].file if max_levels else None,
     )
+
+
+def _verify(golden: Golden, folder: Path) -> None:
+    count, height, width, channels = golden.shape
+    for name, size, sha256 in (
+        (INPUTS, count * height * width * channels, golden.inputs_sha256),
+        (EMBEDDINGS, count * golden.dim * 4, golden.embeddings_sha256),
+    ):
+        path = folder / name
+        if not path.is_file():
+            told = "missing, or not a file"
+        elif (found := size_of(path)) != size:
+            told = f"{found} bytes, not the {size} that {FILENAME} says"
+        elif sha256 is not None and (digest := sha256_file(path)) != sha256:
+            told = f"sha256 {digest[:12]}..., {FILENAME} says {sha256[:12]}..."
+        else:
+            continue
+        raise IntegrityError(f"{path}: {told}; the golden folder is damaged, make it again with `edgekit golden make`")
 
 
 def _steps(artifact: Artifact) -> Preprocessing:

@@ -276,9 +276,10 @@ def show_agreement(found: Agreement, *, as_json: bool) -> None:
     if as_json:
         _print_json(dataclasses.asdict(found))
         return
+    where = "" if found.max_levels_file is None else f" ({found.max_levels_file})"
     rows = [
         ("files", str(found.items)),
-        ("largest difference", f"{found.max_levels} of 255 levels"),
+        ("largest difference", f"{found.max_levels} of 255 levels{where}"),
         ("equal values", f"{found.equal:.2%}"),
         ("cosine of the embeddings, mean", f"{found.mean_cosine:.6f}"),
         ("cosine, lowest", f"{found.min_cosine:.6f} ({found.worst})"),

@@ -55,3 +55,24 @@ def test_cells_of_a_table_are_shown_as_they_are(capsys: pytest.CaptureFixture[st
     seen = capsys.readouterr().out
     assert "x[/foo]y" in seen and "[red]z" in seen and "lines" in seen
     assert "\x1b]" not in seen
+
+
+@pytest.mark.parametrize(("columns", "left_out"), [(60, ()), (40, ("size",)), (30, ("size", "memory"))])
+def test_a_narrow_terminal_leaves_columns_out_and_names_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, left_out: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    table(
+        "T",
+        ("model", "size", "memory", "p50"),
+        [("a-long-model-name", "13.7 MB", "+12.1 MB", "10.20")],
+        (),
+        ("size", "memory"),
+    )
+    seen = capsys.readouterr().out
+    assert "a-long-model-name" in seen and "10.20" in seen
+    for name, cell in (("size", "13.7 MB"), ("memory", "+12.1 MB")):
+        assert (cell not in seen) == (name in left_out)
+    assert ("no room for" in seen) == bool(left_out)

@@ -65,6 +65,8 @@ def test_the_folder_holds_what_a_phone_needs_and_nothing_else(made: Path, tower:
     assert [one.orientation for one in found.items if one.file.endswith("jpg")] == [*range(1, 9)] * 2
     embeddings = np.fromfile(made / "golden.bin", "<f4").reshape(len(found.items), found.dim)
     np.testing.assert_array_equal(embeddings, open_artifact(tower).runner.embed(pixels_of(made)))
+    assert found.inputs_sha256 == sha256_file(made / "inputs.bin")
+    assert found.embeddings_sha256 == sha256_file(made / "golden.bin")
 
 
 def test_all_orientations_show_the_same_photo(made: Path) -> None:
@@ -94,7 +96,40 @@ def test_right_pixels_agree(made: Path, tower: Path, invoke: Invoke) -> None:
         "min_cosine": pytest.approx(1.0),
         "mean_cosine": pytest.approx(1.0),
         "worst": "",
+        "max_levels_file": None,
     }
+
+
+def test_the_file_with_the_largest_difference_is_named_and_equal_is_said_of_equal_values_only(
+    made: Path, tower: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    off = pixels_of(made)
+    value = int(off[0, 5, 7, 1])
+    off[0, 5, 7, 1] = value + 67 if value < 128 else value - 67
+    off[1] = np.clip(off[1].astype(int) + np.where(off[1] < 128, 40, -40), 0, 255)  # far off in cosine, less in levels
+    off.tofile(tmp_path / "off.bin")
+    check = ("golden", "check", made, tmp_path / "off.bin", tower, "--min-cosine", -1, "--max-levels", 4)
+    files = [one.file for one in golden.read(made).items]
+    found = invoke(*check, "--json")
+    assert found.exit_code == 5
+    assert json.loads(found.stdout) | {"equal": 0} == json.loads(found.stdout) | {
+        "equal": 0,
+        "max_levels": 67,
+        "max_levels_file": files[0],
+        "worst": files[1],
+    }
+    assert f"{files[0]}: a value is 67 levels off, more than 4" in found.stderr.splitlines()[-1]
+
+    off = pixels_of(made)
+    off[-1, -1, -1, -1] ^= 1
+    off.tofile(tmp_path / "off.bin")
+    found = invoke(*check, "--json")
+    assert found.exit_code == 0
+    document = json.loads(found.stdout)
+    assert (document["equal"], document["max_levels"], document["max_levels_file"]) == (0.9999, 1, files[-1])
+    shown = invoke(*check)
+    assert "99.99%" in shown.stdout and "100.00%" not in shown.stdout
+    assert "100.00%" in invoke("golden", "check", made, made / "inputs.bin", tower).stdout
 
 
 def test_an_app_that_forgets_the_orientation_is_told_so(
@@ -122,7 +157,37 @@ def test_a_level_too_many_fails_only_where_that_is_asked(
     assert invoke("golden", "check", made, tmp_path / "off.bin", tower).exit_code == 0
     strict = invoke("golden", "check", made, tmp_path / "off.bin", tower, "--max-levels", 1)
     assert strict.exit_code == 5
-    assert "2 levels off" in strict.stderr
+    assert f"{golden.read(made).items[3].file}: a value is 2 levels off" in strict.stderr
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize("name", ["inputs.bin", "golden.bin"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "removed"])
+def test_a_damaged_golden_folder_is_not_taken_for_wrong_pixels(
+    made: Path, tower: Path, tmp_path: Path, invoke: Invoke, name: str, damage: str, hashed: bool
+) -> None:
+    folder = tmp_path / "golden"
+    shutil.copytree(made, folder)
+    if not hashed:  # as written before golden.json had the hashes: a changed length is still seen
+        document = json.loads((folder / "golden.json").read_text())
+        del document["inputs_sha256"], document["embeddings_sha256"]
+        (folder / "golden.json").write_text(json.dumps(document))
+    content = bytearray((folder / name).read_bytes())
+    if damage == "removed":
+        (folder / name).unlink()
+    else:
+        content[-1] ^= 1
+        (folder / name).write_bytes(content if damage == "altered" else content[:-1])
+    check = ("golden", "check", folder, made / "inputs.bin", tower, "--max-levels", 255)
+    result = invoke(*check)
+    if damage == "altered" and not hashed:
+        assert result.exit_code == 0
+        return
+    assert result.exit_code == 7, result.output
+    told = result.stderr.splitlines()[-1]
+    assert str(folder / name) in told
+    assert "the golden folder is damaged, make it again with `edgekit golden make`" in told
+    assert "Traceback" not in result.stderr and "preprocess all items" not in result.stderr
 
 
 def test_bad_input_is_one_line(
@@ -156,7 +221,7 @@ def test_writing_and_reading_an_orientation_are_each_other_s_inverse(orientation
 
 
 def test_a_cosine_that_is_no_number_fails() -> None:
-    nan = golden.Agreement(1, 0, 1.0, float("nan"), float("nan"), "photos/000-1.jpg")
+    nan = golden.Agreement(1, 0, 1.0, float("nan"), float("nan"), "photos/000-1.jpg", None)
     with pytest.raises(ParityError):
         nan.require(None, 0.999)
 

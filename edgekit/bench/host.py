@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bench_host", "model_of"]
 
+_MOST = 64  # artifacts in a run
 _PACKAGES = {"onnx": "onnxruntime", "executorch": "executorch", "coreml": "coremltools"}
 _BACKENDS = {"onnx": "CPUExecutionProvider", "executorch": "XNNPACK", "coreml": "Core ML"}
 
@@ -77,6 +78,8 @@ def bench_host(request: BenchRequest, reporter: Reporter) -> list[s.Result]:
     """
     if not request.artifacts:
         raise UsageError("nothing to measure: name an artifact")
+    if len(request.artifacts) > _MOST:
+        raise UsageError(f"{len(request.artifacts)} artifacts; at most {_MOST} can take turns")
     with machine.pinned(request.threads) as cores:
         return _measure(request, cores, reporter)
 

@@ -97,7 +97,7 @@ def bench_phones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome]
         )
     for name, path in tools.items():
         if path is not None and not path.is_file():
-            raise InputError(f"{path}: no such file for {name}")
+            raise InputError(f"{path}: no such file for {name}; android_bench/README.md says how to get one")
     if request.app is None:
         _require(request, (".onnx",), "the native runner takes")
     else:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Sequence
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.bench.results import make_folder
 from edgekit.bench.schema import Result
-from edgekit.bench.show import milliseconds
+from edgekit.bench.show import DIFFERENCE, difference_row, milliseconds
 from edgekit.errors import OutputError
 from edgekit.figures import COLOURS, figure_of
 from edgekit.files import human_size, write_atomically
+
+if TYPE_CHECKING:
+    from edgekit.bench.compare import Gate
 
 __all__ = ["write_report"]
 
@@ -29,7 +35,7 @@ th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right
 th:first-child, td:first-child { text-align: left; }
 .no { color: #a00; } .wide { overflow-x: auto; } figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 """
-_COLUMNS = ("model", "format", "device", "threads", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms",
+_COLUMNS = ("model", "format", "on", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms",
             "memory", "parity", "valid")  # fmt: skip
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 _TITLES = {
@@ -39,16 +45,16 @@ _TITLES = {
 }
 
 
-def write_report(results: Sequence[Result], out: Path) -> list[Path]:
+def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None) -> list[Path]:
     """Write report.html, a plot of each kind as SVG and PNG, results.csv, and results.parquet where pyarrow is
-    installed, into `out`; returns the files. There must be a result.
+    installed, into `out`; returns the files. There must be a result. What a gate found is on the page too.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
         OutputError: `out` cannot be written.
     """
     _refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     drawn = {"distribution": _distribution(results), "drift": _drift(results), "accuracy": _accuracy(results)}
     written, pictures = [], {}
     for name, figure in drawn.items():
@@ -60,7 +66,7 @@ def write_report(results: Sequence[Result], out: Path) -> list[Path]:
     written.append(_write(out / "results.csv", _csv(results).encode()))
     if (table := _parquet(results)) is not None:
         written.append(_write(out / "results.parquet", table))
-    return [_write(out / _PAGE, _page(results, pictures).encode()), *written]
+    return [_write(out / _PAGE, _page(results, pictures, gate).encode()), *written]
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -84,15 +90,24 @@ def _write(path: Path, data: bytes) -> Path:
     return path
 
 
-def _label(result: Result) -> str:
-    return f"{result.model.name} {result.model.format}, {result.device.label}"[:70]
+def _labels(results: Sequence[Result]) -> list[str]:
+    """What a plot calls each; with the time, where two would be called alike."""
+    names = [f"{result.label[:50]}, {result.place[:40]}" for result in results]
+    often = Counter(names)
+    return [
+        f"{name}, {result.started_utc}" if often[name] > 1 else name
+        for name, result in zip(names, results, strict=True)
+    ]
 
 
 def _rendered(figure: Any, kind: str) -> bytes:
     import matplotlib
 
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "edgekit", "svg.fonttype": "none"}):
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "edgekit", "svg.fonttype": "none"}),
+        warnings.catch_warnings(action="ignore", category=UserWarning),  # a name has letters that the font has not
+    ):
         figure.savefig(stream, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return stream.getvalue()
 
@@ -108,11 +123,12 @@ def _axes(figure: Any, x: str, y: str) -> Any:
 def _distribution(results: Sequence[Result]) -> Any:
     figure = figure_of(9.0, 4.0)
     axes = _axes(figure, "milliseconds", "share of samples at most so slow")
+    labels = _labels(results)
     for number, result in enumerate(results):
         samples = np.sort(result.latency_ms.samples)
         if len(samples):
             shares = (np.arange(len(samples)) + 1) / len(samples)
-            axes.step(samples, shares, where="post", color=COLOURS[number % len(COLOURS)], label=_label(result))
+            axes.step(samples, shares, where="post", color=COLOURS[number % len(COLOURS)], label=labels[number])
     _legend(axes)
     return figure
 
@@ -120,6 +136,7 @@ def _distribution(results: Sequence[Result]) -> Any:
 def _drift(results: Sequence[Result]) -> Any:
     figure = figure_of(9.0, 4.0)
     axes = _axes(figure, "share of the run", "median over that of the run's first tenth")
+    labels = _labels(results)
     for number, result in enumerate(results):
         samples, first = np.asarray(result.latency_ms.samples), result.latency_ms.first_decile_p50
         if len(samples) >= _WINDOW and first:
@@ -128,7 +145,7 @@ def _drift(results: Sequence[Result]) -> Any:
                 (np.arange(_WINDOW) + 0.5) / _WINDOW,
                 medians,
                 color=COLOURS[number % len(COLOURS)],
-                label=_label(result),
+                label=labels[number],
             )
     axes.axhline(1.0, color="#666666", linewidth=0.8)
     _legend(axes)
@@ -139,8 +156,8 @@ def _accuracy(results: Sequence[Result]) -> Any:
     figure = figure_of(9.0, 4.0)
     axes = _axes(figure, "p50, milliseconds", "1 - cosine of the worst image to the original")
     found = [
-        (result, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
-        for result in results
+        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
+        for label, result in zip(_labels(results), results, strict=True)
         if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
     ]
     best = np.inf
@@ -152,15 +169,16 @@ def _accuracy(results: Sequence[Result]) -> Any:
     if front:
         axes.step(*zip(*front, strict=True), where="post", color="#999999", linewidth=0.8)
         axes.set_yscale("log")
-    for number, (result, x, y) in enumerate(found):
-        axes.plot(x, y, "o", color=COLOURS[number % len(COLOURS)], label=_label(result))
+    for number, (label, x, y) in enumerate(found):
+        axes.plot(x, y, "o", color=COLOURS[number % len(COLOURS)], label=label)
     _legend(axes)
     return figure
 
 
 def _legend(axes: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8)
+        for text in axes.legend(frameon=False, fontsize=8).get_texts():
+            text.set_parse_math(False)  # a dollar sign in a name is one
 
 
 def _rows(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -213,9 +231,7 @@ def _plain(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def _page(results: Sequence[Result], pictures: dict[str, str]) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in _COLUMNS)
-    body = "".join(_table_row(result) for result in results)
+def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> str:
     plots = "".join(
         f"<h2>{_TITLES[name]}</h2>\n<figure>{picture[picture.index('<svg') :]}</figure>\n"
         for name, picture in pictures.items()
@@ -224,22 +240,42 @@ def _page(results: Sequence[Result], pictures: dict[str, str]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n{_TITLE}\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Latency</h1>\n<p>{len(results)} results.</p>\n"
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>\n</table></div>\n'
-        f"{plots}</body>\n</html>\n"
+        f"{_table(_COLUMNS, ((_cells(one), one.validity.valid) for one in results))}"
+        f"{'' if gate is None else _comparison(gate)}{plots}</body>\n</html>\n"
     )
 
 
-def _table_row(result: Result) -> str:
+def _comparison(gate: Gate) -> str:
+    closed = {id(result) for result, _ in gate.failures}
+    rows = ((difference_row(one), id(one.new) not in closed) for one in gate.differences)
+    reasons = "".join(
+        f'<li class="no">{html.escape(f"{result.label}: {reason}")}</li>'
+        for result, own in gate.failures
+        for reason in own
+    )
+    verdict = "Passed." if gate.error is None else f"{len(gate.failures)} of {gate.judged} fail."
+    return f"<h2>Compared with the baseline</h2>\n<p>{verdict}</p>\n<ul>{reasons}</ul>\n{_table(DIFFERENCE, rows)}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> str:
+    """Rows of cells, in red those that are not well."""
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    marks = {True: "", False: ' class="no"'}
+    body = "".join(
+        f"<tr{marks[well]}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>\n" for cells, well in rows
+    )
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>\n</table></div>\n'
+
+
+def _cells(result: Result) -> list[str]:
     latency, model = result.latency_ms, result.model
-    cells = [
+    return [
         model.name,
-        model.format,
-        result.device.label,
-        str(result.runtime.threads or "-"),
+        model.kind,
+        result.place,
         human_size(model.bytes),
         *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
         result.memory_bytes.told,
         "-" if model.parity_min_cosine is None else f"{model.parity_min_cosine:.5f}",
+        result.validity.told,
     ]
-    mark = "" if result.validity.valid else ' class="no"'
-    return f"<tr{mark}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in (*cells, result.validity.told))}</tr>\n"

@@ -83,6 +83,11 @@ class Model(_Part):
         description="Height and width in pixels."
     )
 
+    @property
+    def kind(self) -> str:
+        """Format and precision, as a table calls them."""
+        return f"{self.format} {self.precision or ''}".strip()
+
 
 class Runtime(_Part):
     """What ran it, and on what."""
@@ -243,6 +248,18 @@ class Result(_Part):
     check: Check
     validity: Validity
     errors: tuple[Text, ...] = Field((), max_length=64)
+
+    @property
+    def label(self) -> str:
+        """What a table calls the model."""
+        return f"{self.model.name} ({self.model.kind})"
+
+    @property
+    def place(self) -> str:
+        """What a table calls the device, and how it was used: threads, or a Core ML setting."""
+        threads = self.runtime.threads
+        how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
+        return f"{self.device.label}, {how}" if how else self.device.label
 
     @field_validator("run_id", "started_utc")
     @classmethod

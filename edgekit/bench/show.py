@@ -13,17 +13,27 @@ from edgekit.console import table
 from edgekit.files import human_size
 
 if TYPE_CHECKING:
+    from edgekit.bench.compare import Difference, Gate
     from edgekit.bench.devices import Outcome
     from edgekit.bench.profile import Operator
-    from edgekit.bench.results import Difference
     from edgekit.bench.schema import Result
 
-__all__ = ["milliseconds", "show_differences", "show_emitted", "show_profiles", "show_results"]
+__all__ = [
+    "DIFFERENCE",
+    "difference_row",
+    "milliseconds",
+    "show_differences",
+    "show_emitted",
+    "show_profiles",
+    "show_results",
+]
 
 _SHOWN = 15  # operators
 _COLUMNS = (
     "model", "format", "on", "size", "load ms", "first ms", "p50 ms", "p90", "p99", "memory", "check", "valid",
 )  # fmt: skip
+_SPARE = ("size", "first ms", "memory", "load ms", "p90", "check", "p99")  # left out in turn where a terminal is narrow
+DIFFERENCE = ("new", "base", "p50 new", "p50 base", "ratio", "95 % interval", "verdict", "not the same")
 
 
 def show_results(
@@ -46,9 +56,9 @@ def show_results(
         }
         click.echo(json.dumps(whole, indent=2))
         return
-    table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10])
+    table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10], spare=_SPARE)
     if differences:
-        show_differences(differences, as_json=False)
+        _show_differences("Difference, round by round", differences)
     if planned:
         places = ("neuralEngine", "gpu", "cpu")
         table(
@@ -79,26 +89,43 @@ def show_emitted(written: Sequence[Path], *, as_json: bool) -> None:
     table("For the lab; the first file says how", ("file", "size"), rows, right=("size",))
 
 
-def show_differences(found: Sequence[Difference], *, as_json: bool) -> None:
-    """One row a comparison."""
+def show_differences(
+    found: Sequence[Difference], gate: Gate | None = None, written: Sequence[Path] = (), *, as_json: bool
+) -> None:
+    """One row a comparison, what keeps the gate closed, then the files."""
     if as_json:
-        click.echo(json.dumps({"differences": [_told(one) for one in found]}, indent=2))
+        told: dict[str, object] = {"differences": [_told(one) for one in found]}
+        if gate is not None:
+            failures = [
+                {"model": result.model.name, "format": result.model.format, "reasons": list(reasons)}
+                for result, reasons in gate.failures
+            ]
+            told |= {"passed": gate.error is None, "failures": failures, "files": [str(path) for path in written]}
+        click.echo(json.dumps(told, indent=2))
         return
-    columns = ("new", "base", "p50 new", "p50 base", "ratio", "95 % interval", "verdict", "not the same")
-    lines = [
-        (
-            f"{one.new.model.name} ({one.new.model.format})",
-            f"{one.base.model.name} ({one.base.model.format})",
-            milliseconds(one.new.latency_ms.p50),
-            milliseconds(one.base.latency_ms.p50),
-            f"{one.ratio.value:.3f}",
-            f"{one.ratio.low:.3f} to {one.ratio.high:.3f}",
-            one.verdict,
-            ", ".join(one.unlike) or "-",
-        )
-        for one in found
-    ]
-    table("Difference", columns, lines, right=columns[2:6])
+    _show_differences("Difference", found)
+    for path in written:
+        click.echo(path)
+
+
+def _show_differences(title: str, found: Sequence[Difference]) -> None:
+    table(
+        title, DIFFERENCE, [difference_row(one) for one in found], right=DIFFERENCE[2:6], spare=("p50 base", "p50 new")
+    )
+
+
+def difference_row(one: Difference) -> tuple[str, ...]:
+    """The cells below DIFFERENCE."""
+    return (
+        one.new.label,
+        one.base.label,
+        milliseconds(one.new.latency_ms.p50),
+        milliseconds(one.base.latency_ms.p50),
+        f"{one.ratio.value:.3f}",
+        f"{one.ratio.low:.3f} to {one.ratio.high:.3f}",
+        one.verdict,
+        ", ".join(one.unlike) or "-",
+    )
 
 
 def show_profiles(found: Mapping[Path, Sequence[Operator]], *, as_json: bool) -> None:
@@ -134,8 +161,8 @@ def _row(result: Result) -> tuple[str, ...]:
     latency, check = result.latency_ms, result.check
     return (
         result.model.name,
-        result.model.format,
-        f"{result.device.label}, {result.runtime.threads or '?'} thread{'' if result.runtime.threads == 1 else 's'}",
+        result.model.kind,
+        result.place,
         human_size(result.model.bytes),
         *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
         result.memory_bytes.told,

@@ -9,13 +9,14 @@ import numpy as np
 
 from edgekit.bench.schema import Latency
 
-__all__ = ["DRIFT", "Ratio", "drift", "ratio_of", "summarize", "summarize_told"]
+__all__ = ["DRIFT", "FEWEST", "Ratio", "drift", "ratio_of", "summarize", "summarize_told"]
 
 DRIFT = 0.10  # share by which the last tenth may be slower than the first
+FEWEST = 20  # samples that can be compared
 _FAR = 5.0  # scaled median deviations
 _SCALE = 1.4826  # of a normal distribution's median deviation
 _RESAMPLES = 1000
-_BLOCK = 20  # neighbouring samples that are drawn together, at least
+_BLOCK = 20  # neighbouring samples that are drawn together: at least so many, at most a tenth of all
 _MOST = 20_000  # samples that an interval rests on, evenly drawn from more
 _CHUNK = 2_000_000  # values that are held at a time
 _LEVEL = 0.95
@@ -83,7 +84,8 @@ def ratio_of(new: Sequence[float], base: Sequence[float], *, paired: bool = Fals
     """
     if not len(new) or not len(base) or (paired and len(new) != len(base)):
         raise ValueError("no samples to compare")
-    over, under = (np.asarray(samples, np.float64)[:: 1 + len(samples) // _MOST] for samples in (new, base))
+    # An odd stride: turns go forwards and backwards, and photos come round after an even number of them.
+    over, under = (np.asarray(samples, np.float64)[:: 1 + len(samples) // _MOST | 1] for samples in (new, base))
     if paired:
         over, under = over / np.maximum(under, _LEAST), np.ones(1)
     value = float(np.median(over) / max(np.median(under), _LEAST))
@@ -97,7 +99,7 @@ def _medians(samples: np.ndarray, seed: int) -> np.ndarray:
     """Medians [resamples] of blocks of samples drawn again."""
     rng = np.random.default_rng(seed)
     count = len(samples)
-    block = min(count, max(_BLOCK, count // 25))
+    block = max(1, min(max(_BLOCK, count // 25), count // 10))
     starts = rng.integers(0, count, (_RESAMPLES, -(-count // block)))
     out = [
         np.median(samples[((some[:, :, None] + np.arange(block)).reshape(len(some), -1)[:, :count]) % count], axis=1)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, Finite, common, reporter_of
-from edgekit.errors import UsageError
+from edgekit.errors import InputError, OutputError, UsageError
 
 __all__ = ["bench"]
 
@@ -105,6 +105,7 @@ def bench_run(
     measured in a fresh process.
     """
     from edgekit.bench import results, show
+    from edgekit.bench.compare import differences_of_turns
 
     phones_only = {
         "--serial": serials,
@@ -144,12 +145,18 @@ def bench_run(
         show.show_emitted(emitted, as_json=as_json)
         return
     written: list[Path] = []
+    lost: OutputError | None = None
+    if out is not None:
+        results.make_folder(out)
     if place == "host":
         from edgekit.bench.host import bench_host
         from edgekit.bench.request import BenchRequest
 
         found = bench_host(BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
-        written += [] if out is None else results.save(found, out)
+        try:
+            written += [] if out is None else results.save(found, out)
+        except OutputError as unwritten:
+            lost = unwritten  # told once what was measured is shown
     else:
         from edgekit.bench import phones
 
@@ -174,7 +181,9 @@ def bench_run(
                 written += results.save([outcome.result], out)
         found = [one.result for one in outcomes if one.result is not None]
     planned = [one for one in outcomes if one.plan is not None]
-    show.show_results(found, written, planned, results.differences_of_turns(found), as_json=as_json)
+    show.show_results(found, written, planned, differences_of_turns(found), as_json=as_json)
+    if lost is not None:
+        raise lost
     failed = [one.error for one in outcomes if one.error is not None]
     for error in failed[:-1]:
         click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
@@ -213,10 +222,15 @@ def bench_import(
 @common
 def bench_diff(base: Path, new: Path, as_json: bool, quiet: bool) -> None:
     """Compare the result NEW with BASE: the ratio of their medians, with a 95 % interval."""
-    from edgekit.bench import results, show
+    from edgekit.bench import show
+    from edgekit.bench.compare import difference
     from edgekit.bench.schema import read_result
 
-    show.show_differences([results.difference(read_result(new), read_result(base))], as_json=as_json)
+    for path in (base, new):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; give a result file, or use `bench report NEW --compare BASE`")
+
+    show.show_differences([difference(read_result(new), read_result(base))], as_json=as_json)
 
 
 @bench.command("report")
@@ -233,17 +247,25 @@ def bench_report(
     With --compare, a result that is slower than its baseline by more than --fail-above ends with exit code 12.
     """
     from edgekit.bench import results, show
+    from edgekit.bench.compare import gate
 
-    found = results.find_results(folders)
+    found, refused = results.find_results(folders)
+    verdict = None
+    if compare is not None:
+        if refused:
+            raise InputError(f"{refused[0]}; with --compare, every file must be a result: take it away")
+        bases, refused = results.find_results([compare])
+        verdict = gate(found, bases, fail_above)
+    for line in refused:
+        click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
     written = []
     if out is not None:
         from edgekit.bench.report import write_report
 
-        written = write_report(found, out)
-    if compare is None:
+        written = write_report(found, out, verdict)
+    if verdict is None:
         show.show_results(found, written, as_json=as_json)
         return
-    differences, failed = results.gate(found, results.find_results([compare]), fail_above)
-    show.show_differences(differences, as_json=as_json)
-    if failed is not None:
-        raise failed
+    show.show_differences(verdict.differences, verdict, written, as_json=as_json)
+    if verdict.error is not None:
+        raise verdict.error

@@ -44,10 +44,8 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f"did you mean {near[0]}?" if near else "see `edgekit --help`"
+            near = _nearest(args[0], self.list_commands(ctx))
+            hint = f"did you mean {near}?" if near else "see `edgekit --help`"
             raise UsageError(f"no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
@@ -213,8 +211,18 @@ class DefaultGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            if (near := _nearest(args[0], list(self.commands))) and not Path(args[0]).exists():
+                raise UsageError(f"no command or file {args[0]!r}; did you mean {near}?")
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)
+
+
+def _nearest(typed: str, names: list[str]) -> str | None:
+    """The name that was probably meant."""
+    import difflib
+
+    near = difflib.get_close_matches(typed.lower(), names, n=1)
+    return near[0] if near else None
 
 
 def recipe_of(model: str | None, options: dict[str, Any]) -> Any:

@@ -120,6 +120,8 @@ def _repeatable() -> Iterator[None]:
         root = Path(folder)
         for manifest in root.rglob("Manifest.json"):
             _settle_manifest(manifest)
+        for model in root.rglob("*.mlmodel"):
+            _settle_model(model)
         for metadata in root.glob("metadata.json"):
             content = json.loads(metadata.read_text())
             content["identifier"] = f"executorch_{uuid.uuid5(_NAMESPACE, _digest(root))}"
@@ -142,6 +144,14 @@ def _settle_manifest(path: Path) -> None:
     content["itemInfoEntries"] = dict(sorted(items.items()))
     content["rootModelIdentifier"] = names[content["rootModelIdentifier"]]
     path.write_text(json.dumps(content, indent=4, sort_keys=True))
+
+
+def _settle_model(path: Path) -> None:
+    """Write the protobuf's maps in order: coremltools follows the process's hash seed."""
+    from coremltools.proto.Model_pb2 import Model as Specification
+
+    specification = Specification.FromString(path.read_bytes())
+    path.write_bytes(specification.SerializeToString(deterministic=True))
 
 
 def _digest(root: Path) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.bench import schema as s
 from edgekit.bench.request import BenchRequest
+from edgekit.errors import OutputError
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_those_that_took_turns_are_compared(measured, invoke):
     pairs = zip(second["latency_ms"]["samples"], first["latency_ms"]["samples"], strict=True)
     assert one["ratio"] == pytest.approx(np.median([new / base for new, base in pairs]))
     assert one["low"] <= one["ratio"] <= one["high"]
-    assert one["unlike"] == ["model", "runtime"]
+    assert one["unlike"] == ["model", "runtime", "backend"]
 
 
 def test_the_process_is_let_go_afterwards(measured):
@@ -113,6 +114,40 @@ def test_a_stand_in_among_others_is_named_and_they_are_measured(published, invok
     assert one["model"]["format"] == "onnx"
     assert paths[0].name in result.stderr
     assert "is not measured" in result.stderr
+
+
+def test_an_out_that_cannot_be_is_told_before_measuring(published, invoke, tmp_path):
+    (path,) = published.glob("*/*.onnx")
+    (tmp_path / "file").write_text("mine")
+    refused = invoke("bench", path, "--out", tmp_path / "file" / "sub")
+    assert refused.exit_code == 8
+    assert "measure" not in refused.stderr
+
+
+def test_what_was_measured_is_shown_where_it_cannot_be_kept(published, invoke, tmp_path, monkeypatch):
+    from edgekit.bench import results
+
+    def full(found, folder):
+        raise OutputError(f"{folder}: the disk is full")
+
+    monkeypatch.setattr(results, "save", full)
+    (path,) = published.glob("*/*.onnx")
+    lost = invoke("bench", path, "--iterations", 5, "--duration", 0, "--out", tmp_path, "--json")
+    assert lost.exit_code == 8
+    assert len(json.loads(lost.stdout)["results"]) == 1
+
+
+def test_too_many_at_once_are_refused_before_measuring(published, invoke):
+    (path,) = published.glob("*/*.onnx")
+    refused = invoke("bench", *[path] * 65, "--quiet")
+    assert refused.exit_code == 2
+    assert "64" in refused.stderr
+
+
+def test_a_folder_of_exports_names_one(published, invoke):
+    refused = invoke("bench", published, "--quiet")
+    assert refused.exit_code == 3
+    assert str(min(published.iterdir())) in refused.stderr
 
 
 def test_bad_files_and_options_are_one_line(published, invoke, tmp_path):

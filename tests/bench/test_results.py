@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from edgekit.bench import results
+from edgekit.bench import compare, results
 from edgekit.bench import schema as s
 from edgekit.bench.report import write_report
 from edgekit.bench.statistics import summarize
 from edgekit.bench.validity import judge
-from edgekit.errors import InputError, RegressionError
+from edgekit.errors import InputError, RegressionError, UsageError
 
 
 def result(median=10.0, *, name="tower", seed=0, started="2026-01-02T03:04:05Z", **changes):
@@ -168,16 +168,152 @@ def test_a_share_that_is_none_is_refused(invoke, tmp_path, share):
 def test_the_gate_fails_closed():
     emulated = result(9, seed=4, device=s.Device(platform="linux", emulated=True))
     with pytest.raises(RegressionError, match=r"not valid \(emulated\)"):
-        raise results.gate([emulated], [result()], 0.05)[1]
+        raise compare.gate([emulated], [result()], 0.05).error
     with pytest.raises(RegressionError, match="no baseline"):
-        raise results.gate([result(name="other")], [result()], 0.05)[1]
+        raise compare.gate([result(name="other")], [result()], 0.05).error
 
 
 def test_the_gate_takes_the_latest_baseline():
     old, new = result(20, started="2025-01-01T00:00:00Z"), result(10, seed=1)
-    (found,), failed = results.gate([result(10, seed=2)], [new, old], 0.05)
-    assert failed is None
+    verdict = compare.gate([result(10, seed=2)], [new, old], 0.05)
+    assert verdict.error is None
+    (found,) = verdict.differences
     assert found.base == new
+
+
+def phone(units, **changes):
+    runtime = s.Runtime(name="coreml", backend=units)
+    return result(tool=s.Tool(edgekit="0", runner="ios-app"), runtime=runtime, **changes)
+
+
+def host(cores):
+    return s.Device(platform="linux", soc="AMD EPYC", cores=tuple(s.Core(id=core) for core in range(cores)))
+
+
+@pytest.mark.parametrize(
+    ("new", "base"),
+    [
+        (phone("cpuOnly"), phone("all")),
+        (result(), result(tool=s.Tool(edgekit="0", runner="android-native"))),
+        (result(device=host(2)), result(device=host(64))),
+        (result(), result(model=result().model.model_copy(update={"precision": "fp16"}))),
+        (result(), result(runtime=s.Runtime(name="onnxruntime", threads=4))),
+    ],
+)
+def test_a_baseline_is_one_that_was_measured_alike(new, base):
+    verdict = compare.gate([new], [base], 10.0)
+    assert "no baseline" in str(verdict.error)
+    assert compare.gate([new], [base, new], 10.0).error is None
+    assert compare.difference(new, base).unlike
+
+
+def test_measuring_again_opens_the_gate():
+    bad = result(30, started="2026-01-01T00:00:00Z")
+    again = result(10, seed=1, started="2026-01-02T00:00:00Z")
+    assert compare.gate([bad], [result()], 0.05).error is not None
+    assert compare.gate([bad, again], [result()], 0.05).error is None
+    other = again.model_copy(update={"model": again.model.model_copy(update={"sha256": "1" * 64})})
+    assert compare.gate([bad, other], [result()], 0.05).error is not None
+
+
+def test_each_result_that_fails_is_counted_once():
+    bad = result(30, device=s.Device(platform="linux", emulated=True))
+    base = result(device=s.Device(platform="linux"))
+    told = str(compare.gate([bad], [base], 0.05).error)
+    assert told.startswith("1 of 1 results fail: ")
+    assert "not valid (emulated)" in told and "slower" in told
+
+
+@pytest.mark.parametrize("samples", [(), (1.0,) * 19, (0.0,) * 100])
+def test_what_cannot_be_compared_is_named(samples):
+    odd = result(latency_ms=summarize(s.Latency(samples=samples)))
+    with pytest.raises(UsageError, match=r"tower \(onnx\): .*sample"):
+        compare.difference(result(), odd)
+    with pytest.raises(RegressionError, match="sample"):
+        raise compare.gate([odd], [result()], 0.05).error
+    assert compare.differences_of_turns([result(), odd]) == []
+
+
+def test_figures_are_those_of_the_samples(tmp_path):
+    document = json.loads(result().to_json())
+    document["latency_ms"] |= {"p50": 0.001, "mean": 1.0}
+    (tmp_path / "x.bench.json").write_text(json.dumps(document))
+    ((found,), refused) = results.find_results([tmp_path])
+    assert refused == []
+    assert found == result()
+
+
+def test_a_result_that_is_found_twice_counts_once(tmp_path):
+    (path,) = results.save([result()], tmp_path)
+    assert results.find_results([tmp_path, path, tmp_path])[0] == [result()]
+
+
+def test_a_foreign_file_is_named_and_the_others_are_told(invoke, tmp_path):
+    results.save([result()], tmp_path)
+    (tmp_path / "other.bench.json").write_text("{}")
+    shown = invoke("bench", "report", tmp_path, "--json")
+    assert shown.exit_code == 0
+    assert len(json.loads(shown.stdout)["results"]) == 1
+    assert "other.bench.json" in shown.stderr
+    gated = invoke("bench", "report", tmp_path, "--compare", tmp_path)
+    assert gated.exit_code == 3
+    assert "other.bench.json" in gated.stderr
+
+
+def test_the_gate_is_told_to_machines_and_on_the_page(invoke, tmp_path):
+    results.save([result(10)], tmp_path / "base")
+    results.save([result(12, seed=3)], tmp_path / "new")
+    gate = ("bench", "report", tmp_path / "new", "--compare", tmp_path / "base", "--out", tmp_path / "page", "--json")
+    closed = invoke(*gate)
+    told = json.loads(closed.stdout)
+    assert closed.exit_code == RegressionError.exit_code
+    assert told["passed"] is False
+    (failure,) = told["failures"]
+    assert failure["model"] == "tower" and "slower" in failure["reasons"][0]
+    assert str(tmp_path / "page" / "report.html") in told["files"]
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "1 of 1 fail." in page and failure["reasons"][0] in page
+    opened = json.loads(invoke(*gate, "--fail-above", "50%").stdout)
+    assert opened["passed"] is True and opened["failures"] == []
+    assert "Passed." in (tmp_path / "page" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["we ird$x_$", "$\\frac{", "模型"])
+def test_any_name_can_be_drawn(tmp_path, name, recwarn):
+    write_report([result(name=name), result(name=name, seed=1)], tmp_path)
+    assert "svg" in (tmp_path / "report.html").read_text()
+    assert not recwarn.list
+
+
+def test_variants_are_told_apart_in_plots(tmp_path):
+    half = result().model.model_copy(update={"precision": "fp16"})
+    write_report([result(), result(seed=1, started="2026-01-03T00:00:00Z"), result(model=half)], tmp_path)
+    drawn = (tmp_path / "distribution.svg").read_text()
+    for told in ("tower (onnx), linux", "2026-01-03", "tower (onnx fp16), linux"):
+        assert told in drawn
+
+
+@pytest.mark.parametrize("command", [("report",), ("import",)])
+def test_an_out_that_cannot_be_is_one_line(invoke, tmp_path, command):
+    results.save([result()], tmp_path / "in")
+    (tmp_path / "file").write_text("mine")
+    refused = invoke("bench", *command, tmp_path / "in", "--out", tmp_path / "file" / "sub", "--quiet")
+    assert refused.exit_code == 8
+    assert "another --out" in refused.stderr
+
+
+def test_a_folder_is_no_result(invoke, tmp_path):
+    results.save([result()], tmp_path)
+    refused = invoke("bench", "diff", tmp_path, tmp_path)
+    assert refused.exit_code == 3
+    assert "--compare" in refused.stderr
+
+
+def test_a_command_that_is_mistyped_is_guessed(invoke, tmp_path):
+    for typed, meant in (("dif", "diff"), ("Report", "report")):
+        refused = invoke("bench", typed, "a", "b")
+        assert refused.exit_code == 2
+        assert f"did you mean {meant}?" in refused.stderr
 
 
 class Page(HTMLParser):

@@ -50,6 +50,25 @@ def test_a_real_difference_is_shown_and_none_is_not():
     assert other.low - 0.02 <= 1.1 <= other.high + 0.02
 
 
+@pytest.mark.parametrize("count", [20, 30, 50, 100])
+def test_few_samples_show_differences_seldom_where_there_are_none(count):
+    rng = np.random.default_rng(0)
+    draws = [10 * (1 + 0.02 * rng.exponential(size=(2, count))) for _ in range(100)]
+    assert sum(ratio_of(*pair).shows_difference for pair in draws) <= 12
+    assert sum(ratio_of(*pair, paired=True).shows_difference for pair in draws) <= 20
+
+
+def test_a_long_series_keeps_both_directions_of_turns_and_all_photos():
+    """Not all of 30,000 samples are drawn from; those that are must not be every other one, or of every other photo."""
+    rng = np.random.default_rng(0)
+    turns = np.tile([10.0, 10.5], 15_000) + rng.random(30_000)
+    photos = np.tile(10 + 0.1 * np.arange(8), 3_750) + rng.random(30_000)
+    for series in (turns, photos):
+        found = ratio_of(series, series[:15_000])
+        assert found.value == pytest.approx(1.0, abs=0.004)
+        assert not found.shows_difference
+
+
 def test_turns_find_what_a_busy_machine_hides():
     """Where half the run is slow for both, one after the other shows nothing, and turns show 2 %."""
     rng = np.random.default_rng(0)
