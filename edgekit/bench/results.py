@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,13 +12,21 @@ from edgekit.bench.statistics import summarize_told
 from edgekit.errors import InputError, OutputError
 from edgekit.files import write_atomically
 
-__all__ = ["digest_of", "find_results", "make_folder", "save"]
+__all__ = ["digest_of", "find_results", "make_folder", "require_place", "save"]
 
 _SUFFIX = ".bench.json"
 
 
+def require_place(folder: Path) -> None:
+    """OutputError where the folder cannot be made: said before anything is measured that would be lost without it."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "cannot be written" if there.is_dir() else "is no folder"
+        raise OutputError(f"{folder}: cannot be made ({there} {why}); give another --out")
+
+
 def make_folder(folder: Path) -> None:
-    """Make the folder, before anything is measured that would be lost without it; OutputError where that fails."""
+    """Make the folder; OutputError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -147,7 +147,7 @@ def bench_run(
     written: list[Path] = []
     lost: OutputError | None = None
     if out is not None:
-        results.make_folder(out)
+        results.require_place(out)
     if place == "host":
         from edgekit.bench.host import bench_host
         from edgekit.bench.request import BenchRequest
