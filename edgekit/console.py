@@ -135,10 +135,11 @@ def table(
 
     Where a terminal is too narrow for all, those in `spare` are left out one after the other, and named below it.
     """
-    terminal = Console()
-    # A pipe has no width of its own; rich's 80 columns would fold every path.
-    console = terminal if terminal.is_terminal else Console(width=140)
+    rows = [["".join(c if c.isprintable() or c == "\n" else "?" for c in cell) for cell in row] for row in rows]
     shown = list(range(len(columns)))
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width of its own
+        console = Console(width=max(140, _width(columns, rows, shown) if spare else 0))
     left = [columns.index(name) for name in spare]
     while left and _width(columns, rows, shown) > console.width:
         shown.remove(left.pop(0))
@@ -148,8 +149,7 @@ def table(
     for number in shown:
         grid.add_column(columns[number], justify="right" if columns[number] in right else "left", overflow="fold")
     for row in rows:
-        cells = ("".join(c if c.isprintable() or c == "\n" else "?" for c in row[number]) for number in shown)
-        grid.add_row(*map(Text, cells))
+        grid.add_row(*(Text(row[number]) for number in shown))
     console.print(grid)
 
 

@@ -363,7 +363,7 @@ def find(path: Path) -> tuple[Path, Manifest | None]:
         manifest = read_manifest(path)
         return path / manifest.artifact, manifest
     if path.is_dir() and path.suffix != ".mlpackage":
-        exports = sorted(folder.name for folder in path.iterdir() if (folder / FILENAME).is_file())
+        exports = sorted(folder.name for folder in path.glob("*/") if (folder / FILENAME).is_file())
         hint = f"one of the exports in it, {path / exports[0]}" if exports else "an artifact or the folder of an export"
         raise InputError(f"{path}: holds no {FILENAME}; give {hint}")
     if published_files(path.parent):

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgekit.bench.adb import Adb
 from edgekit.bench.android_job import APP, Job
 from edgekit.bench.android_undo import Undo
-from edgekit.bench.app_job import JOB, RESULT
+from edgekit.bench.app_job import JOB
 from edgekit.bench.devices import plain
 from edgekit.errors import DeviceError
 
@@ -69,4 +69,4 @@ async def run(adb: Adb, job: Job, folder: str, run_id: str) -> str:
         )
         said = plain(error.group(1)) if error else "it gives no reason; see `adb logcat -s edgekit`"
         raise DeviceError(f"{plain(adb.serial or '')}: the app did not measure ({said})")
-    return f"{STORAGE}/edgekit-{run_id}/{RESULT}"
+    return f"{STORAGE}/edgekit-{run_id}/{job.asked.out}"

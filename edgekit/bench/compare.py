@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgekit.bench.results import digest_of
 from edgekit.bench.schema import Result
 from edgekit.bench.statistics import FEWEST, Ratio, ratio_of
 from edgekit.errors import RegressionError, UsageError
@@ -74,32 +75,44 @@ def differences_of_turns(found: Sequence[Result]) -> list[Difference]:
 
 def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> Gate:
     """Compare each of `news` with the latest of `bases` of the same model name, format and precision that was measured
-    in the same way on the same kind of device. Of one file that was measured again on one device, the latest counts.
+    in the same way on the same kind of device: on the very same one, where serial numbers tell. None is its own
+    baseline; of two that began at once, the faster one is taken.
 
     Args:
         fail_above: the share by which a median may be slower.
     """
-    judged = _latest(news)
+    own = {digest_of(new) for new in news}
+    others = [base for base in bases if digest_of(base) not in own]
     differences, failures = [], []
-    for new in judged:
-        same = [base for base in bases if _key(base) == _key(new)]
-        reasons = []
-        if same:
-            base = max(same, key=lambda one: (one.started_utc, one.model.sha256 == new.model.sha256))
-            for what, one in (("it", new), ("its baseline", base)):
-                if not one.validity.valid:
-                    reasons.append(f"{what} is not valid ({', '.join(one.validity.reasons)}); measure it again")
-                if why := _incomparable(one):
-                    reasons.append(f"{what} has {why}")
-            if not _incomparable(new) and not _incomparable(base):
-                differences.append(difference(new, base))
-                if differences[-1].ratio.value > 1 + fail_above and differences[-1].ratio.shows_difference:
-                    reasons.append(f"{differences[-1].verdict}, more than {fail_above:.1%}")
-        else:
+    for new in news:
+        base, reasons = _baseline(new, others), []
+        if base is None:
             reasons.append("no baseline that was measured so on such a device")
+        for what, one in (("it", new), ("its baseline", base)):
+            if one is not None and not one.validity.valid:
+                reasons.append(f"{what} is not valid ({', '.join(one.validity.reasons)}); measure into another folder")
+            if one is not None and (why := _incomparable(one)):
+                reasons.append(f"{what} has {why}")
+        if base is not None and not _incomparable(new) and not _incomparable(base):
+            differences.append(difference(new, base))
+            if differences[-1].ratio.value > 1 + fail_above and differences[-1].ratio.shows_difference:
+                reasons.append(f"{differences[-1].verdict}, more than {fail_above:.1%}")
         if reasons:
             failures.append((new, reasons))
-    return Gate(differences, failures, len(judged))
+    return Gate(differences, failures, len(news))
+
+
+def _baseline(new: Result, bases: Sequence[Result]) -> Result | None:
+    if new.device.model is None and new.device.soc is None:
+        return None  # nobody knows what it was measured on
+    alike = [base for base in bases if _key(base) == _key(new)]
+    serial = _serial(new)
+    same = [base for base in alike if serial is not None and _serial(base) == serial]
+    return max(same or alike, key=lambda one: (one.started_utc, -(one.latency_ms.p50 or 0)), default=None)
+
+
+def _serial(result: Result) -> str | None:
+    return None if result.device.lab is None else result.device.lab.serial_sha256
 
 
 def _incomparable(result: Result) -> str | None:
@@ -113,19 +126,6 @@ def _incomparable(result: Result) -> str | None:
 def _took_turns(new: Result, base: Result) -> bool:
     together = new.run_id == base.run_id and base.model.sha256 in new.protocol.interleaved_with
     return together and len(new.latency_ms.samples) == len(base.latency_ms.samples)
-
-
-def _latest(results: Sequence[Result]) -> list[Result]:
-    """Without those whose file was measured again later, in the same way on the same device."""
-    latest: dict[tuple[object, ...], str] = {}
-    for one in results:
-        latest[_measured(one)] = max(one.started_utc, latest.get(_measured(one), ""))
-    return [one for one in results if one.started_utc == latest[_measured(one)]]
-
-
-def _measured(result: Result) -> tuple[object, ...]:
-    lab = result.device.lab
-    return (*_key(result), result.model.sha256, None if lab is None else lab.serial_sha256)
 
 
 def _key(result: Result) -> tuple[object, ...]:
@@ -155,6 +155,8 @@ def _unlike(new: Result, base: Result) -> list[str]:
             "system": one.device.os,
             "runtime": (one.runtime.name, one.runtime.version),
             **_means(one),
+            "cores": one.runtime.cores,
+            "input": one.model.input,
             "run": one.run_id,
         }
 

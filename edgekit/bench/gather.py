@@ -15,11 +15,9 @@ from edgekit.artifact import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.app_job import RESULT
 from edgekit.bench.devices import plain
-from edgekit.bench.golden import TOLERANCE
 from edgekit.bench.host import model_of
 from edgekit.bench.results import digest_of
-from edgekit.bench.statistics import summarize_told
-from edgekit.bench.validity import judge
+from edgekit.bench.validity import judge_anew
 from edgekit.errors import EdgeKitError, InputError, UsageError
 
 __all__ = ["gather"]
@@ -74,18 +72,13 @@ def _judged(told: s.Result, facts: s.Model | None, provider: str | None, where: 
     if not told.latency_ms.samples:
         raise InputError(f"{where}: has no samples; measure again")
     content = _plainly(told.model_dump(mode="json", exclude={"latency_ms"}))
-    check = told.check
-    near = check.min_cosine is not None and check.min_cosine >= TOLERANCE
-    content["check"]["passed"] = check.passed and near and check.images > 0
-    content["protocol"]["iterations"] = len(told.latency_ms.samples)
     if facts is not None:
         content["model"] = facts.model_dump(mode="json")
     if provider is not None:
         lab = content["device"]["lab"] or {}
         content["device"]["lab"] = lab | {"provider": plain(provider)}
     result = s.Result.model_validate({**content, "latency_ms": s.Latency(samples=())})
-    result = result.model_copy(update={"latency_ms": summarize_told(told.latency_ms)})
-    return judge(result, background="background" in told.validity.reasons)
+    return judge_anew(result.model_copy(update={"latency_ms": told.latency_ms}))
 
 
 def _plainly(value: Any) -> Any:

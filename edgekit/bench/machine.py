@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -25,7 +26,7 @@ def device() -> Device:
     info = _pairs(Path("/proc/cpuinfo"))
     return Device(
         platform=names.get(sys.platform, "linux"),
-        soc=info.get("model name") or platform.processor() or None,
+        soc=_chip(info),
         os=f"{platform.system()} {platform.release()}",
         abi=platform.machine(),
         ram_bytes=_kilobytes(_pairs(Path("/proc/meminfo")).get("MemTotal")),
@@ -39,6 +40,16 @@ def device() -> Device:
         ),
         emulated=False,
     )
+
+
+def _chip(info: Mapping[str, str]) -> str | None:
+    """The processor: Intel's and AMD's have a name, Apple's tells sysctl, other ARM ones tell a number at most."""
+    if sys.platform == "darwin":
+        done = subprocess.run(["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
+        return done.stdout.strip() or None
+    board = (_text(Path("/proc/device-tree/model")) or "").strip("\0")
+    part = f"ARM {info.get('CPU implementer')} {info['CPU part']}" if "CPU part" in info else None
+    return info.get("model name") or info.get("Hardware") or board or part or platform.processor() or None
 
 
 def state() -> State:

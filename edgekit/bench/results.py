@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edgekit.bench.schema import Result, read_result
-from edgekit.bench.statistics import summarize_told
+from edgekit.bench.validity import judge_anew
 from edgekit.errors import InputError, OutputError
 from edgekit.files import write_atomically
 
-__all__ = ["digest_of", "find_results", "make_folder", "require_place", "save"]
+__all__ = ["digest_of", "find_results", "load", "make_folder", "require_place", "save"]
 
 _SUFFIX = ".bench.json"
 
@@ -58,29 +59,41 @@ def _write(path: Path, text: str) -> None:
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
-    """Every result in files and folders, each once, oldest first; and, a line each, files that are none.
+def load(path: Path) -> Result:
+    """Read a result file; its percentiles and its verdict are made anew.
 
-    Percentiles are computed from the samples: what a file says of them is not believed.
+    Raises:
+        InputError: it is none, or of a clock that is ahead: it would be the latest for ever.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a result file")
+    result = judge_anew(read_result(path))
+    if result.started > datetime.now(UTC) + timedelta(days=1):
+        raise InputError(f"{path}: was measured at {result.started_utc}, by a clock that is ahead; measure again")
+    return result
+
+
+def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
+    """Every result in files and folders, each once, oldest first; and, a line each, what is none or holds none.
 
     Raises:
         InputError: there is no result.
     """
     files: list[Path] = []
-    for path in paths:
-        files += sorted(path.rglob(f"*{_SUFFIX}")) if path.is_dir() else [path]
-    found: dict[str, Result] = {}
     refused: list[str] = []
+    for path in paths:
+        own = sorted(path.rglob(f"*{_SUFFIX}")) if path.is_dir() else [path]
+        files += own
+        if not own:
+            refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench ARTIFACT --out DIR` writes some")
+    found: dict[str, Result] = {}
     for path in sorted(files, key=str):
         try:
-            told = read_result(path)
+            result = load(path)
         except InputError as error:
             refused.append(str(error))
             continue
-        result = told.model_copy(update={"latency_ms": summarize_told(told.latency_ms)})
         found[digest_of(result)] = result
     if not found:
-        where = ", ".join(map(str, paths))
-        hint = f"no {_SUFFIX} file; `edgekit bench ARTIFACT --out DIR` writes some"
-        raise InputError(refused[0] if refused else f"{where}: {hint}")
+        raise InputError(refused[0] if refused else "no results: name a file or a folder")
     return sorted(found.values(), key=lambda result: result.started_utc), list(dict.fromkeys(refused))

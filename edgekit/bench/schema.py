@@ -43,6 +43,7 @@ MAX_BYTES = 16 << 20  # a million samples have about ten million
 MAX_SAMPLES = 1_000_000
 _MAX_VALUES = 20_000  # beside the samples
 _LONGEST = 1e9  # milliseconds
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 Text = Annotated[str, Field(max_length=500)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -250,16 +251,21 @@ class Result(_Part):
     errors: tuple[Text, ...] = Field((), max_length=64)
 
     @property
+    def started(self) -> datetime:
+        """When it began, by the clock of what measured."""
+        return datetime.strptime(self.started_utc, _TIME).replace(tzinfo=UTC)
+
+    @property
     def label(self) -> str:
-        """What a table calls the model."""
-        return f"{self.model.name} ({self.model.kind})"
+        """What a line calls the model."""
+        return _shown(f"{self.model.name} ({self.model.kind})")
 
     @property
     def place(self) -> str:
         """What a table calls the device, and how it was used: threads, or a Core ML setting."""
         threads = self.runtime.threads
         how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
-        return f"{self.device.label}, {how}" if how else self.device.label
+        return _shown(f"{self.device.label}, {how}" if how else self.device.label)
 
     @field_validator("run_id", "started_utc")
     @classmethod
@@ -268,14 +274,25 @@ class Result(_Part):
             raise ValueError("ends in a line break")
         return value
 
+    @field_validator("started_utc")
+    @classmethod
+    def _a_date(cls, value: str) -> str:
+        datetime.strptime(value, _TIME)
+        return value
+
     def to_json(self) -> str:
         """The text of a result file."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _shown(text: str) -> str:
+    """The text of a file as one line that is safe on a terminal and in a drawing."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def new_run() -> tuple[str, str]:
     """The identifier of a run that begins now, and the time."""
-    return os.urandom(16).hex(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return os.urandom(16).hex(), datetime.now(UTC).strftime(_TIME)
 
 
 def read_result(path: Path) -> Result:

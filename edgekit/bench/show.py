@@ -92,7 +92,7 @@ def show_emitted(written: Sequence[Path], *, as_json: bool) -> None:
 def show_differences(
     found: Sequence[Difference], gate: Gate | None = None, written: Sequence[Path] = (), *, as_json: bool
 ) -> None:
-    """One row a comparison, what keeps the gate closed, then the files."""
+    """One row a comparison, then the files; for a machine also what keeps the gate closed."""
     if as_json:
         told: dict[str, object] = {"differences": [_told(one) for one in found]}
         if gate is not None:

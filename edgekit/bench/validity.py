@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from edgekit.bench.golden import TOLERANCE
 from edgekit.bench.schema import Reason, Result, Validity
-from edgekit.bench.statistics import DRIFT, drift
+from edgekit.bench.statistics import DRIFT, drift, summarize_told
 
-__all__ = ["judge"]
+__all__ = ["judge", "judge_anew"]
 
 _LOW_BATTERY = 20.0  # percent, below which phones save power
 _HOT = 2  # thermal status "moderate"
@@ -33,3 +34,15 @@ def judge(result: Result, *, background: bool | None = None) -> Result:
     }
     reasons = tuple(reason for reason, holds in found.items() if holds)
     return result.model_copy(update={"validity": Validity(valid=not reasons, reasons=reasons)})
+
+
+def judge_anew(told: Result) -> Result:
+    """A result of a file as its samples, cosine and device say: its own figures and verdict do not count."""
+    check, samples = told.check, told.latency_ms.samples
+    near = check.min_cosine is not None and check.min_cosine >= TOLERANCE
+    changes = {
+        "check": check.model_copy(update={"passed": check.passed and near and check.images > 0}),
+        "protocol": told.protocol.model_copy(update={"iterations": len(samples)}),
+        "latency_ms": summarize_told(told.latency_ms),
+    }
+    return judge(told.model_copy(update=changes), background="background" in told.validity.reasons)

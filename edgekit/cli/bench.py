@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, Finite, common, reporter_of
+from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, Finite, common, complain, reporter_of, warn
 from edgekit.errors import InputError, OutputError, UsageError
 
 __all__ = ["bench"]
@@ -145,18 +145,22 @@ def bench_run(
         show.show_emitted(emitted, as_json=as_json)
         return
     written: list[Path] = []
-    lost: OutputError | None = None
+    lost: list[OutputError] = []
     if out is not None:
         results.require_place(out)
+
+    def keep(measured: list[Any]) -> None:
+        try:
+            written.extend([] if out is None else results.save(measured, out))
+        except OutputError as error:
+            lost.append(error)  # told once all that was measured is shown
+
     if place == "host":
         from edgekit.bench.host import bench_host
         from edgekit.bench.request import BenchRequest
 
         found = bench_host(BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
-        try:
-            written += [] if out is None else results.save(found, out)
-        except OutputError as unwritten:
-            lost = unwritten  # told once what was measured is shown
+        keep(found)
     else:
         from edgekit.bench import phones
 
@@ -177,16 +181,14 @@ def bench_run(
         measure = phones.bench_phones if place == "android" else phones.bench_iphones
         for outcome in measure(request, reporter):
             outcomes.append(outcome)
-            if outcome.result is not None and out is not None:  # at once: what comes after it may be cut off
-                written += results.save([outcome.result], out)
+            if outcome.result is not None:  # at once: what comes after it may be cut off
+                keep([outcome.result])
         found = [one.result for one in outcomes if one.result is not None]
     planned = [one for one in outcomes if one.plan is not None]
     show.show_results(found, written, planned, differences_of_turns(found), as_json=as_json)
-    if lost is not None:
-        raise lost
-    failed = [one.error for one in outcomes if one.error is not None]
+    failed = [*(one.error for one in outcomes if one.error is not None), *lost]
     for error in failed[:-1]:
-        click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
+        complain(error)
     if failed:
         raise failed[-1]
 
@@ -211,7 +213,7 @@ def bench_import(
 
     found, refused = gather(paths, artifact, provider)
     for line in refused:
-        click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
+        warn(line)
     written = [] if out is None else results.save(found, out)
     show.show_results(found, written, as_json=as_json)
 
@@ -224,13 +226,9 @@ def bench_diff(base: Path, new: Path, as_json: bool, quiet: bool) -> None:
     """Compare the result NEW with BASE: the ratio of their medians, with a 95 % interval."""
     from edgekit.bench import show
     from edgekit.bench.compare import difference
-    from edgekit.bench.schema import read_result
+    from edgekit.bench.results import load
 
-    for path in (base, new):
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; give a result file, or use `bench report NEW --compare BASE`")
-
-    show.show_differences([difference(read_result(new), read_result(base))], as_json=as_json)
+    show.show_differences([difference(load(new), load(base))], as_json=as_json)
 
 
 @bench.command("report")
@@ -252,12 +250,12 @@ def bench_report(
     found, refused = results.find_results(folders)
     verdict = None
     if compare is not None:
-        if refused:
-            raise InputError(f"{refused[0]}; with --compare, every file must be a result: take it away")
-        bases, refused = results.find_results([compare])
+        bases, unread = results.find_results([compare])
+        if refused := [*refused, *unread]:
+            raise InputError(f"{refused[0]} (with --compare nothing is left out)")
         verdict = gate(found, bases, fail_above)
     for line in refused:
-        click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
+        warn(line)
     written = []
     if out is not None:
         from edgekit.bench.report import write_report

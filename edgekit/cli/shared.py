@@ -116,8 +116,24 @@ class Finite(click.FloatRange):
         return number
 
 
+def complain(error: Exception | str) -> None:
+    """One line on stderr."""
+    _say("error:", "red", str(error))
+
+
+def warn(line: str) -> None:
+    """One line on stderr, after which it goes on."""
+    _say("warning:", "yellow", line)
+
+
+def _say(word: str, colour: str, line: str) -> None:
+    """A line may quote a file or a device: nothing in it steers the terminal."""
+    plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in line)
+    click.echo(f"{click.style(word, fg=colour)} {plain}", err=True)
+
+
 def _fail(line: str, code: int) -> None:
-    click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
+    complain(line)
     sys.exit(code)
 
 
@@ -211,7 +227,8 @@ class DefaultGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            if (near := _nearest(args[0], list(self.commands))) and not Path(args[0]).exists():
+            near = None if Path(args[0]).suffix or Path(args[0]).exists() else _nearest(args[0], list(self.commands))
+            if near:
                 raise UsageError(f"no command or file {args[0]!r}; did you mean {near}?")
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)

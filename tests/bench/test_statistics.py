@@ -17,6 +17,7 @@ def noisy(rng, median, count):
     return median * (1 + 0.02 * rng.exponential(size=count) + 0.3 * slow)
 
 
+@settings(deadline=None)
 @given(SAMPLES)
 def test_a_summary_is_in_order_and_inside_the_samples(samples):
     found = summarize(Latency(samples=tuple(samples)))
@@ -55,7 +56,7 @@ def test_few_samples_show_differences_seldom_where_there_are_none(count):
     rng = np.random.default_rng(0)
     draws = [10 * (1 + 0.02 * rng.exponential(size=(2, count))) for _ in range(100)]
     assert sum(ratio_of(*pair).shows_difference for pair in draws) <= 12
-    assert sum(ratio_of(*pair, paired=True).shows_difference for pair in draws) <= 20
+    assert sum(ratio_of(*pair, paired=True).shows_difference for pair in draws) <= 13
 
 
 def test_a_long_series_keeps_both_directions_of_turns_and_all_photos():
