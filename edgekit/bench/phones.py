@@ -60,6 +60,10 @@ def bench_iphones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome
     app = request.app
     find_products(app)  # says at once what is wrong with it
     _require(request, (".mlpackage",), "iPhones take")
+    from edgekit.bench.devices import run
+    from edgekit.bench.ios import choose, tools_of
+
+    run(choose(tools_of(), request.serials, every=request.all_devices))  # says so before artifacts are opened
     return _each(request, lambda path: _on_iphones(path, app, request, reporter))
 
 
@@ -102,6 +106,11 @@ def bench_phones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome]
         _require(request, (".onnx",), "the native runner takes")
     else:
         _require(request, (".onnx", ".pte"), "the app takes")
+    from edgekit.bench.adb import Adb
+    from edgekit.bench.android import choose
+    from edgekit.bench.devices import run
+
+    run(choose(Adb(), request.serials, every=request.all_devices))  # says so before artifacts are opened
     return _each(request, lambda path: _on_android(path, request, reporter))
 
 
