@@ -138,7 +138,7 @@ def table(
     rows = [["".join(c if c.isprintable() or c == "\n" else "?" for c in cell) for cell in row] for row in rows]
     shown = list(range(len(columns)))
     console = Console()
-    if not console.is_terminal:  # a pipe has no width of its own
+    if not sys.stdout.isatty():  # a pipe has no width of its own
         console = Console(width=max(140, _width(columns, rows, shown) if spare else 0))
     left = [columns.index(name) for name in spare]
     while left and _width(columns, rows, shown) > console.width:

@@ -10,29 +10,11 @@ from edgekit.bench.adb import Adb
 from edgekit.bench.android_job import File, Job, pack
 from edgekit.bench.android_steps import measure
 from edgekit.bench.android_undo import Undo
-from edgekit.bench.devices import Outcome, Say, chosen, plain, run, to_its_end
+from edgekit.bench.devices import Outcome, Say, chosen, plain, to_its_end
 from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
 
-__all__ = ["Job", "bench_android", "bench_device", "bench_devices", "choose"]
-
-
-def bench_android(
-    adb: Adb, job: Job, *, serials: Sequence[str] = (), every: bool = False, say: Say | None = None
-) -> list[Outcome]:
-    """Measure on the chosen devices at once, from code that has no event loop. Runs on the main thread only.
-
-    Ctrl-C and SIGTERM end it once the devices are as they were.
-
-    Raises:
-        KeyboardInterrupt: that happened.
-        EdgeKitError: as of `choose` and `bench_devices`.
-    """
-
-    async def work() -> list[Outcome]:
-        return await bench_devices(adb, job, await choose(adb, serials, every=every), say=say)
-
-    return run(work())
+__all__ = ["Job", "bench_device", "bench_devices", "choose"]
 
 
 async def choose(adb: Adb, serials: Sequence[str] = (), *, every: bool = False) -> list[str]:

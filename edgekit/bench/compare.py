@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.bench.results import digest_of
 from edgekit.bench.schema import Result
 from edgekit.bench.statistics import FEWEST, Ratio, ratio_of
 from edgekit.errors import RegressionError, UsageError
@@ -33,18 +32,20 @@ class Difference:
 
 @dataclass(frozen=True)
 class Gate:
-    """What could be compared, and each result that keeps the gate closed with the reasons."""
+    """What could be compared, each result that keeps the gate closed with the reasons, and baselines of the same models
+    that nothing was compared with: of a phone that was not measured again, perhaps."""
 
+    judged: int
     differences: Sequence[Difference]
     failures: Sequence[tuple[Result, Sequence[str]]]
-    judged: int
+    left: Sequence[Result]
 
     @property
     def error(self) -> RegressionError | None:
         """None where the gate is open."""
         if not self.failures:
             return None
-        told = "; ".join(f"{result.label}: {', '.join(reasons)}" for result, reasons in self.failures)
+        told = "; ".join(f"{result.label} on {result.place}: {', '.join(reasons)}" for result, reasons in self.failures)
         return RegressionError(f"{len(self.failures)} of {self.judged} results fail: {told}")
 
 
@@ -74,41 +75,68 @@ def differences_of_turns(found: Sequence[Result]) -> list[Difference]:
 
 
 def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> Gate:
-    """Compare each of `news` with the latest of `bases` of the same model name, format and precision that was measured
-    in the same way on the same kind of device: on the very same one, where serial numbers tell. None is its own
-    baseline; of two that began at once, the faster one is taken.
+    """Compare each of `news` with one of `bases` of the same model name, format, precision and size that was measured
+    in the same way on the same kind of device, or on the very same one where serial numbers tell.
+
+    It is the latest of another file, or the latest of the same file if that is faster. None is its own baseline; of two
+    that began at once, the faster one counts.
 
     Args:
         fail_above: the share by which a median may be slower.
     """
-    own = {digest_of(new) for new in news}
-    others = [base for base in bases if digest_of(base) not in own]
+    own = {_identity(new) for new in news}
+    others = [base for base in bases if _identity(base) not in own]
     differences, failures = [], []
     for new in news:
-        base, reasons = _baseline(new, others), []
+        base = _baseline(new, others)
+        reasons = _faults("it", new, " into another folder")
         if base is None:
-            reasons.append("no baseline that was measured so on such a device")
-        for what, one in (("it", new), ("its baseline", base)):
-            if one is not None and not one.validity.valid:
-                reasons.append(f"{what} is not valid ({', '.join(one.validity.reasons)}); measure into another folder")
-            if one is not None and (why := _incomparable(one)):
-                reasons.append(f"{what} has {why}")
-        if base is not None and not _incomparable(new) and not _incomparable(base):
-            differences.append(difference(new, base))
-            if differences[-1].ratio.value > 1 + fail_above and differences[-1].ratio.shows_difference:
-                reasons.append(f"{differences[-1].verdict}, more than {fail_above:.1%}")
+            known = new.device.model or new.device.soc
+            reasons.append("no baseline that was measured so on such a device" if known else "its device is unknown")
+        else:
+            reasons += _faults("its baseline", base, "")
+            if not _incomparable(new) and not _incomparable(base):
+                differences.append(difference(new, base))
+                if differences[-1].ratio.value > 1 + fail_above and differences[-1].ratio.shows_difference:
+                    reasons.append(f"{differences[-1].verdict}, more than {fail_above:.1%}")
         if reasons:
             failures.append((new, reasons))
-    return Gate(differences, failures, len(news))
+    models = {_model(new) for new in news}
+    compared = [*news, *(one.base for one in differences)]
+    measured = {(_key(one), _serial(one)) for one in compared}
+    left = [base for base in others if _model(base) in models and (_key(base), _serial(base)) not in measured]
+    return Gate(len(news), differences, failures, left)
+
+
+def _faults(what: str, result: Result, where: str) -> list[str]:
+    found = []
+    if not result.validity.valid:
+        found.append(f"{what} is not valid ({', '.join(result.validity.reasons)}); measure again{where}")
+    if why := _incomparable(result):
+        found.append(f"{what} has {why}")
+    return found
 
 
 def _baseline(new: Result, bases: Sequence[Result]) -> Result | None:
-    if new.device.model is None and new.device.soc is None:
+    if not (new.device.model or new.device.soc):
         return None  # nobody knows what it was measured on
     alike = [base for base in bases if _key(base) == _key(new)]
     serial = _serial(new)
-    same = [base for base in alike if serial is not None and _serial(base) == serial]
-    return max(same or alike, key=lambda one: (one.started_utc, -(one.latency_ms.p50 or 0)), default=None)
+    alike = [base for base in alike if serial is not None and _serial(base) == serial] or alike
+    latest = []
+    for same in (True, False):
+        of_file = [base for base in alike if (base.model.sha256 == new.model.sha256) is same]
+        latest += [max(of_file, key=lambda one: (one.started, -_p50(one)))] if of_file else []
+    return min(latest, key=_p50, default=None)
+
+
+def _p50(result: Result) -> float:
+    return result.latency_ms.p50 or 0.0
+
+
+def _identity(result: Result) -> tuple[object, ...]:
+    """Of one measurement, whatever an import adds to it."""
+    return (result.run_id, result.model.sha256, result.latency_ms.samples)
 
 
 def _serial(result: Result) -> str | None:
@@ -120,7 +148,7 @@ def _incomparable(result: Result) -> str | None:
     samples = result.latency_ms.samples
     if len(samples) < FEWEST:
         return f"{len(samples)} samples, of which {FEWEST} are needed to compare; measure longer"
-    return None if any(samples) else "samples that took no time at all"
+    return None if result.latency_ms.p50 else "samples that took no time at all"
 
 
 def _took_turns(new: Result, base: Result) -> bool:
@@ -130,8 +158,12 @@ def _took_turns(new: Result, base: Result) -> bool:
 
 def _key(result: Result) -> tuple[object, ...]:
     """What a baseline must share."""
+    return (*_model(result), *_means(result).values(), *_machine(result))
+
+
+def _model(result: Result) -> tuple[object, ...]:
     model = result.model
-    return (model.name, model.format, model.precision, *_means(result).values(), _machine(result))
+    return (model.name, model.format, model.precision, model.input)
 
 
 def _means(result: Result) -> dict[str, object]:
@@ -141,9 +173,11 @@ def _means(result: Result) -> dict[str, object]:
 
 
 def _machine(result: Result) -> tuple[object, ...]:
-    """The kind of device. Hosts have no model name: there the number of cores helps to tell machines apart."""
+    """The kind of device. A host has no model name: its chip and number of cores help to tell machines apart."""
     device = result.device
-    return (device.platform, device.model, device.soc, device.abi, None if device.cores is None else len(device.cores))
+    if device.model:
+        return (device.platform, device.model)
+    return (device.platform, device.soc, device.abi, None if device.cores is None else len(device.cores))
 
 
 def _unlike(new: Result, base: Result) -> list[str]:
@@ -151,12 +185,13 @@ def _unlike(new: Result, base: Result) -> list[str]:
         return {
             "model": one.model.sha256,
             "precision": one.model.precision,
+            "input": one.model.input,
             "device": _machine(one),
+            "serial": _serial(one),
             "system": one.device.os,
             "runtime": (one.runtime.name, one.runtime.version),
             **_means(one),
             "cores": one.runtime.cores,
-            "input": one.model.input,
             "run": one.run_id,
         }
 

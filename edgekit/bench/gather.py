@@ -16,7 +16,7 @@ from edgekit.bench import schema as s
 from edgekit.bench.app_job import RESULT
 from edgekit.bench.devices import plain
 from edgekit.bench.host import model_of
-from edgekit.bench.results import digest_of
+from edgekit.bench.results import digest_of, require_past
 from edgekit.bench.validity import judge_anew
 from edgekit.errors import EdgeKitError, InputError, UsageError
 
@@ -63,7 +63,7 @@ def gather(paths: Sequence[Path], artifact: Path | None, provider: str | None) -
     if not found:
         more = f"; {len(refused)} could not be used: {refused[0]}" if refused else ""
         raise InputError(f"{', '.join(map(str, paths))}: no {s.SCHEMA} result in it{more}")
-    return sorted(found.values(), key=lambda one: one.started_utc), refused
+    return sorted(found.values(), key=lambda one: one.started), refused
 
 
 def _judged(told: s.Result, facts: s.Model | None, provider: str | None, where: str) -> s.Result:
@@ -71,6 +71,7 @@ def _judged(told: s.Result, facts: s.Model | None, provider: str | None, where: 
         raise InputError(f"{where}: is of another model ({told.model.sha256[:12]}, not {facts.sha256[:12]})")
     if not told.latency_ms.samples:
         raise InputError(f"{where}: has no samples; measure again")
+    require_past(told, where)
     content = _plainly(told.model_dump(mode="json", exclude={"latency_ms"}))
     if facts is not None:
         content["model"] = facts.model_dump(mode="json")

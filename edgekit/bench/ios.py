@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edgekit.bench.app_job import ComputeUnits
-from edgekit.bench.devices import Outcome, Say, chosen, plain, run, to_its_end
+from edgekit.bench.devices import Outcome, Say, chosen, plain, to_its_end
 from edgekit.bench.ios_app import Products, find_products
 from edgekit.bench.ios_devicectl import DEVICECTL
 from edgekit.bench.ios_goios import GO_IOS
@@ -21,7 +21,7 @@ from edgekit.bench.ios_tools import Tools, is_udid, trouble
 from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
 
-__all__ = ["IosJob", "IosOutcome", "bench_ios", "bench_phone", "bench_phones", "choose", "tools_of"]
+__all__ = ["IosJob", "IosOutcome", "bench_phone", "bench_phones", "choose", "tools_of"]
 
 _LISTING = 60.0  # seconds
 
@@ -38,24 +38,6 @@ def tools_of(platform: str = sys.platform) -> Tools:
     if platform not in ("darwin", "linux"):
         raise UsageError(f"iPhones are measured from macOS or Linux, this is {platform}; use one of those")
     return DEVICECTL if platform == "darwin" else GO_IOS
-
-
-def bench_ios(
-    tools: Tools, job: IosJob, *, udids: Sequence[str] = (), every: bool = False, say: Say | None = None
-) -> list[IosOutcome]:
-    """Measure on the chosen devices at once, from code that has no event loop. Runs on the main thread only.
-
-    Ctrl-C and SIGTERM end it once the devices are as they were.
-
-    Raises:
-        KeyboardInterrupt: that happened.
-        EdgeKitError: as of `choose` and `bench_phones`.
-    """
-
-    async def work() -> list[IosOutcome]:
-        return await bench_phones(tools, job, await choose(tools, udids, every=every), say=say)
-
-    return run(work())
 
 
 async def choose(tools: Tools, udids: Sequence[str] = (), *, every: bool = False) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit.artifact import open_artifact
 from edgekit.bench.app_job import COMPUTE_UNITS, ComputeUnits, job_of
-from edgekit.bench.devices import Outcome
+from edgekit.bench.devices import Outcome, run
 from edgekit.bench.golden import golden_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, InputError, UsageError
@@ -60,20 +60,22 @@ def bench_iphones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome
     app = request.app
     find_products(app)  # says at once what is wrong with it
     _require(request, (".mlpackage",), "iPhones take")
-    from edgekit.bench.devices import run
     from edgekit.bench.ios import choose, tools_of
 
-    run(choose(tools_of(), request.serials, every=request.all_devices))  # says so before artifacts are opened
-    return _each(request, lambda path: _on_iphones(path, app, request, reporter))
+    # Once: a phone that is lost between two artifacts is an outcome, too.
+    udids = run(choose(tools_of(), request.serials, every=request.all_devices))
+    return _each(request, lambda path: _on_iphones(path, app, udids, request, reporter))
 
 
-def _on_iphones(path: Path, app: Path, request: PhoneRequest, reporter: Reporter) -> list[IosOutcome]:
-    from edgekit.bench.ios import IosJob, bench_ios, tools_of
+def _on_iphones(
+    path: Path, app: Path, udids: Sequence[str], request: PhoneRequest, reporter: Reporter
+) -> list[IosOutcome]:
+    from edgekit.bench import ios
 
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)
         golden = golden_of(artifact, request.images)
-        job = IosJob(
+        job = ios.IosJob(
             model=artifact.path,
             golden=golden,
             asked=job_of(artifact, golden, request, "0" * 32),
@@ -81,7 +83,7 @@ def _on_iphones(path: Path, app: Path, request: PhoneRequest, reporter: Reporter
             compute_units=request.compute_units or COMPUTE_UNITS[:1],
         )
     with reporter.board(f"measure {path.name} on devices") as say:
-        return bench_ios(tools_of(), job, udids=request.serials, every=request.all_devices, say=say)
+        return run(ios.bench_phones(ios.tools_of(), job, udids, say=say))
 
 
 def bench_phones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome]:
@@ -108,10 +110,9 @@ def bench_phones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome]
         _require(request, (".onnx", ".pte"), "the app takes")
     from edgekit.bench.adb import Adb
     from edgekit.bench.android import choose
-    from edgekit.bench.devices import run
 
-    run(choose(Adb(), request.serials, every=request.all_devices))  # says so before artifacts are opened
-    return _each(request, lambda path: _on_android(path, request, reporter))
+    serials = run(choose(Adb(), request.serials, every=request.all_devices))
+    return _each(request, lambda path: _on_android(path, serials, request, reporter))
 
 
 def _require(request: PhoneRequest, taken: Sequence[str], who: str) -> None:
@@ -133,9 +134,9 @@ def _each(request: PhoneRequest, measure: Callable[[Path], Sequence[Outcome]]) -
             yield Outcome(path.name, error=error)
 
 
-def _on_android(path: Path, request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
+def _on_android(path: Path, serials: Sequence[str], request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
     from edgekit.bench.adb import Adb
-    from edgekit.bench.android import Job, bench_android
+    from edgekit.bench.android import Job, bench_devices
 
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)
@@ -158,4 +159,4 @@ def _on_android(path: Path, request: PhoneRequest, reporter: Reporter) -> list[O
             cooldown_timeout_s=60 * request.cooldown_minutes,
         )
         with reporter.board(f"measure {path.name} on devices") as say:
-            return bench_android(Adb(), job, serials=request.serials, every=request.all_devices, say=say)
+            return run(bench_devices(Adb(), job, serials, say=say))

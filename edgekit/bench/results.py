@@ -13,7 +13,7 @@ from edgekit.bench.validity import judge_anew
 from edgekit.errors import InputError, OutputError
 from edgekit.files import write_atomically
 
-__all__ = ["digest_of", "find_results", "load", "make_folder", "require_place", "save"]
+__all__ = ["digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
 
 _SUFFIX = ".bench.json"
 
@@ -68,9 +68,27 @@ def load(path: Path) -> Result:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a result file")
     result = judge_anew(read_result(path))
-    if result.started > datetime.now(UTC) + timedelta(days=1):
-        raise InputError(f"{path}: was measured at {result.started_utc}, by a clock that is ahead; measure again")
+    require_past(result, str(path))
     return result
+
+
+def require_past(result: Result, where: str) -> None:
+    """InputError where the clock of what measured is ahead: it would be the latest result for ever."""
+    if result.started > datetime.now(UTC) + timedelta(days=1):
+        told = f"{where}: was measured at {result.started_utc}, by a clock that is ahead"
+        raise InputError(f"{told}; take the file away, set the clock and measure again")
+
+
+def _below(folder: Path, refused: list[str]) -> list[Path]:
+    """Files with our suffix in a folder; what could not be looked into is told."""
+    files = []
+    failed: list[OSError] = []
+    for here, subfolders, names in os.walk(folder, onerror=lambda error: failed.append(error)):
+        files += [Path(here, name) for name in names if name.endswith(_SUFFIX)]
+        links = [Path(here, name) for name in subfolders if Path(here, name).is_symlink()]
+        refused += [f"{link}: a link to a folder, which is not followed; name the folder itself" for link in links]
+    refused += [f"{error.filename}: cannot be looked into ({error.strerror}); allow it" for error in failed]
+    return sorted(files)
 
 
 def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
@@ -82,7 +100,7 @@ def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
     files: list[Path] = []
     refused: list[str] = []
     for path in paths:
-        own = sorted(path.rglob(f"*{_SUFFIX}")) if path.is_dir() else [path]
+        own = _below(path, refused) if path.is_dir() else [path]
         files += own
         if not own:
             refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench ARTIFACT --out DIR` writes some")
@@ -96,4 +114,4 @@ def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
         found[digest_of(result)] = result
     if not found:
         raise InputError(refused[0] if refused else "no results: name a file or a folder")
-    return sorted(found.values(), key=lambda result: result.started_utc), list(dict.fromkeys(refused))
+    return sorted(found.values(), key=lambda result: result.started), list(dict.fromkeys(refused))

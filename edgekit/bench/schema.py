@@ -237,7 +237,7 @@ class Result(_Part):
 
     schema_: Literal["edgekit.bench/1"] = Field(default=SCHEMA, alias="schema")
     run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    started_utc: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    started_utc: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
     tool: Tool
     model: Model
     runtime: Runtime
@@ -262,10 +262,12 @@ class Result(_Part):
 
     @property
     def place(self) -> str:
-        """What a table calls the device, and how it was used: threads, or a Core ML setting."""
+        """What a table calls the device, which one of its kind, and how it was used: threads, or a Core ML setting."""
         threads = self.runtime.threads
         how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
-        return _shown(f"{self.device.label}, {how}" if how else self.device.label)
+        lab = self.device.lab
+        which = f" #{lab.serial_sha256[:6]}" if lab is not None and lab.serial_sha256 else ""
+        return _shown(f"{self.device.label}{which}, {how}" if how else f"{self.device.label}{which}")
 
     @field_validator("run_id", "started_utc")
     @classmethod

@@ -33,7 +33,7 @@ _COLUMNS = (
     "model", "format", "on", "size", "load ms", "first ms", "p50 ms", "p90", "p99", "memory", "check", "valid",
 )  # fmt: skip
 _SPARE = ("size", "first ms", "memory", "load ms", "p90", "check", "p99")  # left out in turn where a terminal is narrow
-DIFFERENCE = ("new", "base", "p50 new", "p50 base", "ratio", "95 % interval", "verdict", "not the same")
+DIFFERENCE = ("new", "base", "on", "p50 new", "p50 base", "ratio", "95 % interval", "verdict", "not the same")
 
 
 def show_results(
@@ -96,10 +96,7 @@ def show_differences(
     if as_json:
         told: dict[str, object] = {"differences": [_told(one) for one in found]}
         if gate is not None:
-            failures = [
-                {"model": result.model.name, "format": result.model.format, "reasons": list(reasons)}
-                for result, reasons in gate.failures
-            ]
+            failures = [{**_names(result), "reasons": list(reasons)} for result, reasons in gate.failures]
             told |= {"passed": gate.error is None, "failures": failures, "files": [str(path) for path in written]}
         click.echo(json.dumps(told, indent=2))
         return
@@ -110,7 +107,7 @@ def show_differences(
 
 def _show_differences(title: str, found: Sequence[Difference]) -> None:
     table(
-        title, DIFFERENCE, [difference_row(one) for one in found], right=DIFFERENCE[2:6], spare=("p50 base", "p50 new")
+        title, DIFFERENCE, [difference_row(one) for one in found], right=DIFFERENCE[3:7], spare=("p50 base", "p50 new")
     )
 
 
@@ -119,6 +116,7 @@ def difference_row(one: Difference) -> tuple[str, ...]:
     return (
         one.new.label,
         one.base.label,
+        one.new.place,
         milliseconds(one.new.latency_ms.p50),
         milliseconds(one.base.latency_ms.p50),
         f"{one.ratio.value:.3f}",
@@ -145,15 +143,27 @@ def show_profiles(found: Mapping[Path, Sequence[Operator]], *, as_json: bool) ->
 
 def _told(one: Difference) -> dict[str, object]:
     return {
-        "new": one.new.model.name,
-        "new_format": one.new.model.format,
-        "base": one.base.model.name,
-        "base_format": one.base.model.format,
+        "new": _names(one.new),
+        "base": _names(one.base),
         "ratio": one.ratio.value,
         "low": one.ratio.low,
         "high": one.ratio.high,
         "verdict": one.verdict,
         "unlike": list(one.unlike),
+    }
+
+
+def _names(result: Result) -> dict[str, object]:
+    """Which one it is, for a machine."""
+    model, lab = result.model, result.device.lab
+    return {
+        "model": model.name,
+        "format": model.format,
+        "precision": model.precision,
+        "sha256": model.sha256,
+        "on": result.place,
+        "serial_sha256": None if lab is None else lab.serial_sha256,
+        "run_id": result.run_id,
     }
 
 

@@ -254,16 +254,24 @@ def bench_report(
         if refused := [*refused, *unread]:
             raise InputError(f"{refused[0]} (with --compare nothing is left out)")
         verdict = gate(found, bases, fail_above)
-    for line in refused:
+        refused = [f"{one.label} on {one.place}: in the baseline, and not measured again" for one in verdict.left]
+    for line in dict.fromkeys(refused):
         warn(line)
-    written = []
+    written: list[Path] = []
+    lost: OutputError | None = None
     if out is not None:
         from edgekit.bench.report import write_report
 
-        written = write_report(found, out, verdict)
+        try:
+            written = write_report(found, out, verdict)
+        except OutputError as unwritten:
+            lost = unwritten  # told once the verdict is shown
     if verdict is None:
         show.show_results(found, written, as_json=as_json)
-        return
-    show.show_differences(verdict.differences, verdict, written, as_json=as_json)
-    if verdict.error is not None:
-        raise verdict.error
+    else:
+        show.show_differences(verdict.differences, verdict, written, as_json=as_json)
+    errors = [error for error in (lost, None if verdict is None else verdict.error) if error is not None]
+    for error in errors[:-1]:
+        complain(error)
+    if errors:
+        raise errors[-1]

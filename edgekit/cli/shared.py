@@ -127,8 +127,8 @@ def warn(line: str) -> None:
 
 
 def _say(word: str, colour: str, line: str) -> None:
-    """A line may quote a file or a device: nothing in it steers the terminal."""
-    plain = "".join(c if c.isprintable() or c == "\n" else "?" for c in line)
+    """A line may quote a file or a device: nothing in it steers the terminal, or looks like another line."""
+    plain = "".join(c if c.isprintable() else " " if c == "\n" else "?" for c in line)
     click.echo(f"{click.style(word, fg=colour)} {plain}", err=True)
 
 
@@ -227,8 +227,7 @@ class DefaultGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            near = None if Path(args[0]).suffix or Path(args[0]).exists() else _nearest(args[0], list(self.commands))
-            if near:
+            if (near := _nearest(args[0], list(self.commands))) and not os.path.exists(args[0]):
                 raise UsageError(f"no command or file {args[0]!r}; did you mean {near}?")
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)
@@ -238,7 +237,7 @@ def _nearest(typed: str, names: list[str]) -> str | None:
     """The name that was probably meant."""
     import difflib
 
-    near = difflib.get_close_matches(typed.lower(), names, n=1)
+    near = difflib.get_close_matches(typed[:50].lower(), names, n=1, cutoff=0.75)
     return near[0] if near else None
 
 

@@ -22,9 +22,9 @@ import psutil
 import pytest
 
 from edgekit.bench.adb import Adb
-from edgekit.bench.android import Job, bench_android, bench_device, bench_devices, choose
+from edgekit.bench.android import Job, bench_device, bench_devices, choose
 from edgekit.bench.app_job import AppJob
-from edgekit.bench.devices import Outcome
+from edgekit.bench.devices import Outcome, run
 from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, InputError, IntegrityError, MissingDependencyError, UsageError
 from edgekit.files import sha256_file
@@ -400,13 +400,14 @@ def test_ctrl_c_restores_settings_and_removes_files(lab: Bench, job: Job, number
         from pathlib import Path, PosixPath
         from edgekit import interrupt
         from edgekit.bench.adb import Adb
-        from edgekit.bench.android import Job, bench_android
+        from edgekit.bench.android import Job, bench_devices
+        from edgekit.bench.devices import run
         from edgekit.bench.app_job import AppJob
         interrupt.listen()
         fields = { ({**fields, "asked": None})!r}
         fields["asked"] = AppJob.model_validate_json({job.asked.model_dump_json()!r}, by_alias=True)
         try:
-            bench_android(Adb(server_port={lab.port}), Job(**fields))
+            run(bench_devices(Adb(server_port={lab.port}), Job(**fields), [{device.serial!r}]))
         except KeyboardInterrupt:
             raise SystemExit(130)
     """
@@ -441,9 +442,8 @@ def test_forty_devices_ten_of_them_failing(lab: Bench, job: Job) -> None:
     devices = [lab.add(*([fault] if fault else []), RESULT=faults.get(fault, ("", ""))[0]) for fault in rows]
     adb = Adb(server_port=lab.port)
     with _Memory() as memory:
-        outcomes = bench_android(
-            adb, replace(job, step_timeout_s=20.0, cleanup_timeout_s=60.0), serials=[one.serial for one in devices]
-        )
+        patient = replace(job, step_timeout_s=20.0, cleanup_timeout_s=60.0)
+        outcomes = run(bench_devices(adb, patient, [one.serial for one in devices]))
     assert [outcome.serial for outcome in outcomes] == [one.serial for one in devices]
     for outcome, fault in zip(outcomes, rows, strict=True):
         if fault:

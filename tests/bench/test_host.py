@@ -58,7 +58,7 @@ def test_those_that_took_turns_are_compared(measured, invoke):
     told, _ = measured
     first, second = told["results"]
     (one,) = told["differences"]
-    assert (one["base_format"], one["new_format"]) == (first["model"]["format"], second["model"]["format"])
+    assert (one["base"]["sha256"], one["new"]["sha256"]) == (first["model"]["sha256"], second["model"]["sha256"])
     pairs = zip(second["latency_ms"]["samples"], first["latency_ms"]["samples"], strict=True)
     assert one["ratio"] == pytest.approx(np.median([new / base for new, base in pairs]))
     assert one["low"] <= one["ratio"] <= one["high"]

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.bench.app_job import COMPUTE_UNITS
-from edgekit.bench.ios import IosJob, bench_ios, bench_phones, choose, tools_of
+from edgekit.bench.devices import run
+from edgekit.bench.ios import IosJob, bench_phones, choose, tools_of
 from edgekit.bench.ios_devicectl import DEVICECTL
 from edgekit.bench.ios_goios import GO_IOS
 from edgekit.bench.ios_tools import Tools
@@ -33,7 +34,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_measurement_with_each_of_the_compute_units(tools: Tools, world: World, job: IosJob) -> None:
     phone, steps = world.add(), list[str]()
-    outcomes = bench_ios(tools, replace(job, compute_units=COMPUTE_UNITS), say=lambda udid, step: steps.append(step))
+    every = replace(job, compute_units=COMPUTE_UNITS)
+    outcomes = run(bench_phones(tools, every, run(choose(tools)), say=lambda udid, step: steps.append(step)))
     clean(tools, [phone])
     assert [one.compute_units for one in outcomes] == list(COMPUTE_UNITS)
     assert [one["compute-units"] for one in phone.jobs] == list(COMPUTE_UNITS), [one.error for one in outcomes]
@@ -138,7 +140,7 @@ def test_one_setting_that_fails_does_not_spoil_the_others(tools: Tools, world: W
 def test_several_phones_some_of_them_failing(tools: Tools, world: World, job: IosJob) -> None:
     faults = ["", "full", "test-fails", "", "truncated", "untrusted", "wrong-run", ""]
     phones = [world.add(*([fault] if fault else [])) for fault in faults]
-    outcomes = bench_ios(tools, job, every=True)
+    outcomes = run(bench_phones(tools, job, run(choose(tools, every=True))))
     assert [one.serial for one in outcomes] == [phone.udid for phone in phones]
     assert [one.result is not None for one in outcomes] == [not fault for fault in faults]
     assert len({one.result.run_id for one in outcomes if one.result}) == 3
@@ -236,13 +238,15 @@ def test_ctrl_c_removes_the_job(tools: Tools, world: World, job: IosJob, number:
         from edgekit import interrupt
         from edgekit.bench.app_job import AppJob
         from edgekit.bench.golden import Golden
-        from edgekit.bench.ios import IosJob, bench_ios, tools_of
+        from edgekit.bench.devices import run
+        from edgekit.bench.ios import IosJob, bench_phones, tools_of
         interrupt.listen()
         asked = AppJob.model_validate_json(Path({str(world.folder / "asked.json")!r}).read_text())
         golden = Golden(np.zeros((2, 4, 4, 3), np.uint8), np.ones((2, 8), np.float32))
         job = IosJob(model=Path({str(job.model)!r}), golden=golden, asked=asked, app=Path({str(job.app)!r}))
         try:
-            bench_ios(tools_of({"darwin" if tools is DEVICECTL else "linux"!r}), job)
+            tools = tools_of({"darwin" if tools is DEVICECTL else "linux"!r})
+            run(bench_phones(tools, job, [{phone.udid!r}]))
         except KeyboardInterrupt:
             raise SystemExit(130)
     """

@@ -198,6 +198,7 @@ def host(cores):
         (result(device=host(2)), result(device=host(64))),
         (result(), result(model=result().model.model_copy(update={"precision": "fp16"}))),
         (result(), result(runtime=s.Runtime(name="onnxruntime", threads=4))),
+        (result(), result(model=result().model.model_copy(update={"input": (128, 128)}))),
     ],
 )
 def test_a_baseline_is_one_that_was_measured_alike(new, base):
@@ -223,13 +224,59 @@ def test_every_phone_is_judged_and_against_itself():
     assert compare.gate([stranger], bases, 0.05).error is None  # such a phone, the latest
 
 
+def of(digit, one):
+    return one.model_copy(update={"model": one.model.model_copy(update={"sha256": digit * 64})})
+
+
 def test_no_result_is_its_own_baseline(invoke, tmp_path):
-    slow = result(20, seed=1, started="2026-01-03T00:00:00Z")
-    assert compare.gate([slow], [result(), slow], 0.05).error is not None
+    slow = of("1", result(20, seed=1, started="2026-01-03T00:00:00Z"))
+    known = slow.model_copy(update={"device": slow.device.model_copy(update={"lab": s.Lab(provider="firebase")})})
+    for same in (slow, known):  # an import may add to it
+        assert compare.gate([slow], [result(), same], 0.05).error is not None
     results.save([result()], tmp_path)
     results.save([slow], tmp_path / "new")
     assert invoke("bench", "report", tmp_path / "new", "--compare", tmp_path).exit_code == RegressionError.exit_code
     assert invoke("bench", "report", tmp_path, "--compare", tmp_path).exit_code == RegressionError.exit_code
+
+
+def test_a_first_try_does_not_lower_the_bar():
+    old = result(10)
+    first, second = (of("1", result(20, seed=n, started=f"2026-01-0{2 + n}T00:00:00Z")) for n in (1, 2))
+    assert compare.gate([second], [old, first], 0.05).error is not None
+    better = of("1", result(8, seed=3, started="2026-01-03T00:00:00Z"))
+    assert compare.gate([second], [result(30), better], 0.05).error is not None
+
+
+def test_a_phone_that_was_not_measured_again_is_named(invoke, tmp_path):
+    bases, new = [on("a", 10, seed=1), on("b", 10, seed=2)], on("a", 10, seed=3)
+    verdict = compare.gate([new], bases, 0.05)
+    assert verdict.error is None
+    assert list(verdict.left) == bases[1:]
+    results.save(bases, tmp_path / "base")
+    results.save([new], tmp_path / "new")
+    told = invoke("bench", "report", tmp_path / "new", "--compare", tmp_path / "base")
+    assert told.exit_code == 0
+    assert "#bbbbbb" in told.stderr and "not measured again" in told.stderr and "#aaaaaa" in told.stdout
+
+
+def test_of_files_of_one_name_each_size_has_its_baseline():
+    small, large = (
+        result(median, seed=size, model=result().model.model_copy(update={"input": (size, size)}))
+        for median, size in ((3, 128), (10, 224))
+    )
+    again = large.model_copy(update={"run_id": "9" * 32})
+    verdict = compare.gate([again], [small, large], 0.05)
+    assert [one.base for one in verdict.differences] == [large]
+
+
+def test_links_to_folders_are_not_left_out_unseen(invoke, tmp_path):
+    results.save([result()], tmp_path / "base")
+    results.save([result(seed=1)], tmp_path / "elsewhere")
+    (tmp_path / "base" / "more").symlink_to(tmp_path / "elsewhere")
+    results.save([result(seed=2)], tmp_path / "new")
+    refused = invoke("bench", "report", tmp_path / "new", "--compare", tmp_path / "base")
+    assert refused.exit_code == 3
+    assert "not followed" in refused.stderr
 
 
 def test_of_two_baselines_that_began_at_once_the_faster_counts():
@@ -267,7 +314,9 @@ def test_a_verdict_is_made_anew(tmp_path):
     assert results.load(tmp_path / "x.bench.json").validity.reasons == ("wrong-output",)
 
 
-@pytest.mark.parametrize("started", ["9999-12-31T23:59:59Z", "9999-99-99T99:99:99Z", "2026-02-30T00:00:00Z"])
+@pytest.mark.parametrize(
+    "started", ["9999-12-31T23:59:59Z", "9999-99-99T99:99:99Z", "2026-02-30T00:00:00Z", "٢٠٢٥-01-02T00:00:00Z"]
+)
 def test_a_time_that_cannot_be_is_refused(tmp_path, started):
     (tmp_path / "x.bench.json").write_text(json.dumps(json.loads(result().to_json()) | {"started_utc": started}))
     with pytest.raises(InputError, match=r"clock|started_utc"):
@@ -337,7 +386,7 @@ def test_the_gate_is_told_to_machines_and_on_the_page(invoke, tmp_path):
     assert closed.exit_code == RegressionError.exit_code
     assert told["passed"] is False
     (failure,) = told["failures"]
-    assert failure["model"] == "tower" and "slower" in failure["reasons"][0]
+    assert failure["model"] == "tower" and failure["on"] == "AMD EPYC, 1 thread" and "slower" in failure["reasons"][0]
     assert str(tmp_path / "page" / "report.html") in told["files"]
     page = (tmp_path / "page" / "report.html").read_text()
     assert "1 of 1 fail." in page and failure["reasons"][0] in page
