@@ -89,6 +89,20 @@ def test_one_broken_device_costs_only_its_own_result(lab, runner, published, inv
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_a_phone_that_is_lost_between_two_artifacts_is_told(lab, runner, published, invoke, tmp_path):
+    """Devices are chosen once: the one that is gone fails twice, and costs the other nothing."""
+    lab.add()
+    gone = lab.add("gone-run")
+    (artifact,) = published.glob("*/*.onnx")
+    second = tmp_path / "second.onnx"
+    second.write_bytes(artifact.read_bytes())
+    run = ("--on", "android", "--runner", runner, "--library", host_library(), "--duration", 0, "--iterations", 20)
+    result = invoke("bench", artifact, second, *run, "--all-devices", "--no-manifest", "--json")
+    assert result.exit_code == 11
+    assert [one["model"]["name"] for one in json.loads(result.stdout)["results"]] == [artifact.stem, "second"]
+    assert len([line for line in result.stderr.splitlines() if gone.serial in line]) == 2
+
+
 def test_what_is_measured_is_kept_whatever_comes_after_it(lab, runner, published, invoke, tmp_path):
     lab.add()
     (artifact,), (package,) = published.glob("*/*.onnx"), published.glob("*/*.mlpackage")
