@@ -16,6 +16,8 @@ from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.table import Table
 from rich.text import Text
 
+from edgekit.files import printable
+
 __all__ = ["DONE", "Reporter", "Silent", "Stages", "Tick", "table"]
 
 
@@ -135,7 +137,7 @@ def table(
 
     Where a terminal is too narrow for all, those in `spare` are left out one after the other, and named below it.
     """
-    rows = [["".join(c if c.isprintable() or c == "\n" else "?" for c in cell) for cell in row] for row in rows]
+    rows = [["\n".join(map(printable, cell.split("\n"))) for cell in row] for row in rows]
     shown = list(range(len(columns)))
     console = Console()
     if not sys.stdout.isatty():  # a pipe has no width of its own

@@ -16,6 +16,7 @@ from edgekit.errors import InputError, OutputError, UsageError
 __all__ = [
     "human_size",
     "list_files",
+    "printable",
     "read_json",
     "sha256_file",
     "sha256_tree",
@@ -102,6 +103,11 @@ def sha256_tree(path: Path) -> str:
         # NUL cannot occur in a name and the file's hash has a fixed length, so no two trees collide by concatenation.
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(sha256_file(path / name)))
     return digest.hexdigest()
+
+
+def printable(text: str) -> str:
+    """The same with `?` for what could steer a terminal; a line break is one of those."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def human_size(size: int) -> str:

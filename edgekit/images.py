@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edgekit.errors import InputError, UsageError
+from edgekit.files import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +106,7 @@ def _name_of(source: Path | bytes | BinaryIO) -> str:
 def shown(text: str) -> str:
     text = "".join("?" if "\ud800" <= c <= "\udc7f" or "\udd00" <= c <= "\udfff" else c for c in text)
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else "?" for c in text)[:300]
+    return printable(text)[:300]
 
 
 def _open(source: Path | bytes | BinaryIO) -> BinaryIO:

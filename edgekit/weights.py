@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError
+from edgekit.files import printable
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)[:300]
+    return printable(text)[:300]
 
 
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError
-from edgekit.files import human_size
+from edgekit.files import human_size, printable
 
 __all__ = [
     "SCHEMA",
@@ -258,7 +258,7 @@ class Result(_Part):
     @property
     def label(self) -> str:
         """What a line calls the model."""
-        return _shown(f"{self.model.name} ({self.model.kind})")
+        return printable(f"{self.model.name} ({self.model.kind})")
 
     @property
     def place(self) -> str:
@@ -267,7 +267,7 @@ class Result(_Part):
         how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
         lab = self.device.lab
         which = f" #{lab.serial_sha256[:6]}" if lab is not None and lab.serial_sha256 else ""
-        return _shown(f"{self.device.label}{which}, {how}" if how else f"{self.device.label}{which}")
+        return printable(f"{self.device.label}{which}, {how}" if how else f"{self.device.label}{which}")
 
     @field_validator("run_id", "started_utc")
     @classmethod
@@ -285,11 +285,6 @@ class Result(_Part):
     def to_json(self) -> str:
         """The text of a result file."""
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _shown(text: str) -> str:
-    """The text of a file as one line that is safe on a terminal and in a drawing."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def new_run() -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from edgekit.errors import EdgeKitError, OutputError, UsageError
+from edgekit.files import printable
 
 __all__ = [
     "FOLDER",
@@ -128,8 +129,7 @@ def warn(line: str) -> None:
 
 def _say(word: str, colour: str, line: str) -> None:
     """A line may quote a file or a device: nothing in it steers the terminal, or looks like another line."""
-    plain = "".join(c if c.isprintable() else " " if c == "\n" else "?" for c in line)
-    click.echo(f"{click.style(word, fg=colour)} {plain}", err=True)
+    click.echo(f"{click.style(word, fg=colour)} {printable(line.replace(chr(10), ' '))}", err=True)
 
 
 def _fail(line: str, code: int) -> None:
