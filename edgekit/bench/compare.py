@@ -45,7 +45,7 @@ class Gate:
         """None where the gate is open."""
         if not self.failures:
             return None
-        told = "; ".join(f"{result.label} on {result.place}: {', '.join(reasons)}" for result, reasons in self.failures)
+        told = "; ".join(f"{result.where}: {', '.join(reasons)}" for result, reasons in self.failures)
         return RegressionError(f"{len(self.failures)} of {self.judged} results fail: {told}")
 
 
@@ -96,15 +96,18 @@ def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> 
         else:
             reasons += _faults("its baseline", base, "")
             if not _incomparable(new) and not _incomparable(base):
-                differences.append(difference(new, base))
-                if differences[-1].ratio.value > 1 + fail_above and differences[-1].ratio.shows_difference:
-                    reasons.append(f"{differences[-1].verdict}, more than {fail_above:.1%}")
+                found = difference(new, base)
+                differences.append(found)
+                if found.ratio.value > 1 + fail_above and found.ratio.shows_difference:
+                    reasons.append(f"{found.verdict}, more than {fail_above:.1%}")
         if reasons:
             failures.append((new, reasons))
     models = {_model(new) for new in news}
     compared = [*news, *(one.base for one in differences)]
-    measured = {(_key(one), _serial(one)) for one in compared}
-    left = [base for base in others if _model(base) in models and (_key(base), _serial(base)) not in measured]
+    measured = {(_key(one), one.device.serial_sha256) for one in compared}
+    left = [
+        base for base in others if _model(base) in models and (_key(base), base.device.serial_sha256) not in measured
+    ]
     return Gate(len(news), differences, failures, left)
 
 
@@ -121,8 +124,8 @@ def _baseline(new: Result, bases: Sequence[Result]) -> Result | None:
     if not (new.device.model or new.device.soc):
         return None  # nobody knows what it was measured on
     alike = [base for base in bases if _key(base) == _key(new)]
-    serial = _serial(new)
-    alike = [base for base in alike if serial is not None and _serial(base) == serial] or alike
+    serial = new.device.serial_sha256
+    alike = [base for base in alike if serial is not None and base.device.serial_sha256 == serial] or alike
     latest = []
     for same in (True, False):
         of_file = [base for base in alike if (base.model.sha256 == new.model.sha256) is same]
@@ -137,10 +140,6 @@ def _p50(result: Result) -> float:
 def _identity(result: Result) -> tuple[object, ...]:
     """Of one measurement, whatever an import adds to it."""
     return (result.run_id, result.model.sha256, result.latency_ms.samples)
-
-
-def _serial(result: Result) -> str | None:
-    return None if result.device.lab is None else result.device.lab.serial_sha256
 
 
 def _incomparable(result: Result) -> str | None:
@@ -187,7 +186,7 @@ def _unlike(new: Result, base: Result) -> list[str]:
             "precision": one.model.precision,
             "input": one.model.input,
             "device": _machine(one),
-            "serial": _serial(one),
+            "serial": one.device.serial_sha256,
             "system": one.device.os,
             "runtime": (one.runtime.name, one.runtime.version),
             **_means(one),

@@ -158,8 +158,8 @@ def _open(request: BenchRequest, reporter: Reporter) -> list[Artifact]:
         with reporter.stage(f"open {path.name}"):
             opened.append(open_artifact(path, allow_bare=request.allow_bare, threads=request.threads))
     real = [one for one in opened if not one.runner.reference]
-    for one in opened if real else ():
-        if one.runner.reference:
+    if real:
+        for one in (one for one in opened if one.runner.reference):
             reporter.note(f"{one.path.name} is not measured: it runs here on a stand-in; a Mac or a phone can do it")
     return real or opened
 

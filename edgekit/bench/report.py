@@ -249,7 +249,7 @@ def _comparison(gate: Gate) -> str:
     closed = {id(result) for result, _ in gate.failures}
     rows = ((difference_row(one), id(one.new) not in closed) for one in gate.differences)
     reasons = "".join(
-        f'<li class="no">{html.escape(f"{result.label} on {result.place}: {reason}")}</li>'
+        f'<li class="no">{html.escape(f"{result.where}: {reason}")}</li>'
         for result, own in gate.failures
         for reason in own
     )

@@ -83,7 +83,7 @@ def _below(folder: Path, refused: list[str]) -> list[Path]:
     """Files with our suffix in a folder; what could not be looked into is told."""
     files = []
     failed: list[OSError] = []
-    for here, subfolders, names in os.walk(folder, onerror=lambda error: failed.append(error)):
+    for here, subfolders, names in os.walk(folder, onerror=failed.append):
         files += [Path(here, name) for name in names if name.endswith(_SUFFIX)]
         links = [Path(here, name) for name in subfolders if Path(here, name).is_symlink()]
         refused += [f"{link}: a link to a folder, which is not followed; name the folder itself" for link in links]

@@ -137,6 +137,11 @@ class Device(_Part):
         """What a table calls it."""
         return self.model or self.soc or self.platform
 
+    @property
+    def serial_sha256(self) -> str | None:
+        """Which one of its kind it is, where that is known."""
+        return None if self.lab is None else self.lab.serial_sha256
+
 
 class Protocol(_Part):
     """How it was measured."""
@@ -265,9 +270,14 @@ class Result(_Part):
         """What a table calls the device, which one of its kind, and how it was used: threads, or a Core ML setting."""
         threads = self.runtime.threads
         how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
-        lab = self.device.lab
-        which = f" #{lab.serial_sha256[:6]}" if lab is not None and lab.serial_sha256 else ""
+        serial = self.device.serial_sha256
+        which = "" if serial is None else f" #{serial[:6]}"
         return printable(f"{self.device.label}{which}, {how}" if how else f"{self.device.label}{which}")
+
+    @property
+    def where(self) -> str:
+        """What a line calls the measurement: the model and the device."""
+        return f"{self.label} on {self.place}"
 
     @field_validator("run_id", "started_utc")
     @classmethod

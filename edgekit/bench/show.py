@@ -155,14 +155,14 @@ def _told(one: Difference) -> dict[str, object]:
 
 def _names(result: Result) -> dict[str, object]:
     """Which one it is, for a machine."""
-    model, lab = result.model, result.device.lab
+    model = result.model
     return {
         "model": model.name,
         "format": model.format,
         "precision": model.precision,
         "sha256": model.sha256,
         "on": result.place,
-        "serial_sha256": None if lab is None else lab.serial_sha256,
+        "serial_sha256": result.device.serial_sha256,
         "run_id": result.run_id,
     }
 

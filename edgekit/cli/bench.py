@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, Finite, common, complain, reporter_of, warn
+from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, Finite, common, end, reporter_of, warn
 from edgekit.errors import InputError, OutputError, UsageError
 
 __all__ = ["bench"]
@@ -186,11 +186,7 @@ def bench_run(
         found = [one.result for one in outcomes if one.result is not None]
     planned = [one for one in outcomes if one.plan is not None]
     show.show_results(found, written, planned, differences_of_turns(found), as_json=as_json)
-    failed = [*(one.error for one in outcomes if one.error is not None), *lost]
-    for error in failed[:-1]:
-        complain(error)
-    if failed:
-        raise failed[-1]
+    end([*(one.error for one in outcomes), *lost])
 
 
 @bench.command("import")
@@ -254,7 +250,7 @@ def bench_report(
         if refused := [*refused, *unread]:
             raise InputError(f"{refused[0]} (with --compare nothing is left out)")
         verdict = gate(found, bases, fail_above)
-        refused = [f"{one.label} on {one.place}: in the baseline, and not measured again" for one in verdict.left]
+        refused = [f"{one.where}: in the baseline, and not measured again" for one in verdict.left]
     for line in dict.fromkeys(refused):
         warn(line)
     written: list[Path] = []
@@ -270,8 +266,4 @@ def bench_report(
         show.show_results(found, written, as_json=as_json)
     else:
         show.show_differences(verdict.differences, verdict, written, as_json=as_json)
-    errors = [error for error in (lost, None if verdict is None else verdict.error) if error is not None]
-    for error in errors[:-1]:
-        complain(error)
-    if errors:
-        raise errors[-1]
+    end([lost, None if verdict is None else verdict.error])

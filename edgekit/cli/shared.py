@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,6 +125,15 @@ def complain(error: Exception | str) -> None:
 def warn(line: str) -> None:
     """One line on stderr, after which it goes on."""
     _say("warning:", "yellow", line)
+
+
+def end(errors: Sequence[EdgeKitError | None]) -> None:
+    """Tell each error that there is, and end with the last one's exit code; nothing where there is none."""
+    told = [error for error in errors if error is not None]
+    for error in told[:-1]:
+        complain(error)
+    if told:
+        raise told[-1]
 
 
 def _say(word: str, colour: str, line: str) -> None:
