@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from edgekit.embedder import Embedder
+    from edgekit.graph import Probe
     from edgekit.images import Picture
     from edgekit.recipe import InputSpec
 
-__all__ = ["CatalogPictures", "Pictures", "pictures"]
+__all__ = ["CatalogPictures", "Pictures", "pictures", "probe"]
 
+_PROBED = 2  # photographs that every program is run on
 _PHOTOS = 2  # a listing: with fewer there is nothing to retrieve
 
 
@@ -63,3 +66,13 @@ def pictures(images: Path | None, samples: int, spec: InputSpec) -> Pictures:
     from edgekit.images import Folder
 
     return Folder(images, spec) if images is not None else CatalogPictures(samples, spec)
+
+
+def probe(embedder: Embedder) -> Probe:
+    """Two catalogue photos and what `embedder` makes of them: the same ones always, so that a plan and an export that
+    follows it leave out the same rewrites.
+    """
+    from edgekit import graph
+
+    photos = CatalogPictures(_PROBED, embedder.spec, split="train")
+    return graph.probe(embedder, [embedder.pixels(photo.image[None]) for photo in photos])

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from edgekit import manifest as m
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edgekit.embedder import Embedder
+    from edgekit.graph import LeftOut
     from edgekit.parity import ParityReport
     from edgekit.pipeline import ExportRequest
     from edgekit.recipe import Recipe
@@ -33,6 +34,7 @@ def describe(
     artifact: str,
     coverage: Coverage,
     rewrites: Mapping[str, int],
+    left_out: Sequence[LeftOut],
     report: ParityReport | None,
     payoff: m.Payoff | None = None,
 ) -> m.Manifest:
@@ -66,6 +68,7 @@ def describe(
             outside=dict(sorted(coverage.outside.items())),
         ),
         rewrites=dict(sorted(rewrites.items())),
+        rewrites_left_out=[m.RewriteLeftOut(**item._asdict()) for item in left_out],
         parity=m.ParitySummary.of(report),
         payoff=payoff,
         toolchain=m.toolchain(_PACKAGES),

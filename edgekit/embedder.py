@@ -70,10 +70,12 @@ class Embedder(nn.Module):
     @torch.inference_mode()
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embed uint8 [N,H,W,3] images with this module in eager fp32; returns float32 [N,D]."""
+        return self(self.pixels(images)).numpy()
+
+    def pixels(self, images: np.ndarray) -> Tensor:
+        """uint8 [N,H,W,3] images as `forward` takes them."""
         batch = torch.from_numpy(np.ascontiguousarray(images))
-        if not self.uint8_input:
-            batch = batch.permute(0, 3, 1, 2).float()
-        return self(batch).numpy()
+        return batch if self.uint8_input else batch.permute(0, 3, 1, 2).float()
 
 
 def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:

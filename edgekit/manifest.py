@@ -33,6 +33,7 @@ __all__ = [
     "Payoff",
     "PayoffForm",
     "Preprocessing",
+    "RewriteLeftOut",
     "TargetInfo",
     "Weights",
     "created_now",
@@ -132,6 +133,15 @@ class Coverage(_Part):
     delegated: float = Field(ge=0, le=1, description="Share of the compute operators inside the delegate.")
     partitions: int = Field(ge=0, description="Pieces that the delegate received; each border costs a copy.")
     outside: dict[str, int] = Field(description="Count of each operator left outside, by name.")
+
+
+class RewriteLeftOut(_Part):
+    """A graph rewrite that would have changed this model's numbers, found by comparing it with the original."""
+
+    rewrite: str
+    op: str = Field(description="The operator at which the values began to differ; unknown where the rewrite broke.")
+    module: str = Field(description="The module it stands in, as a dotted path.")
+    why: str
 
 
 class ParitySummary(_Part):
@@ -244,6 +254,9 @@ class Manifest(_Part):
     quantization: dict[str, Any] | None = Field(default=None, description="The quantization plan; null without one.")
     coverage: Coverage
     rewrites: dict[str, int] = Field(description="How often each graph rewrite was applied.")
+    rewrites_left_out: list[RewriteLeftOut] = Field(
+        default=[], description="Rewrites that this model did without, because they changed its embeddings."
+    )
     parity: ParitySummary
     latency: Latency | None = Field(default=None, description="Null where it was not measured.")
     payoff: Payoff | None = Field(default=None, description="Null unless `--compare` was given with a plan.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgekit import interrupt
-from edgekit.datasets import CatalogPictures, pictures
+from edgekit.datasets import CatalogPictures, pictures, probe
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
 from edgekit.targets import LowerOptions
 from edgekit.threads import one_thread
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from edgekit.console import Reporter
     from edgekit.datasets import Pictures
     from edgekit.embedder import Embedder
+    from edgekit.graph import Checked, LeftOut, Probe
     from edgekit.levels import Levels
     from edgekit.manifest import Manifest, Payoff
     from edgekit.parity import ParityReport, Reference
@@ -100,40 +102,55 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
     embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
     with reporter.stage("capture the graph"):
         program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch)
+        held = probe(embedder)
+    model = _Model(embedder, program, held)
     if request.plan is not None:
         from edgekit.embedder import state_sha256
 
         request.plan.check_fits(state_sha256(embedder), embedder.spec.size)
     if request.precision == "int8":
-        request = replace(request, plan=_plan(request, embedder, program, reporter), precision=None)
+        request = replace(request, plan=_plan(request, model, reporter), precision=None)
     source = None
     if request.verify:
         data = pictures(request.images, request.samples, embedder.spec)
         if request.plan is not None:
-            _warn_of_foreign(request.plan, program, data, reporter)
+            _warn_of_foreign(request.plan, model, data, reporter)
         source = _Source(data, data.digest(), embed_original(embedder, data, reporter))
-    return ExportResult([_one(request, target, embedder, program, source, reporter) for target in request.targets])
+    return ExportResult([_one(request, target, model, source, reporter) for target in request.targets])
 
 
-def _plan(request: ExportRequest, embedder: Embedder, program: ExportedProgram, reporter: Reporter) -> Plan:
+@dataclass(frozen=True)
+class _Model:
+    """The original, its program before any rewrite, and what programs are held against."""
+
+    embedder: Embedder
+    program: ExportedProgram
+    held: Probe
+
+    def prepared(self) -> Checked:
+        """The program to quantize."""
+        from edgekit import graph
+
+        return graph.checked(self.program, graph.PREPARATION, self.held)
+
+
+def _plan(request: ExportRequest, model: _Model, reporter: Reporter) -> Plan:
     """The plan `auto`, calibrated on the catalogue, that keeps the recipe's own gates."""
-    from edgekit import graph, quantize
+    from edgekit import quantize
 
     gates = request.recipe.gates.int8
     settings = quantize.Settings(
         min_cosine=gates.min_cosine, max_recall_drop=min(gates.max_recall_drop, quantize.Settings.max_recall_drop)
     )
-    prepared, _ = graph.prepare(program)
-    return quantize.plan_of(request.recipe, embedder, prepared, settings, reporter).plan
+    return quantize.plan_of(request.recipe, model.embedder, model.prepared().program, settings, reporter).plan
 
 
-def _warn_of_foreign(plan: Plan, program: ExportedProgram, data: Pictures, reporter: Reporter) -> None:
-    from edgekit import graph
+def _warn_of_foreign(plan: Plan, model: _Model, data: Pictures, reporter: Reporter) -> None:
     from edgekit.quantize.foreign import foreign
 
     few = [picture.image for picture in islice(data, _LOOKED_AT)]
     with reporter.stage(f"compare {len(few)} images with the plan's ranges"):
-        told = foreign(graph.prepare(program)[0], plan, few)
+        told = foreign(model.prepared().program, plan, few)
     if told is not None:
         reporter.note(told)
 
@@ -204,8 +221,7 @@ def _refuse_unfit(request: ExportRequest) -> None:
 def _one(
     request: ExportRequest,
     target: Target,
-    embedder: Embedder,
-    program: ExportedProgram,
+    model: _Model,
     source: _Source | None,
     reporter: Reporter,
 ) -> Export:
@@ -230,27 +246,32 @@ def _one(
     try:
         with staging(folder) as draft:
             path = draft / f"{request.recipe.name}{target.suffix}"
-            rewritten, levels, counts = _rewrite(request, target, program, reporter)
-            options = replace(options, levels=levels)
+            rewritten = _rewrite(request, target, model, reporter)
+            options = replace(options, levels=rewritten.levels)
             with reporter.stage(f"{target.slug}: lower to {path.name}"):
-                coverage = target.backend().lower(rewritten, path, options)
+                coverage = target.backend().lower(rewritten.program, path, options)
             interrupt.check()
             if source is not None:
                 report = _verify(request, target, precision, path, source, reporter)
-                report.raise_for_verdict(allow_inconclusive=request.allow_inconclusive)
+                try:
+                    report.raise_for_verdict(allow_inconclusive=request.allow_inconclusive)
+                except ParityError as missed:
+                    step = _blame(model, rewritten.program, report, source, precision, target)
+                    raise ParityError(f"{missed}; {step}") from missed
                 (draft / "parity.json").write_text(report.to_json(), encoding="utf-8")
             payoff = None
             if request.compare and report is not None and source is not None:
-                payoff = _pay(request, target, precision, path, report, program, source, reporter)
+                payoff = _pay(request, target, precision, path, report, model, source, reporter)
             manifest = describe(
                 request,
                 target,
                 precision,
-                embedder,
+                model.embedder,
                 draft,
                 artifact=path.name,
                 coverage=coverage,
-                rewrites=counts,
+                rewrites=rewritten.counts,
+                left_out=rewritten.left_out,
                 report=report,
                 payoff=payoff,
             )
@@ -263,32 +284,77 @@ def _one(
     except OSError:
         raise
     except Exception as unexpected:  # one target's surprise is not to cost the user the other targets
-        error = ModelError(f"{target.slug}: unexpected {type(unexpected).__name__}: {_one_line(unexpected)}")
+        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {_one_line(unexpected)}")
         error.__cause__ = unexpected
     return Export(
         target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error
     )
 
 
-def _rewrite(
-    request: ExportRequest, target: Target, program: ExportedProgram, reporter: Reporter
-) -> tuple[ExportedProgram, Sequence[Levels], Mapping[str, int]]:
-    """The program as `target` runs it best, quantized where there is a plan; its values that are on few levels; and
-    how often each rewrite fired.
-    """
+@dataclass(frozen=True)
+class _Rewritten:
+    """The program as a target runs it best, quantized where there is a plan, and its values that are on few levels."""
+
+    program: ExportedProgram
+    counts: Mapping[str, int]
+    left_out: Sequence[LeftOut]
+    levels: Sequence[Levels] = ()
+
+
+def _rewrite(request: ExportRequest, target: Target, model: _Model, reporter: Reporter) -> _Rewritten:
+    """Rewrite for one target, each program held against the one before it; what is left out is told."""
     from edgekit import graph
 
-    if request.plan is None:
-        with reporter.stage(f"{target.slug}: rewrite the graph"):
-            rewritten, counts = graph.rewrite(program, target.rewrites)
-            return rewritten, (), counts
-    from edgekit import quantize
+    title = "rewrite the graph" if request.plan is None else "rewrite and quantize the graph"
+    with reporter.stage(f"{target.slug}: {title}"):
+        if request.plan is None:
+            rewritten = _Rewritten(*graph.checked(model.program, graph.rows_of(target.rewrites), model.held))
+        else:
+            from edgekit import quantize
 
-    with reporter.stage(f"{target.slug}: rewrite and quantize the graph"):
-        prepared, counts = graph.prepare(program)
-        quantized, levels = quantize.apply(prepared, request.plan, target.rewrites)
-        rewritten, more = graph.specialize(quantized, target.rewrites)
-        return rewritten, levels, {**counts, **{name: counts.get(name, 0) + times for name, times in more.items()}}
+            prepared = model.prepared()
+            quantized, levels = quantize.apply(prepared.program, request.plan, target.rewrites)
+            rounded = graph.probe(lambda image: graph.run_program(quantized, image), model.held.inputs)
+            rest = graph.checked(quantized, graph.rows_of(target.rewrites, graph.SPECIALIZE), rounded)
+            counts = Counter(prepared.counts) + Counter(rest.counts)
+            names = {**prepared.counts, **rest.counts}
+            rewritten = _Rewritten(
+                rest.program, {name: counts[name] for name in names}, prepared.left_out + rest.left_out, levels
+            )
+    for item in rewritten.left_out:
+        reporter.note(
+            f"{target.slug}: the rewrite {item.rewrite} is left out for this model: {item.why} "
+            f"({item.op} in {item.module})"
+        )
+    return rewritten
+
+
+def _blame(
+    model: _Model, program: ExportedProgram, report: ParityReport, source: _Source, precision: str, target: Target
+) -> str:
+    """Which step lost the embedding of the report's worst image: what was lowered is run on it, and compared."""
+    import numpy as np
+
+    from edgekit import graph
+
+    index = list(source.reference.names).index(report.worst_image or source.reference.names[0])
+    picture = next(islice(source.data, index, None))
+    original = source.reference.embeddings[index]
+    row = graph.run_program(program, model.embedder.pixels(picture.image[None])).numpy()[0]
+    cosine = float(np.dot(row, original) / max(float(np.linalg.norm(row) * np.linalg.norm(original)), 1e-12))
+    entry = report.cosines[index].cosine if report.cosines else None
+    there = f"on {picture.name} what was lowered has cosine {cosine:.6f} with the original, the file " + (
+        "gives no number" if entry is None else f"{entry:.6f}"
+    )
+    if not cosine >= report.gates.min_cosine:
+        step = "the rewrites are" if precision in _FLOATS else f"the plan's rounding ({precision}) is"
+        advice = "report it with the model" if precision in _FLOATS else "leave more layers in float: edgekit quantize"
+    elif precision == "fp32":
+        step, advice = f"lowering to {target.format} is", "report it with the model, or try another target"
+    else:
+        step = f"lowering to {target.format} or its precision {precision} is"
+        advice = f"try --precision {'fp32' if precision in _FLOATS else 'fp16, without a plan'}"
+    return f"{there}: {step} to blame; {advice}"
 
 
 def _verify(
@@ -315,7 +381,7 @@ def _pay(
     precision: str,
     planned: Path,
     report: ParityReport,
-    program: ExportedProgram,
+    model: _Model,
     source: _Source,
     reporter: Reporter,
 ) -> Payoff:
@@ -329,9 +395,9 @@ def _pay(
         plain = replace(request, plan=None)
         for floats in _FLOATS:
             path = Path(folder) / f"{floats}{target.suffix}"
-            rewritten, _, _ = _rewrite(plain, target, program, reporter)
+            rewritten = _rewrite(plain, target, model, reporter)
             with reporter.stage(f"{target.slug}: lower to {floats} to compare"):
-                backend.lower(rewritten, path, LowerOptions(precision=floats, min_ios=request.min_ios))
+                backend.lower(rewritten.program, path, LowerOptions(precision=floats, min_ios=request.min_ios))
             found = _verify(request, target, floats, path, source, reporter)
             tried[floats] = payoff.Tried(path, backend.open(path), found)
         tried[precision] = payoff.Tried(planned, backend.open(planned), report)

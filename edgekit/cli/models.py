@@ -13,6 +13,7 @@ from edgekit.cli.shared import (
     common,
     complete_model,
     complete_target,
+    end,
     model_options,
     parity_options,
     recipe_of,
@@ -102,7 +103,7 @@ def export(
     request = pipeline.ExportRequest(recipe=recipe, targets=rows, plan=plan, verify=verify, **options)
     result = pipeline.export(request, reporter_of(quiet or as_json))
     summary.show_export(result, as_json=as_json)
-    result.raise_for_failures()
+    end([item.error for item in result.exports])
 
 
 @click.command()

@@ -44,11 +44,12 @@ def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
         UsageError: the plan is for other weights or another size, or has weights of its own.
     """
     from edgekit import graph
+    from edgekit.datasets import probe
 
     plan.check_fits(state_sha256(embedder), embedder.spec.size)
     if any(row.scheme in FEW_BITS for row in plan.layers):
         raise UsageError("training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan")
-    program, _ = graph.prepare(graph.capture(embedder, embedder.example()))
+    program = graph.checked(graph.capture(embedder, embedder.example()), graph.PREPARATION, probe(embedder)).program
     called, rows = names(program), {row.name: row for row in plan.layers}
     modules, found = dict(embedder.named_modules()), {}
     for layer in layers(program):

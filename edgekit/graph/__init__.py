@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 from edgekit.graph.capture import capture
-from edgekit.graph.rewrites import REWRITES, Rewrite, prepare, rewrite, specialize
+from edgekit.graph.rewrites import PREPARATION, REWRITES, SPECIALIZE, Rewrite, prepare, rewrite, rows_of, specialize
+from edgekit.graph.selfcheck import Checked, LeftOut, Probe, checked, probe, run_program
 
-__all__ = ["REWRITES", "Rewrite", "capture", "prepare", "rewrite", "specialize"]
+__all__ = [
+    "PREPARATION",
+    "REWRITES",
+    "SPECIALIZE",
+    "Checked",
+    "LeftOut",
+    "Probe",
+    "Rewrite",
+    "capture",
+    "checked",
+    "prepare",
+    "probe",
+    "rewrite",
+    "rows_of",
+    "run_program",
+    "specialize",
+]

@@ -36,6 +36,8 @@ __all__ = [
     "emit",
     "int_shape",
     "is_call",
+    "module_path",
+    "op_name",
     "pair",
     "replace",
     "shape",
@@ -161,6 +163,19 @@ def int_shape(node: Any) -> list[int] | None:
     if not isinstance(value, torch.Tensor) or not all(type(size) is int for size in value.shape):
         return None
     return list(value.shape)
+
+
+def module_path(node: Node) -> str:
+    """The dotted path of the module that `node` was captured from, `the top level` where there is none."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path]
+    return str(paths[-1]) if paths else "the top level"
+
+
+def op_name(node: Node) -> str:
+    """An operator's name as a person writes it: `avg_pool2d`."""
+    schema = getattr(node.target, "_schema", None)
+    return str(getattr(node.target, "__name__", node.target)) if schema is None else schema.name.split("::")[-1]
 
 
 def pair(value: Any) -> tuple[int, int]:

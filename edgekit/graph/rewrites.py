@@ -27,7 +27,18 @@ from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.split_depthwise import split_depthwise
 from edgekit.graph.split_silu import split_silu
 
-__all__ = ["REWRITES", "Rewrite", "prepare", "rewrite", "specialize"]
+__all__ = [
+    "PREPARATION",
+    "REWRITES",
+    "SPECIALIZE",
+    "Rewrite",
+    "apply_rows",
+    "functional",
+    "prepare",
+    "rewrite",
+    "rows_of",
+    "specialize",
+]
 
 ALL = frozenset({"coreml", "executorch", "onnx"})
 XNNPACK = frozenset({"executorch"})
@@ -74,6 +85,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
 REWRITES = (*PREPARE, *SPECIALIZE)
 # What only a quantized program wants.
 INTEGERS = (Rewrite("split_silu", split_silu, ALL),)
+PREPARATION = (*PREPARE, *INTEGERS)
 
 
 def rewrite(
@@ -87,30 +99,41 @@ def rewrite(
     Raises:
         UsageError: there is no such set.
     """
-    return _apply(program, _of(rewrites, [row for row in REWRITES if row.name not in without]))
+    return apply_rows(program, [row for row in rows_of(rewrites) if row.name not in without])
 
 
 def prepare(program: ExportedProgram) -> tuple[ExportedProgram, dict[str, int]]:
     """The rewrites that every target wants, and those for integers: the program to quantize. Returns as `rewrite`."""
-    return _apply(program, (*PREPARE, *INTEGERS))
+    return apply_rows(program, PREPARATION)
 
 
 def specialize(program: ExportedProgram, rewrites: str) -> tuple[ExportedProgram, dict[str, int]]:
     """The rest of a set's rewrites, for a prepared program, quantized or not; see `rewrite`."""
-    return _apply(program, _of(rewrites, SPECIALIZE))
+    return apply_rows(program, rows_of(rewrites, SPECIALIZE))
 
 
-def _of(rewrites: str, rows: Sequence[Rewrite]) -> Sequence[Rewrite]:
+def rows_of(rewrites: str, rows: Sequence[Rewrite] = REWRITES) -> list[Rewrite]:
+    """Those of `rows` that one set wants.
+
+    Raises:
+        UsageError: there is no such set.
+    """
     if rewrites not in ALL:
         raise UsageError(f"no set of rewrites is called {rewrites!r}: choose one of {', '.join(sorted(ALL))}")
     return [row for row in rows if rewrites in row.sets]
 
 
-def _apply(program: ExportedProgram, rows: Sequence[Rewrite]) -> tuple[ExportedProgram, dict[str, int]]:
-    # Torch's own functionalisation is right for every aliasing, and slow: only programs that need it pay for it.
-    graph_module = to_graph(program.run_decompositions({}) if has_hazards(program) else program)
+def apply_rows(program: ExportedProgram, rows: Sequence[Rewrite]) -> tuple[ExportedProgram, dict[str, int]]:
+    """A copy of `program` after these rows, and how often each fired, by name."""
+    graph_module = functional(program)
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.name] = counts.get(row.name, 0) + row.apply(graph_module)
     graph_module.graph.lint()
     return to_program(graph_module, program), counts
+
+
+def functional(program: ExportedProgram) -> GraphModule:
+    """The program's graph to edit, without calls that change what others see."""
+    # Torch's own functionalisation is right for every aliasing, and slow: only programs that need it pay for it.
+    return to_graph(program.run_decompositions({}) if has_hazards(program) else program)

@@ -103,13 +103,14 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
             `out` cannot be written.
     """
     from edgekit import graph
+    from edgekit.datasets import probe
     from edgekit.files import write_atomically
     from edgekit.pipeline import build
     from edgekit.quantize.fewbits import WEIGHTS, encode
 
     embedder = build(request.recipe, reporter)
     with reporter.stage("capture the graph"):
-        program, _ = graph.prepare(graph.capture(embedder, embedder.example()))
+        program = graph.checked(graph.capture(embedder, embedder.example()), graph.PREPARATION, probe(embedder)).program
     made = plan_of(request.recipe, embedder, program, request, reporter)
     path = request.out / "plan.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the targets share: silence on the terminal, the module a node came from, a check of a runner's input."""
+"""What the targets share: silence on the terminal, a check of a runner's input."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
-    from torch.fx import Node
 
-__all__ = ["check_images", "module_path", "quiet"]
+__all__ = ["check_images", "quiet"]
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +35,6 @@ def quiet(what: str) -> Iterator[None]:
         logging.disable(disabled)
         if log.isEnabledFor(logging.DEBUG) and (text := captured.getvalue().strip()):
             log.debug("%s said:\n%s", what, text)
-
-
-def module_path(node: Node) -> str:
-    """The dotted path of the module that `node` was captured from, `the top level` where there is none."""
-    stack = node.meta.get("nn_module_stack") or {}
-    paths = [path for path, _ in stack.values() if path]
-    return str(paths[-1]) if paths else "the top level"
 
 
 def check_images(images: np.ndarray, size: tuple[int, int]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import MissingDependencyError, ModelError, ParityError, UnsupportedOpError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, module_path, quiet
+from edgekit.targets.common import check_images, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,6 +203,8 @@ def _unknown_nodes(program: ExportedProgram) -> Iterator[Node]:
 
 
 def _unsupported(node: Node) -> str:
+    from edgekit.graph.edit import module_path
+
     return (
         f"Core ML has no op for {node.target}, used in {module_path(node)}: "
         "write that module with other ops, or export to another target"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, UnsupportedOpError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, module_path, quiet
+from edgekit.targets.common import check_images, quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,6 +176,8 @@ def _as_it_is(program: ExportedProgram) -> ExportedProgram:
 def _failure(error: Exception, program: ExportedProgram) -> ModelError:
     """What went wrong in torch.onnx, which raises its own errors with the reason as their cause."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    from edgekit.graph.edit import module_path
 
     registry = ONNXRegistry.from_torchlib(opset_version=OPSET)
     for node in program.run_decompositions().graph.nodes:

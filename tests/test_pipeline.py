@@ -1,0 +1,72 @@
+"""The road as a whole: what a step spoils is told with the step's name, and every target's reason is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+
+from edgekit import graph, pipeline
+from edgekit.console import Silent
+from edgekit.graph.edit import calls
+from edgekit.manifest import read_manifest
+from edgekit.recipe import resolve_model
+from edgekit.targets import LowerOptions, onnx, select
+
+Invoke = Callable[..., click.testing.Result]
+
+
+def request(out: Path) -> pipeline.ExportRequest:
+    recipe = resolve_model("tests.toys:tower").override(input={"size": (64, 64)})
+    return pipeline.ExportRequest(recipe=recipe, targets=select(["onnx"]), out=out, samples=24)
+
+
+def to_relu(graph_module: GraphModule) -> int:
+    nodes = list(calls(graph_module, torch.ops.aten.silu.default))
+    for node in nodes:
+        node.target = torch.ops.aten.relu.default
+    return len(nodes)
+
+
+def test_a_rewrite_that_spoils_costs_no_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = graph.rows_of
+    wrong = graph.Rewrite("to_relu", to_relu, frozenset({"onnx"}))
+    monkeypatch.setattr(graph, "rows_of", lambda *args: [*right(*args), wrong])
+    (item,) = pipeline.export(request(tmp_path), Silent()).exports
+    assert item.error is None and item.artifact is not None
+    (left_out,) = read_manifest(item.folder).rewrites_left_out
+    assert (left_out.rewrite, left_out.op, left_out.module) == ("to_relu", "silu", "backbone")
+    assert "the rewrite to_relu is left out for this model" in capsys.readouterr().err
+
+
+def test_a_lowering_that_spoils_is_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = onnx.lower
+
+    def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Any:
+        graph_module = graph.rewrites.functional(program)
+        assert to_relu(graph_module) == 1
+        return right(graph.edit.to_program(graph_module, program), path, options)
+
+    monkeypatch.setattr(onnx, "lower", lower)
+    (item,) = pipeline.export(request(tmp_path), Silent()).exports
+    assert item.artifact is None and not list(tmp_path.iterdir())
+    assert "what was lowered has cosine 1.000000 with the original" in str(item.error)
+    assert "lowering to onnx is to blame" in str(item.error)
+
+
+def test_every_target_that_is_held_back_is_told(tmp_path: Path, invoke: Invoke) -> None:
+    result = invoke(
+        "export", "tests.toys:unsupported", "--size", 64, "--target", "all", "--no-verify", "--out", tmp_path
+    )
+    told = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.exit_code == 4
+    assert len(told) == result.stdout.count("held back") >= 2
+    assert all("spectral" in line for line in told)
