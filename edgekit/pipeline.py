@@ -284,7 +284,8 @@ def _one(
     except OSError:
         raise
     except Exception as unexpected:  # one target's surprise is not to cost the user the other targets
-        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {_one_line(unexpected)}")
+        kind = type(unexpected).__name__
+        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {_one_line(unexpected)} ({kind})")
         error.__cause__ = unexpected
     return Export(
         target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error

@@ -20,13 +20,39 @@ from edgekit.threads import one_thread
 
 __all__ = ["Model", "Port", "load"]
 
+GRAY_FLOAT = "GRAYSCALE_FLOAT16"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The shapes that an input takes: those listed, or each axis between its bounds."""
+
+    listed: tuple[tuple[int, ...], ...] = ()
+    bounds: tuple[tuple[int, int | None], ...] = ()
+
+    def take(self, shape: tuple[int, ...]) -> bool:
+        if self.listed:
+            return shape in self.listed
+        pairs = zip(shape, self.bounds, strict=True)
+        return len(shape) == len(self.bounds) and all(
+            low <= n and (high is None or n <= high) for n, (low, high) in pairs
+        )
+
+    def __str__(self) -> str:
+        if self.listed:
+            return " or ".join(str(list(shape)) for shape in self.listed)
+        axes = (f"{low}" if low == high else f"{low}..{high if high is not None else ''}" for low, high in self.bounds)
+        return f"[{', '.join(axes)}]"
+
 
 @dataclass(frozen=True)
 class Port:
     """An input or output of a model. `shape` is the program's own ([N,C,H,W] for images), None where it may vary.
 
-    `dtype` is the NumPy name of what `predict` takes or gives. `color` is RGB, BGR or GRAYSCALE for images; the
-    scale and bias of a Core ML image input are ordinary ops of an ML program, so a port holds none.
+    `dtype` is the NumPy name of what `predict` takes or gives. `color` is RGB, BGR, GRAYSCALE or GRAYSCALE_FLOAT16 for
+    images; the scale and bias of a Core ML image input are ordinary ops of an ML program, so a port holds none.
+    `sizes` says what shapes are taken where several are: a lowest and a highest size an axis (None: no limit), or every
+    shape that is. `default` fills an optional input that is not given.
     """
 
     name: str
@@ -34,6 +60,8 @@ class Port:
     shape: tuple[int | None, ...]
     dtype: str
     color: str | None = None
+    sizes: Sizes | None = None
+    default: float | None = None
 
 
 class Model:
@@ -73,11 +101,13 @@ class Model:
         """Run the program.
 
         An image input takes uint8 [H,W,3] or [N,H,W,3] RGB; it is brought to the colour space that the package
-        asks for. A tensor input takes an array of the port's shape. Where a program holds one image and N are
+        asks for; one of GRAYSCALE_FLOAT16 also takes float [H,W] or [N,H,W]. A tensor input takes an array of a shape
+        that the port takes, and may be left out where it has a default. Where a program holds one image and N are
         given, it runs N times and the outputs are joined along their first dimension. Raises InputError for an
         input that is missing, unknown, misshapen or of the wrong type.
         """
         names = [p.name for p in self.inputs]
+        inputs = {**{p.name: filled(p) for p in self.inputs if p.default is not None}, **inputs}
         for name in (n for n in [*names, *inputs] if n not in inputs or n not in names):
             raise InputError(f"{self.path}: input {name} is {'missing' if name in names else 'unknown'}; give {names}")
         tensors = {p.name: self._tensor(p, np.asarray(inputs[p.name])) for p in self.inputs}
@@ -113,7 +143,11 @@ class Model:
         return {name: np.array(value.numpy(), DTYPES[self._program.dtypes[name]][1]) for name, value in results.items()}
 
     def _tensor(self, p: Port, array: np.ndarray) -> Tensor:
-        if p.kind == "image":
+        if p.kind == "image" and p.color == GRAY_FLOAT and array.dtype.kind == "f":
+            if array.ndim not in (2, 3):
+                raise InputError(f"{self.path}: image input {p.name} takes float [N,H,W], got {describe(array)}")
+            array = array.astype(np.float16).reshape(-1, 1, *array.shape[-2:])
+        elif p.kind == "image":
             if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] != 3:
                 raise InputError(f"{self.path}: image input {p.name} takes uint8 [N,H,W,3], got {describe(array)}")
             array = colour(array.reshape(-1, *array.shape[-3:]), p.color)
@@ -122,6 +156,9 @@ class Model:
         expected = [None, *p.shape[1:]] if p.kind == "image" else list(p.shape)
         if len(expected) != array.ndim or any(n not in (None, m) for n, m in zip(expected, array.shape, strict=True)):
             raise InputError(f"{self.path}: input {p.name} takes {list(p.shape)}, got {describe(array)}")
+        one = (1, *array.shape[1:]) if p.kind == "image" else array.shape
+        if p.sizes is not None and not p.sizes.take(one):
+            raise InputError(f"{self.path}: input {p.name} takes {p.sizes}, got {describe(array)}")
         wide = array.astype(np.float32 if p.dtype.startswith("float") or p.kind == "image" else np.int64)
         return torch.from_numpy(wide)
 
@@ -134,10 +171,15 @@ def colour(images: np.ndarray, space: str | None) -> np.ndarray:
     """Bring uint8 RGB [N,H,W,3] to the planes of a colour space, [N,C,H,W]; luma is ITU-R BT.601's."""
     if space == "BGR":
         images = images[..., ::-1]
-    elif space == "GRAYSCALE":
+    elif space in ("GRAYSCALE", GRAY_FLOAT):
         luma = images.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
         images = ((luma + 0x8000) >> 16).astype(np.uint8)[..., None]
     return images.transpose(0, 3, 1, 2)
+
+
+def filled(p: Port) -> np.ndarray:
+    """What an optional input is where it is not given."""
+    return np.full([n if n is not None else 1 for n in p.shape], p.default, dtype=p.dtype)
 
 
 def port(description: Any, program: Program, what: str) -> Port:
@@ -146,10 +188,36 @@ def port(description: Any, program: Program, what: str) -> Port:
         raise InputError(f"the package describes an {what} {name} that its program does not have")
     shape, dtype = program.shapes[name], np.dtype(DTYPES[program.dtypes[name]][1]).name
     if description.type.WhichOneof("Type") != "imageType":
-        return Port(name, "tensor", shape, dtype)
+        array = description.type.multiArrayType
+        kind = array.WhichOneof("defaultOptionalValue")
+        default = float(getattr(array, kind)) if kind and description.type.isOptional else None
+        return Port(name, "tensor", shape, dtype, sizes=array_sizes(array), default=default)
     image = description.type.imageType
     space = image.ColorSpace.Name(image.colorSpace)
-    return Port(name, "image", shape, "uint8" if what == "input" else dtype, space.removesuffix("_FLOAT16"))
+    sizes = image_sizes(image, shape) if what == "input" else None
+    return Port(name, "image", shape, "uint8" if what == "input" else dtype, space, sizes)
+
+
+def array_sizes(array: Any) -> Sizes | None:
+    """The limits that a package states for an array of flexible shape; an upper bound below 0 is none."""
+    kind = array.WhichOneof("ShapeFlexibility")
+    if kind == "enumeratedShapes":
+        return Sizes(listed=tuple(tuple(shape.shape) for shape in array.enumeratedShapes.shapes))
+    return Sizes(bounds=tuple(map(bound, array.shapeRange.sizeRanges))) if kind == "shapeRange" else None
+
+
+def image_sizes(image: Any, shape: tuple[int | None, ...]) -> Sizes | None:
+    kind, channels = image.WhichOneof("SizeFlexibility"), shape[1] or 1
+    if kind == "enumeratedSizes":
+        return Sizes(listed=tuple((1, channels, size.height, size.width) for size in image.enumeratedSizes.sizes))
+    if kind == "imageSizeRange":
+        ranges = image.imageSizeRange
+        return Sizes(bounds=((1, 1), (channels, channels), bound(ranges.heightRange), bound(ranges.widthRange)))
+    return None
+
+
+def bound(size: Any) -> tuple[int, int | None]:
+    return size.lowerBound, None if size.upperBound < 0 else size.upperBound
 
 
 def load(path: Path) -> Model:

@@ -79,15 +79,19 @@ def slice_by_size(x: Tensor, begin: Ints, size: Ints) -> Tensor:
 
 
 def wrap(indices: Tensor, size: int) -> Tensor:
+    """Places from 0 to size - 1 of indices that may count from the end; IndexError for one outside."""
     places = indices.long()
-    return torch.where(places < 0, places + size, places)
+    places = torch.where(places < 0, places + size, places)
+    if places.numel() and not (int(places.min()) >= 0 and int(places.max()) < size):
+        raise IndexError(f"an index lies outside 0 to {size - 1}")
+    return places
 
 
 def gather(x: Tensor, indices: Tensor, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False) -> Tensor:
     axis %= x.ndim
     indices = wrap(torch.as_tensor(indices), x.shape[axis])
     if batch_dims == 0:
-        return x.index_select(axis, indices.flatten()).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+        return x.index_select(axis, indices.flatten()).reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     moved = x.movedim(axis, batch_dims)
     batch = moved.shape[:batch_dims]
     rest = moved.shape[batch_dims + 1 :]
@@ -116,7 +120,7 @@ def gather_nd(x: Tensor, indices: Tensor, batch_dims: int = 0, validate_indices:
     rest = x.shape[batch_dims + depth :]
     places = linear_places(indices, inner).reshape(prod(batch), -1)
     places = places + torch.arange(prod(batch))[:, None] * prod(inner)
-    return x.reshape(prod(batch) * prod(inner), prod(rest))[places].reshape(*indices.shape[:-1], *rest)
+    return x.reshape(prod(batch) * prod(inner), prod(rest))[places].reshape((*indices.shape[:-1], *rest))
 
 
 def combine(data: Tensor, places: Tensor, updates: Tensor, mode: str) -> Tensor:
@@ -135,8 +139,9 @@ def scatter(
     data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0, mode: str = "add", validate_indices: bool = False
 ) -> Tensor:
     rows = data.movedim(axis, 0)
-    changed = updates.movedim(axis, 0).reshape(len(indices), -1)
-    out = combine(rows.reshape(len(rows), -1), wrap(torch.as_tensor(indices), len(rows)), changed, mode)
+    flat = rows.reshape(len(rows), prod(rows.shape[1:]))
+    changed = updates.movedim(axis, 0).reshape(len(indices), flat.shape[1])
+    out = combine(flat, wrap(torch.as_tensor(indices), len(rows)), changed, mode)
     return out.reshape(rows.shape).movedim(0, axis)
 
 
@@ -151,9 +156,9 @@ def scatter_nd(
     data: Tensor, indices: Tensor, updates: Tensor, mode: str = "add", validate_indices: bool = False
 ) -> Tensor:
     inner = data.shape[: indices.shape[-1]]
-    rows = data.reshape(prod(inner), -1)
+    rows = data.reshape(prod(inner), prod(data.shape[indices.shape[-1] :]))
     places = linear_places(indices, inner).flatten()
-    return combine(rows, places, updates.reshape(len(places), -1), mode).reshape(data.shape)
+    return combine(rows, places, updates.reshape(len(places), rows.shape[1]), mode).reshape(data.shape)
 
 
 def non_zero(x: Tensor) -> Tensor:

@@ -11,15 +11,23 @@ __all__ = ["TABLE"]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    x, weight = together(x, weight)
     if x.is_floating_point():
-        return torch.nn.functional.linear(x, weight, bias)
+        return torch.nn.functional.linear(x, weight, None if bias is None else bias.to(x.dtype))
     out = x @ weight.T
     return out if bias is None else out + bias
+
+
+def together(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both operands in the one type that torch multiplies."""
+    kind = torch.promote_types(x.dtype, y.dtype)
+    return x.to(kind), y.to(kind)
 
 
 def matmul(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool = False) -> Tensor:
     x = x.transpose(-1, -2) if transpose_x and x.ndim > 1 else x
     y = y.transpose(-1, -2) if transpose_y and y.ndim > 1 else y
+    x, y = together(x, y)
     return x @ y
 
 

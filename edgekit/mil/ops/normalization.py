@@ -48,7 +48,13 @@ def l2_norm(x: Tensor, epsilon: float = 1e-6) -> Tensor:
 
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    return F.local_response_norm(x, size, alpha, beta, k)
+    # Core ML sums along the third axis from the end, whatever the rank: coremltools' own test of rank 3
+    # (iOS14/test_normalization.py, values from macOS) has each value divided by itself alone.
+    return (
+        F.local_response_norm(x, size, alpha, beta, k)
+        if x.ndim > 3
+        else local_response_norm(x.unsqueeze(0), size, alpha, beta, k).squeeze(0)
+    )
 
 
 TABLE: dict[str, Callable[..., Tensor]] = {

@@ -53,6 +53,15 @@ def nearest(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
     return x.index_select(axis, points.long().clamp(max=size - 1))
 
 
+def nearest_on_grid(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
+    """As iOS 17's `resize` has it: in the mode DEFAULT the grid is rounded, where the older ops round down."""
+    if mode != "DEFAULT":
+        return nearest(x, axis, out, mode)
+    size = x.shape[axis]
+    places = (2 * torch.arange(out) * size + out) // (2 * out)  # in integers, halves up
+    return x.index_select(axis, places.clamp(max=size - 1))
+
+
 def scaled(x: Tensor, scale_height: float, scale_width: float) -> tuple[int, int]:
     height, width = (
         np.float32(s) * np.float32(n) for s, n in zip((scale_height, scale_width), x.shape[-2:], strict=True)
@@ -89,7 +98,7 @@ def upsample_bilinear(
 def resize(
     x: Tensor, shape: Ints, resized_dims: int, interpolation_mode: str = "LINEAR", sampling_mode: str = "DEFAULT"
 ) -> Tensor:
-    sample = linear if interpolation_mode == "LINEAR" else nearest
+    sample = linear if interpolation_mode == "LINEAR" else nearest_on_grid
     for axis, size in enumerate(ints(shape)[-resized_dims:], start=-resized_dims):
         x = sample(x, axis, size or x.shape[axis], sampling_mode)
     return x

@@ -162,7 +162,11 @@ def fill_like(ref_tensor: Tensor, value: float | int | bool = 0.0) -> Tensor:
 
 
 def range_1d(end: Tensor, start: Tensor, step: Tensor) -> Tensor:
-    return torch.arange(start.item(), end.item(), step.item())
+    if not torch.result_type(start, step).is_floating_point:
+        return torch.arange(start.item(), end.item(), step.item())
+    # Counted in float32: in float64, 9 / float32(1e-6) is a little more than 9,000,000.
+    count = int(torch.ceil((end.float() - start.float()) / step.float()))
+    return start.float() + step.float() * torch.arange(max(count, 0))
 
 
 def shape(x: Tensor) -> Tensor:
