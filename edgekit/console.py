@@ -119,11 +119,11 @@ class Stages:
         self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
 
     def note(self, line: str) -> None:
-        self._console.print(f"[yellow]![/] {line}", soft_wrap=True)
+        self._console.print(Text.assemble(("!", "yellow"), f" {line}"), soft_wrap=True)
 
     def progress(self, line: str) -> None:
         if not self._console.is_interactive:
-            self._console.print(f"  [dim]{line}[/]", soft_wrap=True)
+            self._console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
 
 
 def table(

@@ -88,14 +88,16 @@ def _portable(recipe: Recipe, embedder: Embedder) -> dict[str, Any]:
 def _weights(recipe: Recipe, embedder: Embedder) -> m.Weights:
     from edgekit.embedder import state_sha256
     from edgekit.files import sha256_file
+    from edgekit.weights import is_index
 
-    path = recipe.model.weights
+    path, taken = recipe.model.weights, embedder.taken
     license = recipe.metadata.license if recipe.metadata.license != "unknown" else embedder.weight_license
     return m.Weights(
         file=path.name if path is not None else recipe.model.backbone if embedder.origin != "seeded" else None,
-        sha256=sha256_file(path) if path is not None else state_sha256(embedder),
+        sha256=state_sha256(embedder) if path is None or is_index(path) else sha256_file(path),
         license=license,
         origin=embedder.origin,
+        taken=None if taken is None else taken.words,
     )
 
 

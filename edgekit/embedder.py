@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.recipe import InputSpec, ModelSpec, Recipe
-from edgekit.weights import apply_state_dict, load_state_dict
+from edgekit.weights import Taken, load_weights
 
 __all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "state_sha256"]
 
@@ -43,6 +43,7 @@ class Embedder(nn.Module):
         self.uint8_input = uint8_input
         self.origin: Origin = "seeded"
         self.weight_license: str | None = None
+        self.taken: Taken | None = None  # what was read of a weights file
         self.dim = 0
         mean, std = (
             torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) * 255 for values in (spec.mean, spec.std)
@@ -99,7 +100,7 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
     if recipe.embedding.dim is not None:
         embedder.projection = nn.Linear(width, recipe.embedding.dim)
     if recipe.model.weights is not None:
-        apply_state_dict(embedder, load_state_dict(recipe.model.weights), source=str(recipe.model.weights.name))
+        embedder.taken = load_weights(embedder, recipe.model.weights, recipe.model.weights_key)
         embedder.origin = "file"
     elif recipe.model.is_factory:
         embedder.origin = "factory"

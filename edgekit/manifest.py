@@ -75,12 +75,16 @@ class Weights(_Part):
 
     file: str | None = Field(description="Name of the weight file, or the hub's or timm's name; null where seeded.")
     sha256: Sha256 | None = Field(
-        description="Hash of that file; without one, of the state dict's names, dtypes, shapes and values."
+        description="Hash of that file; without one, and of an index of shards, of the model's state dict: its names, "
+        "dtypes, shapes and values."
     )
     license: str | None = Field(description="Licence of the weights, as an SPDX identifier where it has one.")
     origin: Literal["file", "pretrained", "factory", "seeded"] = Field(
         description="file: a checkpoint; pretrained: weights that timm or the hub publishes; factory: those that the "
         "factory gave its module; seeded: random, for tests."
+    )
+    taken: str | None = Field(
+        default=None, description="What of the file was taken and what was left; null without a file."
     )
 
 

@@ -164,6 +164,8 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
         if embedder.origin == "seeded":
             sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
             calibrate_normalization(embedder, [picture.image for picture in sample])
+    if embedder.taken is not None:
+        (reporter.progress if embedder.taken.is_plain else reporter.note)(embedder.taken.line)
     if embedder.origin == "seeded":
         seed = recipe.model.seed
         reporter.note(

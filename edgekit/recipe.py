@@ -72,7 +72,10 @@ class ModelSpec(_Table):
     """Where the backbone and its weights come from."""
 
     backbone: str = Field(description="a timm name, hf-hub:ORG/NAME, or package.module:factory")
-    weights: Path | None = Field(None, description="safetensors or .pt, relative to the recipe")
+    weights: Path | None = Field(None, description="a checkpoint of PyTorch or safetensors, relative to the recipe")
+    weights_key: str | None = Field(
+        None, description="dotted name of the part of the checkpoint to take; default: what fits"
+    )
     pretrained: bool = Field(False, description="load the weights that timm publishes")
     seed: int = Field(0, ge=0, description="seed of the weights where none are given")
     args: dict[str, Any] = Field(

@@ -95,6 +95,7 @@ def test_every_command_is_listed_with_its_exit_codes(invoke) -> None:
         (["export", "efficientnet_bo"], ["did you mean", "efficientnet_b0"]),
         (["export", "--precision", "int3"], ["int3"]),
         (["export", "--pretrained", "--weights", "w.pt"], ["--weights and --pretrained"]),
+        (["export", "test_vit", "--weights-key", "model"], ["--weights-key", "give it with --weights"]),
         (["export", "--dynamic-batch", "--target", "ios"], ["--dynamic-batch is for onnx"]),
         (["export", "--input", "uint8", "--target", "ios"], ["--input uint8"]),
         (["export", "--frobnicate"], ["--frobnicate"]),

@@ -81,3 +81,8 @@ def test_a_narrow_terminal_leaves_columns_out_and_names_them(
     for name, cell in (("size", "13.7 MB"), ("memory", "+12.1 MB")):
         assert (cell not in seen) == (name in left_out)
     assert ("no room for" in seen) == bool(left_out)
+
+
+def test_a_note_shows_what_it_quotes_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    Stages().note("w.pt: left '[/foo]head[31m'")
+    assert "left '[/foo]head[31m'" in capsys.readouterr().err

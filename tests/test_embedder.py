@@ -58,6 +58,23 @@ def test_weights_come_back_from_a_file(tmp_path) -> None:
     np.testing.assert_array_equal(loaded.embed(photos(2)), first.embed(photos(2)))
 
 
+def test_the_recipe_s_key_names_the_part_of_a_checkpoint(tmp_path) -> None:
+    towers = {
+        name: build_embedder(recipe("tests.toys:tower").override(model={"args": {"seed": seed}}))
+        for seed, name in enumerate(("model", "model_ema"))
+    }
+    torch.save({name: tower.state_dict() for name, tower in towers.items()}, tmp_path / "run.ckpt")
+    for key, name in ((None, "model_ema"), ("model", "model")):
+        loaded = build_embedder(
+            recipe("tests.toys:tower").override(model={"weights": tmp_path / "run.ckpt", "weights_key": key})
+        )
+        assert loaded.taken is not None and loaded.taken.part == name
+        np.testing.assert_array_equal(loaded.embed(photos(2)), towers[name].embed(photos(2)))
+    torch.save(towers["model"].state_dict(), tmp_path / "run.ckpt")
+    loaded = build_embedder(recipe("tests.toys:tower").override(model={"weights": tmp_path / "run.ckpt"}))
+    assert loaded.taken is not None and loaded.taken.is_plain
+
+
 def test_weights_of_another_model_are_refused(tmp_path) -> None:
     save_file(build_embedder(recipe("tests.toys:tower")).state_dict(), tmp_path / "tower.safetensors")
     with pytest.raises(InputError, match="missing"):

@@ -173,7 +173,15 @@ def model_options(command: F) -> F:
     for option in (
         click.option("--pretrained", is_flag=True, help="Load the weights that timm publishes (needs the hub)."),
         click.option(
-            "--weights", type=PATH, metavar="FILE", help="A state dict: .safetensors, or .pt loaded with weights_only."
+            "--weights-key",
+            metavar="PART",
+            help="Dotted name of the part of that file to take, e.g. model_ema or teacher.backbone.",
+        ),
+        click.option(
+            "--weights",
+            type=PATH,
+            metavar="FILE",
+            help="A checkpoint: .safetensors, .pt, .pth, .ckpt, .bin or an index of shards; no code in it is run.",
         ),
         click.option("--seed", type=click.IntRange(min=0), help="Seed of the weights where none are given."),
         click.option(
@@ -254,19 +262,23 @@ def recipe_of(model: str | None, options: dict[str, Any]) -> Any:
     """The recipe that MODEL names, with the model options taken out of `options` and applied."""
     from edgekit.recipe import resolve_model
 
-    keys = {key: options.pop(key) for key in ("weights", "pretrained", "seed", "size", "dim")}
+    keys = {key: options.pop(key) for key in ("weights", "weights_key", "pretrained", "seed", "size", "dim")}
     if keys["weights"] and keys["pretrained"]:
         raise UsageError("--weights and --pretrained cannot both be meant; give one")
     recipe = resolve_model(model)
     if keys["pretrained"] and recipe.model.is_factory:
         raise UsageError(f"{recipe.model.backbone} brings its own weights; --pretrained is for timm and the hub")
-    changes = {key: keys[key] for key in ("weights", "pretrained", "seed") if keys[key]}
+    if keys["weights_key"] and (keys["pretrained"] or not (keys["weights"] or recipe.model.weights)):
+        raise UsageError("--weights-key names a part of a weights file; give it with --weights")
+    changes = {key: keys[key] for key in ("weights", "weights_key", "pretrained", "seed") if keys[key]}
     if keys["seed"] is not None:
         changes["seed"] = keys["seed"]
     if keys["pretrained"]:
-        changes["weights"] = None
+        changes |= {"weights": None, "weights_key": None}
     elif keys["weights"] or keys["seed"] is not None:
         changes["pretrained"] = False
+    if keys["weights"]:  # a recipe's key is for its own file
+        changes["weights_key"] = keys["weights_key"]
     size = {"size": (keys["size"], keys["size"])} if keys["size"] else {}
     dim = {"dim": keys["dim"]} if keys["dim"] else {}
     return recipe.override(model=changes, input=size, embedding=dim)

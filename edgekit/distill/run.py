@@ -84,6 +84,8 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
     _claim(request, accelerator)
     started = time.perf_counter()
     student = build_embedder(request.recipe)
+    if student.taken is not None and not student.taken.is_plain and main:
+        reporter.note(student.taken.line)
     plan, rounded = None, {}
     if spec.plan is not None:
         with reporter.stage(f"read {spec.plan.name}"):
@@ -100,6 +102,10 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
         raise UsageError("losses.labels has a weight, but no data set has labels")
     corrupt = Corrupt(sources, [data.max_corrupt for data in spec.data])
     teachers = [open_teacher(teacher, student.spec.size) for teacher in spec.teachers]
+    for teacher in teachers:
+        taken = None if teacher.embedder is None else teacher.embedder.taken
+        if taken is not None and not taken.is_plain and main:
+            reporter.note(taken.line)
     widths = [_width(teacher, student.dim, spec.losses) for teacher in teachers]
     cache = request.cache or default_folder()
     before = time.perf_counter()
@@ -296,7 +302,8 @@ def _publish(
     kept = {key: _stored(value.to("cpu", copy=True), spec.store) for key, value in state.items()}
     weights = out / "student.safetensors"
     write_atomically(weights, lambda part: save_file(kept, part, metadata={"format": "pt"}))
-    ready = recipe.override(model={"weights": Path("student.safetensors"), "pretrained": False})
+    own = {"weights": Path("student.safetensors"), "weights_key": None, "pretrained": False}
+    ready = recipe.override(model=own)
     given = student.spec.model_dump(mode="json")
     ready = ready.model_copy(update={"input": student.spec, "distill": None})
     text = to_toml(ready, input=given)

@@ -38,6 +38,7 @@ class TeacherSpec(_Table):
 
     model: str | None = Field(None, description="recipe, timm name, hf-hub:ORG/NAME or package.module:factory")
     weights: Path | None = Field(None, description="weights of the model, where the recipe names none")
+    weights_key: str | None = Field(None, description="dotted name of the part of that checkpoint; default: what fits")
     pretrained: bool = Field(False, description="load the weights that timm publishes")
     embeddings: Path | None = Field(None, description=".npy [N,D] in the data's order, or Parquet: name, embedding")
     weight: Weight = 1.0
@@ -51,6 +52,8 @@ class TeacherSpec(_Table):
             raise ValueError("a teacher is either a model or a file of embeddings")
         if self.embeddings is not None and (self.weights is not None or self.pretrained):
             raise ValueError("embeddings need neither weights nor pretrained")
+        if self.weights_key is not None and self.weights is None:
+            raise ValueError("weights_key names a part of weights, which are not given")
         return self
 
     def below(self, folder: Path) -> TeacherSpec:

@@ -51,7 +51,9 @@ def open_teacher(spec: TeacherSpec, side: tuple[int, int]) -> Teacher:
         return Teacher(spec, values.shape[1], sha256_file(spec.embeddings), spec.license or "unknown")
     recipe = resolve_model(spec.model)
     if spec.weights is not None or spec.pretrained:
-        recipe = recipe.override(model={"weights": spec.weights, "pretrained": spec.pretrained})
+        recipe = recipe.override(
+            model={"weights": spec.weights, "weights_key": spec.weights_key, "pretrained": spec.pretrained}
+        )
     embedder = build_embedder(recipe)
     if embedder.origin == "seeded":
         raise UsageError(

@@ -143,7 +143,7 @@ def compare(
         figures["neighbours"] = neighbours
         figures["neighbour_overlap"] = round(metrics.neighbour_overlap(original, artifact, neighbours), 4)
     retrieval = figures["retrieval"] = _retrieval(artifact, reference)
-    flat = _flatness(spread, gates, len(original), retrieval)
+    flat = _flatness(original, spread, gates, retrieval)
 
     reasons = []
     if not cosines[worst] >= gates.min_cosine:
@@ -228,18 +228,22 @@ def _check_sizes(group: list[Picture], runner: Runner) -> None:
             )
 
 
-def _flatness(spread: Spread, gates: Gates, count: int, retrieval: Retrieval) -> list[str]:
+def _flatness(original: np.ndarray, spread: Spread, gates: Gates, retrieval: Retrieval) -> list[str]:
     """Why the gates would say nothing about the original's embeddings; empty where they do."""
+    from edgekit.parity.metrics import off_curve
+
+    count = len(original)
     if count < 2:
         return ["one image shows no variation; give at least two"]
-    least = gates.min_spread
+    least, seen = gates.min_spread, 2 * (1 - gates.min_cosine) * count / (count - 1)
     # A file that answers the mean embedding to every image scores a mean cosine of about 1 - spread / 2 and finds
     # nothing. One of the two gates must see that; recall@10 cannot where all that there is to find is in the first ten.
     if count <= 11 or 100 * retrieval.original.at_10 <= gates.max_recall_drop:
-        least = max(least, 2 * (1 - gates.min_cosine) * count / (count - 1))
+        least = max(least, seen)
     if spread.distance < least:
         return [f"the original's embeddings hardly vary (spread {spread.distance:.2g}, at least {least:.2g} is needed)"]
-    if count >= _FEW and spread.dimensions < gates.min_dimensions:
+    # A file that keeps one number of the image finds neighbours; what it loses must be enough for the cosine gate.
+    if count >= _FEW and spread.dimensions < gates.min_dimensions and off_curve(original) < seen:
         return [
             f"the original's embeddings vary along one line (dimensions {spread.dimensions:.2f}, "
             f"at least {gates.min_dimensions:g} are needed)"

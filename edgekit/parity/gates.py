@@ -42,7 +42,8 @@ class Gates(BaseModel):
         1.5,
         ge=0,
         description="Participation ratio of the original's variance that must be reached (from 16 images on): "
-        "1 means that all embeddings lie on one line.",
+        "1 means that all embeddings lie on one line. Fewer are enough where what they vary beside that line, and any "
+        "smooth curve along it, is more than min_cosine lets pass.",
     )
 
     @classmethod

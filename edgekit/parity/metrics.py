@@ -14,6 +14,7 @@ __all__ = [
     "max_abs_error",
     "neighbour_overlap",
     "norm_error",
+    "off_curve",
     "ranks",
     "recall",
     "spread",
@@ -78,6 +79,20 @@ def spread(embeddings: np.ndarray) -> Spread:
     small = centred @ centred.T if count < unit.shape[1] else centred.T @ centred
     squared = float(np.sum(small**2))
     return Spread(distance, float(np.trace(small)) ** 2 / squared if squared > 0 else 0.0)
+
+
+def off_curve(embeddings: np.ndarray) -> float:
+    """The spread of the rows (scaled to unit length) that their place along their main direction does not explain.
+
+    What remains of `Spread.distance` beside a cubic curve in that coordinate: 0 where one number says all that an
+    embedding says of its image. Needs more than four rows.
+    """
+    centred = _unit(embeddings).astype(np.float64)
+    centred -= centred.mean(axis=0)
+    place = np.linalg.svd(centred, full_matrices=False)[0][:, 0] * np.sqrt(len(centred))
+    basis = np.linalg.qr(np.vander(place, 4))[0]
+    rest = centred - basis @ (basis.T @ centred)
+    return float(np.sum(rest**2)) / (len(centred) - 4)
 
 
 def neighbour_overlap(left: np.ndarray, right: np.ndarray, k: int) -> float:

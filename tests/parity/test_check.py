@@ -236,6 +236,27 @@ def test_an_original_that_says_nothing_is_inconclusive(flatten, word: str) -> No
     report.raise_for_verdict(allow_inconclusive=True)
 
 
+def elongated(rows: np.ndarray) -> np.ndarray:
+    """Mostly along one line, and beside it by more than the cosine gate lets pass."""
+    first, second = np.eye(16)[:2]
+    return unit(first + rows[:, :1] * second + 0.1 * rows)
+
+
+def test_one_main_direction_does_not_hide_what_varies_beside_it() -> None:
+    original = Original()
+
+    def flattened(rows: np.ndarray) -> np.ndarray:
+        first, second = np.eye(16)[:2]
+        return unit(first + rows[:, :1] * second)
+
+    for change, verdict in ((elongated, "pass"), (flattened, "fail")):
+        report = check(
+            File(change), lambda pixels: elongated(original(pixels)), photos(40), FP32, dataset="views", digest=DIGEST
+        )
+        assert report.dimensions is not None and report.dimensions < 1.5
+        assert report.verdict == verdict, report.reasons
+
+
 def test_a_wrong_file_of_a_flat_original_still_fails() -> None:
     original = Original()
     report = check(

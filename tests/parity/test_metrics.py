@@ -76,6 +76,8 @@ def test_spread_knows_constant_collapsed_and_healthy_embeddings() -> None:
     line = random_units(1, 64) + random.normal(size=(50, 1)) * random_units(1, 64, seed=1)
     assert metrics.spread(line.astype(np.float32)).distance > 0.1
     assert metrics.spread(line.astype(np.float32)).dimensions < 1.5
+    assert metrics.off_curve(line.astype(np.float32)) < 0.05 * metrics.spread(line.astype(np.float32)).distance
+    assert metrics.off_curve(random_units(50, 64)) > 0.8
     healthy = metrics.spread(random_units(50, 64))
     assert healthy.distance > 0.9
     assert healthy.dimensions > 20
