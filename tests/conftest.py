@@ -7,12 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
+import hypothesis
 import pytest
 
 from edgekit.cli import cli
 
 # Threads that wait for each other make single images slower, most of all where several tests run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine is no failure: neither an example nor the making of one is timed.
+hypothesis.settings.register_profile("edgekit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("edgekit")
 
 TOWER = ("tests.toys:tower", "--size", "64")
 

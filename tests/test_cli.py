@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jsonschema
@@ -23,6 +22,7 @@ from edgekit.images import Folder
 from edgekit.manifest import read_manifest
 from edgekit.recipe import InputSpec, resolve_model
 from tests.conftest import TOWER
+from tests.waiting import PATIENCE, until
 
 EDGEKIT = Path(sys.executable).with_name("edgekit")
 SPEC = InputSpec(size=(64, 64))
@@ -378,11 +378,9 @@ def test_a_folder_that_is_not_edgekit_s_is_never_replaced(invoke, tmp_path: Path
 def test_an_export_that_is_stopped_leaves_nothing_under_the_final_name(tmp_path: Path, number: int, code: int) -> None:
     process = start("export", *TOWER, "--target", "android", "--samples", 4, "--out", tmp_path)
     # Stop it while it works in its staging folder: after the graph was captured, before the artifact is published.
-    deadline = time.monotonic() + 120
-    while not any(tmp_path.glob(".*.partial-*")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: any(tmp_path.glob(".*.partial-*")), process)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, stderr
     assert not (tmp_path / "tests.toys-tower-android-fp32").exists()
     if number == signal.SIGINT:
@@ -395,7 +393,7 @@ def test_two_exports_of_the_same_input_are_byte_identical(published: Path, tmp_p
     process = start(
         "export", *TOWER, "--target", "all", "--samples", 24, "--out", tmp_path, "--quiet", PYTHONHASHSEED="7"
     )
-    _, stderr = process.communicate(timeout=300)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, stderr
     assert tree(tmp_path) == tree(published)
 
@@ -412,7 +410,7 @@ def test_json_is_all_that_stdout_holds(invoke, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["android-fp32", "ios-fp16", "onnx-fp32"])
 def test_nothing_but_edgekit_speaks(published: Path, photo: Path, kind: str) -> None:
     process = start("run", published / f"tests.toys-tower-{kind}", photo, "--quiet")
-    stdout, stderr = process.communicate(timeout=300)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, stderr
     assert "Embeddings" in stdout
     assert stderr == ""
@@ -420,7 +418,7 @@ def test_nothing_but_edgekit_speaks(published: Path, photo: Path, kind: str) -> 
 
 def test_debug_shows_where_it_failed(tmp_path: Path) -> None:
     process = start("export", "tests.toys:raises", "--debug", "--out", tmp_path)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "Traceback" in stderr
     assert "toys.py" in stderr
@@ -435,7 +433,7 @@ def test_completion_offers_targets_and_models() -> None:
     for typed, offered in (("edgekit export --target an", "android"), ("edgekit export catalog", "catalog-s0")):
         words = typed.split()
         process = start(_EDGEKIT_COMPLETE="bash_complete", COMP_WORDS=typed, COMP_CWORD=str(len(words) - 1))
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
         assert offered in stdout, stderr
 
 

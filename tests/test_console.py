@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 
 import pytest
 from rich.console import Console
 
 from edgekit.console import DONE, Silent, Stages, table
+from tests.waiting import until
 
 
 def stages(interactive: bool) -> tuple[Stages, io.StringIO]:
@@ -23,7 +23,7 @@ def test_a_board_shows_what_goes_on_and_counts_what_is_done() -> None:
     with made.board("measure tower.onnx on devices") as say:
         for number in range(40):
             say(f"phone-{number:02d}", "push model.onnx" if number == 7 else DONE)
-        time.sleep(0.6)
+        until(lambda: "39 of 40 done" in stream.getvalue())
     seen = stream.getvalue()
     assert "39 of 40 done" in seen
     assert "phone-07" in seen and "push model.onnx" in seen and "phone-08" not in seen
@@ -33,7 +33,7 @@ def test_a_serial_is_shown_as_it_is() -> None:
     made, stream = stages(interactive=True)
     with made.board("measure") as say:
         say("[red]a[/]", "[/nonsense]")
-        time.sleep(0.6)
+        until(lambda: "[red]a[/]" in stream.getvalue())
     assert "[red]a[/]" in stream.getvalue()
 
 

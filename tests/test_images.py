@@ -19,6 +19,7 @@ from edgekit import images
 from edgekit.errors import InputError, UsageError
 from edgekit.images import Folder, Picture, load_image, preprocess
 from edgekit.recipe import InputSpec
+from tests.waiting import PATIENCE
 
 SPEC = InputSpec(size=(32, 32))
 ORIENTATION = 0x0112
@@ -309,7 +310,7 @@ def test_20000_pixels_a_side_stay_within_memory(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(images.__file__).parents[1])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 600 * 2**20

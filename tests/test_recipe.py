@@ -59,7 +59,7 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
         load_recipe(tmp_path / "none.toml")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_recipe_or_an_input_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.toml"

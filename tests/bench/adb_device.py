@@ -23,6 +23,8 @@ from typing import Any
 
 import adbutils
 
+from tests.waiting import PATIENCE
+
 __all__ = ["Bench", "Device", "bench"]
 
 _SHELL = shutil.which("mksh") or "/bin/sh"  # mksh is Android's
@@ -350,7 +352,7 @@ class Bench:
         words = [self.adb, "-P", str(self.port), *args]
         environment = os.environ | {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
         environment["ADB_LIBUSB"] = "0"  # else a server without USB waits three seconds for it
-        return subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment).stdout
+        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, env=environment).stdout
 
     def add(self, *faults: str, host: str = "127.0.0.1", **environment: str) -> Device:
         """Make a device and connect it."""

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +28,7 @@ from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, InputError, IntegrityError, MissingDependencyError, UsageError
 from edgekit.files import sha256_file
 from tests.bench.adb_device import Bench, Device, bench
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = Result.model_json_schema()
@@ -413,13 +413,10 @@ def test_ctrl_c_restores_settings_and_removes_files(lab: Bench, job: Job, number
     """
     driver = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, start_new_session=True)
     try:
-        end = time.monotonic() + 60
-        while not running(device):
-            assert driver.poll() is None and time.monotonic() < end
-            time.sleep(0.05)
+        until(lambda: running(device), driver)
         assert device.settings != {"airplane_mode_on": "0"}
         os.killpg(driver.pid, number)  # as a terminal does, to the group
-        assert driver.wait(60) == 130
+        assert driver.wait(PATIENCE) == 130
     finally:
         driver.kill()
     clean(lab, [device])

@@ -19,6 +19,7 @@ import yaml
 from edgekit.bench.app_job import AppJob
 from edgekit.bench.schema import Result, read_result
 from edgekit.files import list_files
+from tests.waiting import PATIENCE
 
 Invoke = Callable[..., click.testing.Result]
 
@@ -42,7 +43,7 @@ def command_of(script: Path, tmp_path: Path, *arguments: str) -> list[str]:
     (tools / "gcloud").write_text(f'#!/bin/sh\nprintf "%s\\n" "$PWD" "$@" > "{tmp_path}/called"\n')
     (tools / "gcloud").chmod(0o755)
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    subprocess.run(["sh", str(script), *arguments], check=True, env=environment, cwd=tmp_path, timeout=60)
+    subprocess.run(["sh", str(script), *arguments], check=True, env=environment, cwd=tmp_path, timeout=PATIENCE)
     return (tmp_path / "called").read_text().splitlines()
 
 
@@ -102,7 +103,7 @@ def test_device_farm_gets_a_spec_and_the_job_as_zip(tower: Path, tmp_path: Path,
     assert spec["version"] == 0.1 and set(spec["phases"]) == {"pre_test", "test", "post_test"}
     lines = [line for phase in spec["phases"].values() for line in phase["commands"]]
     for line in lines:
-        assert subprocess.run(["sh", "-n", "-c", line], timeout=30).returncode == 0, line
+        assert subprocess.run(["sh", "-n", "-c", line], timeout=PATIENCE).returncode == 0, line
         assert "\n" not in line.strip()
     assert any("am instrument -w -r -e job /data/local/tmp/edgekit-job/job.json" in line for line in lines)
     with zipfile.ZipFile(out / "edgekit-job.zip") as archive:
@@ -392,7 +393,7 @@ def test_a_script_without_its_file_says_so(tower: Path, tmp_path: Path, invoke: 
             ["sh", str(tmp_path / "out" / "run.sh"), *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             env={"PATH": "/usr/bin:/bin"},
         )
         assert done.returncode != 0 and told in done.stderr, done.stderr

@@ -28,6 +28,7 @@ from tests.bench.ios_tools.cases import job as job
 from tests.bench.ios_tools.cases import tools as tools
 from tests.bench.ios_tools.cases import world as world
 from tests.bench.ios_tools.world import Phone, World
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,7 +115,7 @@ def test_a_program_that_leaves_a_server_behind(
     started = time.monotonic()
     (outcome,) = measure(tools, world.add("leaves-a-server"), job)
     assert outcome.result is not None, outcome.error
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 250  # the server sleeps for 300
 
 
 def test_a_phone_that_stays_away_is_said_to_hold_the_job(tools: Tools, world: World, job: IosJob) -> None:
@@ -252,12 +253,9 @@ def test_ctrl_c_removes_the_job(tools: Tools, world: World, job: IosJob, number:
     """
     driver = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, start_new_session=True)
     try:
-        end = time.monotonic() + 60
-        while not running(phone):
-            assert driver.poll() is None and time.monotonic() < end
-            time.sleep(0.05)
+        until(lambda: running(phone), driver)
         os.killpg(driver.pid, number)  # as a terminal does, to the group
-        assert driver.wait(60) == 130
+        assert driver.wait(PATIENCE) == 130
     finally:
         driver.kill()
         driver.wait()

@@ -25,6 +25,7 @@ from tests.bench.ios_tools.cases import job as job
 from tests.bench.ios_tools.usbmuxd import usbmuxd
 from tests.bench.ios_tools.world import products
 from tests.bench_native.harness import tool
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.toolchain
 VERSION = "1.2.0"
@@ -40,7 +41,7 @@ def ios(pytestconfig: pytest.Config) -> Path:
     program = folder / f"node_modules/go-ios/dist/go-ios-{kind}_{kind.replace('-', '_')}/ios"
     if not program.exists():
         argv = [tool("npm", "npm"), "install", "--ignore-scripts", "--prefix", str(folder), f"go-ios@{VERSION}"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr
     program.chmod(0o755)
     return program.parent
@@ -59,7 +60,7 @@ def asked(ios: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def run(argv: Sequence[str]) -> Done:
-    done = subprocess.run(argv, capture_output=True, timeout=60)
+    done = subprocess.run(argv, capture_output=True, timeout=PATIENCE)
     assert b"Usage:" not in done.stdout + done.stderr, argv
     return Done(done.returncode, done.stdout, done.stderr)
 

@@ -13,6 +13,7 @@ from edgekit.bench.report import write_report
 from edgekit.figures import COLOURS
 from tests.bench.test_results import result
 from tests.bench_native.harness import tool
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.toolchain
 # Without the last ones a closed network makes Chromium retry connections of its own.
@@ -25,7 +26,7 @@ def browse(page: Path, profile: Path, *arguments: str) -> str:
     """What Chromium prints; the page may reach nothing, as the only proxy refuses."""
     command = [tool("chromium", "chromium"), "--headless", "--no-sandbox", *QUIET, f"--user-data-dir={profile}"]
     command += ["--proxy-server=127.0.0.1:9", "--virtual-time-budget=2000", *arguments, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -91,7 +91,9 @@ def test_a_million_mistakes_cost_no_more_than_one(tmp_path, inner):
         s.read_result(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(tmp_path, data):
     path = tmp_path / "x.bench.json"

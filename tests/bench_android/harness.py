@@ -20,6 +20,7 @@ from PIL import Image, ImageCms
 from edgekit import golden
 from edgekit.console import Silent
 from edgekit.images import load_image
+from tests.waiting import PATIENCE
 
 from ..bench_native.harness import golden_of, linear, photographs, tool
 
@@ -63,7 +64,7 @@ def from_npm(package: tuple[str, str, str], folder: Path) -> Path:
     name, member, sha256 = package
     folder.mkdir(parents=True, exist_ok=True)
     command = [tool("npm", "npm"), "pack", name, "--silent"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=folder)
     assert done.returncode == 0, f"{name} cannot be fetched: {done.stderr}"
     with tarfile.open(folder / done.stdout.strip()) as archive:
         stream = archive.extractfile(member)
@@ -84,7 +85,7 @@ def build(out: Path, case: Path) -> Built:
     command += [f"-Dedgekit.build={out}", f"-Dedgekit.case={case}", f"-Dexecutorch.jar={jar}"]
     command += ["-Dmaven.test.failure.ignore=true", f"-Dmdep.outputFile={classpath}", "-Dmdep.includeScope=test"]
     command += ["test", "dependency:build-classpath"]
-    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, timeout=1200)
+    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     found = tuple(Path(path) for path in classpath.read_text().strip().split(":"))
     return Built(out, case, found, jar)

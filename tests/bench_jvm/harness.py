@@ -17,6 +17,7 @@ import numpy as np
 from edgekit.bench.schema import Result, read_result
 from edgekit.images import load_image, preprocess
 from edgekit.recipe import InputSpec
+from tests.waiting import PATIENCE
 
 from ..bench_native.harness import tool
 
@@ -36,7 +37,7 @@ class Core:
         """Start its command line and wait for its end."""
         java = tool("java", "openjdk-17-jdk-headless")
         command = [java, "-Xmx1500m", "-Djava.awt.headless=true", "-cp", self.classpath, MAIN, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
     def preprocess(self, folders: Sequence[Path]) -> list[np.ndarray]:
         """What Kotlin makes of golden folders, all in one start: uint8 [N,H,W,3] each."""
@@ -60,7 +61,7 @@ def build(out: Path) -> Core:
     command = [mvn, "-B", "-ntp", "-q", "-f", SOURCES / "pom.xml", "-pl", "core", "-Pandroid-json"]
     command += [f"-Dedgekit.build={out}", "-Dmaven.test.failure.ignore=true"]
     command += [f"-Dmdep.outputFile={classpath}", "-Dmdep.includeScope=test", "test", "dependency:build-classpath"]
-    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, timeout=900)
+    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     classes = [str(out / "core" / name) for name in ("classes", "test-classes")]
     return Core(out / "core", os.pathsep.join([*classes, classpath.read_text().strip()]))

@@ -92,7 +92,7 @@ def test_least_duration_is_kept(small: Case) -> None:
     started = time.monotonic()
     result = small.result(iterations=1, duration=1.25)
     assert time.monotonic() - started >= 1.25
-    assert result.protocol.iterations == len(result.latency_ms.samples) > 100
+    assert result.protocol.iterations == len(result.latency_ms.samples) > 1
 
 
 @pytest.mark.parametrize("wrong", [slice(None), slice(3, 4)], ids=["all", "one"])

@@ -11,6 +11,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
+from tests.waiting import PATIENCE
+
 from .harness import ZIG, build, tool
 
 LIBRARIES = Path("/usr/aarch64-linux-gnu/lib")
@@ -63,7 +65,7 @@ def arm64_library(cache: Path) -> Path:
     platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (17, 27, 28)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--no-deps", *platforms]
     command += ["--dest", str(wheels), f"onnxruntime=={onnxruntime.__version__}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     if done.returncode != 0:
         pytest.fail(f"the arm64 wheel of onnxruntime cannot be downloaded: {done.stderr.strip()[-500:]}")
     (wheel,) = wheels.glob(f"onnxruntime-{onnxruntime.__version__}-*aarch64.whl")

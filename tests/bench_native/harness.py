@@ -21,6 +21,7 @@ from onnx import TensorProto, helper
 from edgekit import __version__
 from edgekit.bench.schema import Result, read_result
 from edgekit.targets.onnx import open as open_onnx
+from tests.waiting import PATIENCE
 
 SOURCES = Path(__file__).parents[2] / "android_bench" / "native"
 STRICT = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wformat=2"]
@@ -40,7 +41,7 @@ def build(out: Path, compiler: Sequence[str], *extra: str, sources: Sequence[Pat
     """Compile the runner, or other sources, without a warning."""
     files = [str(path) for path in sources or sorted(SOURCES.glob("*.c"))]
     command = [*compiler, *STRICT, *DEFINED, *extra, "-o", str(out), *files, "-ldl", "-lm"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -140,7 +141,7 @@ class Case:
             [*self.command, *arguments],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             cwd=self.folder,
             env={**os.environ, **self.environment},
             errors="replace",

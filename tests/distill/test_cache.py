@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from edgekit.distill.cache import BLOCK, Cache, CachedTargets, default_folder
 from edgekit.errors import EdgeKitError, IntegrityError, OutputError
 from tests.distill.conftest import one_line
+from tests.waiting import PATIENCE
 
 FACTS = {"teacher": "a" * 64, "data": "b" * 64, "input": {"size": [64, 64], "mean": [0.5, 0.25, 0.125]}}
 COUNT, VIEWS, DIM = 2 * BLOCK + 40, 2, 6
@@ -102,7 +103,9 @@ OTHER = st.sampled_from(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(OTHER, min_size=2, max_size=5, unique_by=lambda change: json.dumps(change)))
 def test_whatever_differs_has_a_cache_of_its_own(tmp_path: Path, changes: list[dict[str, Any]]) -> None:
     folders = {opened(tmp_path, **change).folder for change in changes}
@@ -168,7 +171,9 @@ def test_values_cut_short_are_computed_again(tmp_path: Path) -> None:
     assert opened(tmp_path).missing() == [2]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @example({73: 0})  # the header's text never ends
 @given(st.dictionaries(st.integers(0, 127), st.integers(0, 255), min_size=1, max_size=4))
 def test_any_damage_to_a_header_is_found_or_computed_again(tmp_path: Path, changes: dict[int, int]) -> None:
@@ -222,7 +227,7 @@ except EdgeKitError as error:
 def mounted(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run `command` where `folder` is a disk of 1 MiB that nobody else sees."""
     whole = f'mount -t tmpfs -o size=1m none "{folder}" || exit 77; {command}'
-    return subprocess.run(["unshare", "-rm", "sh", "-c", whole], capture_output=True, text=True, timeout=120)
+    return subprocess.run(["unshare", "-rm", "sh", "-c", whole], capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ from edgekit.files import write_atomically
 from tests.distill.conftest import one_line
 
 FACTS = {"position": {"step": 3, "owed": [0.1, -0.30000000000000004]}, "recipe": {"name": "Täschchen"}, "none": None}
-EACH = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EACH = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def tensors() -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from edgekit.errors import UsageError
 from edgekit.recipe import load_recipe
 from tests.distill.test_run import command, write
 from tests.test_cli import one_line
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -161,14 +161,11 @@ def test_a_process_that_dies_stops_the_others_without_damage(tmp_path, cache):
         [*launcher, *command(path, out, cache, "--quiet")[1:]],
         env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    for _ in range(1200):
-        if (out / "checkpoint.safetensors").exists():
-            break
-        time.sleep(0.05)
+    until((out / "checkpoint.safetensors").exists, run)
     children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True).stdout.split()
     assert len(children) == 2
     os.kill(int(children[1]), signal.SIGKILL)
-    _, errors = run.communicate(timeout=120)
+    _, errors = run.communicate(timeout=PATIENCE)
     assert run.returncode != 0
     ours = [line for line in errors.splitlines() if line.startswith("error:")]
     assert all("--resume" in line for line in ours), errors

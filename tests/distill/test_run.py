@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from edgekit.distill.run import DistillRequest, distill
 from edgekit.embedder import build_embedder
 from edgekit.errors import EdgeKitError, InputError, OutputError, TrainingError, UsageError
 from edgekit.recipe import Recipe, load_recipe
+from tests.waiting import PATIENCE, until
 
 RECIPE = """
 name = "toy"
@@ -226,10 +226,7 @@ def test_another_number_of_processes_may_go_on_and_says_so(tmp_path, cache):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     process = subprocess.Popen([*launcher, *command(path, out, cache, "--quiet")[1:]], env=environment)
-    for _ in range(600):
-        if (out / "checkpoint.safetensors").exists():
-            break
-        time.sleep(0.05)
+    until((out / "checkpoint.safetensors").exists, process)
     process.terminate()
     process.wait()
     told = subprocess.run(command(path, out, cache, "--resume"), env=environment, capture_output=True, text=True)
@@ -245,12 +242,9 @@ def checkpoint_world(out: Path) -> int:
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, cache):
     path, out = write(tmp_path, photos=100_000), tmp_path / "out"
     process = subprocess.Popen(command(path, out, cache), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    for _ in range(1200):
-        if (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size:
-            break
-        time.sleep(0.05)
+    until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "--resume" in errors
     assert "Traceback" not in errors

@@ -220,7 +220,9 @@ def test_unknown_op_is_named_with_its_place(package):
         mil.load(package)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_flipped_bytes_never_end_in_another_error(sound, tmp_path, data):
     package = tmp_path / "flipped.mlpackage"

@@ -41,7 +41,7 @@ def test_a_document_that_is_no_plan_is_one_line(plans, tmp_path, key, value):
     assert str(path) in str(caught.value)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(tmp_path, data):
     path = tmp_path / "plan.json"
