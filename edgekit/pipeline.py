@@ -112,7 +112,7 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         request = replace(request, plan=_plan(request, model, reporter), precision=None)
     source = None
     if request.verify:
-        data = pictures(request.images, request.samples, embedder.spec)
+        data = pictures(request.images, request.samples, embedder.spec, reporter)
         if request.plan is not None:
             _warn_of_foreign(request.plan, model, data, reporter)
         source = _Source(data, data.digest(), embed_original(embedder, data, reporter))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from edgekit.errors import InputError, ModelError, ParityError
+from edgekit.image_files import LeftOut
 from edgekit.parity.gates import Gates
-from edgekit.parity.report import Dataset, ImageCosine, ParityReport, RecallFigures, Retrieval, Verdict
+from edgekit.parity.report import (
+    Dataset,
+    ImageCosine,
+    LeftOutImages,
+    ParityReport,
+    RecallFigures,
+    Retrieval,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +52,7 @@ class Reference:
     labels: Sequence[str | None]
     embeddings: np.ndarray
     skipped: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)  # images of kinds that are not read here
 
 
 def embed_original(
@@ -114,7 +124,13 @@ def compare(
     figures: dict = {
         "runtime": runtime,
         "reference": stand_in,
-        "dataset": Dataset(name=dataset, sha256=digest, images=len(original), skipped=reference.skipped),
+        "dataset": Dataset(
+            name=dataset,
+            sha256=digest,
+            images=len(original),
+            skipped=reference.skipped,
+            left_out=LeftOutImages.model_validate(facts) if (facts := reference.left_out.facts()) else None,
+        ),
         "gates": gates,
         "dim": original.shape[1],
         "spread": _significant(spread.distance),
@@ -202,7 +218,11 @@ def _embed(
         raise InputError("no image to compare; give a folder with readable images")
     none = np.zeros((0, 0), dtype=np.float32)
     reference = Reference(
-        names, labels, np.concatenate(originals) if originals else none, len(getattr(pictures, "skipped", ()))
+        names,
+        labels,
+        np.concatenate(originals) if originals else none,
+        len(getattr(pictures, "skipped", ())),
+        getattr(pictures, "left_out", LeftOut()),
     )
     return reference, np.concatenate(artifacts) if artifacts else none
 
