@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,9 +176,11 @@ def save(embeddings: Embeddings, out: Path) -> None:
 
     Raises:
         UsageError: another suffix.
-        OSError: the disk is full or refuses.
+        OutputError: the disk is full or refuses.
     """
     import numpy as np
+
+    from edgekit.files import write_atomically
 
     if out.suffix not in _SAVED_AS:
         raise UsageError(f"{out}: save embeddings as {', '.join(_SAVED_AS)}")
@@ -196,12 +197,7 @@ def save(embeddings: Embeddings, out: Path) -> None:
         pairs = zip(embeddings.names, embeddings.values.tolist(), strict=True)
         rows = [{"image": name, "embedding": values} for name, values in pairs]
         buffer.write(json.dumps(rows, ensure_ascii=False).encode())
-    draft = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    try:
-        draft.write_bytes(buffer.getvalue())
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_atomically(out, lambda part: part.write_bytes(buffer.getvalue()))
 
 
 class _Files:

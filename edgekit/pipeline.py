@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from edgekit import interrupt
 from edgekit.datasets import CatalogPictures, pictures, probe
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
+from edgekit.reason import reason_of
 from edgekit.targets import LowerOptions
 from edgekit.threads import one_thread
 
@@ -229,6 +230,7 @@ def _one(
     from edgekit.describe import describe
     from edgekit.manifest import write_manifest
     from edgekit.publish import staging
+    from edgekit.scratch import scratch
 
     floats = target.precision if request.precision is None or request.precision == "int8" else request.precision
     precision = floats if request.plan is None else request.plan.precision
@@ -244,7 +246,7 @@ def _one(
         metadata=request.recipe.metadata.model_dump(),
     )
     try:
-        with staging(folder) as draft:
+        with staging(folder) as draft, scratch(_bytes(model.program)):
             path = draft / f"{request.recipe.name}{target.suffix}"
             rewritten = _rewrite(request, target, model, reporter)
             options = replace(options, levels=rewritten.levels)
@@ -284,7 +286,8 @@ def _one(
     except OSError:
         raise
     except Exception as unexpected:  # one target's surprise is not to cost the user the other targets
-        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {_one_line(unexpected)}")
+        told = f"{type(unexpected).__name__}: {reason_of(unexpected)}"
+        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {told}")
         error.__cause__ = unexpected
     return Export(
         target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error
@@ -407,5 +410,6 @@ def _pay(
     return Payoff(forms=forms, verdict=payoff.verdict(forms))
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or "no message; --debug shows where"
+def _bytes(program: ExportedProgram) -> int:
+    """Of the program's weights, which toolchains write to their temporary files."""
+    return sum(tensor.nbytes for tensor in program.state_dict.values())

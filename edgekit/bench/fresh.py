@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import ModelError
+from edgekit.reason import reason_of
 
 __all__ = ["Fresh", "start"]
 
@@ -50,7 +51,8 @@ def start(path: Path, threads: int) -> Fresh:
         return Fresh(**json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError, TypeError) as error:
         last = " ".join(done.stderr.strip().splitlines()[-1:])
-        raise ModelError(f"{path}: does not run in a fresh process: {last[:200] or error}") from error
+        told = reason_of(RuntimeError(last)) if last else reason_of(error)
+        raise ModelError(f"{path}: does not run in a fresh process: {told}") from error
 
 
 def _measure(path: Path, threads: int) -> Fresh:
