@@ -5,7 +5,9 @@ Colour profiles (ICC) are ignored, as timm, torchvision and the training pipelin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import io
 import math
 import os
@@ -36,7 +38,16 @@ __all__ = [
     "shown",
 ]
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = {  # Pillow's name of each, and of its plugin
+    "AVIF": "Avif",
+    "BMP": "Bmp",
+    "GIF": "Gif",
+    "JPEG": "Jpeg",
+    "PNG": "Png",
+    "PPM": "Ppm",
+    "TIFF": "Tiff",
+    "WEBP": "WebP",
+}
 # Major brands of the ISO media files that hold HEVC pictures (ISO/IEC 23008-12, annex B; mif1 also begins AVIF files).
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 MAX_PIXELS = 89_478_485  # decoded; Pillow's own warning level. One such image peaks at 0.9 to 1.6 GiB.
@@ -126,13 +137,22 @@ def _decode(stream: BinaryIO, max_side: int | None) -> np.ndarray:
 def _open_other(stream: BinaryIO) -> Image.Image:
     from PIL import Image
 
-    Image.init()
     head = stream.read(64)
     stream.seek(0)
-    formats = _heif() if _is_heif(head) else [name for name in FORMATS if name in Image.OPEN]
+    formats = _heif() if _is_heif(head) else _formats()
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(stream, formats=formats)
+
+
+def _formats() -> list[str]:
+    """Those of FORMATS that this Pillow has; only their plugins are imported, of the fifty that there are."""
+    from PIL import Image
+
+    for plugin in FORMATS.values():
+        with contextlib.suppress(ImportError):  # a Pillow before AVIF
+            importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _is_heif(head: bytes) -> bool:

@@ -19,11 +19,6 @@ from edgekit.reason import reason_of
 __all__ = ["Fresh", "start"]
 
 _PATIENCE = 300  # seconds
-_RUNTIMES = {
-    ".onnx": "onnxruntime",
-    ".pte": "executorch.extension.pybindings.portable_lib",
-    ".mlpackage": "coremltools",
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def _measure(path: Path, threads: int) -> Fresh:
 
     backend = targets.of(path).backend()
     with quiet(path.suffix):
-        importlib.import_module(_RUNTIMES[path.suffix])
+        _import_runtime(path.suffix)
     before, _ = memory()
     started = time.perf_counter()
     runner = targets.timed(backend.open(path, threads=threads))
@@ -76,6 +71,15 @@ def _measure(path: Path, threads: int) -> Fresh:
     now, most = memory()
     grown = None if now is None or before is None else max(0, now - before)
     return Fresh(round(1e3 * (opened - started), 6), round(1e3 * (ended - began), 6), grown, most)
+
+
+def _import_runtime(suffix: str) -> None:
+    if suffix == ".pte":
+        from edgekit.targets.executorch_runtime import bindings
+
+        bindings()
+    else:
+        importlib.import_module({".onnx": "onnxruntime", ".mlpackage": "coremltools"}[suffix])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ Verdict = Literal["pass", "fail", "inconclusive"]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True, defer_build=True
+    )
 
 
 class LeftOutImages(_Model):
