@@ -235,6 +235,7 @@ class _Files:
         return sum(1 if folder is None or isinstance(folder, InputError) else len(folder) for _, folder in self._opened)
 
     def __iter__(self) -> Iterator[Picture]:
+        from edgekit.image_files import MostLeftOutError
         from edgekit.images import Picture, load_image, preprocess
 
         for path, folder in self._opened:
@@ -245,6 +246,8 @@ class _Files:
                     raise folder
                 else:
                     yield from self._folder(path, folder)
+            except MostLeftOutError:
+                raise
             except InputError as error:
                 self.skipped.append((str(path), str(error).removeprefix(f"{path}: ")))
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from edgekit.images import Picture
     from edgekit.recipe import InputSpec
 
-__all__ = ["CatalogPictures", "Pictures", "pictures", "probe"]
+__all__ = ["CatalogPictures", "Pictures", "pictures", "probe", "tell_skipped"]
 
+_NAMED = 3
 _PROBED = 2  # photographs that every program is run on
 _PHOTOS = 2  # a listing: with fewer there is nothing to retrieve
 
@@ -82,6 +83,15 @@ def pictures(images: Path | None, samples: int, spec: InputSpec, reporter: Repor
     if found.left_out.names:
         reporter.note(found.left_out.line(found.name))
     return found
+
+
+def tell_skipped(data: Pictures, reporter: Reporter) -> None:
+    """Say which images of `data`, once it was read, could not be decoded."""
+    skipped = getattr(data, "skipped", [])
+    if skipped:
+        first = "; ".join(f"{name}: {reason}" for name, reason in skipped[:_NAMED])
+        more = "; ..." if len(skipped) > _NAMED else ""
+        reporter.note(f"{data.name}: {len(skipped)} of {len(data)} images cannot be read: {first}{more}")
 
 
 def probe(embedder: Embedder) -> Probe:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edgekit.errors import InputError, UsageError
-from edgekit.image_files import readable, scan, shown
+from edgekit.image_files import MostLeftOutError, readable, scan, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -306,7 +306,7 @@ class Folder:
     (name, reason); `left_out` are images of a kind that nothing here reads. Links to folders are not followed, names
     that start with a dot are not images.
     Raises InputError when the folder is missing, holds no image or over half of its images are of such kinds, and on
-    iteration when none could be decoded.
+    iteration when none, or less than half of all, could be decoded.
     """
 
     def __init__(self, path: Path, spec: InputSpec) -> None:
@@ -342,9 +342,14 @@ class Folder:
                 continue
             good += 1
             yield Picture(shown(name), name.split("/")[0] if "/" in name else None, image)
+        first, reason = self.skipped[-1] if self.skipped else ("", "")
         if not good:
-            first, reason = self.skipped[-1]
             raise InputError(f"{shown(str(self.path))}: none of {len(self)} images can be read; {first}: {reason}")
+        if (lost := len(self.skipped) + len(self.left_out.names)) > good:
+            raise MostLeftOutError(
+                f"{shown(str(self.path))}: {lost} of {lost + good} images are left out or cannot be read; "
+                f"{first}: {reason}"
+            )
 
     def digest(self) -> str:
         """Return the sha256 (hex) over every image's relative name and bytes; raises InputError on a vanished file."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgekit import interrupt
-from edgekit.datasets import CatalogPictures, pictures, probe
+from edgekit.datasets import CatalogPictures, pictures, probe, tell_skipped
+from edgekit.drafts import sweep
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
 from edgekit.reason import reason_of
 from edgekit.targets import LowerOptions
@@ -100,6 +101,8 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
     from edgekit import graph
 
     _refuse_unfit(request)
+    for left in sweep(request.out):
+        reporter.note(f"removed {left}, which an export that was killed had left")
     embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
     with reporter.stage("capture the graph"):
         program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch)
@@ -178,7 +181,9 @@ def embed_original(embedder: Embedder, data: Pictures, reporter: Reporter) -> Re
     from edgekit import parity
 
     with reporter.stage(f"embed {len(data)} images with the original") as tick:
-        return parity.embed_original(embedder.embed, data, progress=tick, batch=_BATCH)
+        reference = parity.embed_original(embedder.embed, data, progress=tick, batch=_BATCH)
+    tell_skipped(data, reporter)
+    return reference
 
 
 @dataclass(frozen=True)

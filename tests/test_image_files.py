@@ -140,3 +140,51 @@ def test_avif_follows_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert is_unread("photo.AVIF")
     assert is_unread("photo.webp")
     assert not is_unread("photo.jpg")
+
+
+def test_over_half_that_cannot_be_decoded_is_an_error_too(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png")
+    for name in ("c.jpg", "d.jpg"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xffnothing")
+    assert len(list(Folder(tmp_path, SPEC))) == 2
+    (tmp_path / "e.nef").touch()
+    with pytest.raises(MostLeftOutError, match=r"3 of 5 images are left out or cannot be read; d.jpg: cannot be dec"):
+        list(Folder(tmp_path, SPEC))
+
+
+def test_every_command_on_a_folder_tells_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from edgekit.console import Silent
+    from edgekit.datasets import pictures, tell_skipped
+    from edgekit.golden import _sources
+    from edgekit.parity import embed_original
+
+    touch(tmp_path, "a.png", "b.png", "c.png", "x.nef")
+    (tmp_path / "d.jpg").write_bytes(b"\xff\xd8\xffnothing")
+    data = pictures(tmp_path, 2, SPEC, Silent())
+    reference = embed_original(lambda images: np.ones((len(images), 4), np.float32), data)
+    tell_skipped(data, Silent())
+    assert reference.left_out.kinds == {"NEF": 1}
+    assert reference.skipped == ("d.jpg",)
+    _, left_out = _sources([tmp_path], tmp_path / "out", Silent())
+    assert left_out.facts() == {"images": 1, "kinds": {"NEF": 1}, "first": [str(tmp_path / "x.nef")]}
+    told = capsys.readouterr().err.splitlines()
+    assert [line.count("1 NEF (x.nef)") for line in told] == [1, 0, 1]
+    assert "1 of 4 images cannot be read: d.jpg: " in told[1]
+
+
+def test_a_shard_s_samples_without_a_readable_image_are_named(tmp_path: Path) -> None:
+    import io
+    import tarfile
+
+    from edgekit.distill.sources.shards import ShardSource
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(buffer, "PNG")
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name, data in (("1.png", buffer.getvalue()), ("2.cr2", b"raw"), ("3.json", b"{}")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    source = ShardSource("mine", str(tmp_path / "s.tar"), listing=None, labels={})
+    assert len(source) == 1
+    assert source.left_out.names == ("s.tar/2.cr2",)

@@ -30,6 +30,7 @@ __all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
 Embed = Callable[["np.ndarray"], "np.ndarray"]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
 
+_NAMED = 3
 _FEW = 16  # images of two or three things lie on a line in the best of models
 
 
@@ -51,7 +52,7 @@ class Reference:
     names: Sequence[str]
     labels: Sequence[str | None]
     embeddings: np.ndarray
-    skipped: int = 0
+    skipped: Sequence[str] = ()  # names of images that could not be read
     left_out: LeftOut = field(default_factory=LeftOut)  # images of kinds that are not read here
 
 
@@ -128,7 +129,8 @@ def compare(
             name=dataset,
             sha256=digest,
             images=len(original),
-            skipped=reference.skipped,
+            skipped=len(reference.skipped),
+            skipped_first=list(reference.skipped[:_NAMED]),
             left_out=LeftOutImages.model_validate(facts) if (facts := reference.left_out.facts()) else None,
         ),
         "gates": gates,
@@ -221,7 +223,7 @@ def _embed(
         names,
         labels,
         np.concatenate(originals) if originals else none,
-        len(getattr(pictures, "skipped", ())),
+        tuple(name for name, _ in getattr(pictures, "skipped", ())),
         getattr(pictures, "left_out", LeftOut()),
     )
     return reference, np.concatenate(artifacts) if artifacts else none

@@ -37,6 +37,7 @@ class Dataset(_Model):
     sha256: str = Field(description="Hash of the images' names and contents.")
     images: int = Field(ge=0, description="Images compared.")
     skipped: int = Field(0, ge=0, description="Images left out because they could not be read.")
+    skipped_first: list[str] = Field([], description="The first few names of those.")
     left_out: LeftOutImages | None = Field(None, description="Images of kinds that are not read; null: none.")
 
 

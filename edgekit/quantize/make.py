@@ -133,7 +133,7 @@ def plan_of(
     Raises:
         EdgeKitError: the images are too few or all equal, or no plan keeps the limits.
     """
-    from edgekit.datasets import CatalogPictures, pictures
+    from edgekit.datasets import CatalogPictures, pictures, tell_skipped
     from edgekit.embedder import state_sha256
     from edgekit.quantize.budget import weight_share
     from edgekit.quantize.constants import large_constants
@@ -149,6 +149,7 @@ def plan_of(
         draft = _searched(program, data, list(islice(judged, _JUDGED)), settings, reporter)
     else:
         draft = _uniform(program, data, settings, reporter)
+    tell_skipped(data, reporter)
     calibration = None
     if draft.tensors or draft.levels:
         observer = draft.observer if draft.tensors else None
