@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from edgekit.console import Reporter
+    from edgekit.image_files import LeftOut
     from edgekit.images import Folder, Picture
     from edgekit.manifest import Manifest
     from edgekit.parity import ParityReport
@@ -47,6 +47,7 @@ class Embeddings:
     names: Sequence[str]
     values: np.ndarray
     skipped: Sequence[tuple[str, str]]
+    left_out: LeftOut  # images in folders, of kinds that are not read here
     runtime: str
     reference: bool
 
@@ -106,13 +107,15 @@ def embed(path: Path, images: Sequence[Path], reporter: Reporter, *, allow_bare:
     """Embed image files, and the images of folders, with an artifact; unreadable ones are skipped and named.
 
     Raises:
-        InputError: the artifact or all images cannot be read.
+        InputError: the artifact or all images cannot be read, or over half of a folder's are of kinds not read here.
     """
     import numpy as np
 
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=allow_bare)
     sources = _Files(images, artifact.spec)
+    for line in sources.told:
+        reporter.note(line)
     names, rows = [], []
     with reporter.stage(f"embed {len(sources)} images") as tick:
         for picture in sources:
@@ -123,7 +126,7 @@ def embed(path: Path, images: Sequence[Path], reporter: Reporter, *, allow_bare:
         first, reason = sources.skipped[0]
         raise InputError(f"none of {len(sources)} images can be read; {first}: {reason}")
     runner = artifact.runner
-    return Embeddings(names, np.concatenate(rows), sources.skipped, runner.runtime, runner.reference)
+    return Embeddings(names, np.concatenate(rows), sources.skipped, sources.left_out, runner.runtime, runner.reference)
 
 
 @one_thread()
@@ -153,7 +156,7 @@ def check(
         raise UsageError(
             f"{path} takes {artifact.spec.size} pixels, {recipe.name} takes {embedder.spec.size}: another model?"
         )
-    data = pictures(images, samples, embedder.spec)
+    data = pictures(images, samples, embedder.spec, reporter)
     reference = embed_original(embedder, data, reporter)
     with reporter.stage(f"embed {len(data)} images with {artifact.path.name}") as tick:
         return parity.check(
@@ -173,9 +176,11 @@ def save(embeddings: Embeddings, out: Path) -> None:
 
     Raises:
         UsageError: another suffix.
-        OSError: the disk is full or refuses.
+        OutputError: the disk is full or refuses.
     """
     import numpy as np
+
+    from edgekit.files import write_atomically
 
     if out.suffix not in _SAVED_AS:
         raise UsageError(f"{out}: save embeddings as {', '.join(_SAVED_AS)}")
@@ -192,42 +197,57 @@ def save(embeddings: Embeddings, out: Path) -> None:
         pairs = zip(embeddings.names, embeddings.values.tolist(), strict=True)
         rows = [{"image": name, "embedding": values} for name, values in pairs]
         buffer.write(json.dumps(rows, ensure_ascii=False).encode())
-    draft = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    try:
-        draft.write_bytes(buffer.getvalue())
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_atomically(out, lambda part: part.write_bytes(buffer.getvalue()))
 
 
 class _Files:
-    """Pictures from files and folders, read one at a time; what cannot be read is in `skipped`, by name and reason."""
+    """Pictures from files and folders, read one at a time; what cannot be read is in `skipped`, by name and reason.
+
+    `left_out` are the folders' images of kinds that are not read here, `told` says so of each such folder. Raises
+    MostLeftOutError where they are over half of a folder's.
+    """
 
     def __init__(self, paths: Sequence[Path], spec: InputSpec) -> None:
-        self._paths = paths
-        self._spec = spec
-        self.skipped: list[tuple[str, str]] = []
-
-    def __len__(self) -> int:
+        from edgekit.image_files import LeftOut, MostLeftOutError, shown
         from edgekit.images import Folder
 
-        total = 0
-        for path in self._paths:
+        self._spec = spec
+        self._opened: list[tuple[Path, Folder | InputError | None]] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.left_out, self.told = LeftOut(), list[str]()
+        for path in paths:
+            if not path.is_dir():
+                self._opened.append((path, None))
+                continue
             try:
-                total += len(Folder(path, self._spec)) if path.is_dir() else 1
-            except InputError:
-                total += 1
-        return total
+                folder = Folder(path, spec)
+            except MostLeftOutError:
+                raise
+            except InputError as error:
+                self._opened.append((path, error))
+                continue
+            self._opened.append((path, folder))
+            if folder.left_out.names:
+                self.told.append(folder.left_out.line(shown(str(path))))
+                self.left_out += folder.left_out.below(path)
+
+    def __len__(self) -> int:
+        return sum(1 if folder is None or isinstance(folder, InputError) else len(folder) for _, folder in self._opened)
 
     def __iter__(self) -> Iterator[Picture]:
-        from edgekit.images import Folder, Picture, load_image, preprocess
+        from edgekit.image_files import MostLeftOutError
+        from edgekit.images import Picture, load_image, preprocess
 
-        for path in self._paths:
+        for path, folder in self._opened:
             try:
-                if path.is_dir():
-                    yield from self._folder(path, Folder(path, self._spec))
-                else:
+                if folder is None:
                     yield Picture(str(path), None, preprocess(load_image(path), self._spec))
+                elif isinstance(folder, InputError):
+                    raise folder
+                else:
+                    yield from self._folder(path, folder)
+            except MostLeftOutError:
+                raise
             except InputError as error:
                 self.skipped.append((str(path), str(error).removeprefix(f"{path}: ")))
 

@@ -8,14 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeftColumn
-from rich.table import Table
-from rich.text import Text
-
 from edgekit.files import printable
 
 __all__ = ["DONE", "Reporter", "Silent", "Stages", "Tick", "table"]
@@ -50,12 +42,16 @@ class Reporter(Protocol):
         ...
 
 
+def _ignore(_done: int, _total: int, _text: str = "", /) -> None:
+    pass
+
+
 class Silent:
     """Shows no stages; warnings still go to stderr."""
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Tick]:
-        yield lambda done, total, text="": None
+        yield _ignore
 
     @contextmanager
     def board(self, title: str) -> Iterator[Callable[[str, str], None]]:
@@ -72,29 +68,41 @@ class Stages:
     """One line a stage on stderr: spinner and time left while it runs, its seconds when it is done."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+
         self._console = Console(file=sys.stderr, highlight=False)  # not what a silenced toolchain puts in its place
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Tick]:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeLeftColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
-        )
         started = time.perf_counter()
-        quiet = not self._console.is_interactive
-        with Progress(*columns, console=self._console, transient=True, disable=quiet) as progress:
+        with self._live(title) if self._console.is_interactive else nullcontext(_ignore) as tick:
+            yield tick
+        self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
+
+    @contextmanager
+    def _live(self, title: str) -> Iterator[Tick]:
+        from rich import progress as rich
+
+        columns = (
+            rich.SpinnerColumn(),
+            rich.TextColumn("{task.description}"),
+            rich.BarColumn(bar_width=20),
+            rich.MofNCompleteColumn(),
+            rich.TimeElapsedColumn(),
+            rich.TimeRemainingColumn(),
+            rich.TextColumn("[dim]{task.fields[text]}"),
+        )
+        with rich.Progress(*columns, console=self._console, transient=True) as progress:
             task = progress.add_task(title, total=None, text="")
             yield lambda done, total, text="": progress.update(task, completed=done, total=total, text=text)
-        self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
 
     @contextmanager
     def board(self, title: str) -> Iterator[Callable[[str, str], None]]:
         """A live row each with its seconds, and how many are done; in a log, each step is a line."""
+        from rich.live import Live
+        from rich.table import Table
+        from rich.text import Text
+
         started = time.perf_counter()
         steps: dict[str, tuple[str, float]] = {}
 
@@ -137,6 +145,10 @@ def table(
 
     Where a terminal is too narrow for all, those in `spare` are left out one after the other, and named below it.
     """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     rows = [["\n".join(map(printable, cell.split("\n"))) for cell in row] for row in rows]
     shown = list(range(len(columns)))
     console = Console()
@@ -157,5 +169,7 @@ def table(
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int]) -> int:
     """Terminal cells that a table takes in which nothing is folded."""
+    from rich.cells import cell_len
+
     lines = ([line for row in (columns, *rows) for line in row[number].split("\n")] for number in shown)
     return 1 + sum(3 + max(map(cell_len, own)) for own in lines)

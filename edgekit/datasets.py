@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from edgekit.console import Reporter
     from edgekit.embedder import Embedder
     from edgekit.graph import Probe
+    from edgekit.image_files import LeftOut
     from edgekit.images import Picture
     from edgekit.recipe import InputSpec
 
-__all__ = ["CatalogPictures", "Pictures", "pictures", "probe"]
+__all__ = ["CatalogPictures", "Pictures", "pictures", "probe", "tell_skipped"]
 
+_NAMED = 3
 _PROBED = 2  # photographs that every program is run on
 _PHOTOS = 2  # a listing: with fewer there is nothing to retrieve
 
@@ -23,6 +26,11 @@ class Pictures(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def left_out(self) -> LeftOut:
+        """Images of kinds that are not read here."""
+        ...
+
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Picture]: ...
     def digest(self) -> str: ...
@@ -35,7 +43,9 @@ class CatalogPictures:
         self, samples: int, spec: InputSpec, *, split: Literal["test", "train"] = "test", seed: int = 0
     ) -> None:
         from edgekit.catalog import Catalog
+        from edgekit.image_files import LeftOut
 
+        self.left_out = LeftOut()
         self._spec = spec
         self._samples = samples
         self._catalog = Catalog(-(-samples // _PHOTOS), _PHOTOS, seed=seed, size=max(spec.size), split=split)
@@ -57,15 +67,31 @@ class CatalogPictures:
         return self._catalog.digest()
 
 
-def pictures(images: Path | None, samples: int, spec: InputSpec) -> Pictures:
+def pictures(images: Path | None, samples: int, spec: InputSpec, reporter: Reporter) -> Pictures:
     """The images under a folder, or `samples` of the synthetic catalogue where no folder is given.
 
+    Images of kinds that are not read here are told to `reporter`.
+
     Raises:
-        InputError: the folder is missing or holds no image.
+        InputError: the folder is missing, holds no image, or over half of its images are of such kinds.
     """
     from edgekit.images import Folder
 
-    return Folder(images, spec) if images is not None else CatalogPictures(samples, spec)
+    if images is None:
+        return CatalogPictures(samples, spec)
+    found = Folder(images, spec)
+    if found.left_out.names:
+        reporter.note(found.left_out.line(found.name))
+    return found
+
+
+def tell_skipped(data: Pictures, reporter: Reporter) -> None:
+    """Say which images of `data`, once it was read, could not be decoded."""
+    skipped = getattr(data, "skipped", [])
+    if skipped:
+        first = "; ".join(f"{name}: {reason}" for name, reason in skipped[:_NAMED])
+        more = "; ..." if len(skipped) > _NAMED else ""
+        reporter.note(f"{data.name}: {len(skipped)} of {len(data)} images cannot be read: {first}{more}")
 
 
 def probe(embedder: Embedder) -> Probe:

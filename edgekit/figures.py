@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import MissingDependencyError, OutputError
+from edgekit.files import write_atomically
+from edgekit.reason import reason_of
 
 __all__ = ["COLOURS", "figure_of", "save"]
 
@@ -37,11 +38,7 @@ def save(figure: Any, out: Path) -> None:
     Raises:
         OutputError: `out` cannot be written.
     """
-    part = out.with_name(f".{out.name}.part-{os.getpid()}")
     try:
-        figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
-        os.replace(part, out)
-    except OSError as error:
-        raise OutputError(f"{out}: the plot cannot be written ({error.strerror or error})") from error
-    finally:
-        part.unlink(missing_ok=True)
+        write_atomically(out, lambda part: figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None}))
+    except OutputError as error:
+        raise OutputError(f"{out}: the plot cannot be written ({reason_of(error.__cause__ or error)})") from error

@@ -7,10 +7,11 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from edgekit.drafts import draft, is_full, publishable
 from edgekit.errors import InputError, OutputError, UsageError
 
 __all__ = [
@@ -138,24 +139,24 @@ def write_atomically(path: Path, write: Callable[[Path], object], advice: str = 
 
     Raises OutputError with `advice` where it cannot be written; `path` is then as it was.
     """
-    part = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        write(part)
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; what was saved before is whole, {advice}"
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+        with draft(path.parent, path.name) as folder:
+            part = folder / path.name
+            write(part)
+            publishable(part, folder)
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(part, path)
+            parent = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(parent)
+            finally:
+                os.close(parent)
+    except Exception as error:
+        if not isinstance(error, OSError) and not is_full(error):
+            raise
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise OutputError(f"cannot write {path}: {reason}; what was saved before is whole, {advice}") from error
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from edgekit.bench.host import model_of
 from edgekit.bench.schema import Model, Sha256
 from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
-from edgekit.files import list_files, read_json, sha256_file, size_of
-from edgekit.images import SUFFIXES, load_image, preprocess, shown
+from edgekit.files import read_json, sha256_file, size_of
+from edgekit.image_files import LeftOut, readable, scan, shown
+from edgekit.images import load_image, preprocess
 from edgekit.publish import staging
 
 if TYPE_CHECKING:
@@ -108,15 +109,19 @@ class Agreement:
         )
 
 
-def make(artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, *, allow_bare: bool = False) -> Golden:
+def make(
+    artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, *, allow_bare: bool = False
+) -> tuple[Golden, LeftOut]:
     """Write each photo in all eight EXIF orientations, and as PNG, with what `artifact` is to get and to answer.
+
+    Returns that and the images of folders that are left out, of kinds that are not read here.
 
     Raises:
         EdgeKitError: the artifact or a photo cannot be read, or `out` holds something else.
     """
     with reporter.stage(f"open {artifact.name}"):
         opened = open_artifact(artifact, allow_bare=allow_bare)
-    sources = _sources(photos, out)
+    sources, left_out = _sources(photos, out, reporter)
     with staging(out, _own_files) as folder:
         (folder / PHOTOS).mkdir()
         items, images = [], []
@@ -144,7 +149,7 @@ def make(artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, 
             items=tuple(items),
         )
         (folder / FILENAME).write_text(json.dumps(golden.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
-    return golden
+    return golden, left_out
 
 
 def read(folder: Path) -> Golden:
@@ -216,15 +221,20 @@ def _steps(artifact: Artifact) -> Preprocessing:
     )
 
 
-def _sources(photos: Sequence[Path], out: Path) -> list[Path]:
-    """The files, and those of folders, in order, without what an earlier run wrote to `out`."""
+def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[list[Path], LeftOut]:
+    """The files, and those of folders, in order, without what an earlier run wrote to `out`; and what is left out."""
     found: list[Path] = []
+    left_out = LeftOut()
     for path in photos:
         if path.is_dir():
-            inside = [path / name for name in list_files(path) if Path(name).suffix.lower() in SUFFIXES]
+            seen = scan(path)
+            if seen.left_out.names:
+                reporter.note(seen.left_out.line(shown(str(path))))
+                left_out += seen.left_out.below(path)
+            inside = [path / name for name in seen.names]
             inside = [one for one in inside if not one.resolve().is_relative_to(out.resolve())]
             if not inside:
-                raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(SUFFIXES))})")
+                raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(readable()))})")
             found += inside
         else:
             found.append(path)
@@ -232,7 +242,7 @@ def _sources(photos: Sequence[Path], out: Path) -> list[Path]:
         raise UsageError("no photo given: name image files or a folder of them")
     if len(found) > MAX_PHOTOS:
         raise UsageError(f"{len(found)} photos; {MAX_PHOTOS} are enough and the most that is written")
-    return found
+    return found, left_out
 
 
 def _variants(path: Path, stem: str) -> Iterator[tuple[str, int, bytes]]:

@@ -5,7 +5,9 @@ Colour profiles (ICC) are ignored, as timm, torchvision and the training pipelin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import io
 import math
 import os
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edgekit.errors import InputError, UsageError
-from edgekit.files import printable
+from edgekit.image_files import MostLeftOutError, readable, scan, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +31,6 @@ __all__ = [
     "FORMATS",
     "MAX_JPEG_PIXELS",
     "MAX_PIXELS",
-    "SUFFIXES",
     "Folder",
     "Picture",
     "load_image",
@@ -37,26 +38,18 @@ __all__ = [
     "shown",
 ]
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-SUFFIXES = frozenset(
-    (
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".jfif",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    )
-)
+FORMATS = {  # Pillow's name of each, and of its plugin
+    "AVIF": "Avif",
+    "BMP": "Bmp",
+    "GIF": "Gif",
+    "JPEG": "Jpeg",
+    "PNG": "Png",
+    "PPM": "Ppm",
+    "TIFF": "Tiff",
+    "WEBP": "WebP",
+}
+# Major brands of the ISO media files that hold HEVC pictures (ISO/IEC 23008-12, annex B; mif1 also begins AVIF files).
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 MAX_PIXELS = 89_478_485  # decoded; Pillow's own warning level. One such image peaks at 0.9 to 1.6 GiB.
 MAX_JPEG_PIXELS = 500_000_000  # in the header; a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size
 MAX_FILE_BYTES = 512 * 2**20
@@ -103,12 +96,6 @@ def _name_of(source: Path | bytes | BinaryIO) -> str:
     return str(source) if isinstance(source, str | Path) else str(getattr(source, "name", "<stream>"))
 
 
-def shown(text: str) -> str:
-    text = "".join("?" if "\ud800" <= c <= "\udc7f" or "\udd00" <= c <= "\udfff" else c for c in text)
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return printable(text)[:300]
-
-
 def _open(source: Path | bytes | BinaryIO) -> BinaryIO:
     if isinstance(source, str | Path):
         try:
@@ -150,10 +137,36 @@ def _decode(stream: BinaryIO, max_side: int | None) -> np.ndarray:
 def _open_other(stream: BinaryIO) -> Image.Image:
     from PIL import Image
 
-    Image.init()
+    head = stream.read(64)
+    stream.seek(0)
+    formats = _heif() if _is_heif(head) else _formats()
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(stream, formats=[name for name in FORMATS if name in Image.OPEN])
+        return Image.open(stream, formats=formats)
+
+
+def _formats() -> list[str]:
+    """Those of FORMATS that this Pillow has; only their plugins are imported, of the fifty that there are."""
+    from PIL import Image
+
+    for plugin in FORMATS.values():
+        with contextlib.suppress(ImportError):  # a Pillow before AVIF
+            importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _is_heif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and b"avif" not in head[: int.from_bytes(head[:4])]
+
+
+def _heif() -> list[str]:
+    """The name of the format that pillow-heif adds to Pillow. Its decoder turns the image upright itself."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise InputError("is HEIC: run `pip install 'edgekit[heif]'`, or convert it to JPEG or PNG") from None
+    register_heif_opener()
+    return ["HEIF"]
 
 
 def _draft(image: Any, max_side: int | None) -> None:
@@ -290,19 +303,20 @@ class Folder:
     """The images under a folder, streamed in sorted order; the first-level subfolder is an image's label.
 
     Files that cannot be decoded, and links that leave the folder, are left out and listed in `skipped` as
-    (name, reason). Links to folders are not followed, names that start with a dot are not images.
-    Raises InputError when the folder is missing or holds no image, and on iteration when none could be decoded.
+    (name, reason); `left_out` are images of a kind that nothing here reads. Links to folders are not followed, names
+    that start with a dot are not images.
+    Raises InputError when the folder is missing, holds no image or over half of its images are of such kinds, and on
+    iteration when none, or less than half of all, could be decoded.
     """
 
     def __init__(self, path: Path, spec: InputSpec) -> None:
         self.path, self.spec = Path(path), spec
         self.skipped: list[tuple[str, str]] = []
-        self._outside: list[tuple[str, str]] = []
-        if not self.path.is_dir():
-            raise InputError(f"{shown(str(path))}: no such folder of images")
-        self._names = self._scan()
+        found = scan(self.path)
+        self._names, self.left_out = found.names, found.left_out
+        self._outside = [(shown(name), "a link that leaves the folder") for name in found.outside]
         if not self._names:
-            raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(SUFFIXES))})")
+            raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(readable()))})")
 
     @property
     def name(self) -> str:
@@ -313,22 +327,6 @@ class Folder:
     def names(self) -> Sequence[str]:
         """The images' paths below the folder, in posix form, sorted."""
         return self._names
-
-    def _scan(self) -> list[str]:
-        root = self.path.resolve()
-        names = []
-        for folder, subfolders, files in os.walk(root):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            for file in files:
-                path = Path(folder, file)
-                if file.startswith(".") or path.suffix.lower() not in SUFFIXES:
-                    continue
-                name = path.relative_to(root).as_posix()
-                if path.is_symlink() and not path.resolve().is_relative_to(root):
-                    self._outside.append((shown(name), "a link that leaves the folder"))
-                elif path.is_file():
-                    names.append(name)
-        return sorted(names)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -344,9 +342,14 @@ class Folder:
                 continue
             good += 1
             yield Picture(shown(name), name.split("/")[0] if "/" in name else None, image)
+        first, reason = self.skipped[-1] if self.skipped else ("", "")
         if not good:
-            first, reason = self.skipped[-1]
             raise InputError(f"{shown(str(self.path))}: none of {len(self)} images can be read; {first}: {reason}")
+        if (lost := len(self.skipped) + len(self.left_out.names)) > good:
+            raise MostLeftOutError(
+                f"{shown(str(self.path))}: {lost} of {lost + good} images are left out or cannot be read; "
+                f"{first}: {reason}"
+            )
 
     def digest(self) -> str:
         """Return the sha256 (hex) over every image's relative name and bytes; raises InputError on a vanished file."""

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgekit import interrupt
-from edgekit.datasets import CatalogPictures, pictures, probe
+from edgekit.datasets import CatalogPictures, pictures, probe, tell_skipped
+from edgekit.drafts import sweep
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
+from edgekit.reason import reason_of
 from edgekit.targets import LowerOptions
 from edgekit.threads import one_thread
 
@@ -99,6 +101,8 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
     from edgekit import graph
 
     _refuse_unfit(request)
+    for left in sweep(request.out):
+        reporter.note(f"removed {left}, which an export that was killed had left")
     embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
     with reporter.stage("capture the graph"):
         program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch)
@@ -112,7 +116,7 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         request = replace(request, plan=_plan(request, model, reporter), precision=None)
     source = None
     if request.verify:
-        data = pictures(request.images, request.samples, embedder.spec)
+        data = pictures(request.images, request.samples, embedder.spec, reporter)
         if request.plan is not None:
             _warn_of_foreign(request.plan, model, data, reporter)
         source = _Source(data, data.digest(), embed_original(embedder, data, reporter))
@@ -179,7 +183,9 @@ def embed_original(embedder: Embedder, data: Pictures, reporter: Reporter) -> Re
     from edgekit import parity
 
     with reporter.stage(f"embed {len(data)} images with the original") as tick:
-        return parity.embed_original(embedder.embed, data, progress=tick, batch=_BATCH)
+        reference = parity.embed_original(embedder.embed, data, progress=tick, batch=_BATCH)
+    tell_skipped(data, reporter)
+    return reference
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,7 @@ def _one(
     from edgekit.describe import describe
     from edgekit.manifest import write_manifest
     from edgekit.publish import staging
+    from edgekit.scratch import scratch
 
     floats = target.precision if request.precision is None or request.precision == "int8" else request.precision
     precision = floats if request.plan is None else request.plan.precision
@@ -246,7 +253,7 @@ def _one(
         metadata=request.recipe.metadata.model_dump(),
     )
     try:
-        with staging(folder) as draft:
+        with staging(folder) as draft, scratch(_bytes(model.program)):
             path = draft / f"{request.recipe.name}{target.suffix}"
             rewritten = _rewrite(request, target, model, reporter)
             options = replace(options, levels=rewritten.levels)
@@ -286,8 +293,8 @@ def _one(
     except OSError:
         raise
     except Exception as unexpected:  # one target's surprise is not to cost the user the other targets
-        kind = type(unexpected).__name__
-        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {_one_line(unexpected)} ({kind})")
+        told = f"{reason_of(unexpected)} ({type(unexpected).__name__})"
+        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {told}")
         error.__cause__ = unexpected
     return Export(
         target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error
@@ -410,5 +417,6 @@ def _pay(
     return Payoff(forms=forms, verdict=payoff.verdict(forms))
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or "no message; --debug shows where"
+def _bytes(program: ExportedProgram) -> int:
+    """Of the program's weights, which toolchains write to their temporary files."""
+    return sum(tensor.nbytes for tensor in program.state_dict.values())

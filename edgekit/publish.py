@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -13,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edgekit.drafts import FULL, TOO_LITTLE, draft, is_full, publishable
 from edgekit.errors import EdgeKitError, InputError, OutputError
 from edgekit.files import list_files, source_date_epoch
 from edgekit.manifest import published_files
 
-__all__ = ["staging"]
+__all__ = ["move", "staging"]
 
-_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EXDEV, errno.ENAMETOOLONG}
+_UNWRITABLE = {*FULL, errno.EFBIG, errno.EROFS, errno.EXDEV, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM}
 _FINDERS = (".DS_Store", "._")  # macOS writes these into every folder that somebody looks at
 
@@ -31,29 +31,25 @@ def staging(final: Path, claimed: Callable[[Path], set[str] | None] = published_
     An older folder under that name whose files EdgeKit wrote (`claimed` names them) is replaced in one step; whenever
     the process dies, `final` is the old tree, the new tree, or absent as before. Any exception removes the new folder
     and leaves `final` as it was.
-    Folders that killed processes left behind are removed by the next call for the same name. With SOURCE_DATE_EPOCH
-    set, all files get that time. Raises OutputError where `final` is or holds something that EdgeKit did not publish,
-    and on a full or read-only disk or a missing permission.
+    Folders that killed processes left beside `final` are removed. Files and folders get the permissions that the umask
+    gives new ones, and with SOURCE_DATE_EPOCH set all files that time. Raises OutputError where `final` is or holds
+    something that EdgeKit did not publish, and on a full or read-only disk or a missing permission.
     """
     final = Path(os.path.normpath(final.absolute()))
     epoch = source_date_epoch()
     _refuse_foreign(final, claimed)
+    stack = contextlib.ExitStack()
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(final)
-        folder, lock = _create(final)
+        folder = stack.enter_context(draft(final.parent, final.name))
     except OSError as error:
         raise _unwritable(final, error.strerror) from error
-    try:
-        with _one_line(final, folder):
-            yield folder
-            _finish(folder, epoch)
-            _refuse_foreign(final, claimed)
-            _move(folder, final)
-    finally:
-        # After a move onto an older tree this name holds that tree; after any error, the unfinished one.
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+    # After a move onto an older tree the draft's name holds that tree; after any error, the unfinished one.
+    with stack, _one_line(final, folder):
+        yield folder
+        _finish(folder, epoch)
+        _refuse_foreign(final, claimed)
+        move(folder, final)
 
 
 def _refuse_foreign(final: Path, claimed: Callable[[Path], set[str] | None]) -> None:
@@ -74,46 +70,12 @@ def _refuse_foreign(final: Path, claimed: Callable[[Path], set[str] | None]) -> 
         raise OutputError(f"{final / foreign[0]}: EdgeKit did not publish it and would delete it; move it elsewhere")
 
 
-def _create(final: Path) -> tuple[Path, int]:
-    """Make the staging folder and hold a lock on it for as long as this process lives."""
-    while True:
-        folder = final.with_name(f"{_prefix(final)}{secrets.token_hex(6)}")
-        folder.mkdir()
-        try:
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            continue
-        # A file system without locks goes on without: its leftovers then stay (`_remove_stale` needs the lock).
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        # Another process may have taken the folder for a leftover before it was locked.
-        if os.fstat(lock).st_nlink > 0 and folder.is_dir():
-            return folder, lock
-        os.close(lock)
-
-
-def _prefix(final: Path) -> str:
-    return f".{final.name}.partial-"
-
-
-def _remove_stale(final: Path) -> None:
-    for path in list(final.parent.iterdir()):
-        if not path.name.startswith(_prefix(final)):
-            continue
-        with contextlib.suppress(OSError):
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(lock)
-
-
 def _finish(folder: Path, epoch: int | None) -> None:
-    """Set the times and put every byte on the disk, files before the folders that name them."""
+    """Set permissions and times and put every byte on the disk, files before the folders that name them."""
     list_files(folder)  # refuses links, which would point elsewhere once the tree is copied
     for here, _, names in os.walk(folder, topdown=False):
         for path in [*(Path(here, name) for name in names), Path(here)]:
+            publishable(path, folder)
             if epoch is not None:
                 os.utime(path, (epoch, epoch))
             _sync(path)
@@ -127,7 +89,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _move(folder: Path, final: Path) -> None:
+def move(folder: Path, final: Path) -> None:
+    """Give a draft its final name in one step; where a tree had that name, the draft has become that tree."""
     try:
         folder.rename(final)  # onto nothing or an empty folder
     except OSError as error:
@@ -140,7 +103,7 @@ def _move(folder: Path, final: Path) -> None:
 
 def _replace_in_two_steps(folder: Path, final: Path) -> None:
     """Where names cannot be swapped, the name is absent for an instant, never half a tree."""
-    old = final.with_name(f"{_prefix(final)}{secrets.token_hex(6)}")
+    old = final.with_name(f".{final.name}.partial-{secrets.token_hex(6)}")
     final.rename(old)
     try:
         folder.rename(final)
@@ -182,7 +145,7 @@ def _one_line(final: Path, folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         # Native writers (Core ML's, XNNPACK's) report a full disk as a RuntimeError without an errno.
-        if shutil.disk_usage(final.parent).free < 1 << 16:
+        if is_full(error) or shutil.disk_usage(final.parent).free < TOO_LITTLE:
             raise _unwritable(final, "the disk is full") from error
         raise
 

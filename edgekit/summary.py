@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgekit.distill.ablate import Row
     from edgekit.distill.run import DistillResult
     from edgekit.golden import Agreement, Golden
+    from edgekit.image_files import LeftOut
     from edgekit.manifest import Payoff
     from edgekit.parity import ParityReport
     from edgekit.pipeline import Export, ExportResult
@@ -127,7 +128,10 @@ def show_parity(report: ParityReport, *, as_json: bool) -> None:
     rows = [
         ("verdict", report.verdict + "".join(f"; {reason}" for reason in report.reasons)),
         ("runtime", f"{report.runtime} ({'stand-in for the device' if report.reference else 'the real runtime'})"),
-        ("images", f"{report.dataset.images} of {report.dataset.name}, {report.dataset.skipped} skipped"),
+        (
+            "images",
+            f"{report.dataset.images} of {report.dataset.name}, {report.dataset.skipped} skipped{_left_out(report)}",
+        ),
         ("min cosine", f"{_figure(report.min_cosine, 7)} ({report.worst_image})"),
         ("mean cosine", _figure(report.mean_cosine, 7)),
         ("max abs error", _figure(report.max_abs_error, 7)),
@@ -142,6 +146,14 @@ def show_parity(report: ParityReport, *, as_json: bool) -> None:
     table("Parity", ("figure", "value"), rows)
 
 
+def _left_out(report: ParityReport) -> str:
+    found = report.dataset.left_out
+    if found is None:
+        return ""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
+    return f", {found.images} left out ({kinds})"
+
+
 def show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
     """One row a target: how many layers have which form there, and what the plan loses in PyTorch."""
     plan = result.plan
@@ -151,7 +163,8 @@ def show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
             target: {**dataclasses.asdict(loss), "weights": result.shares[target], "layers": forms[target]}
             for target, loss in result.losses.items()
         }
-        _print_json({"plan": str(result.path), "scheme": plan.scheme, "targets": losses})
+        left_out = result.left_out.facts()
+        _print_json({"plan": str(result.path), "scheme": plan.scheme, "targets": losses, "left_out": left_out})
         return
     rows = [
         (
@@ -198,6 +211,7 @@ def show_embeddings(result: Embeddings, out: Path | None, *, as_json: bool) -> N
                 "reference": result.reference,
                 "images": result.names,
                 "skipped": [{"image": name, "reason": reason} for name, reason in result.skipped],
+                "left_out": result.left_out.facts(),
                 "saved": str(out) if out is not None else None,
                 "embeddings": values,
             }
@@ -253,7 +267,7 @@ def show_catalog(catalog: Catalog, out: Path, *, as_json: bool) -> None:
         table("Catalogue", ("figure", "value"), [(key, str(value)) for key, value in facts.items()])
 
 
-def show_golden(golden: Golden, out: Path, *, as_json: bool) -> None:
+def show_golden(golden: Golden, left_out: LeftOut, out: Path, *, as_json: bool) -> None:
     """Where golden vectors were written, of what, and how an app's pixels are compared with them."""
     facts = {
         "folder": str(out),
@@ -266,7 +280,7 @@ def show_golden(golden: Golden, out: Path, *, as_json: bool) -> None:
         ),
     }
     if as_json:
-        _print_json(facts)
+        _print_json({**facts, "left_out": left_out.facts()})
     else:
         table("Golden vectors", ("figure", "value"), [(key, str(value)) for key, value in facts.items()])
 
@@ -301,7 +315,8 @@ def show_distill(result: DistillResult, *, profile: bool, as_json: bool) -> None
     if as_json:
         files = {"weights": str(result.weights), "recipe": str(result.recipe)}
         files |= {} if result.plan is None else {"plan": str(result.plan)}
-        _print_json({"out": str(result.out), **files, "figures": figures, "seconds": dict(result.seconds)})
+        seconds, left_out = dict(result.seconds), result.left_out.facts()
+        _print_json({"out": str(result.out), **files, "figures": figures, "seconds": seconds, "left_out": left_out})
         return
     rows = [
         (

@@ -13,6 +13,7 @@ from edgekit.bench.android_undo import Undo
 from edgekit.bench.devices import Outcome, Say, chosen, plain, to_its_end
 from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
+from edgekit.reason import reason_of
 
 __all__ = ["Job", "bench_device", "bench_devices", "choose"]
 
@@ -43,7 +44,9 @@ async def bench_devices(adb: Adb, job: Job, serials: Sequence[str], *, say: Say 
         except EdgeKitError as error:
             failed = error
         except Exception as error:  # a fault of ours must not spoil the other devices either
-            failed = DeviceError(f"{plain(serial)}: unexpected {type(error).__name__}: {error}")
+            failed = DeviceError(
+                f"{plain(serial)}: measuring failed ({type(error).__name__}: {plain(reason_of(error))})"
+            )
         if say is not None:
             say(serial, f"failed: {failed}")
         return Outcome(serial, error=failed)

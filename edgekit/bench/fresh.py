@@ -14,15 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import ModelError
+from edgekit.reason import reason_of
 
 __all__ = ["Fresh", "start"]
 
 _PATIENCE = 300  # seconds
-_RUNTIMES = {
-    ".onnx": "onnxruntime",
-    ".pte": "executorch.extension.pybindings.portable_lib",
-    ".mlpackage": "coremltools",
-}
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,8 @@ def start(path: Path, threads: int) -> Fresh:
         return Fresh(**json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError, TypeError) as error:
         last = " ".join(done.stderr.strip().splitlines()[-1:])
-        raise ModelError(f"{path}: does not run in a fresh process: {last[:200] or error}") from error
+        told = reason_of(RuntimeError(last)) if last else reason_of(error)
+        raise ModelError(f"{path}: does not run in a fresh process: {told}") from error
 
 
 def _measure(path: Path, threads: int) -> Fresh:
@@ -62,7 +59,7 @@ def _measure(path: Path, threads: int) -> Fresh:
 
     backend = targets.of(path).backend()
     with quiet(path.suffix):
-        importlib.import_module(_RUNTIMES[path.suffix])
+        _import_runtime(path.suffix)
     before, _ = memory()
     started = time.perf_counter()
     runner = targets.timed(backend.open(path, threads=threads))
@@ -74,6 +71,15 @@ def _measure(path: Path, threads: int) -> Fresh:
     now, most = memory()
     grown = None if now is None or before is None else max(0, now - before)
     return Fresh(round(1e3 * (opened - started), 6), round(1e3 * (ended - began), 6), grown, most)
+
+
+def _import_runtime(suffix: str) -> None:
+    if suffix == ".pte":
+        from edgekit.targets.executorch_runtime import bindings
+
+        bindings()
+    else:
+        importlib.import_module({".onnx": "onnxruntime", ".mlpackage": "coremltools"}[suffix])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from edgekit.bench.ios_steps import Device, answer, ask, install, measure, remov
 from edgekit.bench.ios_tools import Tools, is_udid, trouble
 from edgekit.console import DONE
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
+from edgekit.reason import reason_of
 
 __all__ = ["IosJob", "IosOutcome", "bench_phone", "bench_phones", "choose", "tools_of"]
 
@@ -101,7 +102,7 @@ async def bench_phone(
     except EdgeKitError as error:
         outcomes.append(IosOutcome(udid, error=error, compute_units=units))
     except Exception as error:  # a fault of ours must not spoil the other devices either
-        told = DeviceError(f"{plain(udid)}: unexpected {type(error).__name__}: {error}")
+        told = DeviceError(f"{plain(udid)}: measuring failed ({type(error).__name__}: {plain(reason_of(error))})")
         outcomes.append(IosOutcome(udid, error=told, compute_units=units))
     failed = next((one.error for one in outcomes if one.error is not None), None)
     tell(DONE if failed is None else f"failed: {failed}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from edgekit.drafts import draft
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.publish import move
 
 if TYPE_CHECKING:
     from edgekit.catalog.catalog import Catalog
@@ -58,34 +58,30 @@ def write_catalog(catalog: Catalog, out: Path, progress: Callable[[int, int], No
     if out.is_dir() and any(out.iterdir()) and not _is_own(out):
         raise UsageError(f"{out} is not empty and not a catalogue: choose another folder or empty it")
     target = out.resolve()
-    part = target.with_name(f".{target.name}.part-{os.getpid()}")
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
     try:
-        part.mkdir(parents=True)
-        for count, photo in enumerate(catalog, start=1):
-            folder = part / "images" / catalog.listing(photo.listing).fine_category.replace(" ", "-")
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(photo.image).save(folder / photo.name.replace("/", "-"), compress_level=1)
-            if progress is not None:
-                progress(count, len(catalog))
-        _write_table(catalog, part / "listings.parquet")
-        facts = {
-            "listings": catalog.listings,
-            "photos": catalog.photos,
-            "seed": catalog.seed,
-            "size": catalog.size,
-            "split": catalog.split,
-            "sha256": catalog.digest(),
-        }
-        (part / _MARKER).write_text(json.dumps({"edgekit_catalog": facts}, indent=2) + "\n", encoding="utf-8")
-        if target.exists():
-            target.rename(old)
-        part.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with draft(target.parent, target.name) as part:
+            _fill(catalog, part, progress)
+            move(part, target)
     except OSError as error:
         raise OutputError(f"cannot write the catalogue to {out}: {error.strerror or error}") from error
-    finally:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
     return out
+
+
+def _fill(catalog: Catalog, part: Path, progress: Callable[[int, int], None] | None) -> None:
+    for count, photo in enumerate(catalog, start=1):
+        folder = part / "images" / catalog.listing(photo.listing).fine_category.replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo.image).save(folder / photo.name.replace("/", "-"), compress_level=1)
+        if progress is not None:
+            progress(count, len(catalog))
+    _write_table(catalog, part / "listings.parquet")
+    facts = {
+        "listings": catalog.listings,
+        "photos": catalog.photos,
+        "seed": catalog.seed,
+        "size": catalog.size,
+        "split": catalog.split,
+        "sha256": catalog.digest(),
+    }
+    (part / _MARKER).write_text(json.dumps({"edgekit_catalog": facts}, indent=2) + "\n", encoding="utf-8")

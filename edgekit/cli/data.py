@@ -37,8 +37,8 @@ def golden_make(
     from edgekit import golden as vectors
     from edgekit import summary
 
-    made = vectors.make(artifact, photos, out, reporter_of(quiet or as_json), allow_bare=no_manifest)
-    summary.show_golden(made, out, as_json=as_json)
+    made, left_out = vectors.make(artifact, photos, out, reporter_of(quiet or as_json), allow_bare=no_manifest)
+    summary.show_golden(made, left_out, out, as_json=as_json)
 
 
 @golden.command("check")

@@ -71,14 +71,27 @@ class Group(click.Group):
             _fail(str(error), error.exit_code)
         except OSError as error:
             _raise_if_debugging()
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
                 where = f" {error.filename}" if error.filename else ""
                 _fail(f"cannot write{where}: {error.strerror}; choose another --out", OutputError.exit_code)
-            _fail(f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
+            _fail_by(error)
         except Exception as error:
             _raise_if_debugging()
-            text = " ".join(str(error).split())[:400]
-            _fail(f"unexpected {type(error).__name__}: {text}; --debug shows where", 1)
+            _fail_by(error)
+
+
+def _fail_by(error: Exception) -> None:
+    """End by an error that no command foresaw: a full disk, or a fault of EdgeKit's."""
+    from edgekit.drafts import is_full
+    from edgekit.reason import reason_of
+    from edgekit.scratch import full_place
+
+    if is_full(error):
+        where = getattr(error, "filename", None) or full_place() or "a folder"
+        _fail(f"{where}: no space is left; make room there, or choose another folder", OutputError.exit_code)
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # of `tempfile`
+        _fail("no temporary folder can be written; make room in TMPDIR, or set it to another", OutputError.exit_code)
+    _fail(f"EdgeKit failed ({type(error).__name__}: {reason_of(error)}); --debug shows where, please report it", 1)
 
 
 def _raise_if_debugging() -> None:

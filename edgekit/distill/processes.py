@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edgekit.errors import TrainingError
+from edgekit.reason import reason_of
 
 __all__ = ["expect_lost_processes"]
 
@@ -25,7 +26,6 @@ def expect_lost_processes(count: int) -> Iterator[None]:
     except RuntimeError as error:
         if count < 2 or not any(word in str(error) for word in _LOST):
             raise
-        line = " ".join(str(error).split())[:160]
         raise TrainingError(
-            f"another process of this run is gone ({line}); start all processes again with --resume"
+            f"another process of this run is gone ({reason_of(error)[:160]}); start all processes again with --resume"
         ) from error

@@ -22,13 +22,14 @@ from edgekit.distill.loader import Corrupt
 from edgekit.distill.plot import plot_run
 from edgekit.distill.processes import expect_lost_processes
 from edgekit.distill.rounding import roundings, trained_plan
-from edgekit.distill.sources import Source, open_source
+from edgekit.distill.sources import Source, open_source, tell_left_out
 from edgekit.distill.spec import DistillSpec, LossSpec
 from edgekit.distill.teachers import Teacher, fill, open_teacher
 from edgekit.distill.validation import Figures, Validator
 from edgekit.embedder import Embedder, build_embedder
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.files import write_atomically
+from edgekit.image_files import LeftOut
 from edgekit.quantize import read_plan
 from edgekit.recipe import Recipe
 
@@ -61,6 +62,7 @@ class DistillResult:
     figures: Figures
     card: Mapping[str, Any]
     seconds: Mapping[str, float]
+    left_out: LeftOut  # images, also of validation, of kinds that are not read here
     plan: Path | None = None  # the one that it was trained under, for the new weights
 
 
@@ -92,6 +94,8 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
             plan = read_plan(spec.plan)
             rounded = roundings(student, plan)
     sources = [open_source(data) for data in spec.data]
+    if main:
+        tell_left_out(sources, reporter)
     digests: list[str] = []
     with reporter.stage("hash the data") as tick:
         for source in sources:
@@ -162,6 +166,7 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
         written, text = request.out / "plan.json", trained_plan(plan, embedder).to_json()
         write_atomically(written, lambda part: part.write_text(text, encoding="utf-8"))
     figures = Figures({}, {})
+    held_out = [] if validator is None else [task.source for task in validator.tasks]
     if validator is not None:
         with reporter.stage("measure the stored file on all held-out listings") as tick:
             embedder = embedder.to(accelerator.device)
@@ -189,6 +194,7 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
         figures,
         card,
         {part: round(value, 3) for part, value in engine.seconds.items()},
+        sum((source.left_out for source in [*sources, *held_out]), LeftOut()),
         written,
     )
 

@@ -19,6 +19,7 @@ from edgekit.distill.sources.base import Source
 from edgekit.distill.spec import DistillSpec, TeacherSpec
 from edgekit.embedder import Embedder, build_embedder, state_sha256
 from edgekit.errors import InputError, MissingDependencyError, UsageError
+from edgekit.reason import reason_of
 from edgekit.recipe import resolve_model
 
 __all__ = ["FileTargets", "Teacher", "embed", "fill", "open_teacher"]
@@ -122,8 +123,7 @@ def _embeddings(path: Path) -> tuple[list[str] | None, np.ndarray]:
     except ImportError as error:
         raise MissingDependencyError("reading Parquet needs pyarrow: run `pip install 'edgekit[distill]'`") from error
     except Exception as error:
-        line = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not a file of embeddings ({line})") from error
+        raise InputError(f"{path}: not a file of embeddings ({reason_of(error)})") from error
     if values.ndim != 2 or 0 in values.shape or values.dtype.kind != "f":
         raise InputError(f"{path}: holds {values.dtype} {list(values.shape)}; embeddings are floating point [N,D]")
     for start in range(0, len(values), 65536):

@@ -17,7 +17,7 @@ from edgekit.distill.augment import canvas, evaluate
 from edgekit.distill.cache import Targets
 from edgekit.distill.loader import Corrupt, as_read
 from edgekit.distill.metrics import Retrieval, knn_accuracy, retention, retrieval
-from edgekit.distill.sources import Source, open_source
+from edgekit.distill.sources import Source, open_source, tell_left_out
 from edgekit.distill.spec import DistillSpec, RetrievalSpec
 from edgekit.distill.teachers import Teacher, embed, fill
 from edgekit.embedder import Embedder
@@ -75,6 +75,7 @@ class Validator:
         self.tasks = []
         for row in spec.validation.retrieval:
             source = open_source(row.data)
+            tell_left_out([source], reporter)
             query, gallery = _split(row, source)
             _refuse_unseen(row, source, vocabulary)
             corrupt, digest = Corrupt([source], [row.data.max_corrupt]), source.digest()

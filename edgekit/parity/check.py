@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from edgekit.errors import InputError, ModelError, ParityError
+from edgekit.image_files import LeftOut
 from edgekit.parity.gates import Gates
-from edgekit.parity.report import Dataset, ImageCosine, ParityReport, RecallFigures, Retrieval, Verdict
+from edgekit.parity.report import (
+    Dataset,
+    ImageCosine,
+    LeftOutImages,
+    ParityReport,
+    RecallFigures,
+    Retrieval,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +30,7 @@ __all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
 Embed = Callable[["np.ndarray"], "np.ndarray"]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
 
+_NAMED = 3
 _FEW = 16  # images of two or three things lie on a line in the best of models
 
 
@@ -42,7 +52,8 @@ class Reference:
     names: Sequence[str]
     labels: Sequence[str | None]
     embeddings: np.ndarray
-    skipped: int = 0
+    skipped: Sequence[str] = ()  # names of images that could not be read
+    left_out: LeftOut = field(default_factory=LeftOut)  # images of kinds that are not read here
 
 
 def embed_original(
@@ -114,7 +125,14 @@ def compare(
     figures: dict = {
         "runtime": runtime,
         "reference": stand_in,
-        "dataset": Dataset(name=dataset, sha256=digest, images=len(original), skipped=reference.skipped),
+        "dataset": Dataset(
+            name=dataset,
+            sha256=digest,
+            images=len(original),
+            skipped=len(reference.skipped),
+            skipped_first=list(reference.skipped[:_NAMED]),
+            left_out=LeftOutImages.model_validate(facts) if (facts := reference.left_out.facts()) else None,
+        ),
         "gates": gates,
         "dim": original.shape[1],
         "spread": _significant(spread.distance),
@@ -202,7 +220,11 @@ def _embed(
         raise InputError("no image to compare; give a folder with readable images")
     none = np.zeros((0, 0), dtype=np.float32)
     reference = Reference(
-        names, labels, np.concatenate(originals) if originals else none, len(getattr(pictures, "skipped", ()))
+        names,
+        labels,
+        np.concatenate(originals) if originals else none,
+        tuple(name for name, _ in getattr(pictures, "skipped", ())),
+        getattr(pictures, "left_out", LeftOut()),
     )
     return reference, np.concatenate(artifacts) if artifacts else none
 

@@ -17,7 +17,7 @@ _DEFAULTS = {
 class Gates(BaseModel):
     """What a file must keep against the original. The defaults are those of fp32; `for_precision` gives each one's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     min_cosine: float = Field(
         0.9999, gt=0, le=1, description="Every image's cosine between the file's embedding and the original's."

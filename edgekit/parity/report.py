@@ -10,14 +10,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgekit.errors import InconclusiveError, ParityError
 from edgekit.parity.gates import Gates
 
-__all__ = ["SCHEMA", "Dataset", "ImageCosine", "ParityReport", "RecallFigures", "Retrieval", "Verdict"]
+__all__ = ["SCHEMA", "Dataset", "ImageCosine", "LeftOutImages", "ParityReport", "RecallFigures", "Retrieval", "Verdict"]
 
 SCHEMA: Final = "edgekit.parity/1"
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True, defer_build=True
+    )
+
+
+class LeftOutImages(_Model):
+    """Images of kinds that nothing here reads, by the suffix of their names."""
+
+    images: int = Field(ge=1, description="How many.")
+    kinds: dict[str, int] = Field(description="How many of each kind: suffixes in capitals.")
+    first: list[str] = Field(description="The first few names.")
 
 
 class Dataset(_Model):
@@ -27,6 +37,8 @@ class Dataset(_Model):
     sha256: str = Field(description="Hash of the images' names and contents.")
     images: int = Field(ge=0, description="Images compared.")
     skipped: int = Field(0, ge=0, description="Images left out because they could not be read.")
+    skipped_first: list[str] = Field([], description="The first few names of those.")
+    left_out: LeftOutImages | None = Field(None, description="Images of kinds that are not read; null: none.")
 
 
 class ImageCosine(_Model):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from edgekit.console import Reporter
     from edgekit.datasets import Pictures
     from edgekit.embedder import Embedder
+    from edgekit.image_files import LeftOut
     from edgekit.images import Picture
     from edgekit.levels import Levels
     from edgekit.quantize.auto import Choice
@@ -70,11 +71,15 @@ class QuantizeRequest(Settings):
 
 @dataclass(frozen=True)
 class Made:
-    """A plan, and by target what it loses in that target's forms, and its weights' bytes over those of float32."""
+    """A plan, and by target what it loses in that target's forms, and its weights' bytes over those of float32.
+
+    `left_out` are calibration images of kinds that are not read here.
+    """
 
     plan: Plan
     losses: Mapping[str, Loss]
     shares: Mapping[str, float]
+    left_out: LeftOut
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
     if made.plan.levels:
         write_atomically(path.parent / WEIGHTS, lambda part: part.write_bytes(encode(made.plan.levels)))
     write_atomically(path, lambda part: part.write_text(made.plan.to_json(), encoding="utf-8"))
-    return QuantizeResult(made.plan, made.losses, made.shares, path)
+    return QuantizeResult(made.plan, made.losses, made.shares, made.left_out, path)
 
 
 def plan_of(
@@ -128,7 +133,7 @@ def plan_of(
     Raises:
         EdgeKitError: the images are too few or all equal, or no plan keeps the limits.
     """
-    from edgekit.datasets import CatalogPictures, pictures
+    from edgekit.datasets import CatalogPictures, pictures, tell_skipped
     from edgekit.embedder import state_sha256
     from edgekit.quantize.budget import weight_share
     from edgekit.quantize.constants import large_constants
@@ -138,12 +143,13 @@ def plan_of(
 
     data: Pictures = CatalogPictures(settings.samples, embedder.spec, split="train")
     if settings.images is not None:
-        data = pictures(settings.images, settings.samples, embedder.spec)
+        data = pictures(settings.images, settings.samples, embedder.spec, reporter)
     if settings.scheme == "auto":
         judged: Iterable[Picture] = data if settings.images else CatalogPictures(_JUDGED, embedder.spec, seed=_SEED)
         draft = _searched(program, data, list(islice(judged, _JUDGED)), settings, reporter)
     else:
         draft = _uniform(program, data, settings, reporter)
+    tell_skipped(data, reporter)
     calibration = None
     if draft.tensors or draft.levels:
         observer = draft.observer if draft.tensors else None
@@ -163,7 +169,7 @@ def plan_of(
     held_out = CatalogPictures(_TRIED, embedder.spec)
     with reporter.stage(f"try the plan on {len(held_out)} held-out images"):
         losses = _losses(plan, Judge(Simulator(program, draft.tensors, draft.levels), held_out))
-    return Made(plan, losses, {target: weight_share(program, plan, target) for target in TARGETS})
+    return Made(plan, losses, {target: weight_share(program, plan, target) for target in TARGETS}, data.left_out)
 
 
 def _searched(

@@ -16,6 +16,7 @@ from edgekit.errors import InputError, MissingDependencyError, ModelError, Outpu
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.executorch_half import to_half
 from edgekit.targets.executorch_lean import lean_lowering
+from edgekit.targets.executorch_runtime import bindings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,15 +91,15 @@ class ExecuTorchRunner:
     def __init__(self, path: Path, threads: int) -> None:
         try:
             with quiet():
-                from executorch.extension.pybindings import portable_lib
+                runtime = bindings()
         except ImportError as error:
             raise MissingDependencyError(_INSTALL) from error
         if not path.is_file():
             raise InputError(f"{path} is not a file: give the path of a .pte")
         with quiet():
             try:
-                portable_lib._unsafe_reset_threadpool(threads)
-                self._program = portable_lib._load_program(str(path))
+                runtime._unsafe_reset_threadpool(threads)
+                self._program = runtime._load_program(str(path))
                 self._method = self._program.load_method("forward")
                 meta = self._method.method_meta()
                 sizes = tuple(meta.input_tensor_meta(0).sizes())

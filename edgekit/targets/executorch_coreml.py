@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, UsageError
+from edgekit.scratch import scratch
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.executorch import coverage, explained, quiet, write
 
@@ -90,8 +90,8 @@ class CoreMLDelegateRunner:
     def __init__(self, path: Path) -> None:
         from edgekit.mil import load
 
-        with tempfile.TemporaryDirectory() as folder:
-            self._model: Model = load(_unpack(_delegate(path), Path(folder), path))
+        with scratch() as folder:
+            self._model: Model = load(_unpack(_delegate(path), folder, path))
         self._input = self._model.inputs[0].name
         self.input_size = self._model.input_size
 

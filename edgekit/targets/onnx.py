@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, UnsupportedOpError, UsageError
+from edgekit.reason import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import check_images, quiet
 
@@ -65,8 +66,9 @@ class _Runner:
         try:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{path}: ONNX Runtime cannot load this file ({reason}): export it again") from error
+            raise InputError(
+                f"{path}: ONNX Runtime cannot load this file ({reason_of(error)}): export it again"
+            ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or len(outputs) != 1:
             raise InputError(f"{path}: not an embedder, which has one image input and one output: export it again")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from edgekit.console import Reporter
 from edgekit.distill.sources.base import Column, Source
 from edgekit.distill.spec import DataSpec
 
-__all__ = ["Column", "Source", "open_source"]
+__all__ = ["Column", "Source", "open_source", "tell_left_out"]
 
 
 def open_source(spec: DataSpec) -> Source:
@@ -34,3 +36,10 @@ def open_source(spec: DataSpec) -> Source:
 
     assert spec.shards is not None
     return ShardSource(spec.name, spec.shards, listing=spec.listing, labels=spec.labels)
+
+
+def tell_left_out(sources: Sequence[Source], reporter: Reporter) -> None:
+    """Say which images of the data sets are of kinds that are not read here."""
+    for source in sources:
+        if source.left_out.names:
+            reporter.note(source.left_out.line(f"data {source.name}"))

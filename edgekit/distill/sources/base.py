@@ -8,6 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from edgekit.image_files import LeftOut
+
 __all__ = ["Column", "Source", "codes_of", "fit"]
 
 
@@ -35,6 +37,11 @@ class Source(Protocol):
     def labels(self) -> Mapping[str, Column]: ...
     @property
     def chunks(self) -> np.ndarray | None: ...
+    @property
+    def left_out(self) -> LeftOut:
+        """Images of kinds that are not read here; over half of all is an InputError when the source is opened."""
+        ...
+
     def __len__(self) -> int: ...
     def photo_name(self, index: int) -> str:
         """What people call photo `index`: a path or key, printable."""

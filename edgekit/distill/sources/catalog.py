@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.distill.sources.base import Column, codes_of
 from edgekit.distill.spec import CatalogData
 from edgekit.errors import UsageError
+from edgekit.image_files import LeftOut
 
 if TYPE_CHECKING:
     from edgekit.catalog import Catalog
@@ -27,6 +28,7 @@ class CatalogSource:
     """
 
     chunks = None
+    left_out = LeftOut()
 
     def __init__(self, name: str, data: CatalogData, labels: dict[str, str]) -> None:
         unknown = [field for field in labels.values() if field not in ATTRIBUTES]

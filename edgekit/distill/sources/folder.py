@@ -19,8 +19,9 @@ __all__ = ["FolderSource"]
 class FolderSource:
     """The images below a folder in sorted order; the first-level subfolder gives the label or the listing.
 
-    `labels` may name one task, whose classes the subfolders are. Raises InputError for a missing or empty folder,
-    UsageError where the folders cannot give what is asked of them.
+    `labels` may name one task, whose classes the subfolders are. Raises InputError for a missing or empty folder and
+    for one of which over half is of kinds that are not read here, UsageError where the folders cannot give what is
+    asked of them.
     """
 
     chunks = None
@@ -35,7 +36,7 @@ class FolderSource:
             self._folder = Folder(path, InputSpec())
         except InputError as error:
             raise InputError(f"data {name}: {error}") from None
-        self._names = self._folder.names
+        self._names, self.left_out = self._folder.names, self._folder.left_out
         groups = codes_of([text.split("/")[0] if "/" in text else None for text in self._names])
         whole = kind == "listing"
         self.listings = groups.codes.astype(np.int64) if whole else np.full(len(self._names), -1, np.int64)

@@ -21,7 +21,8 @@ from edgekit.distill.sources.base import Column, codes_of, fit
 from edgekit.distill.sources.table import absent, text_of
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
-from edgekit.images import MAX_FILE_BYTES, SUFFIXES, load_image, shown
+from edgekit.image_files import LeftOut, is_unread, readable, shown
+from edgekit.images import MAX_FILE_BYTES, load_image
 
 __all__ = ["ShardSource"]
 
@@ -34,7 +35,8 @@ _BRACES = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}|\{([^{},]*(?:,[^{},]*)+)\}", r
 class ShardSource:
     """The samples of tar files in order; a sample is the members with one name up to its base name's first dot.
 
-    Its image is the member with an image's suffix and the fewest dots; a sample without one is left out. `listing` and
+    Its image is the member with an image's suffix and the fewest dots; a sample without one is left out, and is
+    named in `left_out` where it has an image of a kind that is not read here. `listing` and
     `labels` name fields of its .json, or "cls" for its .cls; a missing, null or empty field is an unknown listing or a
     missing label. Nothing is unpacked and no image read before `read`; links and devices are ignored.
 
@@ -47,7 +49,7 @@ class ShardSource:
         wanted = dict.fromkeys([*labels.values()] if listing is None else [listing, *labels.values()])
         columns: dict[str, list[str | None]] = {field: [] for field in wanted}
         self._keys: list[str] = []
-        offsets, sizes, ends, seen = [], [], [0], set[str]()
+        offsets, sizes, ends, seen, unread = [], [], [0], set[str](), list[str]()
         try:
             self._shards = _find(pattern)
             for path in self._shards:
@@ -57,6 +59,9 @@ class ShardSource:
                 sizes.append(np.array(shard.sizes, np.int64))
                 ends.append(len(self._keys))
                 seen |= shard.seen
+                unread += [f"{path.name}/{name}" for name in shard.unread]
+            self.left_out = LeftOut(tuple(unread), len(self._keys))
+            self.left_out.refuse_most("its shards")
             for field in columns:
                 if field not in seen:
                     raise absent("field", field, sorted(seen))
@@ -126,13 +131,14 @@ class _Shard:
         self.offsets: list[int] = []
         self.sizes: list[int] = []
         self.seen: set[str] = set()
+        self.unread: list[str] = []
         self._columns, self._name = columns, shown(path.name)
         try:
             with open(path, "rb") as stream:
                 self._scan(stream)
         except OSError as error:
             raise InputError(f"{self._name} cannot be read ({error.strerror})") from None
-        if not self.keys:
+        if not self.keys and not self.unread:
             raise InputError(f"{self._name} holds no sample with an image; leave it out")
 
     def _scan(self, stream: BinaryIO) -> None:
@@ -155,8 +161,9 @@ class _Shard:
         if len(set(suffixes)) < len(suffixes):
             raise InputError("a file is there twice; write the shard again")
         named = dict(zip(suffixes, members, strict=True))
-        dots = sorted((suffix.count("."), suffix) for suffix in suffixes if "." + suffix.split(".")[-1] in SUFFIXES)
+        dots = sorted((suffix.count("."), suffix) for suffix in suffixes if "." + suffix.split(".")[-1] in readable())
         if not dots:
+            self.unread += [member.name for member in members if is_unread(member.name)][:1]
             return
         if len(dots) > 1 and dots[0][0] == dots[1][0]:
             raise InputError(f"has two images, .{shown(dots[0][1])} and .{shown(dots[1][1])}; keep one a sample")

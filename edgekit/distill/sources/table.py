@@ -19,7 +19,8 @@ import numpy as np
 from edgekit.distill.sources.base import Column, codes_of, fit
 from edgekit.errors import InputError, MissingDependencyError
 from edgekit.files import sha256_file
-from edgekit.images import SUFFIXES, load_image, shown
+from edgekit.image_files import LeftOut, advice, is_unread, readable, shown
+from edgekit.images import load_image
 
 __all__ = ["TableSource", "absent", "text_of"]
 
@@ -37,6 +38,7 @@ class TableSource:
     """
 
     chunks = None
+    left_out = LeftOut()  # a row of such a kind is refused
 
     def __init__(
         self, name: str, table: Path, root: Path, *, path: str, listing: str | None, labels: dict[str, str]
@@ -239,6 +241,8 @@ def _inside(text: str | None, row: int, column: str) -> str:
         raise InputError(f"{where} has a NUL character in {shown(text)!r}; correct the path")
     if text.startswith("/") or posixpath.normpath(text).split("/")[0] == "..":
         raise InputError(f"{where}: {shown(text)!r} leaves the folder of images; give a path relative to root")
-    if posixpath.splitext(text)[1].lower() not in SUFFIXES:
-        raise InputError(f"{where}: {shown(text)!r} is not an image's name ({' '.join(sorted(SUFFIXES))})")
+    if is_unread(text):
+        raise InputError(f"{where}: {shown(text)!r} is of a kind that is not read here; {advice([text])}")
+    if posixpath.splitext(text)[1].lower() not in readable():
+        raise InputError(f"{where}: {shown(text)!r} is not an image's name ({' '.join(sorted(readable()))})")
     return text

@@ -1,0 +1,101 @@
+"""Folders of unfinished work: locked by the process that fills them, removed once it is done, or dead.
+
+A draft of NAME is `.NAME.partial-` and 12 hex digits, beside NAME. Only a killed process leaves one; the next draft in
+that place removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["FULL", "TOO_LITTLE", "create", "draft", "is_full", "publishable", "sweep"]
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NAME = re.compile(r"\..+\.partial-[0-9a-f]{12}", re.DOTALL)
+TOO_LITTLE = 1 << 16  # bytes free, with which a disk counts as full: no file system gives away the last block
+# How libraries say it that let the system's error number go.
+_SAID = ("no space left", "not enough space", "disk full", "disk is full", "disk quota exceeded")
+
+
+@contextlib.contextmanager
+def draft(parent: Path, name: str, mode: int = 0o777) -> Iterator[Path]:
+    """A new folder in `parent` for what will be called `name`; removed in the end with all that is still in it.
+
+    Drafts of dead processes in `parent` are removed first. Raises OSError where the folder cannot be made.
+    """
+    sweep(parent)
+    folder, lock = create(parent, name, mode)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(parent: Path) -> list[Path]:
+    """Remove the drafts in `parent` whose processes are dead; returns them. A folder that is not there holds none."""
+    removed = []
+    with contextlib.suppress(OSError):
+        for path in [Path(entry.path) for entry in os.scandir(parent) if _NAME.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError):
+                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+                    removed.append(path)
+                finally:
+                    os.close(lock)
+    return removed
+
+
+def create(parent: Path, name: str, mode: int) -> tuple[Path, int]:
+    """Make the folder and hold a lock on it for as long as this process lives."""
+    while True:
+        folder = parent / f".{name}.partial-{secrets.token_hex(6)}"
+        folder.mkdir(mode)
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        # A file system without locks goes on without: its leftovers then stay (`sweep` needs the lock).
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another process may have taken the folder for a leftover before it was locked.
+        if os.fstat(lock).st_nlink > 0 and folder.is_dir():
+            return folder, lock
+        os.close(lock)
+
+
+def publishable(path: Path, draft: Path) -> None:
+    """Give a file or folder in `draft` the permissions that the umask gives new ones, which `draft` itself has.
+
+    Whoever writes through `tempfile` (safetensors, for one) leaves files that nobody else may read.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    allowed = stat.S_IMODE(draft.stat().st_mode) & 0o777
+    runs = path.is_dir() or bool(mode & 0o100)
+    wanted = (mode & 0o7000) | (allowed if runs else allowed & 0o666)
+    if mode != wanted:
+        path.chmod(wanted)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether `error`, or what caused it, is that a disk has no room: by its number, or in words."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if any(words in str(error).lower() for words in _SAID):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

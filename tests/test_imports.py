@@ -1,0 +1,75 @@
+"""Running a file imports its runtime, and nothing of what makes files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_CODE = """
+import json, sys
+from edgekit.cli import cli
+try:
+    cli.main(sys.argv[1:], standalone_mode=False)
+except SystemExit as stop:
+    assert not stop.code, stop.code
+json.dump(sorted(sys.modules), sys.stderr)
+"""
+MAKERS = {"timm", "torchvision", "torchao", "transformers", "onnxscript", "onnx", "onnx_ir", "pandas", "sklearn"}
+MAKERS |= {
+    "matplotlib",
+    "accelerate",
+    "huggingface_hub",
+    "rich",
+    "edgekit.graph",
+    "edgekit.pipeline",
+    "edgekit.quantize",
+}
+MAKERS |= {"executorch.exir", "torch._dynamo", "torch._inductor", "edgekit.parity.metrics"}
+UNWANTED = {
+    "onnx-fp32": MAKERS | {"torch", "executorch", "coremltools", "sympy", "scipy"},
+    "android-fp32": MAKERS | {"onnxruntime", "coremltools", "sympy", "scipy"},
+    "ios-fp16": MAKERS | {"onnxruntime", "executorch"},
+}
+
+
+def imported(*args: object) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", _CODE, *map(str, args)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stderr[done.stderr.rindex("[") :]))
+
+
+@pytest.mark.parametrize("kind", list(UNWANTED))
+def test_run_imports_the_runtime_alone(published: Path, tmp_path: Path, kind: str) -> None:
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    found = imported("run", published / f"tests.toys-tower-{kind}", tmp_path, "--json")
+    assert not found & UNWANTED[kind]
+    assert "PIL.PngImagePlugin" in found
+    assert "PIL.PdfImagePlugin" not in found
+
+
+def test_bench_imports_the_runtime_alone(published: Path) -> None:
+    options = ("--iterations", 1, "--warmup", 0, "--duration", 0, "--json")
+    found = imported("bench", "run", published / "tests.toys-tower-onnx-fp32", *options)
+    assert "onnxruntime" in found
+    assert not found & UNWANTED["onnx-fp32"]
+
+
+def test_the_exporter_can_be_imported_after_the_runtime() -> None:
+    code = """
+import sys
+from edgekit.targets.executorch_runtime import bindings
+runtime = bindings()
+assert "executorch.exir" not in sys.modules
+assert len(runtime._get_operator_names()) > 100
+from executorch.exir import EdgeCompileConfig
+from executorch.extension.pybindings import portable_lib
+assert portable_lib is runtime is bindings()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
