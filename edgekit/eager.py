@@ -1,4 +1,4 @@
-"""How EdgeKit runs a user's module: eagerly, in the precision of its weights, without gradients, and silent on stdout."""
+"""How EdgeKit runs a user's module: eagerly, in its weights' precision, without gradients, silent on stdout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plain() -> Iterator[set[str]]:
 
     # A class's methods are replaced because forward makes its regions itself; decorators enter the same way.
     autocast.__enter__ = stay  # type: ignore[method-assign]
-    autocast.__exit__ = lambda region, *_: None  # type: ignore[method-assign, assign]
+    autocast.__exit__ = lambda region, *_: None  # type: ignore[method-assign]
     try:
         # no_grad, not inference_mode: what a module caches in there could not be traced later.
         with torch.no_grad(), torch.compiler.set_stance("force_eager"), redirect_stdout(sys.stderr):

@@ -170,7 +170,7 @@ def _is_pooled(tensor: Tensor) -> bool:
 
 
 def _is_channels_last(tensor: Tensor, size: tuple[int, int]) -> bool:
-    """Whether a map is [1,H,W,C]: its second and third dimension have the image's proportions, its last two have not."""
+    """Whether a map is [1,H,W,C]: its second and third dimension have the image's proportions, its last two not."""
     _, first, second, third = tensor.shape
     return first * size[1] == second * size[0] and second * size[1] != third * size[0]
 

@@ -33,7 +33,7 @@ _IMAGE = ("pixel_values", "image", "images", "img", "imgs", "pixels")
 
 
 def unwrap(module: nn.Module, name: str) -> tuple[nn.Module, list[str]]:
-    """The module within all wrappers, with compiled parts as they were written, and what was taken off, outermost first.
+    """The module within all wrappers, its compiled parts as they were written; and what was taken off, outermost first.
 
     `name` is what the user typed; errors quote it.
 
@@ -91,7 +91,7 @@ def widen(module: nn.Module, name: str) -> list[str]:
 
 
 def own_input(module: nn.Module) -> dict[str, Any]:
-    """What the module, or the one configured model within it, says of its images: keys of `InputSpec` and `channels`."""
+    """What the module, or the one configured model in it, says of its images: keys of `InputSpec` and `channels`."""
     found: list[dict[str, Any]] = []
     depth = 0
     for path, part in module.named_modules():
@@ -141,14 +141,14 @@ def _inner(module: nn.Module, name: str) -> nn.Module | None:
     kind = _kind(module)
     if kind:
         return next((m for key in _INNER[kind] if isinstance(m := getattr(module, key, None), nn.Module)), None)
-    if not _has_forward(module):
+    if not isinstance(module, torch.jit.ScriptModule) and not _has_forward(module):
         children = dict(module.named_children())
         named = [children[key] for key in _INSIDE if key in children]
         if len(named) == 1 or len(children) == 1:
             return named[0] if len(named) == 1 else next(iter(children.values()))
         raise ModelError(
-            f"{name!r} gives a {type(module).__name__} without a forward; its parts are {', '.join(children) or 'none'}: "
-            "return the one that embeds"
+            f"{name!r} gives a {type(module).__name__} without a forward: "
+            f"return the part that embeds, of {', '.join(children) or 'none'}"
         )
     return None
 

@@ -51,7 +51,7 @@ _REASONS = (
 
 @dataclass(frozen=True)
 class Place:
-    """A line of Python that is neither torch's nor EdgeKit's; `module` is the class that runs it and where it stands."""
+    """A line of Python that is neither torch's nor EdgeKit's; `module` is the class and path of what runs it."""
 
     module: str
     file: str

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,7 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
 @contextmanager
 def _traceable_data() -> Iterator[None]:
     """`x.data` as `x.detach()`, which differs in what autograd sees alone and which torch.export can follow."""
-    plain_data = torch._C.TensorBase.data
+    plain_data: Any = torch._C.TensorBase.data
     torch.Tensor.data = property(torch.Tensor.detach, plain_data.__set__)  # type: ignore[assignment]
     try:
         yield

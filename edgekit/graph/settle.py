@@ -1,4 +1,4 @@
-"""A fresh program made a plain function of its image: regions inlined, dead state dropped, what is no function refused."""
+"""A fresh program made a function of its image alone: regions inlined, dead state dropped, the rest refused."""
 
 # torch.fx types an argument as a union of sixteen kinds.
 # mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
@@ -42,7 +42,7 @@ def settle(program: ExportedProgram, module: nn.Module) -> ExportedProgram:
     hidden = [name for name, value in program.constants.items() if isinstance(value, FakeTensor)]
     if hidden:
         raise ModelError(
-            f"torch.export lost sight of a tensor ({hidden[0]}), which an operation outside torch made: write it in torch"
+            f"torch.export lost sight of a tensor ({hidden[0]}) that an operation outside torch made: write it in torch"
         )
     graph = program.graph_module.graph
     while any([_inline(node) for node in list(graph.nodes) if _is_region(node)]):
@@ -136,7 +136,8 @@ def _written(node: Node) -> Iterator[Node]:
     for index, entry in enumerate(schema.arguments):
         if entry.alias_info is not None and entry.alias_info.is_write:
             value = node.args[index] if index < len(node.args) else node.kwargs.get(entry.name)
-            yield from (item for item in (value if isinstance(value, (list, tuple)) else [value]) if item is not None)
+            items = value if isinstance(value, (list, tuple)) else [value]
+            yield from (item for item in items if isinstance(item, Node))
 
 
 def _writes_state(node: Node) -> bool:
@@ -201,7 +202,7 @@ def _is_random(node: Node) -> bool:
 
 
 def _mixes_images(node: Node) -> bool:
-    """BatchNorm with the statistics of this batch. Other uses of the operator, on weights or instances, are no fault."""
+    """BatchNorm with the statistics of this batch. The operator may be used on weights or instances as well."""
     if node.op != "call_function" or "batch_norm" not in str(node.target) or _given(node, "training") is not True:
         return False
     stack = list((node.meta.get("nn_module_stack") or {}).values())
@@ -235,7 +236,7 @@ _WRONG: tuple[tuple[Callable[[Node], bool], tuple[str, str]], ...] = (
     (
         _mixes_images,
         (
-            "a BatchNorm takes the mean and variance of the batch, so that an embedding depends on the other images",
+            "a BatchNorm takes the mean and variance of the batch, so that embeddings depend on the other images",
             "let it be in eval mode with running statistics",
         ),
     ),

@@ -47,7 +47,7 @@ def copy_of(module: nn.Module, example: Tensor) -> nn.Module | None:
     if not agree(first, again):
         raise ModelError(
             "the model gives another embedding when the same image comes again: it keeps state from one image to the "
-            f"next{_changing(module, image)}, which no artifact does; make that part constant, or use it in training only"
+            f"next{_changing(module, image)}, which no artifact does; make that part constant or leave it to training"
         )
     return twin if found is not None and agree(found, first) else None
 
