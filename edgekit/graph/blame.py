@@ -6,17 +6,19 @@ import linecache
 import re
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.fx import Node
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-__all__ = ["Place", "explain", "explain_batch", "place", "place_of"]
+__all__ = ["Place", "batch_watched", "explain", "explain_batch", "place", "place_of"]
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = str(Path(__file__).parent.parent)
@@ -74,22 +76,30 @@ def explain(error: Exception, module: nn.Module) -> str:
     return f"torch.export cannot trace the model{where}: {_first(error)}"
 
 
-def explain_batch(error: Exception, module: nn.Module, example: torch.Tensor) -> str | None:
-    """One line: what fixes the batch to one size; None where `error` is not about that.
+@contextmanager
+def batch_watched(module: nn.Module) -> Iterator[list[Place]]:
+    """Within it, while `module` is traced: the lines at which torch decided that the batch has one size, in order."""
+    decided: list[Place] = []
+    log = ShapeEnv._log_guard
 
-    Args:
-        example: an input with a batch of two; where torch does not know the line, the module is run on three.
-    """
+    def watch(env: Any, prefix: str, guard: Any, *rest: Any, **more: Any) -> None:
+        if getattr(guard, "rel_op", None) == "==":
+            found = _deepest(_frames_within(module), module)
+            decided.extend([] if found is None else [found])
+        log(env, prefix, guard, *rest, **more)
+
+    ShapeEnv._log_guard = watch  # type: ignore[method-assign, assignment]
+    try:
+        yield decided
+    finally:
+        ShapeEnv._log_guard = log  # type: ignore[method-assign]
+
+
+def explain_batch(error: Exception, decided: Sequence[Place]) -> str | None:
+    """One line: what fixes the batch to one size; None where `error` is not about that."""
     if "Constraints violated" not in str(error) and "specialized it to be a constant" not in str(error):
         return None
-    found = _guarded(error, module)
-    if found is None:
-        try:
-            with torch.no_grad():
-                module(torch.cat([example, example[:1]]))
-        except Exception as failed:
-            found = place(failed.__traceback__, module)
-    where = f", {found}" if found is not None else ""
+    where = f", {decided[-1]}" if decided else ""
     return (
         f"--dynamic-batch: the model works for one batch size only{where}; let that line take the batch from "
         "x.shape[0] in whole numbers (// and -1 in view, not int(a / b)), or leave --dynamic-batch out"
@@ -98,19 +108,29 @@ def explain_batch(error: Exception, module: nn.Module, example: torch.Tensor) ->
 
 def place(trace: TracebackType | None, module: nn.Module) -> Place | None:
     """The deepest line of a traceback that belongs to the user, or to a library of models; None where there is none."""
+    return _deepest(((frame, line) for frame, line in traceback.walk_tb(trace)), module)
+
+
+def _deepest(frames: Iterable[tuple[FrameType, int]], module: nn.Module) -> Place | None:
     found, owner = None, None
     names = _names(module)
-    while trace is not None:
-        frame = trace.tb_frame
+    for frame, line in frames:
         inside = frame.f_locals.get("self")
         if isinstance(inside, nn.Module) and id(inside) in names:
             owner = inside
         if not _foreign(frame.f_code.co_filename):
-            found = Place(_called(owner, names), frame.f_code.co_filename, trace.tb_lineno)
-        trace = trace.tb_next
+            found = Place(_called(owner, names), frame.f_code.co_filename, line)
     if found is None and owner is not None:
         return Place(_called(owner, names), *_definition(owner))
     return found
+
+
+def _frames_within(module: nn.Module) -> list[tuple[FrameType, int]]:
+    """The frames that run now, from the one in which `module` was called."""
+    names = _names(module)
+    frames = [(frame, line) for frame, line in traceback.walk_stack(None)][::-1]
+    inside = [id(frame.f_locals.get("self")) in names for frame, _ in frames]
+    return frames[inside.index(True) :] if True in inside else []
 
 
 def place_of(node: Node) -> str:
@@ -124,37 +144,6 @@ def place_of(node: Node) -> str:
     if own:
         return str(Place(module, *own[-1]))
     return f"in {module}" if module else "in the model"
-
-
-def _guarded(error: Exception, module: nn.Module) -> Place | None:
-    """The line at which torch decided something about the batch."""
-    trace = error.__traceback__
-    while trace is not None:
-        for value in trace.tb_frame.f_locals.values():
-            for guard in getattr(getattr(value, "shape_env", None), "guards", ()):
-                frame = getattr(guard.sloc, "framework_loc", None)
-                if isinstance(frame, traceback.FrameSummary) and frame.lineno and not _foreign(frame.filename):
-                    return Place(_owner(module, frame.filename, frame.lineno), frame.filename, frame.lineno)
-        trace = trace.tb_next
-    return None
-
-
-def _owner(module: nn.Module, file: str, line: int) -> str:
-    """The first module with a method that has this line."""
-    names = _names(module)
-    for part in module.modules():
-        for code in _codes(type(part)):
-            lines = [number for *_, number in code.co_lines() if number]
-            if code.co_filename == file and lines and min(lines) <= line <= max(lines):
-                return _called(part, names)
-    return ""
-
-
-def _codes(kind: type) -> Iterator[Any]:
-    for method in vars(kind).values():
-        code = getattr(method, "__code__", None)
-        if code is not None:
-            yield code
 
 
 def _names(module: nn.Module) -> dict[int, str]:

@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from edgekit.eager import plain
 from edgekit.errors import ModelError
-from edgekit.graph.blame import explain, explain_batch
+from edgekit.graph.blame import Place, batch_watched, explain, explain_batch
 from edgekit.graph.reparameterize import reparameterize
 from edgekit.graph.settle import settle
 from edgekit.graph.subject import copy_of, random_image, untouched
@@ -76,13 +76,14 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
     """
     shapes = {"image": {0: Dim("batch", min=1, max=_MAX_BATCH)}} if dynamic_batch else None
     first: Exception | None = None
+    decided: list[Place] = []
     for strict in (False, True):
         try:
-            with _quiet(), _traceable_data(), untouched(module):
+            with _quiet(), _traceable_data(), untouched(module), batch_watched(module) as decided:
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
             first = first or error
-            told = explain_batch(error, module, example) if dynamic_batch else None
+            told = explain_batch(error, decided) if dynamic_batch else None
             if told is not None:
                 raise ModelError(told) from error
     assert first is not None

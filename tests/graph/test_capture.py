@@ -18,6 +18,7 @@ from edgekit.eager import plain
 from edgekit.errors import ModelError
 from edgekit.graph import capture, rewrite
 from edgekit.graph.reparameterize import reparameterize
+from tests.graph.habits import asserts
 
 Forward = Callable[[Any, Tensor], Tensor]
 _SWITCH = Callable[[], AbstractContextManager[Any]]
@@ -111,10 +112,9 @@ def hides(self: Any, image: Tensor) -> Tensor:
     return self.mix(self.stem(image.data).data)
 
 
-def tells(self: Any, image: Tensor) -> Tensor:
+def prints(self: Any, image: Tensor) -> Tensor:
     found = self.stem(image)
     print("mean", float(found.mean()))
-    assert found.max() < 1e9, "too large"
     return found
 
 
@@ -145,8 +145,8 @@ HARMLESS: dict[str, Forward] = {
     **{
         body.__name__: body
         for body in (
-            *(counts, counts_anew, overwrites, averages, keeps, caches, remembers, checkpoints, hides, tells, maps),
-            *(by_numpy, compiles),
+            *(counts, counts_anew, overwrites, averages, keeps, caches, remembers, checkpoints, hides, prints, maps),
+            *(by_numpy, compiles, asserts),
         )
     },
 }
@@ -227,9 +227,9 @@ def selects(self: Any, image: Tensor) -> Tensor:
         (times_count, r"again.*\(count\)"),
         (hardly_depends, r"buffer 'calls' of Core"),
         (branches, r"in Core at .*test_capture\.py:\d+ `return found if found.sum\(\) > 0.*torch\.where"),
-        (reads, r"in Core at .*test_capture\.py:\d+ `return self.stem\(image\) \* self"),
-        (selects, r"test_capture\.py:\d+ `return found\[found > 0\]"),
-        (drops, r"random numbers.*test_capture\.py:\d+ `return F.dropout"),
+        (reads, r"Python number.*in Core at .*test_capture\.py:\d+ `"),
+        (selects, r"boolean index.*test_capture\.py:\d+ `"),
+        (drops, r"random numbers.*test_capture\.py:\d+ `"),
         (noisy, r"random numbers.*test_capture\.py:\d+ "),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -290,9 +290,9 @@ def test_a_module_that_no_copy_stands_for_is_traced_itself(kind: type[nn.Module]
 
 
 def test_weights_that_are_computed_from_others_are_captured() -> None:
-    linear = parametrizations.orthogonal(parametrizations.weight_norm(nn.Linear(8, 8)))
+    linears = parametrizations.orthogonal(nn.Linear(8, 8)), parametrizations.weight_norm(nn.Linear(8, 8))
     module = nn.Sequential(
-        parametrizations.spectral_norm(nn.Conv2d(3, 8, 3)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear
+        parametrizations.spectral_norm(nn.Conv2d(3, 8, 3)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), *linears
     ).eval()
     image = torch.randn(1, 3, 16, 16)
     rewritten, _ = rewrite(capture(module, pixels()), "onnx")
