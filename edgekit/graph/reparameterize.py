@@ -17,7 +17,7 @@ __all__ = ["reparameterize"]
 # A name is no promise: what `fuse` does differs from model to model, so that only timm's own are called.
 _METHODS = ("fuse", "reparameterize", "switch_to_deploy")
 _ANYBODYS = ("reparameterize", "switch_to_deploy")
-_TOLERANCE = 1e-3  # of the largest value: merging rounds, a wrong merge is wholly wrong
+_TOLERANCE = 1e-4  # of the largest value: merging rounds, a wrong merge is wholly wrong
 
 
 class _Call(NamedTuple):

@@ -98,10 +98,11 @@ def agree(one: Any, other: Any) -> bool:
 
 
 def random_image(example: Tensor) -> Tensor:
-    """Noise of the example's shape and dtype; values 0-255."""
+    """Noise of the example's shape and dtype, from 0 to twice its largest value: 0-254 for mid-grey."""
     generator = torch.Generator().manual_seed(0)
     if example.dtype is torch.uint8 or example.is_floating_point():
-        return (torch.rand(example.shape, generator=generator) * 255).to(example.dtype)
+        scale = 2 * float(example.abs().amax()) or 1.0
+        return (torch.rand(example.shape, generator=generator) * scale).to(example.dtype)
     return example
 
 
