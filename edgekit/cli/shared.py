@@ -279,8 +279,7 @@ def recipe_of(model: str | None, options: dict[str, Any]) -> Any:
         raise UsageError(f"{recipe.model.backbone} brings its own weights; --pretrained is for timm and the hub")
     if keys["weights_key"] and (keys["pretrained"] or not (keys["weights"] or recipe.model.weights)):
         raise UsageError("--weights-key names a part of a weights file; give it with --weights")
-    names = ("weights", "weights_key", "pretrained", "seed", "output", "pool")
-    changes = {key: keys[key] for key in names if keys[key]}
+    changes = {key: keys[key] for key in names if keys[key] and key not in ("size", "dim")}
     if keys["seed"] is not None:
         changes["seed"] = keys["seed"]
     if keys["pretrained"]:
