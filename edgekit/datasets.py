@@ -101,4 +101,4 @@ def probe(embedder: Embedder) -> Probe:
     from edgekit import graph
 
     photos = CatalogPictures(_PROBED, embedder.spec, split="train")
-    return graph.probe(embedder, [embedder.pixels(photo.image[None]) for photo in photos])
+    return graph.probe(embedder.run, [embedder.pixels(photo.image[None]) for photo in photos])

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import sys
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -14,9 +11,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from edgekit.errors import ModelError, UsageError
-from edgekit.recipe import InputSpec, ModelSpec, Recipe
+from edgekit.eager import plain
+from edgekit.errors import ModelError
+from edgekit.factory import first_line, from_factory, from_timm
+from edgekit.outputs import Output, find_output
+from edgekit.recipe import InputSpec, Recipe
 from edgekit.weights import Taken, load_weights
+from edgekit.wrappers import call_with, own_input, unwrap, widen
 
 __all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "state_sha256"]
 
@@ -45,6 +46,9 @@ class Embedder(nn.Module):
         self.weight_license: str | None = None
         self.taken: Taken | None = None  # what was read of a weights file
         self.dim = 0
+        self.output = Output()
+        self.keyword: str | None = None  # under which the backbone takes the image, if not as its first argument
+        self.notes: list[str] = []  # what was done to the user's module that they should know
         mean, std = (
             torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) * 255 for values in (spec.mean, spec.std)
         )
@@ -58,8 +62,16 @@ class Embedder(nn.Module):
 
     def features(self, image: Tensor) -> Tensor:
         """The embedding [N,D] of float [N,3,H,W] pixels before its L2 norm, which is what training works on."""
-        features = self.backbone((image - self.mean) * self.scale)
+        features = self.pooled((image - self.mean) * self.scale)
         return features if self.projection is None else self.projection(features)
+
+    def pooled(self, normalized: Tensor) -> Tensor:
+        """The backbone's features [N,C] of normalised float [N,3,H,W]: the one output that is meant, pooled."""
+        return self.output(self.call(normalized), normalized.shape[0])
+
+    def call(self, normalized: Tensor) -> Any:
+        """All that the backbone returns for normalised float [N,3,H,W]."""
+        return self.backbone(normalized) if self.keyword is None else self.backbone(**{self.keyword: normalized})
 
     def example(self, batch: int = 1) -> Tensor:
         """An input of the right shape and dtype, mid-grey."""
@@ -68,10 +80,15 @@ class Embedder(nn.Module):
             return torch.full((batch, height, width, 3), 127, dtype=torch.uint8)
         return torch.full((batch, 3, height, width), 127.0)
 
-    @torch.inference_mode()
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embed uint8 [N,H,W,3] images with this module in eager fp32; returns float32 [N,D]."""
-        return self(self.pixels(images)).numpy()
+        return self.run(self.pixels(images)).numpy()
+
+    def run(self, image: Tensor) -> Tensor:
+        """`forward` as the original of every comparison: without gradients, compilation or autocast."""
+        with plain():
+            embedding: Tensor = self(image)
+            return embedding
 
     def pixels(self, images: np.ndarray) -> Tensor:
         """uint8 [N,H,W,3] images as `forward` takes them."""
@@ -88,14 +105,20 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
         UsageError: the factory or the pretrained weights do not exist.
     """
     torch.manual_seed(recipe.model.seed)
-    spec = recipe.input
+    spec, name = recipe.input, recipe.model.backbone
+    notes: list[str] = []
     if recipe.model.is_factory:
-        backbone = _from_factory(recipe.model)
+        backbone, wrappers = unwrap(from_factory(recipe.model), name)
+        if wrappers:
+            notes.append(f"{name} is exported without its {', '.join(wrappers)}")
+        if narrow := widen(backbone, name):
+            notes.append(f"{name} has {' and '.join(narrow)} weights, which are exported as float32")
     else:
-        backbone = _from_timm(recipe.model, spec if "size" in spec.model_fields_set else None)
-    spec = _resolve_input(backbone, recipe)
-    embedder = Embedder(backbone.eval(), spec, uint8_input=uint8_input)
-    width = _feature_width(embedder, recipe.model.backbone)
+        backbone = from_timm(recipe.model, spec if "size" in spec.model_fields_set else None)
+    embedder = Embedder(_in_eval_mode(backbone, name), _resolve_input(backbone, recipe), uint8_input=uint8_input)
+    embedder.notes = notes
+    embedder.keyword = call_with(backbone, name)
+    width = _feature_width(embedder, recipe)
     embedder.dim = recipe.embedding.dim or width
     if recipe.embedding.dim is not None:
         embedder.projection = nn.Linear(width, recipe.embedding.dim)
@@ -142,7 +165,8 @@ def calibrate_normalization(embedder: Embedder, images: Iterable[np.ndarray]) ->
     affine = [m for m in embedder.backbone.modules() if _has_affine(m)]
     hooks = [m.register_forward_hook(lambda module, _args, _output: executed.append(module)) for m in affine]
     try:
-        features = embedder.backbone(batch)
+        with plain():
+            features = embedder.pooled(batch)
     finally:
         for hook in hooks:
             hook.remove()
@@ -163,67 +187,21 @@ def _has_affine(module: nn.Module) -> bool:
     return isinstance(module, kinds) and module.weight is not None and module.bias is not None
 
 
-def _from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:
-    import timm
-
-    args: dict[str, Any] = {"pretrained": model.pretrained, "num_classes": 0, **model.args}
+def _in_eval_mode(backbone: nn.Module, name: str) -> nn.Module:
     try:
-        if spec is not None:
-            try:
-                return timm.create_model(model.backbone, img_size=spec.size, **args)
-            except TypeError:
-                pass  # a convolutional backbone takes any size and no such argument
-        return timm.create_model(model.backbone, **args)
-    except Exception as error:
-        line = _first_line(error)
-        if model.pretrained or model.backbone.startswith("hf-hub:"):
-            raise ModelError(
-                f"cannot fetch the pretrained model {model.backbone!r}: {line}; is the hub reachable? "
-                "Give a local file with --weights instead"
-            ) from error
-        raise ModelError(f"timm cannot create {model.backbone!r}: {line}") from error
-
-
-def _from_factory(model: ModelSpec) -> nn.Module:
-    module_name, _, attribute = model.backbone.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        target: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise UsageError(
-                f"factory {model.backbone!r}: no module named {error.name!r} on the Python path"
-            ) from error
-        raise ModelError(f"factory {model.backbone!r}: importing {module_name} failed: {_first_line(error)}") from error
-    except Exception as error:
-        raise ModelError(f"factory {model.backbone!r}: importing {module_name} failed: {_first_line(error)}") from error
-    for part in attribute.split("."):
-        if not hasattr(target, part):
-            raise UsageError(f"factory {model.backbone!r}: {module_name} has no {attribute!r}")
-        target = getattr(target, part)
-    factory: Callable[..., Any] = target
-    try:
-        backbone = factory(**model.args)
-    except Exception as error:
-        raise ModelError(f"factory {model.backbone!r} raised {type(error).__name__}: {_first_line(error)}") from error
-    if not isinstance(backbone, nn.Module):
-        raise ModelError(f"factory {model.backbone!r} returned {type(backbone).__name__}, not a torch.nn.Module")
-    return backbone
+        return backbone.eval()
+    except NotImplementedError as error:  # what torch.export.load(...).module() gives
+        raise ModelError(
+            f"{name!r} cannot be put in eval mode ({first_line(error)}): give the module itself"
+        ) from error
 
 
 def _resolve_input(backbone: nn.Module, recipe: Recipe) -> InputSpec:
     """What the recipe says, else what the backbone's own configuration says, else ImageNet's habit."""
-    import timm.data
-
-    own: dict[str, Any] = {}
-    if getattr(backbone, "pretrained_cfg", None):
-        config = timm.data.resolve_model_data_config(backbone)
-        channels, *size = config["input_size"]
-        if channels != 3:
-            raise ModelError(f"{recipe.model.backbone!r} takes {channels} channels; an embedder takes RGB")
-        own = {key: config[key] for key in ("mean", "std", "interpolation", "crop_pct", "crop_mode") if key in config}
-        own["size"] = tuple(size)
+    own = own_input(backbone)
+    channels = own.pop("channels", 3)
+    if channels != 3:
+        raise ModelError(f"{recipe.model.backbone!r} takes {channels} channels; an embedder takes RGB")
     try:
         return InputSpec.model_validate(own | recipe.input.model_dump(exclude_unset=True))
     except ValidationError as error:
@@ -234,22 +212,22 @@ def _resolve_input(backbone: nn.Module, recipe: Recipe) -> InputSpec:
         ) from error
 
 
-def _feature_width(embedder: Embedder, name: str) -> int:
+def _feature_width(embedder: Embedder, recipe: Recipe) -> int:
     """Run one grey image: catches a wrong input size or a missing pooling before an export spends a minute on it."""
+    name, size = recipe.model.backbone, embedder.spec.size
     try:
-        with torch.inference_mode():
-            features = embedder.backbone(embedder.mean.new_zeros(1, 3, *embedder.spec.size))
+        with plain() as widened:
+            image = embedder.mean.new_zeros(1, 3, *size)
+            returned = embedder.call(image)
     except Exception as error:
-        height, width = embedder.spec.size
-        raise ModelError(f"{name!r} cannot embed a {height}x{width} image: {_first_line(error)}") from error
-    if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 1:
-        shape = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise ModelError(
-            f"{name!r} gives {shape} for one image; an embedder's backbone must give pooled features [1,C]"
-        )
-    return features.shape[1]
+        from edgekit.graph.blame import place
 
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+        found = place(error.__traceback__, embedder)
+        where = f" ({found})" if found is not None else ""
+        if "Half" in str(error) or "BFloat16" in str(error):
+            where += "; all weights are float32 here: leave casts such as .half() out of forward"
+        raise ModelError(f"{name!r} cannot embed a {size[0]}x{size[1]} image: {first_line(error)}{where}") from error
+    embedder.output = find_output(returned, recipe.model.output, recipe.model.pool, size, name)
+    if widened:
+        embedder.notes.append(f"{name} has autocast regions, which are exported in float32")
+    return embedder.output(returned, 1).shape[1]

@@ -105,7 +105,7 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         reporter.note(f"removed {left}, which an export that was killed had left")
     embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
     with reporter.stage("capture the graph"):
-        program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch)
+        program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch, note=reporter.note)
         held = probe(embedder)
     model = _Model(embedder, program, held)
     if request.plan is not None:
@@ -170,6 +170,8 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
             calibrate_normalization(embedder, [picture.image for picture in sample])
     if embedder.taken is not None:
         (reporter.progress if embedder.taken.is_plain else reporter.note)(embedder.taken.line)
+    for line in embedder.notes:
+        reporter.note(line)
     if embedder.origin == "seeded":
         seed = recipe.model.seed
         reporter.note(

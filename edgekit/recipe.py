@@ -47,6 +47,10 @@ def _square(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
+def _index(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Triple = tuple[float, float, float]
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 
@@ -78,6 +82,11 @@ class ModelSpec(_Table):
     )
     pretrained: bool = Field(False, description="load the weights that timm publishes")
     seed: int = Field(0, ge=0, description="seed of the weights where none are given")
+    output: Annotated[str | None, BeforeValidator(_index)] = Field(
+        None,
+        description="which of the backbone's outputs is the embedding: a dotted name or an index; default: the evident",
+    )
+    pool: Literal["avg", "cls", "max"] | None = Field(None, description="how an output [N,C,H,W] or [N,L,C] is pooled")
     args: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments of timm.create_model or the factory"
     )

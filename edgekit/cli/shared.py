@@ -204,6 +204,14 @@ def model_options(command: F) -> F:
             help="Square input size; default: the model's own.",
         ),
         click.option("--dim", type=click.IntRange(1, 65536), help="Project the embedding to this many values."),
+        click.option(
+            "--pool", type=click.Choice(["avg", "cls", "max"]), help="Pool a backbone's [N,C,H,W] or [N,L,C] output."
+        ),
+        click.option(
+            "--output",
+            metavar="NAME",
+            help="Which of a backbone's outputs is the embedding: a dotted name or an index.",
+        ),
     ):
         command = option(command)
     return command
@@ -275,7 +283,8 @@ def recipe_of(model: str | None, options: dict[str, Any]) -> Any:
     """The recipe that MODEL names, with the model options taken out of `options` and applied."""
     from edgekit.recipe import resolve_model
 
-    keys = {key: options.pop(key) for key in ("weights", "weights_key", "pretrained", "seed", "size", "dim")}
+    names = ("weights", "weights_key", "pretrained", "seed", "size", "dim", "output", "pool")
+    keys = {key: options.pop(key) for key in names}
     if keys["weights"] and keys["pretrained"]:
         raise UsageError("--weights and --pretrained cannot both be meant; give one")
     recipe = resolve_model(model)
@@ -283,7 +292,7 @@ def recipe_of(model: str | None, options: dict[str, Any]) -> Any:
         raise UsageError(f"{recipe.model.backbone} brings its own weights; --pretrained is for timm and the hub")
     if keys["weights_key"] and (keys["pretrained"] or not (keys["weights"] or recipe.model.weights)):
         raise UsageError("--weights-key names a part of a weights file; give it with --weights")
-    changes = {key: keys[key] for key in ("weights", "weights_key", "pretrained", "seed") if keys[key]}
+    changes = {key: keys[key] for key in names if keys[key] and key not in ("size", "dim")}
     if keys["seed"] is not None:
         changes["seed"] = keys["seed"]
     if keys["pretrained"]:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+import io
 import logging
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from edgekit.eager import plain
 from edgekit.errors import ModelError
+from edgekit.graph.blame import Place, batch_watched, explain, explain_batch
+from edgekit.graph.reparameterize import reparameterize
+from edgekit.graph.settle import settle
+from edgekit.graph.subject import copy_of, random_image, untouched
 
 __all__ = ["capture"]
 
 _MAX_BATCH = 1024
+_LOGGERS = ("torch._export", "torch.export", "torch.fx", "torch._dynamo")
 
 
 class _Renamed(nn.Module):
@@ -23,56 +32,89 @@ class _Renamed(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         return self.module(image)
 
 
-def capture(module: nn.Module, example: torch.Tensor, *, dynamic_batch: bool = False) -> ExportedProgram:
+def capture(
+    module: nn.Module,
+    example: Tensor,
+    *,
+    dynamic_batch: bool = False,
+    note: Callable[[str], None] = lambda line: None,
+) -> ExportedProgram:
     """Export `module` for inputs like `example` (any dtype, [N,...]); the module itself is left untouched.
 
-    A copy is put into eval mode, its train-time branches are merged (`timm.utils.reparameterize_model`), and its one
-    input is called `image`. With `dynamic_batch` the first dimension takes 1 to 1024.
+    A copy is put into eval mode and its train-time branches are merged; where no copy does what the module does, the
+    module itself is traced. The program's one input is called `image`, it keeps no state and reads no value into
+    Python. With `dynamic_batch` the first dimension takes 1 to 1024. `note` is told what the user should know.
 
     Raises:
-        ModelError: the module cannot be traced; names the cause and, where known, the submodule.
+        ModelError: the module cannot be traced, or is no function of the image; names the cause and the user's line.
     """
-    module = copy.deepcopy(module).eval().requires_grad_(False)
-    if any(
-        hasattr(child, name) for child in module.modules() for name in ("reparameterize", "fuse", "switch_to_deploy")
-    ):
-        module = _reparameterized(module)
-    if list(inspect.signature(module.forward).parameters)[:1] != ["image"]:
-        module = _Renamed(module)
     if dynamic_batch and example.shape[0] < 2:
         example = torch.cat([example, example])  # torch.export pins a dimension that it sees as 1
+    with plain(), untouched(module):
+        subject = copy_of(module, example)
+        if subject is None:
+            subject = module.eval().requires_grad_(False)
+        else:
+            subject, left = reparameterize(subject, random_image(example))
+            if left:
+                note(
+                    f"{', '.join(left)}: left as in training, because merging its branches raised or changed its result"
+                )
+        if list(inspect.signature(subject.forward).parameters)[:1] != ["image"]:
+            subject = _Renamed(subject)
+        return settle(_trace(subject, example, dynamic_batch), subject)
+
+
+def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedProgram:
+    """The program as torch.export makes it from the running module or, where that fails, from its bytecode.
+
+    Only the second sees through prints, asserts and numpy; only the first takes most other Python.
+    """
     shapes = {"image": {0: Dim("batch", min=1, max=_MAX_BATCH)}} if dynamic_batch else None
-    logger = logging.getLogger("torch._export")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    first: Exception | None = None
+    decided: list[Place] = []
+    for strict in (False, True):
+        try:
+            with _quiet(), _traceable_data(), untouched(module), batch_watched(module) as decided:
+                return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
+        except Exception as error:
+            first = first or error
+            told = explain_batch(error, decided) if dynamic_batch else None
+            if told is not None:
+                raise ModelError(told) from error
+    assert first is not None
+    raise ModelError(explain(first, module)) from first
+
+
+@contextmanager
+def _traceable_data() -> Iterator[None]:
+    """`x.data` as `x.detach()`, which differs in what autograd sees alone and which torch.export can follow."""
+    plain_data: Any = torch._C.TensorBase.data
+    torch.Tensor.data = property(torch.Tensor.detach, plain_data.__set__)  # type: ignore[assignment]
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # modules that cache a tensor while they run, as timm's attention does
-            return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
-    except Exception as error:
-        raise ModelError(_explain(error)) from error
+        yield
     finally:
-        logger.setLevel(level)
+        del torch.Tensor.data
 
 
-def _reparameterized(module: nn.Module) -> nn.Module:
-    from timm.utils import reparameterize_model
-
-    return reparameterize_model(module)
-
-
-def _explain(error: Exception) -> str:
-    trace = error.__traceback__
-    where = ""
-    while trace is not None:
-        owner = trace.tb_frame.f_locals.get("self")
-        if trace.tb_frame.f_code.co_name == "forward" and isinstance(owner, nn.Module):
-            where = type(owner).__name__
-        trace = trace.tb_next
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[0] if lines else type(error).__name__
-    return f"torch.export cannot trace the model{f' (in {where})' if where else ''}: {reason}"
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch.export logs and prints what the error says better."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    if logging.getLogger().isEnabledFor(logging.DEBUG):  # --debug
+        yield
+        return
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")  # modules that cache a tensor while they run, as timm's attention does
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -60,7 +60,10 @@ def to_graph(program: ExportedProgram) -> GraphModule:
     signature = program.graph_signature
     for spec in signature.output_specs:
         if spec.kind is not OutputKind.USER_OUTPUT:
-            raise ModelError(f"the model changes its own state while it runs ({spec.target}): export it in eval mode")
+            raise ModelError(
+                f"the model changes {spec.target or spec.arg.name!r} with every image, and an artifact keeps nothing "
+                "from one image to the next: change it only `if self.training`"
+            )
     constants = {spec.arg.name: spec.target or "" for spec in signature.input_specs if spec.kind in _CONSTANT_KINDS}
     root = torch.nn.Module()
     graph = Graph()

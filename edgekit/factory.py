@@ -1,0 +1,96 @@
+"""The backbone that a recipe names: a timm model, or what a user's own callable returns."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgekit.errors import ModelError, UsageError
+from edgekit.recipe import InputSpec, ModelSpec
+
+__all__ = ["first_line", "from_factory", "from_timm"]
+
+
+def from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:
+    """timm's model, made for `spec`'s size where one is given and the model wants to know it.
+
+    Raises:
+        ModelError: timm cannot create it, or its weights cannot be fetched.
+    """
+    import timm
+
+    args: dict[str, Any] = {"pretrained": model.pretrained, "num_classes": 0, **model.args}
+    try:
+        if spec is not None:
+            try:
+                return timm.create_model(model.backbone, img_size=spec.size, **args)
+            except TypeError:
+                pass  # a convolutional backbone takes any size and no such argument
+        return timm.create_model(model.backbone, **args)
+    except Exception as error:
+        line = first_line(error)
+        if model.pretrained or model.backbone.startswith("hf-hub:"):
+            raise ModelError(
+                f"cannot fetch the pretrained model {model.backbone!r}: {line}; is the hub reachable? "
+                "Give a local file with --weights instead"
+            ) from error
+        raise ModelError(f"timm cannot create {model.backbone!r}: {line}") from error
+
+
+def from_factory(model: ModelSpec) -> nn.Module:
+    """The module that the callable returns, alone or as the only module of a tuple, or that goes by the name itself.
+
+    Raises:
+        ModelError: importing or calling failed, or no module came out.
+        UsageError: there is no such callable.
+    """
+    target = _attribute(model.backbone)
+    made: Any = target
+    dtype = torch.get_default_dtype()
+    if not isinstance(target, nn.Module):
+        factory: Callable[..., Any] = target
+        try:
+            made = factory(**model.args)
+        except Exception as error:
+            raise ModelError(
+                f"factory {model.backbone!r} raised {type(error).__name__}: {first_line(error)}"
+            ) from error
+        finally:
+            torch.set_default_dtype(dtype)  # which training code likes to set for good
+    if isinstance(made, tuple):  # (model, transform, ...)
+        modules = [item for item in made if isinstance(item, nn.Module)]
+        made = modules[0] if len(modules) == 1 else made
+    if not isinstance(made, nn.Module):
+        raise ModelError(f"factory {model.backbone!r} returned {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+def _attribute(backbone: str) -> Any:
+    module_name, _, attribute = backbone.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        target: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise UsageError(f"factory {backbone!r}: no module named {error.name!r} on the Python path") from error
+        raise ModelError(f"factory {backbone!r}: importing {module_name} failed: {first_line(error)}") from error
+    except Exception as error:
+        raise ModelError(f"factory {backbone!r}: importing {module_name} failed: {first_line(error)}") from error
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            raise UsageError(f"factory {backbone!r}: {module_name} has no {attribute!r}")
+        target = getattr(target, part)
+    return target
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line of at most 300 characters."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
