@@ -127,10 +127,14 @@ class Stages:
         self._console.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
 
     def note(self, line: str) -> None:
+        from rich.text import Text
+
         self._console.print(Text.assemble(("!", "yellow"), f" {line}"), soft_wrap=True)
 
     def progress(self, line: str) -> None:
         if not self._console.is_interactive:
+            from rich.text import Text
+
             self._console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
 
 
