@@ -26,7 +26,7 @@ def batch_matmul(graph_module: GraphModule) -> int:
     for node in calls(graph_module, aten.matmul.default):
         left, right = node.args
         weight = constant(right)
-        if weight is not None and weight.dim() == 2:
+        if weight is not None and weight.dim() == 2 and weight.is_floating_point():
             turned = add_constant(graph_module, weight.t(), f"{right.target}_t")
             replace(node, emit(node, aten.linear.default, left, turned))
             count += 1

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import calls, drop_dead, int_shape, is_call
+from edgekit.graph.edit import calls, drop_dead, int_shape, is_call, val
 
 __all__ = ["drop_expands"]
 
@@ -26,8 +26,13 @@ def drop_expands(graph_module: GraphModule) -> int:
             if not is_call(user, *_BROADCASTING) or int_shape(user) is None or int_shape(source) is None:
                 continue
             others = [other for other in user.all_input_nodes if other is not node]
-            if len(others) == 1 and int_shape(others[0]) == int_shape(user):
+            if len(others) == 1 and int_shape(others[0]) == int_shape(user) and _same_types(source, others[0]):
                 user.replace_input_with(node, source)
                 count += 1
         drop_dead([node])
     return count
+
+
+def _same_types(first: Node, second: Node) -> bool:
+    """A tensor without axes has no say in the type of a result; its expansion has."""
+    return val(first).dtype == val(second).dtype

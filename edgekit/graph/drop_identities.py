@@ -9,6 +9,7 @@ import torch
 from torch.fx import GraphModule
 
 from edgekit.graph.edit import arg, calls, drop_dead, int_shape, is_call, replace, val
+from edgekit.graph.plain_layout import READ_MEMORY
 
 __all__ = ["drop_identities"]
 
@@ -21,7 +22,7 @@ _ALWAYS = (
     aten.alias.default,
     aten.lift_fresh_copy.default,
 )
-_IN_EVAL = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default)
+_IN_EVAL = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default, aten.feature_alpha_dropout.default)
 _SAME_SHAPE = (
     aten.view.default,
     aten.reshape.default,
@@ -47,7 +48,7 @@ def drop_identities(graph_module: GraphModule) -> int:
             continue
         same = int_shape(node) is not None and int_shape(node) == int_shape(source)
         if (
-            is_call(node, *_ALWAYS)
+            (is_call(node, *_ALWAYS) and not any(is_call(user, *READ_MEMORY) for user in node.users))
             or (is_call(node, *_IN_EVAL) and arg(node, "train") is False)
             or (is_call(node, *_SAME_SHAPE) and same)
             or (is_call(node, *_CASTS) and same and val(node).dtype == val(source).dtype)

@@ -34,10 +34,13 @@ __all__ = [
     "constant",
     "drop_dead",
     "emit",
+    "features_axis",
+    "imagine",
     "int_shape",
     "is_call",
     "module_path",
     "op_name",
+    "number",
     "pair",
     "replace",
     "shape",
@@ -187,6 +190,17 @@ def pair(value: Any) -> tuple[int, int]:
     return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
 
 
+def features_axis(layer: Node) -> int | None:
+    """The axis of a linear's or convolution's output features.
+
+    None where its input has no batch axis (a convolution of [C,H,W]) or its weight is a vector (a linear to [N]).
+    """
+    weight, rank = val(layer.args[1]), val(layer).dim()
+    if weight.dim() == 2:
+        return rank - 1
+    return 1 if weight.dim() == rank and rank > 2 else None
+
+
 def sole_user(node: Node) -> Node | None:
     """The one node that uses this one, or None where there are none or several."""
     return next(iter(node.users)) if len(node.users) == 1 else None
@@ -197,6 +211,11 @@ def constant(node: Any) -> torch.Tensor | None:
     if isinstance(node, Node) and node.op == "get_attr":
         return getattr(node.graph.owning_module, str(node.target))
     return None
+
+
+def number(operand: Any) -> torch.Tensor | None:
+    """The value of an operand that is a constant or a real number (then float64, no axes), otherwise None."""
+    return torch.tensor(operand, dtype=torch.float64) if isinstance(operand, (int, float)) else constant(operand)
 
 
 def add_constant(graph_module: GraphModule, tensor: torch.Tensor, hint: str) -> Node:
@@ -221,10 +240,15 @@ def emit(before: Node, target: Any, *args: Any, like: Node | None = None, **kwar
         node = graph.call_function(target, args, kwargs)
     source = before if like is None else like
     node.meta.update({key: source.meta[key] for key in _KEPT_META if key in source.meta})
+    node.meta["val"] = imagine(graph, target, args, kwargs)
+    return node
+
+
+def imagine(graph: Graph, target: Any, args: Any, kwargs: Any) -> Any:
+    """What a call gives for the fake tensors of its arguments: shapes, types, strides and shared memory, no values."""
     fake_args, fake_kwargs = torch.fx.node.map_arg((args, kwargs), lambda item: item.meta["val"])
     with _fake_mode(graph.owning_module):
-        node.meta["val"] = target(*fake_args, **fake_kwargs)
-    return node
+        return target(*fake_args, **fake_kwargs)
 
 
 def replace(old: Node, new: Node) -> None:

@@ -5,15 +5,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, is_call, replace, shape, sole_user
+from edgekit.graph.edit import (
+    add_constant,
+    arg,
+    calls,
+    constant,
+    emit,
+    features_axis,
+    getitem,
+    is_call,
+    replace,
+    shape,
+    sole_user,
+)
 
 __all__ = ["fold_batch_norm"]
 
 aten = torch.ops.aten
-_NORMS = (aten.batch_norm.default, aten._native_batch_norm_legit_no_training.default)
+_FUNCTIONAL = aten._native_batch_norm_legit_no_training.default  # what torch's functionalisation makes of batch_norm
 _CONVS = (aten.conv2d.default, aten.conv2d.padding, aten.conv1d.default, aten.conv3d.default)
 _LAYERS = (*_CONVS, aten.linear.default)
 
@@ -25,7 +39,7 @@ def fold_batch_norm(graph_module: GraphModule) -> int:
     exact (no zero padding); else it becomes one multiply and one add.
     """
     count = 0
-    for norm in calls(graph_module, aten.batch_norm.default):
+    for norm in _norms(graph_module):
         affine = _affine(norm)
         if affine is None:
             continue
@@ -49,13 +63,26 @@ def fold_batch_norm(graph_module: GraphModule) -> int:
     return count
 
 
+def _norms(graph_module: GraphModule) -> Iterator[Node]:
+    """The inference-mode batch norms; those of three results of which one is read are first written with one."""
+    for node in calls(graph_module, _FUNCTIONAL):
+        if all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
+            source, weight, bias, mean, variance, momentum, eps = node.args
+            args = (source, weight, bias, mean, variance, False, momentum, eps, False)
+            norm = emit(node, aten.batch_norm.default, *args)
+            for user in list(node.users):
+                replace(user, norm)
+    for node in calls(graph_module, aten.batch_norm.default):
+        if not arg(node, "training"):
+            yield node
+
+
 def _affine(norm: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
-    if arg(norm, "training"):
-        return None
     mean, variance = constant(arg(norm, "running_mean")), constant(arg(norm, "running_var"))
-    if mean is None or variance is None:
-        return None
     gain, offset = constant(arg(norm, "weight")), constant(arg(norm, "bias"))
+    computed = (gain is None and arg(norm, "weight") is not None) or (offset is None and arg(norm, "bias") is not None)
+    if mean is None or variance is None or computed:
+        return None
     scale = (variance.double() + arg(norm, "eps")).rsqrt()
     scale = scale if gain is None else scale * gain.double()
     shift = -mean.double() * scale
@@ -66,8 +93,8 @@ def _fold_back(graph_module: GraphModule, layer: Node, scale: torch.Tensor, shif
     weight, bias = constant(layer.args[1]), constant(arg(layer, "bias"))
     if weight is None or (bias is None and arg(layer, "bias") is not None) or weight.shape[0] != scale.numel():
         return False
-    if is_call(layer, aten.linear.default) and len(shape(layer)) != 2:
-        return False  # batch norm's channels are axis 1, the linear's features are the last axis
+    if features_axis(layer) != 1:
+        return False  # batch norm's channels are axis 1
     wide = weight.double() * scale.reshape(-1, *([1] * (weight.dim() - 1)))
     offset = shift if bias is None else shift + bias.double() * scale
     _set_weights(graph_module, layer, wide.to(weight.dtype), offset.to(weight.dtype))
@@ -80,7 +107,7 @@ def _fold_ahead(graph_module: GraphModule, layer: Node, scale: torch.Tensor, shi
     weight, bias = constant(layer.args[1]), constant(arg(layer, "bias"))
     if weight is None or (bias is None and arg(layer, "bias") is not None) or weight.shape[1] != scale.numel():
         return False
-    if is_call(layer, aten.linear.default) and len(shape(layer)) != 2:
+    if features_axis(layer) != 1:
         return False
     if is_call(layer, aten.conv2d.default) and (arg(layer, "groups") != 1 or any(arg(layer, "padding"))):
         return False

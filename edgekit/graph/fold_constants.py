@@ -12,9 +12,7 @@ from edgekit.graph.edit import add_constant, constant, int_shape, replace
 
 __all__ = ["fold_constants", "remove_dead"]
 
-aten = torch.ops.aten
 _MAX_ELEMENTS = 1 << 26
-_RANDOM = (aten.rand.default, aten.randn.default, aten.dropout.default, aten.bernoulli.default)
 
 
 def fold_constants(graph_module: GraphModule) -> int:
@@ -51,7 +49,9 @@ def remove_dead(graph_module: GraphModule) -> int:
 
 def _foldable(node: Node) -> bool:
     size = int_shape(node)
-    if node.op != "call_function" or node.target in _RANDOM or size is None or not hasattr(node.target, "_schema"):
+    if node.op != "call_function" or size is None or not hasattr(node.target, "_schema"):
+        return False
+    if torch.Tag.nondeterministic_seeded in node.target.tags:
         return False
     if node.target._schema.is_mutable or any(isinstance(item, torch.SymInt) for item in _leaves(node)):
         return False

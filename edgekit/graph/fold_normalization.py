@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, is_call, replace, sole_user
+from edgekit.graph.edit import add_constant, arg, constant, emit, is_call, number, replace, sole_user, val
 
 __all__ = ["fold_normalization"]
 
@@ -39,7 +39,7 @@ def fold_normalization(graph_module: GraphModule) -> int:
         if is_call(user, *_LAYERS):
             break
         step = _affine(user, node, channels)
-        if step is None:
+        if step is None or val(user).dtype != val(image).dtype:
             return 0
         scale, shift, node, length = scale * step[0], shift * step[0] + step[1], user, length + 1
     weight, bias = constant(user.args[1]), constant(arg(user, "bias"))
@@ -47,7 +47,7 @@ def fold_normalization(graph_module: GraphModule) -> int:
         return 0
     if arg(user, "bias") is not None and bias is None:
         return 0
-    if (scale == 0).any() or user.args[0] is not node:
+    if (scale == 0).any() or not (scale.isfinite() & shift.isfinite()).all() or user.args[0] is not node:
         return 0
     padded = _pads(user)
     if padded and length == 1 and is_call(node, aten.sub.Tensor):
@@ -79,8 +79,8 @@ def _affine(node: Node, source: Node, channels: int) -> tuple[torch.Tensor, torc
     other = right if left is source else left
     if other is source or (left is not source and is_call(node, aten.div.Tensor)):
         return None
-    value = constant(other) if isinstance(other, Node) else torch.tensor(float(other))
-    if value is None:
+    value = number(other)
+    if value is None or value.is_complex():
         return None
     value = value.double()
     if value.numel() == channels and (value.dim() == 3 or value.dim() == 4) and value.shape[-3] == channels:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, int_shape, is_call, replace
+from edgekit.graph.edit import add_constant, arg, calls, constant, features_axis, int_shape, is_call, number, replace, val
 
 __all__ = ["fold_scales"]
 
@@ -56,11 +56,13 @@ def _operands(node: Node) -> tuple[Node, torch.Tensor] | None:
         left, right = right, left
     if not isinstance(left, Node) or left.op != "call_function" or int_shape(left) is None:
         return None
-    value = constant(right) if isinstance(right, Node) else torch.tensor(float(right), dtype=torch.float64)
+    value = number(right)
     if value is None or not value.is_floating_point() or int_shape(node) != int_shape(left):
         return None
-    value = value.double()
-    return left, 1.0 / value if is_call(node, aten.div.Tensor) else value
+    if val(node).dtype != val(left).dtype:
+        return None
+    value = 1.0 / value.double() if is_call(node, aten.div.Tensor) else value.double()
+    return (left, value) if value.isfinite().all() else None
 
 
 def _behind(source: Any, reader: Node) -> Node | None:
@@ -68,16 +70,17 @@ def _behind(source: Any, reader: Node) -> Node | None:
     while is_call(source, *_LAYERS, *_VIEWS, aten.bmm.default) and list(source.users) == [reader]:
         if is_call(source, *_LAYERS):
             return source
+        if is_call(source, aten.bmm.default) and source.args[0] is source.args[1]:
+            return None  # c would count twice
         source, reader = source.args[0], source
     return None
 
 
 def _per_channel(layer: Node, factor: torch.Tensor) -> torch.Tensor | None:
-    size = int_shape(layer)
-    channels = layer.args[1].meta["val"].shape[0]
-    if size is None:
+    size, axis = int_shape(layer), features_axis(layer)
+    if size is None or axis is None:
         return None
-    after = 0 if is_call(layer, aten.linear.default) else 2
+    channels, after = size[axis], len(size) - 1 - axis
     if factor.numel() != channels or factor.dim() <= after or factor.shape[-1 - after] != channels:
         return None
     return factor.reshape(channels)

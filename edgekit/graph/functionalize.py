@@ -5,67 +5,155 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
+from torch._C import DispatchKey
 from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import is_call
+from edgekit.errors import ModelError
+from edgekit.graph.edit import arg, imagine, is_call
+from edgekit.graph.plain_layout import plain_layout
 
-__all__ = ["functionalize", "has_hazards"]
+__all__ = ["functionalize", "has_hazards", "without_hazards"]
 
 aten = torch.ops.aten
-_VIEWS = (
-    aten.view.default,
-    aten.reshape.default,
-    aten.permute.default,
-    aten.transpose.int,
-    aten.slice.Tensor,
-    aten.select.int,
-    aten.flatten.using_ints,
-    aten.unsqueeze.default,
-    aten.squeeze.dim,
-    aten.expand.default,
-    aten.chunk.default,
-    aten.split.Tensor,
-    aten.split_with_sizes.default,
-    aten.unbind.int,
-    aten.detach.default,
-    aten.alias.default,
-    aten.narrow.default,
-    aten.contiguous.default,
-    aten.dropout.default,
-)
+# These read a tensor's size and type, never its values.
+_METADATA = (aten.sym_size.int, aten._assert_tensor_metadata.default)
 
 
 def functionalize(graph_module: GraphModule) -> int:
-    """Turn each in-place call whose operand nobody else reads or views into the ordinary call. Returns how many."""
+    """Turn each in-place call whose operand nobody else reads or views into the ordinary call, and make views
+    independent of how tensors lie in memory. Returns how many in-place calls there were.
+
+    Raises:
+        ModelError: a call changes a tensor that others may see, which `has_hazards` would have told.
+    """
+    plain_layout(graph_module)
     count = 0
     for node in graph_module.graph.nodes:
-        if _twin(node) is not None and not _hazard(node):
-            node.target = _twin(node)
-            count += 1
+        if not _changes(node):
+            continue
+        if _hazard(node):
+            raise ModelError(
+                f"the model changes a tensor in place with {node.target}, which the rewrites cannot make an ordinary "
+                "call: write it as one"
+            )
+        node.target = _twin(node)
+        count += 1
     return count
+
+
+def without_hazards(program: ExportedProgram) -> ExportedProgram:
+    """The program without in-place calls that others may see: `program` itself, or torch's functionalisation of it.
+
+    That trusts the schemas. An operator that gives its input back, or a view of it, and does not say so in its schema
+    is taken apart first.
+
+    Raises:
+        ModelError: torch cannot make the program functional.
+    """
+    if not has_hazards(program):
+        return program
+    secretive = {
+        node.target: functools.partial(node.target._op_dk, DispatchKey.CompositeImplicitAutograd)
+        for node in program.graph.nodes
+        if node.op == "call_function" and hasattr(node.target, "_schema") and not _named(node) and _aliased(node)
+    }
+    try:
+        new = program.run_decompositions(secretive)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"the model changes a tensor in place that must stay as it is: {reason}") from error
+    _forget_changed_input(new)
+    return new
+
+
+def _forget_changed_input(program: ExportedProgram) -> None:
+    """A changed image is no result of an embedder: whoever runs the exported file keeps their own."""
+    output = next(iter(reversed(program.graph.nodes)))
+    specs = program.graph_signature.output_specs
+    kept = [index for index, spec in enumerate(specs) if spec.kind is not OutputKind.USER_INPUT_MUTATION]
+    output.args = (tuple(output.args[0][index] for index in kept),)
+    specs[:] = [specs[index] for index in kept]
 
 
 def has_hazards(program: ExportedProgram) -> bool:
     """Whether an in-place call changes a tensor that others may see: such a program needs `run_decompositions({})`."""
-    return any(_hazard(node) for node in program.graph.nodes)
+    return any(_changes(node) and _hazard(node) for node in program.graph.nodes)
 
 
-def _twin(node: Node) -> Any:
-    if node.op != "call_function" or not hasattr(node.target, "_schema") or not node.target._schema.is_mutable:
-        return None
-    name = node.target._schema.name.removeprefix("aten::")
-    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") and not name.endswith("__") else None
-    return getattr(packet, node.target._overloadname, None)
+def _changes(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return node.op == "call_function" and schema is not None and schema.is_mutable
 
 
 def _hazard(node: Node) -> bool:
-    """A mutation that is not the last word on a fresh tensor: others may see the change."""
-    if node.op != "call_function" or not hasattr(node.target, "_schema") or not node.target._schema.is_mutable:
-        return False
+    """A change that is not the last word on a tensor of its own, or that no ordinary call makes: others may see it."""
+    arguments = node.target._schema.arguments
+    written = [entry.name for entry in arguments if entry.alias_info is not None and entry.alias_info.is_write]
+    if written != [arguments[0].name] or not node.args or not isinstance(node.args[0], Node):
+        return True
     target = node.args[0]
-    fresh = isinstance(target, Node) and target.op == "call_function" and not is_call(target, *_VIEWS)
-    return not (fresh and _twin(node) is not None and list(target.users) == [node])
+    return _readers(target) != [node] or not _fresh(target) or not _twin_is_alike(node, target)
+
+
+def _readers(node: Node) -> list[Node]:
+    return [user for user in node.users if not is_call(user, *_METADATA)]
+
+
+def _fresh(node: Node) -> bool:
+    """Whether the tensor was made for this node alone, or is a view of such a one that nobody else has."""
+    if node.op != "call_function":
+        return False
+    return all(_readers(source) == [node] and _fresh(source) for source in _aliased(node))
+
+
+def _aliased(node: Node) -> list[Node]:
+    """The inputs that the result may share memory with.
+
+    An operator's schema says which, but for those that are composed of others (`einsum` of one operand, `dropout` in
+    eval mode, `meshgrid`): they are run on fake tensors, and what they return is compared with what they were given.
+    """
+    if not hasattr(node.target, "_schema"):
+        return node.all_input_nodes
+    named = _named(node)
+    if named:
+        return [source for name in named for source in _nodes(arg(node, name))]
+    if not node.target.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd):
+        return []
+    made = imagine(node.graph, node.target, node.args, node.kwargs)
+    memories = {_memory(leaf) for leaf in torch.utils._pytree.tree_leaves(made)} - {None}
+    return [source for source in node.all_input_nodes if _memory(source.meta.get("val")) in memories]
+
+
+def _named(node: Node) -> list[str]:
+    return [entry.name for entry in node.target._schema.arguments if entry.alias_info is not None]
+
+
+def _nodes(value: Any) -> list[Node]:
+    return [leaf for leaf in torch.utils._pytree.tree_leaves(value) if isinstance(leaf, Node)]
+
+
+def _memory(value: Any) -> int | None:
+    return value.untyped_storage()._cdata if isinstance(value, torch.Tensor) else None
+
+
+def _twin(node: Node) -> Any:
+    """The operator that computes what this one writes: `relu` for `relu_`, `add.Tensor` for `add_.Tensor`."""
+    name = node.target._schema.name.removeprefix("aten::")
+    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") and not name.endswith("__") else None
+    twin = getattr(packet, node.target._overloadname, None)
+    return None if twin is None or twin._schema.is_mutable else twin
+
+
+def _twin_is_alike(node: Node, target: Node) -> bool:
+    """An in-place call keeps its operand's type and shape; the ordinary call promotes and broadcasts."""
+    twin, old = _twin(node), target.meta["val"]
+    if twin is None:
+        return False
+    new = imagine(node.graph, twin, node.args, node.kwargs)
+    return isinstance(new, torch.Tensor) and new.dtype == old.dtype and new.shape == old.shape

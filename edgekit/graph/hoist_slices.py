@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, int_shape, is_call, replace
+from edgekit.graph.edit import add_constant, arg, calls, constant, emit, features_axis, int_shape, is_call, replace
 
 __all__ = ["hoist_slices"]
 
@@ -91,8 +91,7 @@ def _hoisted(graph_module: GraphModule, node: Node, axis: int, start: int, end: 
         return emit(node, aten.permute.default, cut(source.args[0], order[axis]), order, like=source)
     if is_call(source, aten.reshape.default):
         return _over_reshape(graph_module, node, source, axis, start, end)
-    features = len(inner) - 1 if is_call(source, aten.linear.default) else 1
-    if is_call(source, aten.linear.default, aten.conv2d.default) and axis == features:
+    if is_call(source, aten.linear.default, aten.conv2d.default) and axis == features_axis(source):
         if not all(is_call(user, aten.slice.Tensor) and (_window(user) or (None,))[0] == axis for user in source.users):
             return None
         return _with_outputs(graph_module, node, source, torch.arange(start, end))
@@ -159,8 +158,10 @@ def _over_reshape(graph_module: GraphModule, node: Node, source: Node, axis: int
             bounds = start * outer // inner, end * outer // inner
             part = emit(node, aten.slice.Tensor, origin, first, *bounds, like=source)
             return emit(node, aten.reshape.default, part, size, like=source)
-    features = len(before) - 1 if is_call(origin, aten.linear.default) else 1
-    if not is_call(origin, aten.linear.default, aten.conv2d.default) or inputs != [features]:
+    if not is_call(origin, aten.linear.default, aten.conv2d.default):
+        return None
+    features = features_axis(origin)
+    if features is None or inputs != [features]:
         return None
     if len(origin.users) != 1 or not all(is_call(user, aten.slice.Tensor) for user in source.users):
         return None

@@ -48,7 +48,7 @@ def normalize_views(graph_module: GraphModule) -> int:
     count = 0
     for node in calls(graph_module, *_RESHAPES, *_TRANSPOSES, aten.select.int, aten.reshape.default):
         size = int_shape(node)
-        if size is None or int_shape(node.args[0]) is None:
+        if size is None or int_shape(node.args[0]) is None or (not size and is_call(node, *_TRANSPOSES)):
             continue
         if is_call(node, *_RESHAPES):
             replace(node, emit(node, aten.reshape.default, node.args[0], size))
@@ -59,6 +59,8 @@ def normalize_views(graph_module: GraphModule) -> int:
             replace(node, emit(node, aten.permute.default, node.args[0], _order(node)))
         else:
             _, axis, index = node.args
+            if isinstance(index, Node):
+                continue
             length, rank = shape(node.args[0])[axis], val(node.args[0]).dim()
             index %= length
             part = emit(node, aten.slice.Tensor, node.args[0], axis % rank, index, index + 1)
@@ -148,7 +150,7 @@ def _split(node: Node) -> int:
         start += 1 if squeezed else int(part.shape[axis])
     starts.append(start)
     for user in sorted(node.users):
-        index = user.args[1]
+        index = user.args[1] % len(parts)
         piece = emit(user, aten.slice.Tensor, source, axis, starts[index], starts[index + 1])
         if squeezed:
             piece = emit(user, aten.reshape.default, piece, int_shape(user))

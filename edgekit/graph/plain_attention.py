@@ -20,36 +20,74 @@ aten = torch.ops.aten
 def plain_attention(graph_module: GraphModule) -> int:
     """Replace `scaled_dot_product_attention`, whose own decomposition guards every softmax with a mask.
 
-    Left alone: causal masks, dropout, grouped queries, masks that are not constant or hide a whole row.
+    A token that a mask hides from every other gets zeros, as in PyTorch. Left alone: dropout, and causal masks or
+    grouped queries over sizes that are not fixed.
     """
     count = 0
     for node in calls(graph_module, aten.scaled_dot_product_attention.default):
         query, key, value = node.args[:3]
-        mask = arg(node, "attn_mask")
-        if arg(node, "is_causal") or arg(node, "dropout_p") or arg(node, "enable_gqa"):
+        scale, width = arg(node, "scale"), val(query).shape[-1]
+        if arg(node, "dropout_p") or isinstance(scale, Node) or width == 0:
             continue
-        if mask is not None and val(mask).dtype == torch.bool:
-            mask = _additive(graph_module, mask, val(query).dtype)
-            if mask is None:
-                continue
-        scale = arg(node, "scale")
-        scale = 1.0 / math.sqrt(val(query).shape[-1]) if scale is None else scale
-        scaled = emit(node, aten.mul.Tensor, query, scale)
+        if arg(node, "enable_gqa"):
+            key, value = (_grouped(node, source, val(query).shape[-3]) for source in (key, value))
+        masked = _mask(graph_module, node)
+        if key is None or value is None or masked is None:
+            continue
+        mask, kept = masked
+        scaled = emit(node, aten.mul.Tensor, query, 1.0 / math.sqrt(width) if scale is None else scale)
         scores = emit(node, aten.matmul.default, scaled, emit(node, aten.transpose.int, key, -2, -1))
         if mask is not None:
             scores = emit(node, aten.add.Tensor, scores, mask)
-        weights = emit(node, aten.softmax.int, scores, -1)
-        replace(node, emit(node, aten.matmul.default, weights, value))
+        new = emit(node, aten.matmul.default, emit(node, aten.softmax.int, scores, -1), value)
+        if kept is not None:
+            new = emit(node, aten.mul.Tensor, new, kept)
+        replace(node, new)
         count += 1
     return count
 
 
-def _additive(graph_module: GraphModule, mask: Node, dtype: torch.dtype) -> Node | None:
+def _grouped(node: Node, source: Node, heads: int) -> Node | None:
+    """Keys or values [...,h,S,E], each head repeated for the queries of its group."""
+    size = int_shape(source)
+    if size is None or size[-3] == heads:
+        return None if size is None else source
+    repeats = heads // size[-3]
+    apart = emit(node, aten.unsqueeze.default, source, -3)
+    wide = emit(node, aten.expand.default, apart, [*size[:-2], repeats, *size[-2:]])
+    return emit(node, aten.reshape.default, wide, [*size[:-3], heads, *size[-2:]])
+
+
+def _mask(graph_module: GraphModule, node: Node) -> tuple[Node | None, Node | None] | None:
+    """(what is added to the scores, what the result is multiplied by), each None where there is nothing to do."""
+    mask, dtype = arg(node, "attn_mask"), val(node).dtype
     known = constant(mask)
-    if known is None or not known.any(dim=-1).all():
-        return None
-    bias = torch.zeros(known.shape, dtype=dtype).masked_fill(~known, -math.inf)
-    return add_constant(graph_module, bias, "attention_mask")
+    if arg(node, "is_causal"):
+        rows, columns = val(node.args[0]).shape[-2], val(node.args[1]).shape[-2]
+        if mask is not None or type(rows) is not int or type(columns) is not int:
+            return None
+        known = torch.ones(rows, columns, dtype=torch.bool).tril()
+    elif mask is None:
+        return None, None
+    elif known is None:
+        return _mask_at_run_time(graph_module, node, mask, dtype)
+    if known.dtype == torch.bool:
+        known = torch.zeros(known.shape, dtype=dtype).masked_fill(~known, -math.inf)
+    hidden = (known == -math.inf).all(dim=-1, keepdim=True)
+    if not hidden.any():
+        is_bias = mask is not None and val(mask).dtype == dtype
+        return mask if is_bias else add_constant(graph_module, known, "attention_mask"), None
+    bias = add_constant(graph_module, known.masked_fill(hidden, 0.0), "attention_mask")
+    return bias, add_constant(graph_module, (~hidden).to(dtype), "attention_kept")
+
+
+def _mask_at_run_time(graph_module: GraphModule, node: Node, mask: Node, dtype: torch.dtype) -> tuple[Node, Node]:
+    zero = add_constant(graph_module, torch.zeros(1, dtype=dtype), "attention_zero")
+    if val(mask).dtype == torch.bool:
+        lowest = add_constant(graph_module, torch.full((1,), -math.inf, dtype=dtype), "attention_lowest")
+        mask = emit(node, aten.where.self, mask, zero, lowest)
+    seen = emit(node, aten.gt.Scalar, emit(node, aten.amax.default, mask, [-1], True), -math.inf)
+    return emit(node, aten.where.self, seen, mask, zero), emit(node, aten.to.dtype, seen, dtype)
 
 
 def flat_softmax(graph_module: GraphModule) -> int:
@@ -61,7 +99,7 @@ def flat_softmax(graph_module: GraphModule) -> int:
     count = 0
     for node in calls(graph_module, aten.softmax.int, aten._softmax.default):
         size = int_shape(node)
-        if size is None or len(size) != 4 or arg(node, "dim") % 4 != 3:
+        if size is None or len(size) != 4 or arg(node, "dim") % 4 != 3 or val(node).dtype != val(node.args[0]).dtype:
             continue
         flat = emit(node, aten.reshape.default, node.args[0], [size[0] * size[1], *size[2:]])
         result = emit(node, aten.softmax.int, flat, -1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, int_shape, is_call, replace, val
+from edgekit.graph.edit import add_constant, arg, calls, constant, emit, features_axis, int_shape, is_call, replace, val
 
 __all__ = ["plain_group_norm", "plain_layer_norm", "plain_vector_norm"]
 
@@ -25,7 +25,7 @@ def plain_layer_norm(graph_module: GraphModule) -> int:
     for node in calls(graph_module, aten.layer_norm.default):
         width = arg(node, "normalized_shape")
         source = node.args[0]
-        if len(width) != 1 or int_shape(source) is None:
+        if len(width) != 1 or int_shape(source) is None or width[0] == 0 or not _one_type(node):
             continue
         gain, offset = (constant(arg(node, name)) for name in ("weight", "bias"))
         if (gain is None) != (arg(node, "weight") is None) or (offset is None) != (arg(node, "bias") is None):
@@ -71,7 +71,12 @@ def _affine(
 
 def _has_weight(linear: Node) -> bool:
     bias = arg(linear, "bias")
-    return constant(linear.args[1]) is not None and (bias is None or constant(bias) is not None)
+    known = constant(linear.args[1]) is not None and (bias is None or constant(bias) is not None)
+    return known and features_axis(linear) is not None
+
+
+def _one_type(norm: Node) -> bool:
+    return all(val(source).dtype == val(norm).dtype for source in norm.all_input_nodes)
 
 
 def plain_group_norm(graph_module: GraphModule) -> int:
@@ -79,7 +84,7 @@ def plain_group_norm(graph_module: GraphModule) -> int:
     count = 0
     for node in calls(graph_module, aten.group_norm.default):
         source, size = node.args[0], int_shape(node)
-        if size is None or len(size) != 4 or arg(node, "num_groups") != 1:
+        if size is None or len(size) != 4 or arg(node, "num_groups") != 1 or 0 in size or not _one_type(node):
             continue
         gain, offset = (constant(arg(node, name)) for name in ("weight", "bias"))
         if (gain is None) != (arg(node, "weight") is None) or (offset is None) != (arg(node, "bias") is None):
@@ -108,7 +113,7 @@ def plain_vector_norm(graph_module: GraphModule) -> int:
     for node in calls(graph_module, aten.linalg_vector_norm.default):
         source = node.args[0]
         size = int_shape(source)
-        if size is None or len(size) != 2 or arg(node, "ord") != 2 or arg(node, "dtype") is not None:
+        if size is None or len(size) != 2 or arg(node, "ord") != 2 or val(node).dtype != val(source).dtype:
             continue
         if [axis % 2 for axis in arg(node, "dim") or ()] != [1] or not arg(node, "keepdim"):
             continue

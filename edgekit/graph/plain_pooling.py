@@ -10,7 +10,7 @@ import math
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, emit, int_shape, pair, replace
+from edgekit.graph.edit import add_constant, arg, calls, emit, int_shape, pair, replace, val
 
 __all__ = ["plain_pooling"]
 
@@ -29,7 +29,7 @@ def plain_pooling(graph_module: GraphModule) -> int:
     ):
         size, source = int_shape(node), node.args[0]
         inner = int_shape(source)
-        if size is None or inner is None:
+        if size is None or inner is None or 0 in inner or not _keeps_type(node, source):
             continue
         if node.target is aten.sum.dim_IntList:
             new = _row_sum(node, source, size, inner)
@@ -41,6 +41,10 @@ def plain_pooling(graph_module: GraphModule) -> int:
             replace(node, new)
             count += 1
     return count
+
+
+def _keeps_type(node: Node, source: Node) -> bool:
+    return val(node).dtype == val(source).dtype and val(source).is_floating_point()
 
 
 def _global_pool(node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
@@ -57,11 +61,13 @@ def _global_pool(node: Node, source: Node, size: list[int], inner: list[int]) ->
 
 
 def _pools_all(node: Node, inner: list[int]) -> bool:
+    if arg(node, "divisor_override") is not None:
+        return False
     return pair(arg(node, "kernel_size")) == (inner[2], inner[3]) and not any(pair(arg(node, "padding")))
 
 
 def _row_sum(node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
-    if len(inner) != 4 or size != [*inner[:3], 1] or arg(node, "dtype") is not None:
+    if len(inner) != 4 or size != [*inner[:3], 1]:
         return None
     pooled = emit(node, aten.avg_pool2d.default, source, [1, inner[3]], [1, inner[3]])
     return emit(node, aten.mul.Tensor, pooled, float(inner[3]))
@@ -69,7 +75,7 @@ def _row_sum(node: Node, source: Node, size: list[int], inner: list[int]) -> Nod
 
 def _token_mean(graph_module: GraphModule, node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
     axes = arg(node, "dim")
-    if axes is None or arg(node, "dtype") is not None or len(inner) not in (3, 4):
+    if axes is None or len(inner) not in (3, 4):
         return None
     axes = sorted(axis % len(inner) for axis in axes)
     if axes != list(range(1, len(inner) - 1)):

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, calls, emit, int_shape, replace
+from edgekit.graph.edit import add_constant, calls, emit, int_shape, replace, val
 
 __all__ = ["resize_product", "resize_rows_columns"]
 
@@ -29,7 +29,7 @@ def resize_product(graph_module: GraphModule) -> int:
     """
     count = 0
     for node in calls(graph_module, *_RESIZES):
-        inner, outer = int_shape(node.args[0]), int_shape(node)
+        inner, outer = _sizes(node)
         if inner is None or outer is None:
             continue
         small, large = inner[2] * inner[3], outer[2] * outer[3]
@@ -37,12 +37,20 @@ def resize_product(graph_module: GraphModule) -> int:
             continue
         units = torch.eye(small).reshape(small, 1, inner[2], inner[3])
         weights = node.target(units, *node.args[1:], **node.kwargs).reshape(small, large)
-        matrix = add_constant(graph_module, weights, "resize_weights")
+        matrix = add_constant(graph_module, weights.to(val(node).dtype), "resize_weights")
         flat = emit(node, aten.reshape.default, node.args[0], [*inner[:2], small])
         product = emit(node, aten.matmul.default, flat, matrix)
         replace(node, emit(node, aten.reshape.default, product, outer))
         count += 1
     return count
+
+
+def _sizes(node: Node) -> tuple[list[int] | None, list[int] | None]:
+    """[N,C,h,w] and [N,C,H,W] of a resize of floating point numbers by known factors; integers are rounded."""
+    leaves = torch.utils._pytree.tree_leaves((node.args[1:], node.kwargs))
+    if any(isinstance(leaf, Node) for leaf in leaves) or not val(node).is_floating_point():
+        return None, None
+    return int_shape(node.args[0]), int_shape(node)
 
 
 def resize_rows_columns(graph_module: GraphModule) -> int:
@@ -52,14 +60,14 @@ def resize_rows_columns(graph_module: GraphModule) -> int:
     """
     count = 0
     for node in calls(graph_module, aten.upsample_bicubic2d.vec, aten.upsample_bicubic2d.default):
-        inner, outer = int_shape(node.args[0]), int_shape(node)
+        inner, outer = _sizes(node)
         if inner is None or outer is None:
             continue
         height, width = inner[2:]
         rows = torch.eye(height).reshape(height, 1, height, 1).expand(-1, -1, -1, width)
         columns = torch.eye(width).reshape(width, 1, 1, width).expand(-1, -1, height, -1)
-        down = node.target(rows, *node.args[1:], **node.kwargs)[:, 0, :, 0].T
-        across = node.target(columns, *node.args[1:], **node.kwargs)[:, 0, 0, :]
+        down = node.target(rows, *node.args[1:], **node.kwargs)[:, 0, :, 0].T.to(val(node).dtype)
+        across = node.target(columns, *node.args[1:], **node.kwargs)[:, 0, 0, :].to(val(node).dtype)
         wide = emit(node, aten.matmul.default, node.args[0], add_constant(graph_module, across, "resize_columns"))
         replace(node, emit(node, aten.matmul.default, add_constant(graph_module, down, "resize_rows"), wide))
         count += 1

@@ -17,12 +17,13 @@ from edgekit.graph.fold_batch_norm import fold_batch_norm
 from edgekit.graph.fold_constants import fold_constants, remove_dead
 from edgekit.graph.fold_normalization import fold_normalization
 from edgekit.graph.fold_scales import fold_scales
-from edgekit.graph.functionalize import functionalize, has_hazards
+from edgekit.graph.functionalize import functionalize, without_hazards
 from edgekit.graph.hoist_slices import hoist_slices
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
+from edgekit.graph.plain_writes import plain_writes
 from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.split_depthwise import split_depthwise
 from edgekit.graph.split_silu import split_silu
@@ -57,6 +58,7 @@ class Rewrite(NamedTuple):
 # What every target wants. A quantization plan speaks of the program as these leave it.
 PREPARE: tuple[Rewrite, ...] = (
     Rewrite("functionalize", functionalize, ALL),
+    Rewrite("plain_writes", plain_writes, ALL),
     Rewrite("drop_identities", drop_identities, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
@@ -136,4 +138,4 @@ def apply_rows(program: ExportedProgram, rows: Sequence[Rewrite]) -> tuple[Expor
 def functional(program: ExportedProgram) -> GraphModule:
     """The program's graph to edit, without calls that change what others see."""
     # Torch's own functionalisation is right for every aliasing, and slow: only programs that need it pay for it.
-    return to_graph(program.run_decompositions({}) if has_hazards(program) else program)
+    return to_graph(without_hazards(program))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -140,18 +142,50 @@ def test_attention_becomes_plain_products(heads, width, tokens, batch, masked):
     assert aten.mul.Tensor not in targets, "the scale belongs in the query projection"
 
 
-def test_causal_attention_is_left_alone():
-    module = Lambda(lambda self, x: F.scaled_dot_product_attention(x, x, x, is_causal=True))
+@pytest.mark.parametrize("queries, keys", [(5, 5), (3, 5), (5, 3)])
+def test_causal_attention_has_a_constant_mask(queries, keys):
+    module = Lambda(
+        lambda self, x: F.scaled_dot_product_attention(
+            x[:, :, :queries], x[:, :, :keys], x[:, :, :keys] * 2, is_causal=True
+        )
+    )
     counts, targets = check(module, torch.randn(1, 2, 5, 4))
-    assert counts["plain_attention"] == 0 and aten.scaled_dot_product_attention.default in targets
+    assert counts["plain_attention"] == 1 and aten.scaled_dot_product_attention.default not in targets
 
 
-def test_a_boolean_mask_that_hides_a_whole_row_is_left_alone():
-    mask = torch.ones(5, 5, dtype=torch.bool)
-    mask[2] = False
-    module = Lambda(lambda self, x: F.scaled_dot_product_attention(x, x, x, attn_mask=self.mask).nan_to_num())
+@pytest.mark.parametrize("kind", ["bool", "float", "bool at run time", "float at run time"])
+@pytest.mark.parametrize("size", [(5, 5), (5, 1), (2, 5, 5), (1, 1, 5, 5), (1, 5), (1, 1, 1, 5)])
+def test_a_token_that_a_mask_hides_from_all_others_gets_zeros(kind, size):
+    mask = torch.ones(size, dtype=torch.bool)
+    mask[..., -1, :] = False
+    mask = torch.zeros(size).masked_fill(~mask, -math.inf) if "float" in kind else mask
+
+    def run(self, x):
+        seen = self.mask.clone()
+        if "run time" in kind:
+            seen = torch.where(x[0, 0, 0, 0] < 1e9, self.mask, torch.zeros_like(self.mask))
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=seen)
+
+    module = Lambda(run)
     module.register_buffer("mask", mask)
-    counts, _ = check(module, torch.randn(1, 2, 5, 4))
+    example = torch.randn(1, 2, 5, 4)
+    assert not module(example)[:, :, -1].any()
+    counts, targets = check(module, example)
+    assert counts["plain_attention"] == 1 and aten.scaled_dot_product_attention.default not in targets
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_grouped_queries_repeat_their_keys(heads):
+    module = Lambda(
+        lambda self, x: F.scaled_dot_product_attention(x, x[:, :heads], x[:, :heads] * 2, scale=0.3, enable_gqa=True)
+    )
+    counts, targets = check(module, torch.randn(1, 4, 5, 3))
+    assert counts["plain_attention"] == 1 and aten.scaled_dot_product_attention.default not in targets
+
+
+def test_attention_with_dropout_is_left_alone():
+    module = Lambda(lambda self, x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5))
+    _, counts = rewrite(capture(module, torch.randn(1, 2, 5, 4)), "executorch")
     assert counts["plain_attention"] == 0
 
 
