@@ -22,7 +22,12 @@ _ALWAYS = (
     aten.alias.default,
     aten.lift_fresh_copy.default,
 )
-_IN_EVAL = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default, aten.feature_alpha_dropout.default)
+_IN_EVAL = (
+    aten.dropout.default,
+    aten.feature_dropout.default,
+    aten.alpha_dropout.default,
+    aten.feature_alpha_dropout.default,
+)
 _SAME_SHAPE = (
     aten.view.default,
     aten.reshape.default,

@@ -10,7 +10,18 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, features_axis, int_shape, is_call, number, replace, val
+from edgekit.graph.edit import (
+    add_constant,
+    arg,
+    calls,
+    constant,
+    features_axis,
+    int_shape,
+    is_call,
+    number,
+    replace,
+    val,
+)
 
 __all__ = ["fold_scales"]
 

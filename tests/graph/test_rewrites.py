@@ -100,6 +100,38 @@ def test_folding_the_mean_into_the_bias_would_be_wrong_at_padded_borders():
     torch.testing.assert_close(both(module, image)[1], right, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda self, x: torch.sub(x, self.mean, alpha=0.5) * 0.1,
+        lambda self, x: torch.add(self.mean, x, alpha=0.25),
+        lambda self, x: self.mean - x * 0.02,
+        lambda self, x: (x - 3) / self.mean,
+        lambda self, x: torch.div(x, self.mean, rounding_mode="floor"),
+        lambda self, x: (x - self.mean.double()).float(),
+        lambda self, x: x - x.mean((2, 3), keepdim=True),
+        lambda self, x: (x.int() // 2).float() * 0.1,
+    ],
+)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_every_argument_of_a_normalisation_is_read(step, padding):
+    module = Lambda(lambda self, x: self.conv(step(self, x)), conv=nn.Conv2d(3, 4, 3, padding=padding))
+    module.register_buffer("mean", torch.tensor([123.7, 116.3, 103.5]).view(1, 3, 1, 1))
+    check(module, pixels())
+
+
+def test_a_batch_norm_behind_a_layer_without_a_batch_axis_reads_other_channels():
+    module = Lambda(lambda self, x: self.norm(self.conv(x)), conv=nn.Conv2d(4, 4, 1), norm=nn.BatchNorm1d(4))
+    module.norm.running_var.uniform_(0.3, 3.0)
+    counts, _ = check(module, torch.randn(4, 4, 4))
+    assert counts["fold_batch_norm"] == 1
+
+
+def test_a_product_of_a_tensor_with_itself_scales_once():
+    module = Lambda(lambda self, x: (lambda y: torch.bmm(y, y) * 3.0)(self.fc(x)), fc=nn.Linear(4, 4))
+    check(module, torch.randn(2, 4, 4))
+
+
 def test_normalisation_stays_where_the_first_layer_is_no_convolution():
     counts, _ = check(Normalised(nn.Sequential(nn.ReLU(), nn.Conv2d(3, 4, 3))), pixels())
     assert counts["fold_normalization"] == 0
