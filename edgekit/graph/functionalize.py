@@ -102,7 +102,9 @@ def _hazard(node: Node) -> bool:
 
 
 def _readers(node: Node) -> list[Node]:
-    return [user for user in node.users if not is_call(user, *_METADATA)]
+    """Who may see a change of the tensor; the parts of a split that nobody uses do not."""
+    read = [user for user in node.users if not is_call(user, *_METADATA)]
+    return [user for user in read if user.users or user.op == "output" or _changes(user)]
 
 
 def _fresh(node: Node) -> bool:

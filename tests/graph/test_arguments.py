@@ -215,7 +215,7 @@ def test_rewrites_keep_the_numbers_whatever_the_arguments(group: int) -> None:
         actual = run(new, [tensor.clone() for tensor in module.inputs])
         for label, got, want in zip(module.labels, actual, expected, strict=True):
             assert got.shape == want.shape and got.dtype == want.dtype, f"{name}: {label}"
-            scale = float(want.abs().nan_to_num(posinf=0.0).max().clamp(min=1)) if want.numel() else 1.0
+            scale = float(want.double().abs().nan_to_num(posinf=0.0).max().clamp(min=1)) if want.numel() else 1.0
             torch.testing.assert_close(
                 got,
                 want,

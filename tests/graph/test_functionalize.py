@@ -81,7 +81,7 @@ HAZARDS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "meshgrid": _whole(lambda whole: torch.meshgrid(whole[0], whole[1], indexing="ij")[0].select(1, 0)),
     "type_as": _whole(lambda whole: whole.type_as(whole)[1:]),
     "to, which copies nothing": _whole(lambda whole: whole.to(torch.float32)[0]),
-    "dropout": _whole(lambda whole: F.dropout(whole, 0.5, training=False)),
+    "dropout": _whole(lambda whole: F.dropout(whole, 0.5, training=False)[1:]),
     "contiguous": _whole(lambda whole: whole.contiguous().flatten()[3:9]),
     "strides of two": lambda self, x: _set(self.fc(x), (slice(None), slice(0, 4, 2)), x[:, :2]),
     "a slice": lambda self, x: _set(self.fc(x), (slice(1, 3), slice(2, None)), 7.0),
