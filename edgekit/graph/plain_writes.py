@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
@@ -71,7 +72,7 @@ def _joined(node: Node, size: list[int]) -> Node | None:
             return None
         start = min(max(start + size[axis] if start < 0 else start, 0), size[axis])
     end = start + int_shape(part)[axis]
-    parts = [part] if end > start else []
+    parts: list[Any] = [part] if end > start else []
     if start > 0:
         parts.insert(0, emit(node, aten.slice.Tensor, whole, axis, 0, start))
     if end < size[axis]:

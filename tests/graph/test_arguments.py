@@ -216,11 +216,8 @@ def test_rewrites_keep_the_numbers_whatever_the_arguments(group: int) -> None:
         for label, got, want in zip(module.labels, actual, expected, strict=True):
             assert got.shape == want.shape and got.dtype == want.dtype, f"{name}: {label}"
             scale = float(want.double().abs().nan_to_num(posinf=0.0).max().clamp(min=1)) if want.numel() else 1.0
-            torch.testing.assert_close(
-                got,
-                want,
-                rtol=1e-5,
-                atol=1e-5 * scale,
-                equal_nan=True,
-                msg=lambda text, at=f"{name}: {label}": f"{at}: {text}",
-            )
+
+            def told(text: str, at: str = f"{name}: {label}") -> str:
+                return f"{at}: {text}"
+
+            torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5 * scale, equal_nan=True, msg=told)

@@ -165,6 +165,7 @@ def test_copies_go_where_the_batch_is_dynamic() -> None:
 
 def test_a_batch_norm_next_to_a_hazard_still_folds() -> None:
     norm = nn.BatchNorm2d(4).eval()
+    assert norm.running_mean is not None
     norm.running_mean.normal_()
 
     class Halves(nn.Module):
