@@ -185,6 +185,11 @@ ROWS: dict[Any, list[Case]] = {
     aten.type_as.default: [case(f(2, 3), i(1)), case(f(2, 3), f(1))],
     aten._assert_tensor_metadata.default: [],
     aten.sym_size.int: [],
+    aten._assert_async.default: [],
+    aten._assert_async.msg: [],
+    aten._assert_scalar.default: [],
+    aten.sym_constrain_range.default: [],
+    aten.sym_constrain_range_for_size.default: [],
     aten.pad.default: [
         case(f(1, 2, 5, 5), [1, 2, 0, -1]),
         case(f(1, 2, 5, 5), [0, 0]),

@@ -24,6 +24,11 @@ _GROUPS = 10
 _WITHOUT_CASES = {
     aten._assert_tensor_metadata.default,
     aten.sym_size.int,
+    aten._assert_async.default,
+    aten._assert_async.msg,
+    aten._assert_scalar.default,
+    aten.sym_constrain_range.default,
+    aten.sym_constrain_range_for_size.default,
     aten.detach_.default,
     aten.view_as_complex.default,  # tests/graph/test_functionalize.py: complex tensors leave no program
 }
