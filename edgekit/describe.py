@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import manifest as m
+from edgekit.hazards import hazards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,6 +70,7 @@ def describe(
         ),
         rewrites=dict(sorted(rewrites.items())),
         rewrites_left_out=[m.RewriteLeftOut(**item._asdict()) for item in left_out],
+        hazards=hazards(folder / artifact, target.format),
         parity=m.ParitySummary.of(report),
         payoff=payoff,
         toolchain=m.toolchain(_PACKAGES),

@@ -25,6 +25,7 @@ __all__ = [
     "Coverage",
     "EmbeddingInfo",
     "FileEntry",
+    "Hazard",
     "InputInfo",
     "Latency",
     "Manifest",
@@ -218,6 +219,17 @@ class Payoff(_Part):
     verdict: str
 
 
+class Hazard(_Part):
+    """A known fault of a runtime or a machine that this file can meet, and how it is avoided."""
+
+    name: str
+    where: str = Field(description="The runtime and the machines that have the fault.")
+    concerns: str = Field(description="What of this file it can strike.")
+    effect: str
+    remedy: str
+    options: dict[str, str] = Field(default={}, description="Options of the runtime's session that avoid it.")
+
+
 class FileEntry(_Part):
     """One published file."""
 
@@ -260,6 +272,9 @@ class Manifest(_Part):
     rewrites: dict[str, int] = Field(description="How often each graph rewrite was applied.")
     rewrites_left_out: list[RewriteLeftOut] = Field(
         default=[], description="Rewrites that this model did without, because they changed its embeddings."
+    )
+    hazards: list[Hazard] = Field(
+        default=[], description="Known faults of runtimes and machines that the file can meet elsewhere."
     )
     parity: ParitySummary
     latency: Latency | None = Field(default=None, description="Null where it was not measured.")

@@ -1,7 +1,7 @@
 /* The part of ONNX Runtime's C interface that is called here, declared by position.
  *
  * The runtime answers OrtGetApiBase()->GetApi(version) with a table of functions whose order never changes: later
- * versions only append. All that is needed stands among the 102 functions of version 1. Version 17 is asked for because
+ * versions only append. All that is needed stands among the 150 functions of version 5. Version 17 is asked for because
  * the runtime 1.17 is the first that knows opset 20, which EdgeKit exports. */
 #ifndef EDGEKIT_BENCH_ORT_API_H
 #define EDGEKIT_BENCH_ORT_API_H
@@ -75,6 +75,8 @@ typedef struct {
     void (*ReleaseTypeInfo)(OrtTypeInfo *info);
     Unused unused_99[1];
     void (*ReleaseSessionOptions)(OrtSessionOptions *options);
+    Unused unused_101[29];
+    OrtStatus *(*AddSessionConfigEntry)(OrtSessionOptions *options, const char *key, const char *value);
 } OrtApi;
 
 typedef struct {
@@ -112,6 +114,7 @@ AT(ReleaseSession, 95);
 AT(ReleaseValue, 96);
 AT(ReleaseTypeInfo, 98);
 AT(ReleaseSessionOptions, 100);
+AT(AddSessionConfigEntry, 130);
 #undef AT
 
 #endif

@@ -53,8 +53,9 @@ def profile_ops(path: Path, threads: int) -> list[Operator]:
 def _onnx(path: Path, ready: Any, threads: int) -> list[Operator]:
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 4
+    from edgekit.targets.onnx_session import session_options
+
+    options = session_options(threads)
     options.enable_profiling = True
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")

@@ -26,7 +26,8 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     """Write `program` as one ONNX file at `path`, byte for byte the same for the same program.
 
     The file takes `image` as the program does and gives float32 `embedding` [N,D]. At fp16 the weights and everything
-    between the borders are half precision, except the last normalization. Metadata is kept as `edgekit.<key>`.
+    between the borders are half precision, except the last normalization. Metadata is kept as `edgekit.<key>`; options
+    that ONNX Runtime needs on some CPUs stand there as `edgekit.session_options`.
     Raises UnsupportedOpError for an op that ONNX does not have, ModelError where the export fails otherwise.
     """
     with quiet("torch.onnx"):
@@ -59,10 +60,9 @@ class _Runner:
             import onnxruntime as ort
         except ImportError as error:
             raise MissingDependencyError(f"{error}: run `pip install 'edgekit[onnx]'`") from error
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
+        from edgekit.targets.onnx_session import session_options
+
+        options = session_options(threads)
         try:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
@@ -196,6 +196,8 @@ def _failure(error: Exception, program: ExportedProgram) -> ModelError:
 def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> None:
     """Replace what torch writes about the model (source paths, stack traces) by what a user of the file wants."""
     from edgekit import __version__
+    from edgekit.targets.onnx_saturation import exposed
+    from edgekit.targets.onnx_session import EXACT_PRODUCTS
 
     graph = model.graph
     for holder in (graph, *graph, *graph.inputs, *graph.outputs, *graph.initializers.values()):
@@ -218,6 +220,8 @@ def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> No
         "precision": options.scheme or options.precision,
         **options.metadata,
     }
+    if exposed(graph):
+        properties["session_options"] = ", ".join(f"{key}={value}" for key, value in EXACT_PRODUCTS.items())
     model.metadata_props.clear()
     model.metadata_props.update({f"edgekit.{key}": properties[key] for key in sorted(properties)})
 
