@@ -1,4 +1,4 @@
-"""What a file's right answers depend on outside of it: known faults of runtimes and machines, found in the file itself."""
+"""What a file's right answers depend on outside of it: known faults of runtimes and machines, found in the file."""
 
 from __future__ import annotations
 

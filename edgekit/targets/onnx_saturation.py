@@ -3,7 +3,8 @@
 On x86 without VNNI, ONNX Runtime multiplies uint8 activations by int8 weights with vpmaddubsw, which adds the products
 of two neighbours and cuts the sum off at 16 bits (https://github.com/microsoft/onnxruntime, mlas/lib/amd64). Neighbours
 are those that follow each other in a channel's weights, in the order in which the kernels pack them: input channels
-within pixels of the kernel, from an even place on. Depthwise convolutions add nothing in 16 bits; uint8 weights neither.
+within pixels of the kernel, from an even place on. Nothing is added in 16 bits in depthwise convolutions, nor where
+weights are uint8.
 """
 
 from __future__ import annotations

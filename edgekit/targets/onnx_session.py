@@ -7,8 +7,8 @@ from typing import Any
 
 __all__ = ["EXACT_PRODUCTS", "saturates", "session_options"]
 
-# Weights as uint8, whose products ONNX Runtime adds in 32 bits on every x86 CPU. On those with VNNI that is half as slow
-# again and no more exact; elsewhere than on x86 the option does nothing.
+# Makes weights uint8 as the file is loaded, whose products ONNX Runtime adds in 32 bits on every x86 CPU. On those with
+# VNNI it takes half as long again and is no more exact; elsewhere than on x86 it does nothing.
 EXACT_PRODUCTS = {"session.x64quantprecision": "1"}
 
 _UINT8, _INT8, _INT32 = 2, 3, 6  # onnx.TensorProto.DataType
@@ -51,7 +51,8 @@ def _product() -> bytes:
 
     Numbers of fields are those of onnx.proto; importing onnx would cost a hundred times what the file does.
     """
-    weight = _field(1, _TERMS) + _field(1, 1) + _field(2, _INT8) + _field(8, b"w") + _field(9, bytes([_WEIGHT] * _TERMS))
+    weight = _field(1, _TERMS) + _field(1, 1) + _field(2, _INT8) + _field(8, b"w")
+    weight += _field(9, bytes([_WEIGHT] * _TERMS))
     node = _field(1, b"x") + _field(1, b"w") + _field(2, b"y") + _field(4, b"MatMulInteger")
     graph = _field(1, node) + _field(2, b"product") + _field(5, weight)
     graph += _field(11, _tensor(b"x", _UINT8, _TERMS)) + _field(12, _tensor(b"y", _INT32, 1))

@@ -21,6 +21,7 @@ from edgekit.recipe import resolve_model
 from edgekit.targets import find
 from tests.conftest import TOWER
 from tests.quantize.conftest import SCHEMES
+from tests.targets.saturation import can_saturate, products_of
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,24 @@ def test_the_manifest_carries_the_plan(plans, quantized):
     manifest = read_manifest(quantized / "tests.toys-tower-onnx-w8a8")
     assert manifest.precision == "w8a8"
     assert manifest.quantization == json.loads(plans["w8a8"].read_text())
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_file_says_where_its_integers_do_not_fit_in_16_bits(quantized, scheme):
+    """By the arithmetic of CPUs without VNNI, simulated on the file's own weights: this CPU does not matter."""
+    folder = quantized / f"tests.toys-tower-onnx-{scheme}"
+    model = onnx.load(folder / "tests.toys-tower.onnx")
+    products = list(products_of(model))
+    short = [name for name, rows in products if can_saturate(rows)]
+    assert bool(products) == bool(short) == (scheme != "w8")
+    told = {item.key: item.value for item in model.metadata_props}.get("edgekit.session_options")
+    assert told == ("session.x64quantprecision=1" if short else None)
+    hazards = read_manifest(folder).hazards
+    assert [(one.name, one.options) for one in hazards] == (
+        [("int8-saturation", {"session.x64quantprecision": "1"})] if short else []
+    )
+    assert all(one.concerns.startswith(f"{len(short)} product") for one in hazards)
+    assert read_manifest(quantized / f"tests.toys-tower-android-{scheme}").hazards == []
 
 
 def test_weights_are_the_same_integers_in_every_scheme_that_has_them(quantized):

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 
 def in_16_bits(image: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """uint8 [M,K] times int8 [N,K] as int64 [M,N], where each sum of two neighbouring products is cut off at 16 bits."""
+    """uint8 [M,K] times int8 [N,K] as int64 [M,N], each sum of two neighbouring products cut off at 16 bits."""
     odd = ((0, 0), (0, rows.shape[1] % 2))
     products = np.pad(image, odd).astype(np.int64)[:, None, :] * np.pad(rows, odd).astype(np.int64)[None]
     return np.clip(products[..., 0::2] + products[..., 1::2], -(2**15), 2**15 - 1).sum(axis=-1)
@@ -46,7 +46,9 @@ def products_of(model: onnx.ModelProto) -> Iterator[tuple[str, np.ndarray]]:
             sources[1] = made.get(sources[1].input[0])
         if any(source is None or source.op_type != "DequantizeLinear" for source in sources):
             continue
-        levels = constants[sources[1].input[0]]
+        levels = constants.get(sources[1].input[0])
+        if levels is None:
+            continue  # a product of two activations, both uint8
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
         if node.op_type == "Conv":
             if levels.shape[1] > 1 or attributes.get("group", 1) == 1:
