@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from edgekit.targets.onnx_dynamic import multiply_integers
 from edgekit.targets.onnx_edit import add_constant, attribute, constant, emit, nodes, replace, shape
-from edgekit.targets.onnx_static import cast_weights, quantize_biases, unsign_activations
+from edgekit.targets.onnx_static import cast_weights, own_weights, quantize_biases, unsign_activations
 from edgekit.targets.onnx_transposes import transpose_in_blocks
 
 __all__ = ["improve"]
@@ -24,6 +24,7 @@ def improve(model: ir.Model) -> dict[str, int]:
     passes: tuple[Callable[[ir.Graph], int], ...] = (
         multiply_integers,
         cast_weights,
+        own_weights,
         quantize_biases,
         unsign_activations,
         pool_globally,

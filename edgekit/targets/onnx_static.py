@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from edgekit.targets.onnx_edit import add_constant, attribute, constant, emit, nodes, replace
 
-__all__ = ["cast_weights", "quantize_biases", "unsign_activations"]
+__all__ = ["cast_weights", "own_weights", "quantize_biases", "unsign_activations"]
 
 
 def quantize_biases(graph: ir.Graph) -> int:
@@ -68,6 +68,40 @@ def cast_weights(graph: ir.Graph) -> int:
         replace(node, emit(node, "Mul", [cast, add_constant(graph, node, "scales", wide.astype(np.float32))]))
         count += 1
     return count
+
+
+def own_weights(graph: ir.Graph) -> int:
+    """For each user of int8 weights a dequantize of its own, with integers and zero point that no other has.
+
+    With `session.x64quantprecision` ONNX Runtime 1.32 makes uint8 copies of both, named after them, user by user, and
+    does not load a file in which two users share one ("Attempt to replace the existing tensor").
+    """
+    count, taken = 0, set()
+    for node in nodes(graph, "DequantizeLinear"):
+        levels = constant(node.inputs[0])
+        if levels is None or levels.dtype != np.int8 or len(node.inputs) < 3:
+            continue
+        for slot, name in ((0, "levels"), (2, "zero")):
+            value = node.inputs[slot]
+            assert value is not None
+            if value in taken:
+                node.replace_input_with(slot, add_constant(graph, node, name, _known(value)))
+                count += 1
+            taken.add(node.inputs[slot])
+        for user, index in list(node.outputs[0].uses())[1:]:
+            parts = {"levels": levels, "scales": _known(node.inputs[1]), "zero": _known(node.inputs[2])}
+            own = [add_constant(graph, user, f"weight_{name}", values) for name, values in parts.items()]
+            copy = emit(user, "DequantizeLinear", own, axis=attribute(node, "axis", 1))
+            copy.type, copy.shape = node.outputs[0].type, node.outputs[0].shape
+            user.replace_input_with(index, copy)
+            count += 1
+    return count
+
+
+def _known(value: ir.Value | None) -> np.ndarray:
+    values = constant(value)
+    assert values is not None
+    return values
 
 
 def _meets_integers(node: ir.Node) -> bool:

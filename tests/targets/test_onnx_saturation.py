@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from onnx import helper, numpy_helper
 from edgekit.hazards import Row, hazards
 from edgekit.targets import onnx_session
 from edgekit.targets.onnx_saturation import exposed
+from edgekit.targets.onnx_static import own_weights
 from tests.targets.saturation import can_saturate, products_of
 
 
@@ -104,6 +106,44 @@ def test_what_is_told_is_what_the_arithmetic_does(data: st.DataObject) -> None:
     ):
         ((_, rows),) = products_of(model)
         assert (share(model) > 0) == can_saturate(rows)
+
+
+@pytest.mark.parametrize("shared", ["nothing", "zero", "levels", "floats"])
+def test_layers_that_share_a_weight_load_with_the_option(shared: str) -> None:
+    """As they do where a weight is tied, or where torch.onnx joins equal constants: each layer then has its own."""
+    constants: dict[str, np.ndarray] = {"one": np.array(1, np.float32), "low": np.array(0, np.uint8)}
+    rows = [helper.make_node("QuantizeLinear", ["x", "one", "low"], ["q"])]
+    for layer in ("a", "b"):
+        own = {name: f"{name}_{'' if shared in (name, 'floats') else layer}" for name in ("levels", "zero")}
+        constants[own["levels"]] = np.full((16, 16), 127, np.int8)
+        constants[own["zero"]], constants["scales"] = np.zeros(16, np.int8), np.full(16, 0.01, np.float32)
+        floats = "floats" if shared == "floats" else f"floats_{layer}"
+        if not any(floats in row.output for row in rows):
+            rows.append(helper.make_node("DequantizeLinear", [own["levels"], "scales", own["zero"]], [floats], axis=1))
+        rows += [
+            helper.make_node("DequantizeLinear", ["q", "one", "low"], [f"image_{layer}"]),
+            helper.make_node("MatMul", [f"image_{layer}", floats], [f"product_{layer}"]),
+        ]
+    rows.append(helper.make_node("Add", ["product_a", "product_b"], ["y"]))
+    made = helper.make_graph(
+        rows,
+        "test",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 16])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 3, 16])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = ir.serde.deserialize_model(
+        helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    )
+    assert (own_weights(model.graph) > 0) == (shared != "nothing")
+    model.graph.sort()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    content = ir.serde.serialize_model(model).SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    found = session.run(None, {"x": np.full((1, 3, 16), 255, np.float32)})[0]
+    np.testing.assert_allclose(found, 2 * 16 * 255 * 127 * 0.01, rtol=1e-5)
 
 
 @pytest.mark.parametrize("needed", [False, True])
