@@ -24,6 +24,14 @@ from edgekit.graph.plain_attention import flat_softmax, plain_attention
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.resize_product import resize_product, resize_rows_columns
+from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
+from edgekit.graph.spell_complex import spell_complex
+from edgekit.graph.spell_padding import spell_padding
+from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
+from edgekit.graph.spell_reductions import spell_reductions, spell_spreads
+from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
+from edgekit.graph.spell_shapes import spell_attention, spell_shapes
+from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
 from edgekit.graph.split_silu import split_silu
 
@@ -57,6 +65,15 @@ class Rewrite(NamedTuple):
 # What every target wants. A quantization plan speaks of the program as these leave it.
 PREPARE: tuple[Rewrite, ...] = (
     Rewrite("functionalize", functionalize, ALL),
+    Rewrite("spell_strides", spell_strides, ALL),
+    Rewrite("spell_complex", spell_complex, ALL),
+    Rewrite("spell_arithmetic", spell_arithmetic, ALL),
+    Rewrite("spell_reductions", spell_reductions, ALL),
+    Rewrite("spell_windows", spell_windows, ALL),
+    Rewrite("spell_padding", spell_padding, ALL),
+    Rewrite("spell_adaptive_pooling", spell_adaptive_pooling, ALL),
+    Rewrite("spell_antialiased", spell_antialiased, ALL),
+    Rewrite("spell_attention", spell_attention, ALL),
     Rewrite("drop_identities", drop_identities, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
@@ -71,6 +88,11 @@ PREPARE: tuple[Rewrite, ...] = (
 )
 # What one runtime is faster with, and the last tidying.
 SPECIALIZE: tuple[Rewrite, ...] = (
+    Rewrite("spell_rare_arithmetic", spell_rare_arithmetic, ALL),
+    Rewrite("spell_spreads", spell_spreads, COREML),
+    Rewrite("spell_shapes", spell_shapes, COREML),
+    Rewrite("spell_pooling", spell_pooling, ALL),
+    Rewrite("spell_resizes", spell_resizes, ALL),
     Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
