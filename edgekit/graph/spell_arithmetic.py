@@ -1,4 +1,4 @@
-"""Arithmetic whose factors exporters drop (alpha, beta, value), or whose name a runtime does not know, in plain steps."""
+"""Arithmetic whose factors exporters drop (alpha, beta, value), or whose name a runtime lacks, in plain steps."""
 
 # torch.fx types an argument as a union of sixteen kinds.
 # mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
@@ -73,7 +73,10 @@ def _added_product(node: Node) -> Node | None:
         product = emit(node, aten.squeeze.dim, emit(node, aten.matmul.default, left, column), 1)
     elif node.target is aten.addr.default:
         product = emit(
-            node, aten.mul.Tensor, emit(node, aten.unsqueeze.default, left, 1), emit(node, aten.unsqueeze.default, right, 0)
+            node,
+            aten.mul.Tensor,
+            emit(node, aten.unsqueeze.default, left, 1),
+            emit(node, aten.unsqueeze.default, right, 0),
         )
     else:
         product = emit(node, aten.matmul.default, left, right)
@@ -178,13 +181,16 @@ def _nan_to_num(node: Node) -> Node | None:
         return value
     limits = torch.finfo(dtype)
     given = [arg(node, name) for name in ("nan", "posinf", "neginf")]
-    numbers = [default if number is None else number for number, default in zip(given, (0.0, limits.max, limits.min))]
+    numbers = [
+        default if number is None else number
+        for number, default in zip(given, (0.0, limits.max, limits.min), strict=True)
+    ]
     tests = [
         emit(node, aten.ne.Tensor, value, value),
         emit(node, aten.eq.Scalar, value, float("inf")),
         emit(node, aten.eq.Scalar, value, float("-inf")),
     ]
-    for test, number in zip(tests, numbers):
+    for test, number in zip(tests, numbers, strict=True):
         value = emit(node, aten.where.self, test, constant_like(node, number, dtype, val(node).dim()), value)
     return value
 

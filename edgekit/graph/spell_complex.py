@@ -28,7 +28,7 @@ def spell_complex(graph_module: GraphModule) -> int:
         UnsupportedOpError: an operator on complex numbers that has no row here; names it and its module.
     """
     pairs: Pairs = {}
-    count = 0
+    done: list[Node] = []
     for node in list(graph_module.graph.nodes):
         if not (_is_complex(node) or any(source in pairs for source in node.all_input_nodes)):
             continue
@@ -37,16 +37,18 @@ def spell_complex(graph_module: GraphModule) -> int:
             parts = (tensor.real.clone(), tensor.imag.clone())
             pairs[node] = tuple(add_constant(graph_module, part, f"{node.target}_part") for part in parts)
         elif node.op == "call_function":
+            done.append(node)
+            if node.target is aten._assert_tensor_metadata.default:
+                continue
             made = _spelled(node, pairs)
-            count += 1
             if isinstance(made, Node):
                 node.replace_all_uses_with(made)
             else:
                 pairs[node] = made
         else:
             raise UnsupportedOpError("the model gives complex numbers: return their parts, or their absolute value")
-    drop_dead(reversed(list(graph_module.graph.nodes)))
-    return count
+    drop_dead(done)
+    return len(done)
 
 
 def _is_complex(node: Node) -> bool:
@@ -61,7 +63,7 @@ def _spelled(node: Node, pairs: Pairs) -> Pair | Node:
     elif node.target in _EACH:
         made = _each(node, pairs)
     if made is None:
-        from edgekit.targets.common import module_path
+        from edgekit.graph.edit import module_path
 
         raise UnsupportedOpError(
             f"no target has complex numbers, and {node.target}, used in {module_path(node)}, has no spelling in real "

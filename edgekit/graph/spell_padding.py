@@ -1,4 +1,4 @@
-"""Padding that crops, and padding that copies pixels, as slices, gathers with constant indices and padding that adds."""
+"""Padding that crops as slices before padding that adds; padding that copies pixels as gathers of constant indices."""
 
 # torch.fx types an argument as a union of sixteen kinds.
 # mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
@@ -56,6 +56,8 @@ def _constant(node: Node) -> Node | None:
     for axis, before, after in sides:
         if before < 0 or after < 0:
             length = shape(source)[axis]
+            if type(length) is not int:
+                return None
             start, end = max(-before, 0), length - max(-after, 0)
             source = emit(node, aten.slice.Tensor, source, axis, start, end)
         place = 2 * (rank - 1 - axis)

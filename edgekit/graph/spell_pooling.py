@@ -67,11 +67,13 @@ def _adaptive_average(node: Node) -> Node | None:
     if sizes is None or set(sizes[1]) == {1}:
         return None
     inner, outer = sizes
-    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer)):
-        windows = [length // parts for length, parts in zip(inner, outer)]
+    if inner == outer:
+        return node.args[0]
+    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer, strict=True)):
+        windows = [length // parts for length, parts in zip(inner, outer, strict=True)]
         return emit(node, aten.avg_pool2d.default, node.args[0], windows, windows)
     matrices = []
-    for length, parts in zip(inner, outer):
+    for length, parts in zip(inner, outer, strict=True):
         matrix = torch.zeros(length, parts)
         for place, (start, end) in enumerate(_bounds(length, parts)):
             matrix[start:end, place] = 1 / (end - start)
@@ -89,10 +91,10 @@ def _adaptive_max(node: Node) -> Node | None:
     rank = val(result).dim()
     if set(outer) == {1}:
         return emit(node, aten.amax.default, result, list(range(rank - axes, rank)), True)
-    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer)):
-        windows = [length // parts for length, parts in zip(inner, outer)]
+    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer, strict=True)):
+        windows = [length // parts for length, parts in zip(inner, outer, strict=True)]
         return emit(node, aten.max_pool2d.default, result, windows, windows)
-    for place, (length, parts) in enumerate(zip(inner, outer)):
+    for place, (length, parts) in enumerate(zip(inner, outer, strict=True)):
         bounds = _bounds(length, parts)
         width = max(end - start for start, end in bounds)
         # Windows of one width: a shorter one sees its last pixel again, which changes no maximum.
@@ -145,21 +147,23 @@ def _average(node: Node) -> Node | None:
         return None
     tails = [
         max((parts - 1) * step + width - length - pad, 0)
-        for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding)
+        for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True)
     ]
     source = node.args[0]
     if any(padding) or any(tails):
-        amounts = [amount for pad, tail in zip(reversed(padding), reversed(tails)) for amount in (pad, tail)]
+        amounts = [
+            amount for pad, tail in zip(reversed(padding), reversed(tails), strict=True) for amount in (pad, tail)
+        ]
         source = emit(node, aten.pad.default, source, amounts)
     pooled = emit(node, _AVERAGES[axes], source, kernel, stride)
-    for place, (length, parts) in enumerate(zip(shape(pooled)[-axes:], outer)):
+    for place, (length, parts) in enumerate(zip(shape(pooled)[-axes:], outer, strict=True)):
         if length != parts:
             pooled = emit(node, aten.slice.Tensor, pooled, val(pooled).dim() - axes + place, 0, parts)
     factors = torch.full((), float(math.prod(kernel)), dtype=torch.float64)
     if divisor is not None:
         factor = float(factors) / divisor
         return pooled if factor == 1 else emit(node, aten.mul.Tensor, pooled, factor)
-    for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding):
+    for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True):
         low, high = (-pad, length + pad) if counted else (0, length)
         starts = torch.arange(parts) * step - pad
         counts = (starts + width).clamp(max=high) - starts.clamp(min=low)
@@ -178,11 +182,14 @@ def _max_pool(node: Node) -> Node | None:
         return None
     kernel, padding, dilation = (_list(node, name, axes) for name in ("kernel_size", "padding", "dilation"))
     stride = _list(node, "stride", axes) if arg(node, "stride") else kernel
-    if all(step == 1 for step, width in zip(dilation, kernel) if width > 1) or sum(kernel) > _MOST_WINDOWS:
-        return None
+    if all(step == 1 for step, width in zip(dilation, kernel, strict=True) if width > 1) or sum(kernel) > _MOST_WINDOWS:
+        plain = _PLAIN_MAXIMA.get(node.target)
+        if plain is None:
+            return None
+        return emit(node, plain, node.args[0], kernel, stride, padding, dilation, arg(node, "ceil_mode"))
     result = node.args[0]
     rank = val(result).dim()
-    for place, (length, parts) in enumerate(zip(*sizes)):
+    for place, (length, parts) in enumerate(zip(*sizes, strict=True)):
         width, step, apart, pad = kernel[place], stride[place], dilation[place], padding[place]
         axis = rank - axes + place
         tail = max((parts - 1) * step + apart * (width - 1) + 1 - length - pad, 0)
@@ -190,9 +197,7 @@ def _max_pool(node: Node) -> Node | None:
             amounts = [0] * (2 * (rank - axis))
             amounts[-2:] = [pad, tail]
             result = emit(node, aten.pad.default, result, amounts, "constant", -math.inf)
-        result = _greatest(
-            node, [_part(node, result, axis, tap * apart, parts, step) for tap in range(width)]
-        )
+        result = _greatest(node, [_part(node, result, axis, tap * apart, parts, step) for tap in range(width)])
     return result
 
 
@@ -212,8 +217,9 @@ _AVERAGE: dict[Any, Spelling] = dict.fromkeys(_AVERAGES.values(), _average)
 _MAXIMA: dict[Any, Spelling] = dict.fromkeys(
     (aten.max_pool1d.default, aten.max_pool2d.default, aten.max_pool3d.default), _max_pool
 )
-_MAXIMA_PAIRS = (
-    aten.max_pool1d_with_indices.default,
-    aten.max_pool2d_with_indices.default,
-    aten.max_pool3d_with_indices.default,
-)
+_PLAIN_MAXIMA = {
+    aten.max_pool1d_with_indices.default: aten.max_pool1d.default,
+    aten.max_pool2d_with_indices.default: aten.max_pool2d.default,
+    aten.max_pool3d_with_indices.default: aten.max_pool3d.default,
+}
+_MAXIMA_PAIRS = tuple(_PLAIN_MAXIMA)

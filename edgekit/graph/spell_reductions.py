@@ -14,7 +14,7 @@ from torch.fx import GraphModule, Node
 from edgekit.graph.edit import arg, calls, emit, getitem, int_shape, is_call, replace, shape, val
 from edgekit.graph.spelling import Spelling, cast, spell
 
-__all__ = ["spell_reductions", "spell_spreads"]
+__all__ = ["spell_boolean_sums", "spell_reductions", "spell_spreads"]
 
 aten = torch.ops.aten
 _EXACT = 1 << 24  # whole numbers that float32 holds
@@ -22,11 +22,16 @@ _MOST_FACTORS = 64
 
 
 def spell_reductions(graph_module: GraphModule) -> int:
-    """Spell `dtype=` as a cast before the call, sums of booleans as sums of numbers, and `torch.norm` as a vector norm.
+    """Spell `dtype=` as a cast before the call, and `torch.norm` as a vector norm.
 
     `std_mean` and `var_mean` become a spread and a mean.
     """
     return spell(graph_module, _ROWS) + _spell_spread_and_mean(graph_module)
+
+
+def spell_boolean_sums(graph_module: GraphModule) -> int:
+    """Spell sums of booleans as sums of float32, which are exact up to 2**24 of them."""
+    return spell(graph_module, dict.fromkeys(_SUMS, _sum_of_booleans))
 
 
 def spell_spreads(graph_module: GraphModule) -> int:
@@ -36,34 +41,20 @@ def spell_spreads(graph_module: GraphModule) -> int:
 
 def _dtype_first(node: Node) -> Node | None:
     """The call on its input in the dtype that it was asked to work in."""
-    source, dtype = node.args[0], arg(node, "dtype")
-    if dtype is None:
-        return _sum_of_booleans(node) if node.target in _SUMS else None
-    names = [entry.name for entry in node.target._schema.arguments]
-    args = [arg(node, name) for name in names if name != "dtype" and not _keyword(node, name)]
-    same = val(source).dtype == dtype
-    if same and val(node).dtype == dtype and "dtype" not in node.kwargs and names.index("dtype") >= len(node.args):
-        return None
-    if val(source).dtype == torch.bool and node.target in _SUMS:
-        summed = emit(node, node.target, cast(node, source, torch.float32), *args[1:])
-        return summed if _small(source) or dtype.is_floating_point else None
-    return emit(node, node.target, cast(node, source, dtype), *args[1:])
+    dtype = arg(node, "dtype")
+    return None if dtype is None else _in_dtype(node, dtype)
 
 
-def _keyword(node: Node, name: str) -> bool:
-    return any(entry.name == name and entry.kwarg_only for entry in node.target._schema.arguments)
-
-
-def _small(source: Node) -> bool:
-    size = int_shape(source)
-    return size is not None and math.prod(size) <= _EXACT
+def _in_dtype(node: Node, dtype: torch.dtype) -> Node:
+    rest = [arg(node, entry.name) for entry in node.target._schema.arguments[1:] if entry.name != "dtype"]
+    return emit(node, node.target, cast(node, node.args[0], dtype), *rest)
 
 
 def _sum_of_booleans(node: Node) -> Node | None:
-    source = node.args[0]
-    if val(source).dtype != torch.bool or not _small(source):
+    size = int_shape(node.args[0])
+    if val(node.args[0]).dtype != torch.bool or size is None or math.prod(size) > _EXACT:
         return None
-    return emit(node, node.target, cast(node, source, torch.float32), *node.args[1:], **node.kwargs)
+    return _in_dtype(node, torch.float32)
 
 
 def _norm(node: Node) -> Node | None:
@@ -84,12 +75,10 @@ def _spell_spread_and_mean(graph_module: GraphModule) -> int:
             continue
         spread = aten.std.correction if node.target is aten.std_mean.correction else aten.var.correction
         axes, keep = arg(node, "dim"), arg(node, "keepdim")
-        axes = list(range(val(node.args[0]).dim())) if not axes else axes
+        axes = axes if axes else list(range(val(node.args[0]).dim()))
         for user in list(node.users):
             if user.args[1] == 0:
-                part = emit(
-                    node, spread, node.args[0], axes, correction=arg(node, "correction"), keepdim=keep
-                )
+                part = emit(node, spread, node.args[0], axes, correction=arg(node, "correction"), keepdim=keep)
             else:
                 part = emit(node, aten.mean.dim, node.args[0], axes, keep)
             replace(user, part)

@@ -29,7 +29,10 @@ def spell_antialiased(graph_module: GraphModule) -> int:
 
 
 def spell_resizes(graph_module: GraphModule) -> int:
-    """Spell bicubic resizes as products, and nearest ones by other than a whole factor as a gather of rows."""
+    """Spell bicubic resizes, and bilinear ones by a scale that their sizes do not say, as products with matrices.
+
+    Nearest neighbours by other than a whole factor are a gather of rows and columns.
+    """
     return spell(graph_module, _OTHERS)
 
 
@@ -74,6 +77,16 @@ def _product_of(axes: int) -> Spelling:
     return product
 
 
+def _bilinear(node: Node) -> Node | None:
+    """A product where the scale is not the sizes' ratio, which is all that some runtimes are told."""
+    sizes = _sizes(node, 2)
+    if sizes is None or arg(node, "align_corners"):
+        return None
+    ratios = [outer / inner for inner, outer in zip(*sizes, strict=True)]
+    told = all(scale in (None, ratio) for scale, ratio in zip(_scales(node, 2), ratios, strict=True))
+    return None if told else _product_of(2)(node)
+
+
 def _nearest_of(axes: int) -> Spelling:
     def gather(node: Node) -> Node | None:
         sizes = _sizes(node, axes)
@@ -111,6 +124,7 @@ _PRODUCTS = _rows(
 )
 _OTHERS = {
     **_rows(("upsample_bicubic2d",), _product_of),
+    **_rows(("upsample_bilinear2d",), lambda _axes: _bilinear),
     **_rows(
         (
             "upsample_nearest1d",

@@ -80,9 +80,7 @@ def _diagonal(node: Node) -> Node | None:
     first, second = arg(node, "dim1") % rank, arg(node, "dim2") % rank
     kept = [axis for axis in range(rank) if axis not in (first, second)]
     turned = emit(node, aten.permute.default, node.args[0], [*kept, first, second])
-    flat = emit(
-        node, aten.reshape.default, turned, [*(inner[axis] for axis in kept), inner[first] * inner[second]]
-    )
+    flat = emit(node, aten.reshape.default, turned, [*(inner[axis] for axis in kept), inner[first] * inner[second]])
     cells = torch.arange(inner[first] * inner[second]).reshape(inner[first], inner[second])
     index = add_constant(node.graph.owning_module, cells.diagonal(arg(node, "offset")), "diagonal_index")
     return emit(node, aten.index_select.default, flat, len(kept), index)

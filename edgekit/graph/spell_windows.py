@@ -1,4 +1,4 @@
-"""Windows: `unfold`, `fold`, `Tensor.unfold` and `as_strided` as convolutions with unit kernels, reshapes and gathers."""
+"""Windows (`unfold`, `fold`, `as_strided`) as convolutions with unit kernels, reshapes and gathers."""
 
 # torch.fx types an argument as a union of sixteen kinds.
 # mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
@@ -88,7 +88,7 @@ def _tiles(given: dict[str, tuple[int, int]], high: int, wide: int) -> bool:
     return (
         given["stride"] == kernel
         and not any(given["padding"])
-        and all(step == 1 for step, length in zip(given["dilation"], kernel) if length > 1)
+        and all(step == 1 for step, length in zip(given["dilation"], kernel, strict=True) if length > 1)
         and (high % kernel[0], wide % kernel[1]) == (0, 0)
     )
 

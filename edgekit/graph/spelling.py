@@ -1,4 +1,4 @@
-"""How an operator that some runtime lacks, or gets wrong, is spelled in plainer ones: a table of rows, and its driver."""
+"""The driver of the `spell_` rewrites: a table says how an operator that some runtime lacks is spelled in others."""
 
 # torch.fx types an argument as a union of sixteen kinds.
 # mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import MissingDependencyError, ModelError, ParityError, UnsupportedOpError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, quiet
+from edgekit.targets.common import check_images, no_op, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,12 +203,7 @@ def _unknown_nodes(program: ExportedProgram) -> Iterator[Node]:
 
 
 def _unsupported(node: Node) -> str:
-    from edgekit.graph.edit import module_path
-
-    return (
-        f"Core ML has no op for {node.target}, used in {module_path(node)}: "
-        "write that module with other ops, or export to another target"
-    )
+    return no_op("Core ML", str(node.target), node)
 
 
 def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: LowerOptions) -> Any:

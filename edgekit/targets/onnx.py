@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import InputError, MissingDependencyError, ModelError, UnsupportedOpError, UsageError
 from edgekit.reason import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, quiet
+from edgekit.targets.common import check_images, no_op, quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,10 +184,7 @@ def _failure(error: Exception, program: ExportedProgram) -> ModelError:
     registry = ONNXRegistry.from_torchlib(opset_version=OPSET)
     for node in program.run_decompositions().graph.nodes:
         if node.op == "call_function" and hasattr(node.target, "_schema") and not registry.get_decomps(node.target):
-            return UnsupportedOpError(
-                f"ONNX has no op for {node.target}, used in {module_path(node)}: "
-                "write that module with other ops, or export to another target"
-            )
+            return UnsupportedOpError(no_op("ONNX", str(node.target), node))
     cause = error.__cause__ or error
     reason = " ".join(str(cause).split())[:200] or type(cause).__name__
     return ModelError(f"torch.onnx cannot export this model: {reason}")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["ROWS"]
+__all__ = ["QUICK", "REFUSED", "ROWS"]
 
 Op = Callable[[Tensor], Tensor]
 
@@ -192,7 +192,9 @@ MASKS: dict[str, Op] = {
     "tril": lambda x: x.tril(-1) + x.triu(2),
     "causal attention": lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
     "grouped attention": lambda x: F.scaled_dot_product_attention(x, x[:, :2], x[:, :2], enable_gqa=True),
-    "attention of a float mask": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=_weights(12, 12), scale=0.3),
+    "attention of a float mask": lambda x: F.scaled_dot_product_attention(
+        x, x, x, attn_mask=_weights(12, 12), scale=0.3
+    ),
     "attention of a made mask": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x @ x.transpose(2, 3) > -9),
     "self-self attention": lambda x: (_tokens(x) @ _tokens(x).transpose(1, 2) * 0.2).softmax(-1) @ _tokens(x),
     "one hot": lambda x: F.one_hot(x.argmax(dim=1), 4).float(),
@@ -213,8 +215,7 @@ SHAPES: dict[str, Op] = {
     "tile": lambda x: x.tile((2, 1, 1)),
     "pixel shuffle": lambda x: F.pixel_shuffle(x, 2),
     "pixel unshuffle": lambda x: F.pixel_unshuffle(x, 2),
-    "channel shuffle": lambda x: F.channel_shuffle(x, 2) if hasattr(F, "channel_shuffle") else x,
-    "native channel shuffle": lambda x: torch.channel_shuffle(x, 2),
+    "channel shuffle": lambda x: torch.channel_shuffle(x, 2),
     "unfold": lambda x: F.unfold(x, (3, 2), dilation=(2, 1), padding=(1, 0), stride=(2, 3)),
     "fold": lambda x: F.fold(F.unfold(x, 3, padding=1, stride=2), (12, 10), 3, padding=1, stride=2),
     "fold dilated": lambda x: F.fold(F.unfold(x, 3, 2, 2, 1), (12, 10), 3, 2, 2, 1),
@@ -323,11 +324,15 @@ ACTIVATIONS: dict[str, Op] = {
 }
 
 NORMS: dict[str, Op] = {
-    "group norm": lambda x: F.group_norm(x, 2, torch.tensor([1.0, 2.0, 0.5, 1.5]), torch.tensor([0.1, 0.2, 0.3, 0.4]), 1e-3),
+    "group norm": lambda x: F.group_norm(
+        x, 2, torch.tensor([1.0, 2.0, 0.5, 1.5]), torch.tensor([0.1, 0.2, 0.3, 0.4]), 1e-3
+    ),
     "group norm 3d": lambda x: F.group_norm(x.flatten(2), 2, eps=1e-3),
     "instance norm": lambda x: F.instance_norm(x, eps=1e-3),
     "instance norm affine": lambda x: F.instance_norm(x, weight=torch.tensor([1.0, 2.0, 0.5, 1.5]), bias=torch.ones(4)),
-    "instance norm stats": lambda x: F.instance_norm(x, torch.full((4,), 0.1), torch.full((4,), 0.7), use_input_stats=False),
+    "instance norm stats": lambda x: F.instance_norm(
+        x, torch.full((4,), 0.1), torch.full((4,), 0.7), use_input_stats=False
+    ),
     "local response norm": lambda x: F.local_response_norm(x, 3, alpha=0.1, beta=0.6, k=1.5),
     "layer norm two": lambda x: F.layer_norm(x, (12, 10), _weights(12, 10) + 2, _weights(12, 10), 1e-3),
     "layer norm bare": lambda x: F.layer_norm(x, (10,)),
@@ -335,7 +340,9 @@ NORMS: dict[str, Op] = {
     "rms norm": lambda x: F.rms_norm(x, (10,), _weights(10) + 2, 1e-3),
     "rms norm no eps": lambda x: F.rms_norm(x, (10,)),
     "batch norm bare": lambda x: F.batch_norm(x, torch.full((4,), 0.1), torch.full((4,), 0.7), eps=0.1),
-    "batch norm twice": lambda x: F.batch_norm(x.tanh(), torch.full((4,), 0.1), torch.full((4,), 0.7), _weights(4), None),
+    "batch norm twice": lambda x: F.batch_norm(
+        x.tanh(), torch.full((4,), 0.1), torch.full((4,), 0.7), _weights(4), None
+    ),
     "global response norm": lambda x: x * (x.norm(dim=(2, 3), keepdim=True) / x.norm(dim=(2, 3)).mean().add(1e-6)),
 }
 
@@ -357,9 +364,9 @@ POOLS: dict[str, Op] = {
     "max pool 3d": lambda x: F.max_pool3d(x[None], 3, 2, 1, 1, True),
     "max pool values": lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
     "max unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
-    "lp pool": lambda x: F.lp_pool2d(x, 3.0, (3, 2), 2),
+    "lp pool": lambda x: F.lp_pool2d(x.abs(), 3.0, (3, 2), 2),
     "lp pool ceil": lambda x: F.lp_pool2d(x.abs(), 2.0, 3, 2, True),
-    "lp pool 1d": lambda x: F.lp_pool1d(x.flatten(2), 2.0, 3),
+    "lp pool 1d": lambda x: F.lp_pool1d(x.flatten(2).abs(), 2.0, 3),
     "gem": lambda x: F.avg_pool2d(x.clamp(min=1e-6).pow(3.0), (12, 10)).pow(1 / 3.0),
     "adaptive avg": lambda x: F.adaptive_avg_pool2d(x, (5, 3)),
     "adaptive avg divides": lambda x: F.adaptive_avg_pool2d(x, (6, 5)),
@@ -412,7 +419,9 @@ RESIZES: dict[str, Op] = {
     "bicubic aligned": lambda x: F.interpolate(x, size=(7, 23), mode="bicubic", align_corners=True),
     "bicubic scale": lambda x: F.interpolate(x, scale_factor=1.7, mode="bicubic"),
     "bicubic antialias": lambda x: F.interpolate(x, size=(5, 7), mode="bicubic", antialias=True),
-    "bicubic antialias aligned": lambda x: F.interpolate(x, size=(5, 7), mode="bicubic", antialias=True, align_corners=True),
+    "bicubic antialias aligned": lambda x: F.interpolate(
+        x, size=(5, 7), mode="bicubic", antialias=True, align_corners=True
+    ),
     "area": lambda x: F.interpolate(x, size=(5, 3), mode="area"),
     "linear": lambda x: F.interpolate(x.flatten(2), size=77, mode="linear"),
     "linear aligned": lambda x: F.interpolate(x.flatten(2), size=77, mode="linear", align_corners=True),
@@ -448,12 +457,16 @@ CONVOLUTIONS: dict[str, Op] = {
     "1d": lambda x: F.conv1d(x.flatten(2), _weights(6, 2, 5), _weights(6), 2, 3, 2, 2),
     "1d same": lambda x: F.conv1d(x.flatten(2), _weights(6, 4, 4), padding="same"),
     "1d depthwise": lambda x: F.conv1d(x.flatten(2), _weights(4, 1, 5), padding=2, groups=4),
-    "eca": lambda x: x * F.conv1d(x.mean((2, 3))[:, None], _weights(1, 1, 3), padding=1).transpose(1, 2)[..., None].sigmoid(),
+    "eca": lambda x: (
+        x * F.conv1d(x.mean((2, 3))[:, None], _weights(1, 1, 3), padding=1).transpose(1, 2)[..., None].sigmoid()
+    ),
     "3d": lambda x: F.conv3d(x[:, None], _weights(3, 1, 2, 3, 3), _weights(3), (1, 2, 1), (1, 0, 1), (2, 1, 1)),
     "3d grouped": lambda x: F.conv3d(x.reshape(1, 2, 2, 12, 10), _weights(4, 1, 2, 3, 3), groups=2),
     "transposed": lambda x: F.conv_transpose2d(x, _weights(4, 5, 3, 3), _weights(5), 2, 1, 1),
     "transposed grouped": lambda x: F.conv_transpose2d(x, _weights(4, 3, 2, 2), _weights(6), 2, groups=2),
-    "transposed dilated": lambda x: F.conv_transpose2d(x, _weights(4, 5, 3, 2), None, (2, 1), (1, 0), (1, 0), 1, (2, 3)),
+    "transposed dilated": lambda x: F.conv_transpose2d(
+        x, _weights(4, 5, 3, 2), None, (2, 1), (1, 0), (1, 0), 1, (2, 3)
+    ),
     "transposed depthwise": lambda x: F.conv_transpose2d(x, _weights(4, 1, 3, 3), None, 2, 1, 1, groups=4),
     "transposed 1d": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), _weights(3), 2, 1),
     "transposed 1d grouped": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), None, 3, 1, 2, 2),
@@ -506,4 +519,48 @@ ROWS: dict[str, Op] = {
         ("complex", COMPLEX),
     )
     for name, op in rows.items()
+}
+
+# One of each kind that an exporter or a runtime got wrong.
+QUICK = (
+    "arithmetic: add alpha",
+    "arithmetic: add int alpha",
+    "arithmetic: rsub",
+    "arithmetic: lerp",
+    "arithmetic: baddbmm",
+    "reduction: std of all",
+    "reduction: bool sum",
+    "reduction: norm 3",
+    "mask: grouped attention",
+    "mask: causal attention",
+    "mask: self-self attention",
+    "shape: as strided",
+    "shape: fold",
+    "shape: tensor unfold",
+    "product: matmul vector",
+    "norm: rms norm",
+    "pool: avg pool divisor ceil",
+    "pool: max pool dilated",
+    "pool: adaptive avg",
+    "pool: adaptive max",
+    "pad: pad negative",
+    "pad: pad circular",
+    "resize: bicubic antialias",
+    "resize: nearest odd scale",
+    "complex: complex rotation",
+)
+# What stays refused, and must say so by name.
+REFUSED: dict[str, frozenset[str]] = {
+    "coreml": frozenset(
+        {
+            "reduction: cummax",
+            "reduction: median",
+            "reduction: quantile",
+            "shape: repeat interleave tensor",
+            "shape: view dtype",
+            "pool: max unpool",
+        }
+    ),
+    "executorch": frozenset(),
+    "onnx": frozenset(),
 }
