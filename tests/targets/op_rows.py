@@ -280,7 +280,7 @@ PRODUCTS: dict[str, Op] = {
     "einsum trace": lambda x: torch.einsum("bcii->bc", x[..., :10, :]),
     "tensordot": lambda x: torch.tensordot(x, _weights(4, 12, 3), dims=([1, 2], [0, 1])),
     "cdist": lambda x: torch.cdist(_tokens(x)[:, :40], _weights(1, 7, 4)),
-    "cdist of tokens": lambda x: torch.cdist(_tokens(x), _tokens(x)[:, :30]),
+    "cdist of tokens": lambda x: torch.cdist(_tokens(x), _tokens(x)[:, :30] + 4),
     "cdist 1": lambda x: torch.cdist(_tokens(x)[:, :30], _weights(1, 7, 4), p=1.0),
     "outer": lambda x: torch.outer(x[0, 0, 0], x[0, 1, :, 2]),
     "inner": lambda x: torch.inner(x, _weights(6, 10)),
@@ -559,6 +559,9 @@ REFUSED: dict[str, frozenset[str]] = {
             "shape: repeat interleave tensor",
             "shape: view dtype",
             "pool: max unpool",
+            "resize: grid sample bicubic",
+            "convolution: transposed 3d",
+            "convolution: unbatched",
         }
     ),
     "executorch": frozenset(),
