@@ -94,7 +94,7 @@ PREPARE: tuple[Rewrite, ...] = (
 SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_rare_arithmetic", spell_rare_arithmetic, ALL),
     Rewrite("spell_boolean_sums", spell_boolean_sums, XNNPACK),
-    Rewrite("spell_spreads", spell_spreads, COREML),
+    Rewrite("spell_spreads", spell_spreads, ALL),
     Rewrite("spell_shapes", spell_shapes, COREML),
     Rewrite("spell_pooling", spell_pooling, ALL),
     Rewrite("spell_resizes", spell_resizes, ALL),
