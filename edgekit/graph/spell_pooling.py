@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, emit, getitem, is_call, replace, shape, val
+from edgekit.graph.edit import add_constant, arg, calls, drop_dead, emit, getitem, is_call, replace, shape, val
 from edgekit.graph.spatial_product import product_along
 from edgekit.graph.spelling import Spelling, spell, static_tail
 
@@ -39,9 +39,10 @@ def _spell_values(graph_module: GraphModule, targets: Sequence[Any], spelled: An
     """Spell calls that give (values, indices), where only the values are read."""
     count = 0
     for node in calls(graph_module, *targets):
-        if not all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
+        drop_dead([user for user in node.users if not user.users])
+        if node._erased or not all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
             continue
-        new = spelled(node) if node.users else None
+        new = spelled(node)
         if new is not None:
             for user in list(node.users):
                 replace(user, new)
