@@ -1,7 +1,7 @@
 """Arithmetic whose factors exporters drop (alpha, beta, value), or whose name a runtime lacks, in plain steps."""
 
 # torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
 
 from __future__ import annotations
 

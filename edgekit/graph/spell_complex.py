@@ -1,7 +1,7 @@
 """Complex numbers as pairs of real tensors: rotary positions by `polar`, and what is done with their products."""
 
 # torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value, assignment, dict-item"
 
 from __future__ import annotations
 

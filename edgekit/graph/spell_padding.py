@@ -1,7 +1,7 @@
 """Padding that crops as slices before padding that adds; padding that copies pixels as gathers of constant indices."""
 
 # torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
 
 from __future__ import annotations
 

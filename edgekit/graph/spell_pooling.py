@@ -1,7 +1,7 @@
 """Pooling with every argument spelled out: pads, divisors, dilation and grids that do not divide the map."""
 
 # torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value, call-overload"
 
 from __future__ import annotations
 

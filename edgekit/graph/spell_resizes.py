@@ -1,7 +1,7 @@
 """Resizes of fixed size that runtimes lack or round otherwise: products with constant matrices, gathers for nearest."""
 
 # torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def _one_axis(node: Node, axes: int, inner: int, outer: int, place: int, scale: 
     packet = node.target.overloadpacket.default
     names = [entry.name for entry in node.target._schema.arguments]
     aligned = [arg(node, "align_corners")] if "align_corners" in names else []
-    lengths, scales = [1] * axes, [None] * axes
+    lengths = [1] * axes
+    scales: list[float | None] = [None] * axes
     lengths[place], scales[place] = inner, scale
     units = torch.eye(inner).reshape(inner, 1, *lengths)
     target = [1] * axes

@@ -162,7 +162,7 @@ REDUCTIONS: dict[str, Op] = {
     "vector norm 0": lambda x: torch.linalg.vector_norm(x.relu(), ord=0, dim=1),
     "frobenius": lambda x: torch.linalg.matrix_norm(x),
     "normalize 1": lambda x: F.normalize(x, p=1.0, dim=1),
-    "normalize 4": lambda x: F.normalize(x, p=4.0, dim=(2, 3)),
+    "normalize 4": lambda x: F.normalize(x.flatten(2), p=4.0, dim=2),
     "normalize eps": lambda x: F.normalize(x * 0.01, dim=3, eps=0.5),
     "cosine similarity": lambda x: F.cosine_similarity(x, x.flip(1), dim=1, eps=1e-6),
     "pairwise distance": lambda x: F.pairwise_distance(_tokens(x), _tokens(x).roll(1, 1), p=2.0),
@@ -363,7 +363,7 @@ POOLS: dict[str, Op] = {
     "max pool 1d": lambda x: F.max_pool1d(x.flatten(2), 3, 2, 1, 2, True),
     "max pool 3d": lambda x: F.max_pool3d(x[None], 3, 2, 1, 1, True),
     "max pool values": lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
-    "max unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+    "max unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), [2]),
     "lp pool": lambda x: F.lp_pool2d(x.abs(), 3.0, (3, 2), 2),
     "lp pool ceil": lambda x: F.lp_pool2d(x.abs(), 2.0, 3, 2, True),
     "lp pool 1d": lambda x: F.lp_pool1d(x.flatten(2).abs(), 2.0, 3),
@@ -550,8 +550,10 @@ QUICK = (
     "complex: complex rotation",
 )
 # What stays refused, and must say so by name.
+COMPLEX_REFUSED = frozenset({"complex: real fft", "complex: fft filter", "complex: fft mixing"})
 REFUSED: dict[str, frozenset[str]] = {
-    "coreml": frozenset(
+    "coreml": COMPLEX_REFUSED
+    | frozenset(
         {
             "reduction: cummax",
             "reduction: median",
@@ -564,6 +566,6 @@ REFUSED: dict[str, frozenset[str]] = {
             "convolution: unbatched",
         }
     ),
-    "executorch": frozenset(),
-    "onnx": frozenset(),
+    "executorch": COMPLEX_REFUSED,
+    "onnx": COMPLEX_REFUSED,
 }

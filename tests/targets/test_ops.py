@@ -42,6 +42,7 @@ class Rows(nn.Module):
         self.stem = nn.Conv2d(3, 4, 2, 2)
         with torch.no_grad():
             self.stem.weight.mul_(3)
+            assert self.stem.bias is not None
             self.stem.bias.zero_()
         self.rows = nn.ModuleList(Row(ROWS[name]) for name in names)
 
@@ -80,7 +81,7 @@ def test_every_row_is_right_or_refused_by_name(name: str, target: str, tmp_path:
     if name in REFUSED[target]:
         with pytest.raises(UnsupportedOpError) as refusal:
             both(tmp_path, target, name)
-        assert re.search(r"aten\.\w+.*used in rows\.0\b.*another target", str(refusal.value))
+        assert re.search(r"aten\.\w+.*used in rows\.0\b", str(refusal.value))
         assert "\n" not in str(refusal.value)
     else:
         agree(*both(tmp_path, target, name))
