@@ -49,18 +49,17 @@ def _scales(node: Node, axes: int) -> list[float | None]:
     return [arg(node, name) for name in names if name.startswith("scales")]
 
 
-def _one_axis(node: Node, axes: int, inner: int, outer: int, place: int, scale: float | None) -> torch.Tensor:
-    """What the resize does along one axis, [inner, outer]."""
+def _one_axis(node: Node, axes: int, inner: int, outer: int, scale: float | None) -> torch.Tensor:
+    """What the resize does along one axis, [inner, outer]; all axes are treated alike.
+
+    Worked out along the last axis: torch's antialiased resize is wrong down a map that is one pixel wide.
+    """
     packet = node.target.overloadpacket.default
     names = [entry.name for entry in node.target._schema.arguments]
     aligned = [arg(node, "align_corners")] if "align_corners" in names else []
-    lengths = [1] * axes
-    scales: list[float | None] = [None] * axes
-    lengths[place], scales[place] = inner, scale
-    units = torch.eye(inner).reshape(inner, 1, *lengths)
-    target = [1] * axes
-    target[place] = outer
-    return packet(units, target, *aligned, *scales).reshape(inner, outer)
+    ones = [1] * (axes - 1)
+    units = torch.eye(inner).reshape(inner, 1, *ones, inner)
+    return packet(units, [*ones, outer], *aligned, *([None] * (axes - 1)), scale).reshape(inner, outer)
 
 
 def _product_of(axes: int) -> Spelling:
@@ -70,7 +69,7 @@ def _product_of(axes: int) -> Spelling:
             return None
         scales = _scales(node, axes)
         matrices = [
-            _one_axis(node, axes, inner, outer, place, scales[place])
+            _one_axis(node, axes, inner, outer, scales[place])
             for place, (inner, outer) in enumerate(zip(*sizes, strict=True))
         ]
         return product_along(node, node.args[0], matrices)
@@ -101,7 +100,7 @@ def _nearest_of(axes: int) -> Spelling:
         if plain and axes == 2:
             return None
         for place, (inner, outer) in enumerate(zip(*sizes, strict=True)):
-            matrix = _one_axis(node, axes, inner, outer, place, scales[place])
+            matrix = _one_axis(node, axes, inner, outer, scales[place])
             index = add_constant(node.graph.owning_module, matrix.argmax(dim=0), "nearest_index")
             result = emit(node, aten.index_select.default, result, place + 2, index)
         return result
