@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, emit, int_shape, pair, shape, val
+from edgekit.errors import UnsupportedOpError
+from edgekit.graph.edit import add_constant, arg, emit, int_shape, module_path, pair, shape, val
 from edgekit.graph.spelling import Spelling, spell
 
 __all__ = ["spell_strides", "spell_windows"]
@@ -21,7 +22,11 @@ aten = torch.ops.aten
 def spell_strides(graph_module: GraphModule) -> int:
     """Spell `as_strided` of a dense tensor as a gather; runs before anything that changes how tensors lie in memory.
 
-    Left alone: a base that is itself a part of a larger storage, and shapes that are not fixed.
+    A part (a slice, a reshape of one) reads the memory of the tensor that it is part of. Shapes that are not fixed are
+    left alone.
+
+    Raises:
+        UnsupportedOpError: the memory that is read belongs to no tensor of the program.
     """
     return spell(graph_module, {aten.as_strided.default: _as_strided, aten.as_strided_copy.default: _as_strided})
 
@@ -35,24 +40,44 @@ def spell_windows(graph_module: GraphModule) -> int:
 
 
 def _as_strided(node: Node) -> Node | None:
-    base, size = node.args[0], int_shape(node)
-    if int_shape(base) is None or size is None:
+    size = int_shape(node)
+    if int_shape(node.args[0]) is None or size is None:
         return None
+    base = _owner(node.args[0])
+    if base is None:
+        raise UnsupportedOpError(_no_memory(node))
     lies = val(base)
     order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride(axis), axis))
     strides = [int(step) for step in arg(node, "stride")]
     offset = arg(node, "storage_offset")
-    turned = lies.permute(order)
-    if lies.storage_offset() or not turned.is_contiguous():
-        return None
-    index = torch.tensor(offset or 0)
+    index = torch.tensor(val(node.args[0]).storage_offset() if offset is None else offset)
     for length, step in zip(size, strides, strict=True):
         index = index[..., None] + torch.arange(length) * step
-    if index.numel() and int(index.max()) >= lies.numel():
-        return None
     flat = base if order == list(range(lies.dim())) else emit(node, aten.permute.default, base, order)
     flat = emit(node, aten.reshape.default, flat, [lies.numel()])
     return _gather(node, flat, 0, index.flatten(), size)
+
+
+def _owner(node: Node) -> Node | None:
+    """The dense tensor that holds all of the memory which this one is a view of."""
+    storage = val(node).untyped_storage()
+    while "val" in node.meta:
+        lies = val(node)
+        order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride(axis), axis))
+        whole = lies.numel() * lies.element_size() == storage.nbytes() and not lies.storage_offset()
+        if lies.untyped_storage()._cdata == storage._cdata and whole and lies.permute(order).is_contiguous():
+            return node
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], Node):
+            return None
+        node = node.args[0]
+    return None
+
+
+def _no_memory(node: Node) -> str:
+    """The one line for an `as_strided` of memory that the program does not show."""
+    return (
+        f"{node.target}, used in {module_path(node)}, reads memory that no tensor shows: write it with unfold or slices"
+    )
 
 
 def _gather(node: Node, source: Node, axis: int, index: torch.Tensor, size: list[Any]) -> Node:

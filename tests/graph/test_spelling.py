@@ -94,8 +94,8 @@ def test_an_alpha_of_one_costs_nothing() -> None:
     assert spelled(lambda x: torch.add(x, x.sigmoid()), example()) == ["sigmoid", "add"]
 
 
-def test_as_strided_of_a_part_of_a_larger_storage_is_left_alone() -> None:
-    assert "as_strided" in spelled(lambda x: (x * 2)[:, 1:].as_strided((3, 4), (10, 2), 130), example())
+def test_as_strided_of_a_part_reads_the_whole_that_it_is_a_part_of() -> None:
+    assert "as_strided" not in spelled(lambda x: (x * 2)[:, 1:].as_strided((3, 4), (10, 2), 130), example())
 
 
 def test_as_strided_of_turned_axes_reads_memory_in_its_order() -> None:
@@ -134,5 +134,5 @@ def test_what_complex_numbers_cannot_do_is_refused_with_its_name_and_module() ->
         def forward(self, x: Tensor) -> Tensor:
             return torch.complex(x, x).exp().real
 
-    with pytest.raises(UnsupportedOpError, match=r"complex numbers.*aten\.exp\.default.* used in 1\b"):
+    with pytest.raises(UnsupportedOpError, match=r"complex numbers.*aten\.exp\.default.* used in (module\.)?1\b"):
         prepare(capture(nn.Sequential(nn.Identity(), Exponential()), example()))
