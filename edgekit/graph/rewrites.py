@@ -25,6 +25,16 @@ from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.plain_writes import plain_writes
 from edgekit.graph.resize_product import resize_product, resize_rows_columns
+from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
+from edgekit.graph.spell_complex import spell_complex
+from edgekit.graph.spell_norms import spell_norms
+from edgekit.graph.spell_padding import spell_padding
+from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
+from edgekit.graph.spell_products import spell_products
+from edgekit.graph.spell_reductions import spell_boolean_sums, spell_reductions, spell_spreads
+from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
+from edgekit.graph.spell_shapes import spell_shapes
+from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
 from edgekit.graph.split_silu import split_silu
 
@@ -59,6 +69,16 @@ class Rewrite(NamedTuple):
 PREPARE: tuple[Rewrite, ...] = (
     Rewrite("functionalize", functionalize, ALL),
     Rewrite("plain_writes", plain_writes, ALL),
+    Rewrite("spell_strides", spell_strides, ALL),
+    Rewrite("spell_complex", spell_complex, ALL),
+    Rewrite("spell_arithmetic", spell_arithmetic, ALL),
+    Rewrite("spell_products", spell_products, ALL),
+    Rewrite("spell_norms", spell_norms, ALL),
+    Rewrite("spell_reductions", spell_reductions, ALL),
+    Rewrite("spell_windows", spell_windows, ALL),
+    Rewrite("spell_padding", spell_padding, ALL),
+    Rewrite("spell_adaptive_pooling", spell_adaptive_pooling, ALL),
+    Rewrite("spell_antialiased", spell_antialiased, ALL),
     Rewrite("drop_identities", drop_identities, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
@@ -73,6 +93,12 @@ PREPARE: tuple[Rewrite, ...] = (
 )
 # What one runtime is faster with, and the last tidying.
 SPECIALIZE: tuple[Rewrite, ...] = (
+    Rewrite("spell_rare_arithmetic", spell_rare_arithmetic, ALL),
+    Rewrite("spell_boolean_sums", spell_boolean_sums, XNNPACK),
+    Rewrite("spell_spreads", spell_spreads, ALL),
+    Rewrite("spell_shapes", spell_shapes, COREML),
+    Rewrite("spell_pooling", spell_pooling, ALL),
+    Rewrite("spell_resizes", spell_resizes, ALL),
     Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    from torch.fx import Node
 
-__all__ = ["check_images", "quiet"]
+__all__ = ["check_images", "no_op", "quiet"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,15 @@ def quiet(what: str) -> Iterator[None]:
         logging.disable(disabled)
         if log.isEnabledFor(logging.DEBUG) and (text := captured.getvalue().strip()):
             log.debug("%s said:\n%s", what, text)
+
+
+def no_op(runtime: str, name: str, node: Node | None) -> str:
+    """The one line for an operator that a runtime lacks: what, where, which runtime, and what to do."""
+    from edgekit.graph.edit import module_path
+
+    where = "the model" if node is None else module_path(node)
+    advice = "write that module with other ops, or export to another target"
+    return f"{runtime} has no op for {name}, used in {where}: {advice}"
 
 
 def check_images(images: np.ndarray, size: tuple[int, int]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import MissingDependencyError, ModelError, ParityError, UnsupportedOpError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, quiet
+from edgekit.targets.common import check_images, no_op, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,30 +203,22 @@ def _unknown_nodes(program: ExportedProgram) -> Iterator[Node]:
 
 
 def _unsupported(node: Node) -> str:
-    from edgekit.graph.edit import module_path
-
-    return (
-        f"Core ML has no op for {node.target}, used in {module_path(node)}: "
-        "write that module with other ops, or export to another target"
-    )
+    return no_op("Core ML", str(node.target), node)
 
 
 def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: LowerOptions) -> Any:
-    import numpy as np
-
     gc.freeze()
     try:
-        with _unvalidated():
-            return ct.convert(
-                program,
-                convert_to="mlprogram",
-                inputs=[ct.ImageType(name="image", shape=(1, 3, *size), color_layout=ct.colorlayout.RGB)],
-                outputs=[ct.TensorType(name="embedding", dtype=np.float32)],
-                compute_precision=ct.precision.FLOAT16 if options.precision == "fp16" else ct.precision.FLOAT32,
-                minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
-                skip_model_load=True,
-                pass_pipeline=_passes(options),
-            )
+        try:
+            return _converted(ct, program, size, options, _passes(ct, options))
+        except Exception as error:
+            if _failed_node(error, program) is not None:
+                raise
+            # A pass broke a program that was taken: the one that cancels transposes trips over a product of a tensor
+            # with itself (https://github.com/apple/coremltools/issues/2155).
+            passes = _passes(ct, options)
+            passes.remove_passes({"common::reduce_transposes"})
+            return _converted(ct, program, size, options, passes)
     except Exception as error:
         node = _failed_node(error, program)
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -237,9 +229,25 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
         gc.unfreeze()
 
 
-def _passes(options: LowerOptions) -> Any:
+def _converted(ct: Any, program: ExportedProgram, size: tuple[int, int], options: LowerOptions, passes: Any) -> Any:
+    import numpy as np
+
+    with _unvalidated():
+        return ct.convert(
+            program,
+            convert_to="mlprogram",
+            inputs=[ct.ImageType(name="image", shape=(1, 3, *size), color_layout=ct.colorlayout.RGB)],
+            outputs=[ct.TensorType(name="embedding", dtype=np.float32)],
+            compute_precision=ct.precision.FLOAT16 if options.precision == "fp16" else ct.precision.FLOAT32,
+            minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
+            skip_model_load=True,
+            pass_pipeline=passes,
+        )
+
+
+def _passes(ct: Any, options: LowerOptions) -> Any:
     if not options.levels:
-        return None
+        return ct.PassPipeline.DEFAULT
     from edgekit.targets.coreml_levels import pipeline
 
     return pipeline(options.levels)

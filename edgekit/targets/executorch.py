@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, OutputError, UnsupportedOpError
 from edgekit.targets.base import Coverage, LowerOptions
+from edgekit.targets.common import no_op
 from edgekit.targets.executorch_half import to_half
 from edgekit.targets.executorch_lean import lean_lowering
+from edgekit.targets.executorch_probe import probe
 from edgekit.targets.executorch_runtime import bindings
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecuTorchRunner", "lower", "open"]
 
+_RUNTIME = "ExecuTorch"
 _INSTALL = "ExecuTorch is not installed: run `pip install executorch`"
 _BOOKKEEPING = frozenset({"executorch_call_delegate", "getitem", "alloc"})
 
@@ -61,6 +64,8 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
             raise
         except Exception as error:
             raise explained(error, program) from error
+    with quiet():
+        probe(buffer, program)
     write(path, buffer)
     return share
 
@@ -128,7 +133,12 @@ class ExecuTorchRunner:
     def run(self, ready: torch.Tensor) -> np.ndarray:
         import torch
 
-        row: np.ndarray = self._method((ready,))[0].to(torch.float32).numpy()[0].copy()
+        try:
+            row: np.ndarray = self._method((ready,))[0].to(torch.float32).numpy()[0].copy()
+        except RuntimeError as error:
+            raise ModelError(
+                f"ExecuTorch's runtime refuses to run this program ({_line(error)}): export it again"
+            ) from error
         return row
 
 
@@ -164,13 +174,7 @@ def check_kernels(emitted: Any, program: ExportedProgram) -> None:
             if full not in known:
                 base = entry.name.partition("::")[2]
                 node = next((item for item in program.graph.nodes if base in str(item.target).split(".")), None)
-                raise UnsupportedOpError(_no_kernel(f"aten.{base}", node))
-
-
-def _no_kernel(name: str, node: Any) -> str:
-    stack = {} if node is None else node.meta.get("nn_module_stack") or {}
-    module = next((str(path) for path, _ in reversed(list(stack.values()))), "") or "the top module"
-    return f"ExecuTorch has no kernel for {name} (in {module}): replace that operator"
+                raise UnsupportedOpError(no_op(_RUNTIME, f"aten.{base}", node))
 
 
 def _is_compute(node: Any) -> bool:
@@ -191,7 +195,7 @@ def explained(error: Exception, program: ExportedProgram) -> Exception:
         name = str(node.target)
         bare = name.removesuffix(".default")
         if bare in str(error) or bare.replace(".", "::") in str(error):
-            return UnsupportedOpError(_no_kernel(bare, node))
+            return UnsupportedOpError(no_op(_RUNTIME, bare, node))
     return ModelError(f"ExecuTorch cannot lower the model: {text}")
 
 

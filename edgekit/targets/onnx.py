@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, UnsupportedOpError, UsageError
 from edgekit.reason import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, quiet
+from edgekit.targets.common import check_images, no_op, quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,7 @@ OPSET = 20
 OPSET_OF_CODES, IR_OF_CODES = 21, 10  # the first with integers of half a byte
 BACKEND = "onnxruntime CPUExecutionProvider"
 BATCH = 8
+_NAMED_OP = re.compile(r"op='(\w+\.\w+)', overload='(\w+)'")
 
 
 def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Coverage:
@@ -179,16 +181,18 @@ def _failure(error: Exception, program: ExportedProgram) -> ModelError:
     """What went wrong in torch.onnx, which raises its own errors with the reason as their cause."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-    from edgekit.graph.edit import module_path
-
-    registry = ONNXRegistry.from_torchlib(opset_version=OPSET)
-    for node in program.run_decompositions().graph.nodes:
-        if node.op == "call_function" and hasattr(node.target, "_schema") and not registry.get_decomps(node.target):
-            return UnsupportedOpError(
-                f"ONNX has no op for {node.target}, used in {module_path(node)}: "
-                "write that module with other ops, or export to another target"
-            )
     cause = error.__cause__ or error
+    # torch decomposes further than `run_decompositions` does, so what it names goes before what has no translation.
+    named = _NAMED_OP.search(f"{error} {cause}")
+    registry = ONNXRegistry.from_torchlib(opset_version=OPSET)
+    decomposed = program.run_decompositions().graph.nodes
+    if named is not None:
+        name = ".".join(named.groups())
+        node = next((item for item in (*decomposed, *program.graph.nodes) if str(item.target) == name), None)
+        return UnsupportedOpError(no_op("ONNX", name, node))
+    for node in decomposed:
+        if node.op == "call_function" and hasattr(node.target, "_schema") and not registry.get_decomps(node.target):
+            return UnsupportedOpError(no_op("ONNX", str(node.target), node))
     reason = " ".join(str(cause).split())[:200] or type(cause).__name__
     return ModelError(f"torch.onnx cannot export this model: {reason}")
 

@@ -1,0 +1,225 @@
+"""Arithmetic whose factors exporters drop (alpha, beta, value), or whose name a runtime lacks, in plain steps."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import arg, emit, val
+from edgekit.graph.spelling import Spelling, cast, constant_like, spell
+
+__all__ = ["spell_arithmetic", "spell_rare_arithmetic"]
+
+aten = torch.ops.aten
+
+
+def spell_arithmetic(graph_module: GraphModule) -> int:
+    """Spell out `alpha`, `beta` and `value`, which coremltools drops in sums, and scalars of `where`.
+
+    A factor of 1 is left where it is. Integers stay integers.
+    """
+    return spell(graph_module, _FACTORS)
+
+
+def spell_rare_arithmetic(graph_module: GraphModule) -> int:
+    """Spell what torch itself defines by plainer operators: lerp, hypot, trunc, fmod, logaddexp, isfinite ..."""
+    return spell(graph_module, _RARE)
+
+
+def _times(node: Node, value: Any, factor: Any) -> Any:
+    """`value * factor`, where either may be a number."""
+    if not isinstance(value, Node):
+        return value * factor
+    return value if factor == 1 else emit(node, aten.mul.Tensor, value, factor)
+
+
+def _add(node: Node) -> Node | None:
+    alpha = arg(node, "alpha")
+    if alpha == 1:
+        return None
+    return emit(node, aten.add.Tensor, node.args[0], _times(node, node.args[1], alpha))
+
+
+def _sub(node: Node) -> Node | None:
+    alpha = arg(node, "alpha")
+    if alpha == 1:
+        return None
+    return emit(node, aten.sub.Tensor, node.args[0], _times(node, node.args[1], alpha))
+
+
+def _rsub(node: Node) -> Node | None:
+    alpha = arg(node, "alpha")
+    if alpha == 1:
+        return None
+    scaled, other = _times(node, node.args[0], alpha), node.args[1]
+    if isinstance(other, Node):
+        return emit(node, aten.sub.Tensor, other, scaled)
+    return emit(node, aten.add.Tensor, _times(node, scaled, -1), other)
+
+
+def _added_product(node: Node) -> Node | None:
+    """addmm, addmv, addr, baddbmm and addbmm: `beta * input + alpha * product`."""
+    beta, alpha = arg(node, "beta"), arg(node, "alpha")
+    start, left, right = node.args[:3]
+    if node.target in (aten.addmm.default, aten.baddbmm.default) and alpha == beta == 1:
+        return None
+    if node.target is aten.addmv.default:
+        column = emit(node, aten.unsqueeze.default, right, 1)
+        product = emit(node, aten.squeeze.dim, emit(node, aten.matmul.default, left, column), 1)
+    elif node.target is aten.addr.default:
+        product = emit(
+            node,
+            aten.mul.Tensor,
+            emit(node, aten.unsqueeze.default, left, 1),
+            emit(node, aten.unsqueeze.default, right, 0),
+        )
+    else:
+        product = emit(node, aten.matmul.default, left, right)
+    if node.target is aten.addbmm.default:
+        product = emit(node, aten.sum.dim_IntList, product, [0])
+    product = _times(node, product, alpha)
+    return product if beta == 0 else emit(node, aten.add.Tensor, product, _times(node, start, beta))
+
+
+def _added_ratio(node: Node) -> Node | None:
+    """addcmul and addcdiv: `input + value * (left op right)`."""
+    start, left, right = node.args[:3]
+    step = aten.mul.Tensor if node.target is aten.addcmul.default else aten.div.Tensor
+    return emit(node, aten.add.Tensor, start, _times(node, emit(node, step, left, right), arg(node, "value")))
+
+
+def _where(node: Node) -> Node | None:
+    """`where` of numbers as `where` of tensors of the result's dtype."""
+    dtype, rank = val(node).dtype, val(node).dim()
+    values = [
+        cast(node, value, dtype) if isinstance(value, Node) else constant_like(node, value, dtype, rank)
+        for value in node.args[1:3]
+    ]
+    return emit(node, aten.where.self, node.args[0], *values)
+
+
+_FACTORS: dict[Any, Spelling] = {
+    aten.add.Tensor: _add,
+    aten.add.Scalar: _add,
+    aten.sub.Tensor: _sub,
+    aten.sub.Scalar: _sub,
+    aten.rsub.Tensor: _rsub,
+    aten.rsub.Scalar: _rsub,
+    aten.addmm.default: _added_product,
+    aten.addmv.default: _added_product,
+    aten.addr.default: _added_product,
+    aten.baddbmm.default: _added_product,
+    aten.addbmm.default: _added_product,
+    aten.addcmul.default: _added_ratio,
+    aten.addcdiv.default: _added_ratio,
+    aten.where.Scalar: _where,
+    aten.where.ScalarSelf: _where,
+    aten.where.ScalarOther: _where,
+}
+
+
+def _lerp(node: Node) -> Node:
+    start, end, weight = node.args
+    step = emit(node, aten.mul.Tensor, emit(node, aten.sub.Tensor, end, start), weight)
+    return emit(node, aten.add.Tensor, start, step)
+
+
+def _hypot(node: Node) -> Node:
+    squares = [emit(node, aten.mul.Tensor, value, value) for value in node.args]
+    return emit(node, aten.sqrt.default, emit(node, aten.add.Tensor, *squares))
+
+
+def _truncated(node: Node, value: Any) -> Node:
+    whole = emit(node, aten.floor.default, emit(node, aten.abs.default, value))
+    return emit(node, aten.mul.Tensor, emit(node, aten.sign.default, value), whole)
+
+
+def _trunc(node: Node) -> Node | None:
+    return _truncated(node, node.args[0]) if val(node).is_floating_point() else node.args[0]
+
+
+def _frac(node: Node) -> Node:
+    return emit(node, aten.sub.Tensor, node.args[0], _truncated(node, node.args[0]))
+
+
+def _fmod(node: Node) -> Node | None:
+    value, divisor = node.args
+    if not val(node).is_floating_point():
+        return None
+    whole = _truncated(node, emit(node, aten.div.Tensor, cast(node, value, val(node).dtype), divisor))
+    return emit(node, aten.sub.Tensor, value, emit(node, aten.mul.Tensor, whole, divisor))
+
+
+def _round(node: Node) -> Node | None:
+    decimals = arg(node, "decimals")
+    power = float(10 ** abs(decimals))
+    there, back = (aten.mul.Tensor, aten.div.Tensor) if decimals >= 0 else (aten.div.Tensor, aten.mul.Tensor)
+    return emit(node, back, emit(node, aten.round.default, emit(node, there, node.args[0], power)), power)
+
+
+def _logaddexp(node: Node) -> Node:
+    left, right = node.args
+    gap = emit(node, aten.neg.default, emit(node, aten.abs.default, emit(node, aten.sub.Tensor, left, right)))
+    tail = emit(node, aten.log.default, emit(node, aten.add.Tensor, emit(node, aten.exp.default, gap), 1.0))
+    return emit(node, aten.add.Tensor, emit(node, aten.maximum.default, left, right), tail)
+
+
+def _isfinite(node: Node) -> Node | None:
+    if not val(node.args[0]).is_floating_point():
+        return None
+    return emit(node, aten.lt.Scalar, emit(node, aten.abs.default, node.args[0]), float("inf"))
+
+
+def _nan_to_num(node: Node) -> Node | None:
+    value, dtype = node.args[0], val(node).dtype
+    if not dtype.is_floating_point:
+        return value
+    limits = torch.finfo(dtype)
+    given = [arg(node, name) for name in ("nan", "posinf", "neginf")]
+    numbers = [
+        default if number is None else number
+        for number, default in zip(given, (0.0, limits.max, limits.min), strict=True)
+    ]
+    tests = [
+        emit(node, aten.ne.Tensor, value, value),
+        emit(node, aten.eq.Scalar, value, float("inf")),
+        emit(node, aten.eq.Scalar, value, float("-inf")),
+    ]
+    for test, number in zip(tests, numbers, strict=True):
+        value = emit(node, aten.where.self, test, constant_like(node, number, dtype, val(node).dim()), value)
+    return value
+
+
+def _xor(node: Node) -> Node | None:
+    if any(not isinstance(value, Node) or val(value).dtype != torch.bool for value in node.args):
+        return None
+    return emit(node, aten.ne.Tensor, *node.args)
+
+
+def _dist(node: Node) -> Node:
+    gap = emit(node, aten.sub.Tensor, *node.args[:2])
+    return emit(node, aten.linalg_vector_norm.default, gap, arg(node, "p"))
+
+
+_RARE: dict[Any, Spelling] = {
+    aten.lerp.Scalar: _lerp,
+    aten.lerp.Tensor: _lerp,
+    aten.hypot.default: _hypot,
+    aten.trunc.default: _trunc,
+    aten.fix.default: _trunc,
+    aten.frac.default: _frac,
+    aten.fmod.Scalar: _fmod,
+    aten.fmod.Tensor: _fmod,
+    aten.round.decimals: _round,
+    aten.logaddexp.default: _logaddexp,
+    aten.isfinite.default: _isfinite,
+    aten.nan_to_num.default: _nan_to_num,
+    aten.bitwise_xor.Tensor: _xor,
+    aten.logical_xor.default: _xor,
+    aten.dist.default: _dist,
+}

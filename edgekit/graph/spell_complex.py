@@ -1,0 +1,250 @@
+"""Complex numbers as pairs of real tensors: rotary positions by `polar`, and what is done with their products."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value, assignment, dict-item"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.errors import UnsupportedOpError
+from edgekit.graph.edit import add_constant, arg, constant, drop_dead, emit, val
+
+__all__ = ["spell_complex"]
+
+aten = torch.ops.aten
+Pair = tuple[Node, Node]  # real part, imaginary part
+Pairs = dict[Node, Pair]
+
+
+def spell_complex(graph_module: GraphModule) -> int:
+    """Spell complex tensors as pairs of real ones, from where they are made to where their parts are read.
+
+    Raises:
+        UnsupportedOpError: an operator on complex numbers that has no row here; names it and its module.
+    """
+    pairs: Pairs = {}
+    done: list[Node] = []
+    for node in list(graph_module.graph.nodes):
+        if not (_is_complex(node) or any(source in pairs for source in node.all_input_nodes)):
+            continue
+        if node.op == "get_attr":
+            tensor = constant(node).resolve_conj()
+            parts = (tensor.real.clone(), tensor.imag.clone())
+            pairs[node] = tuple(add_constant(graph_module, part, f"{node.target}_part") for part in parts)
+        elif node.op == "call_function":
+            done.append(node)
+            if node.target is aten._assert_tensor_metadata.default:
+                continue
+            made = _spelled(node, pairs)
+            if isinstance(made, Node):
+                node.replace_all_uses_with(made)
+            else:
+                pairs[node] = made
+        else:
+            raise UnsupportedOpError("the model gives complex numbers: return their parts, or their absolute value")
+    drop_dead(done)
+    return len(done)
+
+
+def _is_complex(node: Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_complex()
+
+
+def _spelled(node: Node, pairs: Pairs) -> Pair | Node:
+    made = None
+    if node.target in _ROWS:
+        made = _ROWS[node.target](node, pairs)
+    elif node.target in _EACH:
+        made = _each(node, pairs)
+    if made is None:
+        from edgekit.graph.edit import module_path
+
+        raise UnsupportedOpError(
+            f"no target has complex numbers, and {node.target}, used in {module_path(node)}, has no spelling in real "
+            "ones: write that module with sines and cosines"
+        )
+    return made
+
+
+def _each(node: Node, pairs: Pairs) -> Pair | None:
+    """An operator that treats both parts alike: views, slices, sums."""
+
+    def part(index: int) -> Node:
+        args, kwargs = torch.fx.node.map_arg(
+            (node.args, node.kwargs), lambda source: pairs[source][index] if source in pairs else source
+        )
+        return emit(node, node.target, *args, **kwargs)
+
+    mixed = [source for source in node.all_input_nodes if source not in pairs]
+    return None if mixed and node.target in (aten.cat.default, aten.stack.default) else (part(0), part(1))
+
+
+def _parts(node: Node, value: Any, pairs: Pairs) -> tuple[Any, Any]:
+    """Real and imaginary part of an operand; 0 stands for a part that is not there."""
+    if isinstance(value, Node):
+        return pairs.get(value, (value, 0))
+    return (value.real, value.imag) if isinstance(value, complex) else (value, 0)
+
+
+def _sum(node: Node, left: Any, right: Any) -> Any:
+    if not isinstance(left, Node) and not isinstance(right, Node):
+        return left + right
+    if isinstance(left, Node) and isinstance(right, Node):
+        return emit(node, aten.add.Tensor, left, right)
+    tensor, number = (left, right) if isinstance(left, Node) else (right, left)
+    return tensor if number == 0 else emit(node, aten.add.Tensor, tensor, number)
+
+
+def _times(node: Node, left: Any, right: Any) -> Any:
+    if not isinstance(left, Node) and not isinstance(right, Node):
+        return left * right
+    tensor, factor = (left, right) if isinstance(left, Node) else (right, left)
+    if not isinstance(factor, Node) and factor in (0, 1):
+        return tensor if factor == 1 else 0
+    return emit(node, aten.mul.Tensor, tensor, factor)
+
+
+def _whole(node: Node, made: tuple[Any, Any]) -> Pair:
+    """Both parts as tensors of the result's shape."""
+    tensors = [part for part in made if isinstance(part, Node)]
+    like = tensors[0]
+    real, imaginary = (
+        part if isinstance(part, Node) else emit(node, aten.mul.Tensor, like, 0.0) if part == 0 else None
+        for part in made
+    )
+    return real, imaginary
+
+
+def _multiply(node: Node, pairs: Pairs) -> Pair:
+    (a, b), (c, d) = (_parts(node, value, pairs) for value in node.args[:2])
+    real = _sum(node, _times(node, a, c), _times(node, _times(node, b, d), -1))
+    return _whole(node, (real, _sum(node, _times(node, a, d), _times(node, b, c))))
+
+
+def _divide(node: Node, pairs: Pairs) -> Pair | None:
+    (a, b), (c, d) = (_parts(node, value, pairs) for value in node.args[:2])
+    if isinstance(d, Node) or d != 0 or len(node.args) > 2 or node.kwargs:
+        return None
+    return emit(node, aten.div.Tensor, a, c), emit(node, aten.div.Tensor, b, c)
+
+
+def _add(node: Node, pairs: Pairs) -> Pair:
+    factor = arg(node, "alpha") * (-1 if node.target in (aten.sub.Tensor, aten.sub.Scalar) else 1)
+    (a, b), right = (_parts(node, value, pairs) for value in node.args[:2])
+    c, d = (_times(node, part, factor) for part in right)
+    return _whole(node, (_sum(node, a, c), _sum(node, b, d)))
+
+
+def _conjugate(node: Node, pairs: Pairs) -> Pair:
+    real, imaginary = pairs[node.args[0]]
+    return real, emit(node, aten.neg.default, imaginary)
+
+
+def _polar(node: Node, _pairs: Pairs) -> Pair:
+    length, angle = node.args
+    return tuple(
+        emit(node, aten.mul.Tensor, length, emit(node, turn, angle)) for turn in (aten.cos.default, aten.sin.default)
+    )
+
+
+def _from_pairs(node: Node, _pairs: Pairs) -> Pair:
+    return tuple(emit(node, aten.select.int, node.args[0], -1, index) for index in (0, 1))
+
+
+def _to_pairs(node: Node, pairs: Pairs) -> Node:
+    return emit(node, aten.stack.default, list(pairs[node.args[0]]), -1)
+
+
+def _absolute(node: Node, pairs: Pairs) -> Node:
+    squares = [emit(node, aten.mul.Tensor, part, part) for part in pairs[node.args[0]]]
+    return emit(node, aten.sqrt.default, emit(node, aten.add.Tensor, *squares))
+
+
+def _angle(node: Node, pairs: Pairs) -> Node:
+    real, imaginary = pairs[node.args[0]]
+    return emit(node, aten.atan2.default, imaginary, real)
+
+
+def _cast(node: Node, pairs: Pairs) -> Pair | Node:
+    source = node.args[0]
+    if _is_complex(node):
+        real, imaginary = _whole(node, _parts(node, source, pairs))
+        wanted = torch.float64 if val(node).dtype == torch.complex128 else torch.float32
+        return tuple(
+            part if val(part).dtype == wanted else emit(node, aten.to.dtype, part, wanted) for part in (real, imaginary)
+        )
+    return emit(node, node.target, pairs[source][0], *node.args[1:], **node.kwargs)
+
+
+_ROWS: dict[Any, Callable[[Node, Pairs], Pair | Node | None]] = {
+    aten.view_as_complex.default: _from_pairs,
+    aten.view_as_real.default: _to_pairs,
+    aten.complex.default: lambda node, _pairs: (node.args[0], node.args[1]),
+    aten.polar.default: _polar,
+    aten.mul.Tensor: _multiply,
+    aten.mul.Scalar: _multiply,
+    aten.div.Tensor: _divide,
+    aten.div.Scalar: _divide,
+    aten.add.Tensor: _add,
+    aten.add.Scalar: _add,
+    aten.sub.Tensor: _add,
+    aten.sub.Scalar: _add,
+    aten.conj.default: _conjugate,
+    aten._conj.default: _conjugate,
+    aten.conj_physical.default: _conjugate,
+    aten._conj_physical.default: _conjugate,
+    aten.real.default: lambda node, pairs: pairs[node.args[0]][0],
+    aten.imag.default: lambda node, pairs: pairs[node.args[0]][1],
+    aten.abs.default: _absolute,
+    aten.angle.default: _angle,
+    aten.to.dtype: _cast,
+    aten._to_copy.default: _cast,
+}
+_EACH = frozenset(
+    {
+        aten.view.default,
+        aten._unsafe_view.default,
+        aten.reshape.default,
+        aten.flatten.using_ints,
+        aten.unflatten.int,
+        aten.permute.default,
+        aten.transpose.int,
+        aten.movedim.int,
+        aten.movedim.intlist,
+        aten.t.default,
+        aten.unsqueeze.default,
+        aten.squeeze.default,
+        aten.squeeze.dim,
+        aten.squeeze.dims,
+        aten.select.int,
+        aten.slice.Tensor,
+        aten.narrow.default,
+        aten.expand.default,
+        aten.repeat.default,
+        aten.cat.default,
+        aten.stack.default,
+        aten.index_select.default,
+        aten.index.Tensor,
+        aten.roll.default,
+        aten.flip.default,
+        aten.clone.default,
+        aten.contiguous.default,
+        aten.detach.default,
+        aten.alias.default,
+        aten.lift_fresh_copy.default,
+        aten.resolve_conj.default,
+        aten.resolve_neg.default,
+        aten.neg.default,
+        aten.sum.default,
+        aten.sum.dim_IntList,
+        aten.mean.default,
+        aten.mean.dim,
+        aten.where.self,
+    }
+)

@@ -1,0 +1,104 @@
+"""Padding that crops as slices before padding that adds; padding that copies pixels as gathers of constant indices."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+from torch.nn import functional as F
+
+from edgekit.graph.edit import add_constant, arg, emit, shape, val
+from edgekit.graph.spelling import Spelling, spell
+
+__all__ = ["spell_padding"]
+
+aten = torch.ops.aten
+
+
+def spell_padding(graph_module: GraphModule) -> int:
+    """Spell negative padding as slices before what is left of it, and circular padding as a gather.
+
+    Reflected and replicated padding is a gather where it crops, or where the padded axes are not the last two.
+    """
+    return spell(graph_module, _PADDING)
+
+
+def _sides(node: Node) -> list[tuple[int, int, int]] | None:
+    """(axis, before, after) of each padded axis; None where a number is not fixed."""
+    amounts, rank = arg(node, "padding" if "padding" in _names(node) else "pad"), val(node).dim()
+    if not all(type(amount) is int for amount in amounts):
+        return None
+    pairs = zip(amounts[0::2], amounts[1::2], strict=True)
+    return [(rank - 1 - place, *ends) for place, ends in enumerate(pairs) if any(ends)]
+
+
+def _names(node: Node) -> set[str]:
+    return {entry.name for entry in node.target._schema.arguments}
+
+
+def _pad(node: Node) -> Node | None:
+    mode = arg(node, "mode")
+    if mode == "constant":
+        return _constant(node)
+    return _copied(node, mode)
+
+
+def _constant(node: Node) -> Node | None:
+    sides = _sides(node)
+    if sides is None or all(before >= 0 and after >= 0 for _, before, after in sides):
+        return None
+    source, rest = node.args[0], [0] * len(arg(node, "pad"))
+    rank = val(node).dim()
+    for axis, before, after in sides:
+        if before < 0 or after < 0:
+            length = shape(source)[axis]
+            if type(length) is not int:
+                return None
+            start, end = max(-before, 0), length - max(-after, 0)
+            source = emit(node, aten.slice.Tensor, source, axis, start, end)
+        place = 2 * (rank - 1 - axis)
+        rest[place : place + 2] = [max(before, 0), max(after, 0)]
+    value = arg(node, "value")
+    return source if not any(rest) else emit(node, aten.pad.default, source, rest, "constant", value)
+
+
+def _copied(node: Node, mode: str) -> Node | None:
+    sides = _sides(node)
+    if sides is None:
+        return None
+    plain = mode != "circular" and len(sides) <= 2 and all(before >= 0 and after >= 0 for _, before, after in sides)
+    if plain and val(node).dim() == 4:
+        return None
+    result = node.args[0]
+    for axis, before, after in sides:
+        length = shape(result)[axis]
+        if type(length) is not int:
+            return None
+        index = F.pad(torch.arange(length, dtype=torch.float64)[None, None], (before, after), mode=mode)
+        rows = add_constant(node.graph.owning_module, index.flatten().to(torch.int64), "pad_index")
+        result = emit(node, aten.index_select.default, result, axis, rows)
+    return result
+
+
+def _reflected(node: Node) -> Node | None:
+    return _copied(node, "reflect")
+
+
+def _replicated(node: Node) -> Node | None:
+    return _copied(node, "replicate")
+
+
+_PADDING: dict[Any, Spelling] = {
+    aten.pad.default: _pad,
+    aten.constant_pad_nd.default: _constant,
+    aten.reflection_pad1d.default: _reflected,
+    aten.reflection_pad2d.default: _reflected,
+    aten.reflection_pad3d.default: _reflected,
+    aten.replication_pad1d.default: _replicated,
+    aten.replication_pad2d.default: _replicated,
+    aten.replication_pad3d.default: _replicated,
+}

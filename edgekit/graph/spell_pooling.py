@@ -1,0 +1,226 @@
+"""Pooling with every argument spelled out: pads, divisors, dilation and grids that do not divide the map."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value, call-overload"
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import add_constant, arg, calls, drop_dead, emit, getitem, is_call, replace, shape, val
+from edgekit.graph.spatial_product import product_along
+from edgekit.graph.spelling import Spelling, spell, static_tail
+
+__all__ = ["spell_adaptive_pooling", "spell_pooling"]
+
+aten = torch.ops.aten
+_AVERAGES = {1: aten.avg_pool1d.default, 2: aten.avg_pool2d.default, 3: aten.avg_pool3d.default}
+_MOST_WINDOWS = 32  # a longer window is better one operator than that many slices
+
+
+def spell_adaptive_pooling(graph_module: GraphModule) -> int:
+    """Spell adaptive pooling to a fixed grid: windows of one size, or products and maxima where the grid does not
+    divide the map. Average pooling to one pixel stays as it is.
+    """
+    return spell(graph_module, _ADAPTIVE) + _spell_values(graph_module, _ADAPTIVE_MAXIMA, _adaptive_max)
+
+
+def spell_pooling(graph_module: GraphModule) -> int:
+    """Spell averages that have a divisor, a ceiling or uncounted pads, and maxima with dilation, in plain windows."""
+    return spell(graph_module, {**_AVERAGE, **_MAXIMA}) + _spell_values(graph_module, _MAXIMA_PAIRS, _max_pool)
+
+
+def _spell_values(graph_module: GraphModule, targets: Sequence[Any], spelled: Any) -> int:
+    """Spell calls that give (values, indices), where only the values are read."""
+    count = 0
+    for node in calls(graph_module, *targets):
+        drop_dead([user for user in node.users if not user.users])
+        if node._erased or not all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
+            continue
+        new = spelled(node)
+        if new is not None:
+            for user in list(node.users):
+                replace(user, new)
+            count += 1
+    return count
+
+
+def _sizes(node: Node, axes: int) -> tuple[list[int], list[int]] | None:
+    """(the map's, the result's) last sizes where they are fixed."""
+    result = node if isinstance(node.meta["val"], torch.Tensor) else next(iter(node.users))
+    inner, outer = static_tail(node.args[0], axes), static_tail(result, axes)
+    return None if inner is None or outer is None or 0 in outer else (inner, outer)
+
+
+def _bounds(inner: int, outer: int) -> list[tuple[int, int]]:
+    """Where each window of adaptive pooling starts and ends."""
+    return [((place * inner) // outer, -(-((place + 1) * inner) // outer)) for place in range(outer)]
+
+
+def _adaptive_average(node: Node) -> Node | None:
+    axes = _axes(node)
+    sizes = _sizes(node, axes)
+    if sizes is None or set(sizes[1]) == {1}:
+        return None
+    inner, outer = sizes
+    if inner == outer:
+        return node.args[0]
+    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer, strict=True)):
+        windows = [length // parts for length, parts in zip(inner, outer, strict=True)]
+        return emit(node, aten.avg_pool2d.default, node.args[0], windows, windows)
+    matrices = []
+    for length, parts in zip(inner, outer, strict=True):
+        matrix = torch.zeros(length, parts)
+        for place, (start, end) in enumerate(_bounds(length, parts)):
+            matrix[start:end, place] = 1 / (end - start)
+        matrices.append(matrix)
+    return product_along(node, node.args[0], matrices)
+
+
+def _adaptive_max(node: Node) -> Node | None:
+    axes = _axes(node)
+    sizes = _sizes(node, axes)
+    if sizes is None:
+        return None
+    inner, outer = sizes
+    result = node.args[0]
+    rank = val(result).dim()
+    if set(outer) == {1}:
+        return emit(node, aten.amax.default, result, list(range(rank - axes, rank)), True)
+    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer, strict=True)):
+        windows = [length // parts for length, parts in zip(inner, outer, strict=True)]
+        return emit(node, aten.max_pool2d.default, result, windows, windows)
+    for place, (length, parts) in enumerate(zip(inner, outer, strict=True)):
+        bounds = _bounds(length, parts)
+        width = max(end - start for start, end in bounds)
+        # Windows of one width: a shorter one sees its last pixel again, which changes no maximum.
+        index = [min(start + step, end - 1) for step in range(width) for start, end in bounds]
+        axis = rank - axes + place
+        rows = add_constant(node.graph.owning_module, torch.tensor(index), "pool_index")
+        taken = emit(node, aten.index_select.default, result, axis, rows)
+        result = _greatest(node, [_part(node, taken, axis, step * parts, parts) for step in range(width)])
+    return result
+
+
+def _part(node: Node, source: Node, axis: int, start: int, length: int, step: int = 1) -> Node:
+    """`length` entries of one axis from `start`, `step` apart."""
+    end = start + (length - 1) * step + 1
+    if (start, end, step) == (0, shape(source)[axis], 1):
+        return source
+    return emit(node, aten.slice.Tensor, source, axis, start, end, step)
+
+
+def _greatest(node: Node, parts: list[Node]) -> Node:
+    result = parts[0]
+    for part in parts[1:]:
+        result = emit(node, aten.maximum.default, result, part)
+    return result
+
+
+def _axes(node: Node) -> int:
+    return int(node.target._schema.name.removesuffix("_with_indices")[-2])
+
+
+def _list(node: Node, name: str, axes: int) -> list[int]:
+    values = arg(node, name)
+    values = list(values) if isinstance(values, (list, tuple)) else [values]
+    return values * axes if len(values) == 1 else values
+
+
+def _average(node: Node) -> Node | None:
+    """Zeros around the map by hand, a plain average, and what it has to be multiplied by."""
+    axes = _axes(node)
+    sizes = _sizes(node, axes)
+    if sizes is None:
+        return None
+    kernel, padding = _list(node, "kernel_size", axes), _list(node, "padding", axes)
+    stride = _list(node, "stride", axes) if arg(node, "stride") else kernel
+    names = [entry.name for entry in node.target._schema.arguments]
+    divisor = arg(node, "divisor_override") if "divisor_override" in names else None
+    counted = arg(node, "count_include_pad")
+    inner, outer = sizes
+    if divisor is None and not arg(node, "ceil_mode") and (counted or not any(padding)):
+        return None
+    tails = [
+        max((parts - 1) * step + width - length - pad, 0)
+        for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True)
+    ]
+    source = node.args[0]
+    if any(padding) or any(tails):
+        amounts = [
+            amount for pad, tail in zip(reversed(padding), reversed(tails), strict=True) for amount in (pad, tail)
+        ]
+        source = emit(node, aten.pad.default, source, amounts)
+    pooled = emit(node, _AVERAGES[axes], source, kernel, stride)
+    for place, (length, parts) in enumerate(zip(shape(pooled)[-axes:], outer, strict=True)):
+        if length != parts:
+            pooled = emit(node, aten.slice.Tensor, pooled, val(pooled).dim() - axes + place, 0, parts)
+    factors = torch.full((), float(math.prod(kernel)), dtype=torch.float64)
+    if divisor is not None:
+        factor = float(factors) / divisor
+        return pooled if factor == 1 else emit(node, aten.mul.Tensor, pooled, factor)
+    for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True):
+        low, high = (-pad, length + pad) if counted else (0, length)
+        starts = torch.arange(parts) * step - pad
+        counts = (starts + width).clamp(max=high) - starts.clamp(min=low)
+        factors = factors[..., None] / counts
+    if bool((factors == 1).all()):
+        return pooled
+    weights = add_constant(node.graph.owning_module, factors.to(val(node).dtype), "pool_factors")
+    return emit(node, aten.mul.Tensor, pooled, weights)
+
+
+def _max_pool(node: Node) -> Node | None:
+    """Dilated windows as maxima of slices, one axis after the other, over a map padded with the lowest value."""
+    axes = _axes(node)
+    sizes = _sizes(node, axes)
+    if sizes is None or not val(node.args[0]).is_floating_point():
+        return None
+    kernel, padding, dilation = (_list(node, name, axes) for name in ("kernel_size", "padding", "dilation"))
+    stride = _list(node, "stride", axes) if arg(node, "stride") else kernel
+    if all(step == 1 for step, width in zip(dilation, kernel, strict=True) if width > 1) or sum(kernel) > _MOST_WINDOWS:
+        plain = _PLAIN_MAXIMA.get(node.target)
+        if plain is None:
+            return None
+        return emit(node, plain, node.args[0], kernel, stride, padding, dilation, arg(node, "ceil_mode"))
+    result = node.args[0]
+    rank = val(result).dim()
+    for place, (length, parts) in enumerate(zip(*sizes, strict=True)):
+        width, step, apart, pad = kernel[place], stride[place], dilation[place], padding[place]
+        axis = rank - axes + place
+        tail = max((parts - 1) * step + apart * (width - 1) + 1 - length - pad, 0)
+        if pad or tail:
+            amounts = [0] * (2 * (rank - axis))
+            amounts[-2:] = [pad, tail]
+            result = emit(node, aten.pad.default, result, amounts, "constant", -math.inf)
+        result = _greatest(node, [_part(node, result, axis, tap * apart, parts, step) for tap in range(width)])
+    return result
+
+
+_ADAPTIVE: dict[Any, Spelling] = {
+    aten.adaptive_avg_pool1d.default: _adaptive_average,
+    aten.adaptive_avg_pool2d.default: _adaptive_average,
+    aten._adaptive_avg_pool2d.default: _adaptive_average,
+    aten.adaptive_avg_pool3d.default: _adaptive_average,
+    aten._adaptive_avg_pool3d.default: _adaptive_average,
+}
+_ADAPTIVE_MAXIMA = (
+    aten.adaptive_max_pool1d.default,
+    aten.adaptive_max_pool2d.default,
+    aten.adaptive_max_pool3d.default,
+)
+_AVERAGE: dict[Any, Spelling] = dict.fromkeys(_AVERAGES.values(), _average)
+_MAXIMA: dict[Any, Spelling] = dict.fromkeys(
+    (aten.max_pool1d.default, aten.max_pool2d.default, aten.max_pool3d.default), _max_pool
+)
+_PLAIN_MAXIMA = {
+    aten.max_pool1d_with_indices.default: aten.max_pool1d.default,
+    aten.max_pool2d_with_indices.default: aten.max_pool2d.default,
+    aten.max_pool3d_with_indices.default: aten.max_pool3d.default,
+}
+_MAXIMA_PAIRS = tuple(_PLAIN_MAXIMA)

@@ -1,0 +1,86 @@
+"""Products by other names (vectors, inner, bilinear, distances) as matrix products and differences."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import arg, emit, int_shape, val
+from edgekit.graph.spelling import Spelling, spell
+
+__all__ = ["spell_products"]
+
+aten = torch.ops.aten
+_MOST_DIFFERENCES = 1 << 20
+
+
+def spell_products(graph_module: GraphModule) -> int:
+    """Spell products with a vector as products with a column, and `inner`, `bilinear` and `cdist` by what they are."""
+    return spell(graph_module, _ROWS)
+
+
+def _matmul(node: Node) -> Node | None:
+    left, right = node.args
+    first, second = val(left).dim(), val(right).dim()
+    if first == second == 1 or 1 not in (first, second):
+        return None
+    if second == 1:
+        product = emit(node, aten.matmul.default, left, emit(node, aten.unsqueeze.default, right, 1))
+        return emit(node, aten.squeeze.dim, product, -1)
+    product = emit(node, aten.matmul.default, emit(node, aten.unsqueeze.default, left, 0), right)
+    return emit(node, aten.squeeze.dim, product, -2)
+
+
+def _inner(node: Node) -> Node | None:
+    left, right = node.args
+    if val(right).dim() != 2 or val(left).dim() < 2:
+        return None
+    return emit(node, aten.matmul.default, left, emit(node, aten.t.default, right))
+
+
+def _bilinear(node: Node) -> Node | None:
+    left, right, weight, bias = (arg(node, name) for name in ("input1", "input2", "weight", "bias"))
+    size, kernel = int_shape(node), int_shape(weight)
+    if size is None or kernel is None:
+        return None
+    outputs, inner, across = kernel
+    turned = emit(node, aten.permute.default, weight, [1, 0, 2])
+    flat = emit(node, aten.reshape.default, turned, [inner, outputs * across])
+    half = emit(node, aten.reshape.default, emit(node, aten.matmul.default, left, flat), [*size, across])
+    product = emit(node, aten.mul.Tensor, half, emit(node, aten.unsqueeze.default, right, -2))
+    summed = emit(node, aten.sum.dim_IntList, product, [-1])
+    return summed if bias is None else emit(node, aten.add.Tensor, summed, bias)
+
+
+def _distances(node: Node) -> Node | None:
+    """Norms of all differences where they are few; else the square of a difference by its three terms."""
+    left, right, power = arg(node, "x1"), arg(node, "x2"), arg(node, "p")
+    size, inner = int_shape(node), int_shape(left)
+    if size is None or inner is None:
+        return None
+    if math.prod(size) * inner[-1] <= _MOST_DIFFERENCES:
+        rows, columns = emit(node, aten.unsqueeze.default, left, -2), emit(node, aten.unsqueeze.default, right, -3)
+        return emit(node, aten.linalg_vector_norm.default, emit(node, aten.sub.Tensor, rows, columns), power, [-1])
+    if power != 2:
+        return None
+    squares = [
+        emit(node, aten.sum.dim_IntList, emit(node, aten.mul.Tensor, side, side), [-1], True) for side in (left, right)
+    ]
+    across = emit(node, aten.matmul.default, left, emit(node, aten.transpose.int, right, -2, -1))
+    lengths = emit(node, aten.add.Tensor, squares[0], emit(node, aten.transpose.int, squares[1], -2, -1))
+    gap = emit(node, aten.sub.Tensor, lengths, emit(node, aten.mul.Tensor, across, 2.0))
+    return emit(node, aten.sqrt.default, emit(node, aten.clamp.default, gap, 0.0))
+
+
+_ROWS: dict[Any, Spelling] = {
+    aten.matmul.default: _matmul,
+    aten.inner.default: _inner,
+    aten.bilinear.default: _bilinear,
+    aten.cdist.default: _distances,
+}

@@ -1,0 +1,152 @@
+"""Reductions with every argument spelled out: dtypes as casts, sums of booleans, spreads, norms of old spelling."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import arg, calls, emit, getitem, int_shape, is_call, replace, shape, val
+from edgekit.graph.spelling import Spelling, cast, spell
+
+__all__ = ["spell_boolean_sums", "spell_reductions", "spell_spreads"]
+
+aten = torch.ops.aten
+_EXACT = 1 << 24  # whole numbers that float32 holds
+_MOST_FACTORS = 64
+
+
+def spell_reductions(graph_module: GraphModule) -> int:
+    """Spell `dtype=` as a cast before the call, and `torch.norm` as a vector norm.
+
+    `std_mean` and `var_mean` become a spread and a mean.
+    """
+    return spell(graph_module, _ROWS) + _spell_spread_and_mean(graph_module)
+
+
+def spell_boolean_sums(graph_module: GraphModule) -> int:
+    """Spell sums of booleans as sums of float32, which are exact up to 2**24 of them."""
+    return spell(graph_module, dict.fromkeys(_SUMS, _sum_of_booleans))
+
+
+def spell_spreads(graph_module: GraphModule) -> int:
+    """Spell variances, deviations and products along an axis in sums and products."""
+    return spell(graph_module, _SPREADS)
+
+
+def _dtype_first(node: Node) -> Node | None:
+    """The call on its input in the dtype that it was asked to work in."""
+    dtype = arg(node, "dtype")
+    return None if dtype is None else _in_dtype(node, dtype)
+
+
+def _in_dtype(node: Node, dtype: torch.dtype) -> Node:
+    rest = [arg(node, entry.name) for entry in node.target._schema.arguments[1:] if entry.name != "dtype"]
+    return emit(node, node.target, cast(node, node.args[0], dtype), *rest)
+
+
+def _sum_of_booleans(node: Node) -> Node | None:
+    size = int_shape(node.args[0])
+    if val(node.args[0]).dtype != torch.bool or size is None or math.prod(size) > _EXACT:
+        return None
+    return _in_dtype(node, torch.float32)
+
+
+def _norm(node: Node) -> Node | None:
+    """The deprecated `aten.norm` as `linalg_vector_norm`."""
+    names = [entry.name for entry in node.target._schema.arguments]
+    power = arg(node, "p")
+    if "dtype" in names and arg(node, "dtype") is not None:
+        return None
+    axes = arg(node, "dim") if "dim" in names else None
+    keep = arg(node, "keepdim") if "keepdim" in names else False
+    return emit(node, aten.linalg_vector_norm.default, node.args[0], 2 if power is None else power, axes, keep)
+
+
+def _spell_spread_and_mean(graph_module: GraphModule) -> int:
+    count = 0
+    for node in calls(graph_module, aten.std_mean.correction, aten.var_mean.correction):
+        if not node.users or not all(is_call(user, getitem) for user in node.users):
+            continue
+        spread = aten.std.correction if node.target is aten.std_mean.correction else aten.var.correction
+        axes, keep = arg(node, "dim"), arg(node, "keepdim")
+        axes = axes if axes else list(range(val(node.args[0]).dim()))
+        for user in list(node.users):
+            if user.args[1] == 0:
+                part = emit(node, spread, node.args[0], axes, correction=arg(node, "correction"), keepdim=keep)
+            else:
+                part = emit(node, aten.mean.dim, node.args[0], axes, keep)
+            replace(user, part)
+        count += 1
+    return count
+
+
+def _spread(node: Node) -> Node | None:
+    names = [entry.name for entry in node.target._schema.arguments]
+    source, rank = node.args[0], val(node.args[0]).dim()
+    axes = (arg(node, "dim") if "dim" in names else None) or list(range(rank))
+    axes = [axis % rank for axis in (axes if isinstance(axes, (list, tuple)) else [axes])]
+    keep = arg(node, "keepdim") if "keepdim" in names else False
+    if "correction" in names:
+        correction = 1 if arg(node, "correction") is None else arg(node, "correction")
+    else:
+        correction = int(arg(node, "unbiased"))
+    sizes = [shape(source)[axis] for axis in axes]
+    if not all(type(size) is int for size in sizes) or math.prod(sizes) <= correction:
+        return None
+    gap = emit(node, aten.sub.Tensor, source, emit(node, aten.mean.dim, source, axes, True))
+    mean = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, gap, gap), axes, keep)
+    factor = math.prod(sizes) / (math.prod(sizes) - correction)
+    variance = mean if factor == 1 else emit(node, aten.mul.Tensor, mean, factor)
+    return emit(node, aten.sqrt.default, variance) if "std" in node.target._schema.name else variance
+
+
+def _prod(node: Node) -> Node | None:
+    source, rank = node.args[0], val(node.args[0]).dim()
+    axis = arg(node, "dim") % rank
+    length = shape(source)[axis]
+    if type(length) is not int or not 0 < length <= _MOST_FACTORS or arg(node, "dtype") is not None:
+        return None
+    parts = [emit(node, aten.slice.Tensor, source, axis, place, place + 1) for place in range(length)]
+    result = parts[0]
+    for part in parts[1:]:
+        result = emit(node, aten.mul.Tensor, result, part)
+    return result if arg(node, "keepdim") else emit(node, aten.squeeze.dim, result, axis)
+
+
+_SUMS = (aten.sum.default, aten.sum.dim_IntList)
+_ROWS: dict[Any, Spelling] = {
+    **dict.fromkeys(
+        (
+            *_SUMS,
+            aten.mean.default,
+            aten.mean.dim,
+            aten.softmax.int,
+            aten.log_softmax.int,
+            aten.cumsum.default,
+            aten.cumprod.default,
+            aten.prod.dim_int,
+        ),
+        _dtype_first,
+    ),
+    **dict.fromkeys((aten.norm.Scalar, aten.norm.ScalarOpt_dim), _norm),
+}
+_SPREADS: dict[Any, Spelling] = {
+    **dict.fromkeys(
+        (
+            aten.std.default,
+            aten.std.dim,
+            aten.std.correction,
+            aten.var.default,
+            aten.var.dim,
+            aten.var.correction,
+        ),
+        _spread,
+    ),
+    aten.prod.dim_int: _prod,
+}

@@ -1,0 +1,139 @@
+"""Resizes of fixed size that runtimes lack or round otherwise: products with constant matrices, gathers for nearest."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import add_constant, arg, emit
+from edgekit.graph.spatial_product import product_along
+from edgekit.graph.spelling import Spelling, spell, static_tail
+
+__all__ = ["spell_antialiased", "spell_resizes"]
+
+aten = torch.ops.aten
+
+
+def spell_antialiased(graph_module: GraphModule) -> int:
+    """Spell antialiased resizes, and the linear ones of one or three axes, as a product with one matrix an axis.
+
+    Each matrix is that resize of the unit rows, so every mode, scale and corner convention is right by construction.
+    """
+    return spell(graph_module, _PRODUCTS)
+
+
+def spell_resizes(graph_module: GraphModule) -> int:
+    """Spell bicubic resizes, and bilinear ones by a scale that their sizes do not say, as products with matrices.
+
+    Nearest neighbours by other than a whole factor are a gather of rows and columns.
+    """
+    return spell(graph_module, _OTHERS)
+
+
+def _sizes(node: Node, axes: int) -> tuple[list[int], list[int]] | None:
+    inner, outer = static_tail(node.args[0], axes), static_tail(node, axes)
+    return None if inner is None or outer is None else (inner, outer)
+
+
+def _scales(node: Node, axes: int) -> list[float | None]:
+    """The scale that the call gives for each axis, which counts for more than the sizes do."""
+    names = [entry.name for entry in node.target._schema.arguments]
+    if "scale_factors" in names:
+        return list(arg(node, "scale_factors") or [None] * axes)
+    return [arg(node, name) for name in names if name.startswith("scales")]
+
+
+def _one_axis(node: Node, axes: int, inner: int, outer: int, scale: float | None) -> torch.Tensor:
+    """What the resize does along one axis, [inner, outer]; all axes are treated alike.
+
+    Worked out along the last axis: torch's antialiased resize is wrong down a map that is one pixel wide.
+    """
+    packet = node.target.overloadpacket.default
+    names = [entry.name for entry in node.target._schema.arguments]
+    aligned = [arg(node, "align_corners")] if "align_corners" in names else []
+    ones = [1] * (axes - 1)
+    units = torch.eye(inner).reshape(inner, 1, *ones, inner)
+    return packet(units, [*ones, outer], *aligned, *([None] * (axes - 1)), scale).reshape(inner, outer)
+
+
+def _product_of(axes: int) -> Spelling:
+    def product(node: Node) -> Node | None:
+        sizes = _sizes(node, axes)
+        if sizes is None:
+            return None
+        scales = _scales(node, axes)
+        matrices = [
+            _one_axis(node, axes, inner, outer, scales[place])
+            for place, (inner, outer) in enumerate(zip(*sizes, strict=True))
+        ]
+        return product_along(node, node.args[0], matrices)
+
+    return product
+
+
+def _bilinear(node: Node) -> Node | None:
+    """A product where the scale is not the sizes' ratio, which is all that some runtimes are told."""
+    sizes = _sizes(node, 2)
+    if sizes is None or arg(node, "align_corners"):
+        return None
+    ratios = [outer / inner for inner, outer in zip(*sizes, strict=True)]
+    told = all(scale in (None, ratio) for scale, ratio in zip(_scales(node, 2), ratios, strict=True))
+    return None if told else _product_of(2)(node)
+
+
+def _nearest_of(axes: int) -> Spelling:
+    def gather(node: Node) -> Node | None:
+        sizes = _sizes(node, axes)
+        if sizes is None:
+            return None
+        scales, result = _scales(node, axes), node.args[0]
+        plain = all(
+            outer % inner == 0 and scale in (None, outer / inner)
+            for inner, outer, scale in zip(*sizes, scales, strict=True)
+        )
+        if plain and axes == 2:
+            return None
+        for place, (inner, outer) in enumerate(zip(*sizes, strict=True)):
+            matrix = _one_axis(node, axes, inner, outer, scales[place])
+            index = add_constant(node.graph.owning_module, matrix.argmax(dim=0), "nearest_index")
+            result = emit(node, aten.index_select.default, result, place + 2, index)
+        return result
+
+    return gather
+
+
+def _rows(names: tuple[str, ...], row: Callable[[int], Spelling]) -> dict[Any, Spelling]:
+    """One row for each overload of these operators; the digit before the `d` says how many axes they resize."""
+    table: dict[Any, Spelling] = {}
+    for name in names:
+        packet = getattr(aten, name)
+        for overload in ("default", "vec"):
+            if overload in packet.overloads():
+                table[getattr(packet, overload)] = row(int(name.removesuffix("_aa")[-2]))
+    return table
+
+
+_PRODUCTS = _rows(
+    ("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "upsample_linear1d", "upsample_trilinear3d"), _product_of
+)
+_OTHERS = {
+    **_rows(("upsample_bicubic2d",), _product_of),
+    **_rows(("upsample_bilinear2d",), lambda _axes: _bilinear),
+    **_rows(
+        (
+            "upsample_nearest1d",
+            "upsample_nearest2d",
+            "upsample_nearest3d",
+            "_upsample_nearest_exact1d",
+            "_upsample_nearest_exact2d",
+            "_upsample_nearest_exact3d",
+        ),
+        _nearest_of,
+    ),
+}

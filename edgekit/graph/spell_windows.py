@@ -1,0 +1,199 @@
+"""Windows (`unfold`, `fold`, `as_strided`) as convolutions with unit kernels, reshapes and gathers."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.errors import UnsupportedOpError
+from edgekit.graph.edit import add_constant, arg, emit, int_shape, module_path, pair, shape, val
+from edgekit.graph.spelling import Spelling, spell
+
+__all__ = ["spell_strides", "spell_windows"]
+
+aten = torch.ops.aten
+
+
+def spell_strides(graph_module: GraphModule) -> int:
+    """Spell `as_strided` of a dense tensor as a gather; runs before anything that changes how tensors lie in memory.
+
+    A part (a slice, a reshape of one) reads the memory of the tensor that it is part of. Shapes that are not fixed are
+    left alone.
+
+    Raises:
+        UnsupportedOpError: the memory that is read belongs to no tensor of the program.
+    """
+    return spell(graph_module, {aten.as_strided.default: _as_strided, aten.as_strided_copy.default: _as_strided})
+
+
+def spell_windows(graph_module: GraphModule) -> int:
+    """Spell `F.unfold` and `F.fold` as grouped convolutions with unit kernels, `Tensor.unfold` as a gather.
+
+    Windows that tile the map are a reshape and a permute.
+    """
+    return spell(graph_module, _WINDOWS)
+
+
+def _as_strided(node: Node) -> Node | None:
+    size = int_shape(node)
+    if int_shape(node.args[0]) is None or size is None:
+        return None
+    base = _owner(node.args[0])
+    if base is None:
+        raise UnsupportedOpError(_no_memory(node))
+    lies = val(base)
+    order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride(axis), axis))
+    strides = [int(step) for step in arg(node, "stride")]
+    offset = arg(node, "storage_offset")
+    index = torch.tensor(val(node.args[0]).storage_offset() if offset is None else offset)
+    for length, step in zip(size, strides, strict=True):
+        index = index[..., None] + torch.arange(length) * step
+    flat = base if order == list(range(lies.dim())) else emit(node, aten.permute.default, base, order)
+    flat = emit(node, aten.reshape.default, flat, [lies.numel()])
+    return _gather(node, flat, 0, index.flatten(), size)
+
+
+def _owner(node: Node) -> Node | None:
+    """The dense tensor that holds all of the memory which this one is a view of."""
+    storage = val(node).untyped_storage()
+    while "val" in node.meta:
+        lies = val(node)
+        order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride(axis), axis))
+        whole = lies.numel() * lies.element_size() == storage.nbytes() and not lies.storage_offset()
+        if lies.untyped_storage()._cdata == storage._cdata and whole and lies.permute(order).is_contiguous():
+            return node
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], Node):
+            return None
+        node = node.args[0]
+    return None
+
+
+def _no_memory(node: Node) -> str:
+    """The one line for an `as_strided` of memory that the program does not show."""
+    return (
+        f"{node.target}, used in {module_path(node)}, reads memory that no tensor shows: write it with unfold or slices"
+    )
+
+
+def _gather(node: Node, source: Node, axis: int, index: torch.Tensor, size: list[Any]) -> Node:
+    rows = add_constant(node.graph.owning_module, index, "window_index")
+    return emit(node, aten.reshape.default, emit(node, aten.index_select.default, source, axis, rows), size)
+
+
+def _unfold_axis(node: Node) -> Node | None:
+    """`Tensor.unfold(dim, size, step)`: the windows' axis stays in place, their content comes last."""
+    source, width, step = node.args[0], arg(node, "size"), arg(node, "step")
+    inner = int_shape(source)
+    if inner is None or not inner:
+        return None
+    axis = arg(node, "dimension") % len(inner)
+    starts = torch.arange(0, inner[axis] - width + 1, step)
+    split = [*inner[:axis], len(starts), width, *inner[axis + 1 :]]
+    if width == step:
+        part = emit(node, aten.slice.Tensor, source, axis, 0, len(starts) * width)
+        windows = emit(node, aten.reshape.default, part, split)
+    else:
+        windows = _gather(node, source, axis, (starts[:, None] + torch.arange(width)).flatten(), split)
+    order = [place for place in range(len(split)) if place != axis + 1]
+    return emit(node, aten.permute.default, windows, [*order, axis + 1])
+
+
+def _geometry(node: Node) -> dict[str, tuple[int, int]]:
+    return {name: pair(arg(node, name)) for name in ("kernel_size", "dilation", "padding", "stride")}
+
+
+def _tiles(given: dict[str, tuple[int, int]], high: int, wide: int) -> bool:
+    """Whether the windows cut the map into pieces that neither overlap nor leave anything out."""
+    kernel = given["kernel_size"]
+    return (
+        given["stride"] == kernel
+        and not any(given["padding"])
+        and all(step == 1 for step, length in zip(given["dilation"], kernel, strict=True) if length > 1)
+        and (high % kernel[0], wide % kernel[1]) == (0, 0)
+    )
+
+
+def _units(node: Node, channels: int, kernel: tuple[int, int]) -> Node:
+    """[C*kh*kw,1,kh,kw]: for each channel, one kernel a tap that picks that tap."""
+    taps = kernel[0] * kernel[1]
+    weight = torch.eye(taps, dtype=val(node).dtype).reshape(taps, 1, *kernel).repeat(channels, 1, 1, 1)
+    return add_constant(node.graph.owning_module, weight, "taps")
+
+
+def _unfold(node: Node) -> Node | None:
+    source, inner, size = node.args[0], int_shape(node.args[0]), int_shape(node)
+    if inner is None or size is None or len(inner) != 4 or not val(node).is_floating_point():
+        return None
+    batch, channels, high, wide = inner
+    given = _geometry(node)
+    kernel = given["kernel_size"]
+    if _tiles(given, high, wide):
+        rows, columns = high // kernel[0], wide // kernel[1]
+        pieces = emit(node, aten.reshape.default, source, [batch, channels, rows, kernel[0], columns, kernel[1]])
+        turned = emit(node, aten.permute.default, pieces, [0, 1, 3, 5, 2, 4])
+        return emit(node, aten.reshape.default, turned, size)
+    taken = emit(
+        node,
+        aten.conv2d.default,
+        source,
+        _units(node, channels, kernel),
+        None,
+        list(given["stride"]),
+        list(given["padding"]),
+        list(given["dilation"]),
+        channels,
+    )
+    return emit(node, aten.reshape.default, taken, size)
+
+
+def _fold(node: Node) -> Node | None:
+    source, inner, size = node.args[0], int_shape(node.args[0]), int_shape(node)
+    if inner is None or size is None or len(inner) != 3 or not val(node).is_floating_point():
+        return None
+    given = _geometry(node)
+    kernel = given["kernel_size"]
+    batch, channels = size[:2]
+    spans = [
+        (length + 2 * pad - step * (taps - 1) - 1) // stride + 1
+        for length, pad, step, taps, stride in zip(
+            size[2:], given["padding"], given["dilation"], kernel, given["stride"], strict=True
+        )
+    ]
+    if _tiles(given, *size[2:]):
+        pieces = emit(node, aten.reshape.default, source, [batch, channels, *kernel, *spans])
+        turned = emit(node, aten.permute.default, pieces, [0, 1, 4, 2, 5, 3])
+        return emit(node, aten.reshape.default, turned, size)
+    return _sum_windows(node, emit(node, aten.reshape.default, source, [batch, -1, *spans]), given)
+
+
+def _sum_windows(node: Node, columns: Node, given: dict[str, tuple[int, int]]) -> Node:
+    """Windows [N,C*taps,rows,columns] summed where they overlap: a transposed convolution, its border cut off."""
+    size, kernel, stride, dilation = int_shape(node), given["kernel_size"], given["stride"], given["dilation"]
+    weight = _units(node, size[1], kernel)
+    no = [0, 0]
+    summed = emit(
+        node, aten.conv_transpose2d.input, columns, weight, None, list(stride), no, no, size[1], list(dilation)
+    )
+    for axis in (2, 3):
+        start, length = given["padding"][axis - 2], size[axis]
+        found = shape(summed)[axis]
+        if found < start + length:  # windows that end before the map does
+            pads = [0, 0, 0, 0]
+            pads[2 * (3 - axis) + 1] = start + length - found
+            summed = emit(node, aten.pad.default, summed, pads)
+        if start or found > start + length:
+            summed = emit(node, aten.slice.Tensor, summed, axis, start, start + length)
+    return summed
+
+
+_WINDOWS: dict[Any, Spelling] = {
+    aten.unfold.default: _unfold_axis,
+    aten.unfold_copy.default: _unfold_axis,
+    aten.im2col.default: _unfold,
+    aten.col2im.default: _fold,
+}

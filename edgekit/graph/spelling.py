@@ -1,0 +1,51 @@
+"""The driver of the `spell_` rewrites: a table says how an operator that some runtime lacks is spelled in others."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import add_constant, calls, emit, replace, shape, val
+
+__all__ = ["Spelling", "cast", "constant_like", "spell", "static_tail"]
+
+aten = torch.ops.aten
+# A row: what a call is in plainer operators, or None where it is left alone.
+Spelling = Callable[[Node], Node | None]
+
+
+def spell(graph_module: GraphModule, table: Mapping[Any, Spelling]) -> int:
+    """Replace each call that a row of `table` spells out. Shape and dtype stay as they were. Returns how many."""
+    count = 0
+    for node in calls(graph_module, *table):
+        if not isinstance(node.meta.get("val"), torch.Tensor) or node.target._schema.is_mutable:
+            continue
+        new = table[node.target](node)
+        if new is not None:
+            replace(node, cast(node, new, val(node).dtype))
+            count += 1
+    return count
+
+
+def cast(before: Node, value: Node, dtype: torch.dtype) -> Node:
+    """`value` in `dtype`."""
+    return value if val(value).dtype == dtype else emit(before, aten.to.dtype, value, dtype)
+
+
+def constant_like(before: Node, number: float, dtype: torch.dtype, rank: int) -> Node:
+    """One number as a constant tensor of so many unit axes."""
+    return add_constant(before.graph.owning_module, torch.full([1] * rank, number, dtype=dtype), "number")
+
+
+def static_tail(node: Any, count: int) -> list[int] | None:
+    """The last `count` sizes of a tensor where they are fixed, whatever the axes before them; otherwise None."""
+    if not isinstance(node, Node) or not isinstance(node.meta.get("val"), torch.Tensor) or val(node).dim() < count:
+        return None
+    sizes = shape(node)[-count:]
+    return sizes if all(type(size) is int for size in sizes) else None

@@ -1,0 +1,75 @@
+"""Whether ExecuTorch's runtime takes a file that was just written: what it refuses, it refuses only when it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from edgekit.errors import ModelError, UnsupportedOpError
+from edgekit.targets.common import no_op
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+__all__ = ["probe"]
+
+_FAILED_OP = re.compile(
+    r"in operator (?:aten::)?([A-Za-z_0-9:]+?)(?:\.[A-Za-z_0-9]*)?:|Failed to create (?:a )?([A-Za-z_0-9]+) node"
+)
+_RUNTIME = "ExecuTorch's runtime"
+
+
+def probe(buffer: bytes, program: ExportedProgram) -> None:
+    """Load the program and run it once on a black image.
+
+    Raises:
+        UnsupportedOpError: an operator that the runtime refuses; names it and its module.
+        ModelError: the runtime refuses the program and names no operator.
+    """
+    import torch
+    from executorch.extension.pybindings import portable_lib
+
+    with tempfile.TemporaryFile() as log, _to_file(log):
+        try:
+            loaded = portable_lib._load_for_executorch_from_buffer(buffer)
+            meta = loaded.method_meta("forward").input_tensor_meta(0)
+            shape = tuple(meta.sizes())
+            image = torch.zeros(shape, dtype=torch.uint8 if shape[-1] == 3 and shape[1] != 3 else torch.float32)
+            loaded.run_method("forward", (image,))
+        except Exception as error:
+            raise _explained(error, log, program) from error
+
+
+def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> ModelError:
+    sys.stderr.flush()
+    log.seek(0)
+    said = log.read().decode("utf-8", "replace")
+    found = ["".join(names) for names in _FAILED_OP.findall(said)]
+    if not found:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return ModelError(
+            f"{_RUNTIME} refuses the program that was made for it ({reason}): try --precision fp32, or another target"
+        )
+    name = found[-1].removesuffix("_copy")
+    node = next(
+        (item for item in program.graph.nodes if str(item.target).removeprefix("aten.").split(".")[0] == name), None
+    )
+    return UnsupportedOpError(no_op(_RUNTIME, f"aten.{name}", node))
+
+
+@contextlib.contextmanager
+def _to_file(file: BinaryIO) -> Iterator[None]:
+    """Send what C++ code writes to the terminal's error channel into `file` while this lasts."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
