@@ -98,7 +98,6 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_spreads", spell_spreads, ALL),
     Rewrite("spell_shapes", spell_shapes, COREML),
     Rewrite("spell_pooling", spell_pooling, ALL),
-    Rewrite("spell_resizes", spell_resizes, ALL),
     Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
@@ -107,6 +106,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("split_depthwise", split_depthwise, XNNPACK),
     Rewrite("resize_product", resize_product, ONNX),
     Rewrite("resize_rows_columns", resize_rows_columns, COREML),
+    Rewrite("spell_resizes", spell_resizes, ALL),
     Rewrite("merge_views", merge_views, ALL),
     Rewrite("remove_dead", remove_dead, ALL),
 )

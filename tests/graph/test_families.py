@@ -25,9 +25,9 @@ class Resize(nn.Module):
         return F.interpolate(image, size=self.size, mode="bicubic", align_corners=self.corners)
 
 
-class Addcmul(nn.Module):
+class Shrunk(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
-        return F.normalize(torch.addcmul(image, image.cos(), image.sin(), value=0.5).mean(dim=(2, 3)), dim=1)
+        return F.normalize(F.softshrink(image, 0.2).mean(dim=(2, 3)), dim=1)
 
 
 @pytest.mark.parametrize("size", [(40, 56), (17, 9)])
@@ -41,8 +41,8 @@ def test_a_bicubic_resize_is_two_products_for_core_ml(size: tuple[int, int], cor
 
 
 def test_core_ml_takes_an_op_that_torch_can_decompose(tmp_path: Path) -> None:
-    program, _ = rewrite(capture(Addcmul().eval(), torch.rand(1, 3, 16, 16)), "coreml")
-    assert aten.addcmul.default in {node.target for node in program.graph.nodes}
-    path = tmp_path / "addcmul.mlpackage"
+    program, _ = rewrite(capture(Shrunk().eval(), torch.rand(1, 3, 16, 16)), "coreml")
+    assert aten.softshrink.default in {node.target for node in program.graph.nodes}
+    path = tmp_path / "shrunk.mlpackage"
     coreml.lower(program, path, LowerOptions(precision="fp32"))
     assert coreml.open_reference(path).input_size == (16, 16)
