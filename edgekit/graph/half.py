@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ HALF_MAX = 65504.0
 _RANKED = 2  # images on which every call is tried alone
 _LENGTH_WEIGHT = 0.2  # the gates let a length be five times as far off as a cosine
 _NOTICED = 0.1  # of a call's loss or the goal: below that, what it gives may be rounded
+_BLAMED = 0.1  # of what the file lost: what the simulation must show for half precision to be to blame
+_OTHER_GATE = 0.25  # of the loss may stay where it was not the cosine that missed its gate
 _COARSE = 0.01  # a tensor that loses so much of itself is too small for half precision
 _FEW, _SHARE = 16, 0.25  # so many calls may stay in float32, or that share of all
 _VIEWS = frozenset({
@@ -54,44 +57,52 @@ class WideCall:
 
 @dataclass(frozen=True)
 class Finding:
-    """What half precision does to a program by the simulation: losses are 1 - cosine of the worst image."""
+    """What half precision does to a program by the simulation; the loss is 1 - cosine of the worst image."""
 
     calls: Sequence[WideCall]  # that stay in float32; empty where no few calls help
     total: int  # calls that compute
-    worst: WideCall  # the call that half precision costs most
-    before: float  # the loss with every call in half precision
-    after: float  # the loss with `calls` in float32
+    worst: WideCall | None  # the call that half precision costs most; none where it is not to blame for what is lost
+    loss: float  # with every call in half precision
 
 
 def find_wide(
     program: ExportedProgram,
     images: Sequence[Tensor],
-    goal: float,
     *,
+    allowed: float,
+    measured: float,
     norm_is_wide: bool,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Finding:
-    """The smallest set of calls whose float32 brings the simulated loss down to `goal`.
+    """The smallest set of calls whose float32 brings the worst image's loss, 1 - cosine, down to half of `allowed`.
 
-    `images` are inputs of the program. Each call is tried in half precision alone; those that cost most are taken until
-    the rest may be half. Then each is left out again where that does no harm. `norm_is_wide`: the runtime keeps the
-    last L2 norm in float32 anyway.
+    `images` are inputs of the program; `measured` is what the written file lost, infinite for NaN: where that is more
+    than the simulation shows, the simulated loss has to shrink as much as the file's. Each call is tried in half
+    precision alone; those that cost most are taken until the rest may be half, and left out again where that does no
+    harm. `norm_is_wide`: the runtime keeps the last L2 norm in float32 anyway.
     """
     with torch.inference_mode():
-        search = _Search(program, images, goal, norm_is_wide)
+        search = _Search(program, images, norm_is_wide)
         before = search.loss(())
-        ranked = search.rank(progress)
+        blamed = before >= _BLAMED * min(measured, allowed)
+        ranked = search.rank(progress) if blamed else []
+        search.goal = _goal(allowed, measured, before)
         chosen = search.choose(ranked)
-        wide = search.wide(chosen)
-        after = search.loss(wide) if wide else before
-        calls = [search.describe(node, chosen) for node in search.simulation.calls if node in wide]
-        worst = ranked[0][0]
-        return Finding(calls, len(search.computing), search.describe(worst, [worst]), before, after)
+        calls = search.describe_all(chosen)
+        worst = search.describe(ranked[0][0], [ranked[0][0]]) if ranked else None
+        return Finding(calls, len(search.computing), worst, before)
+
+
+def _goal(allowed: float, measured: float, before: float) -> float:
+    """The simulated loss to aim at: half of what is allowed, less where the file lost more than the simulation shows."""
+    if math.isinf(measured):
+        return allowed / 2
+    return min(allowed / 2, before * (allowed / 2 / measured if measured > allowed else _OTHER_GATE))
 
 
 class _Search:
-    def __init__(self, program: ExportedProgram, images: Sequence[Tensor], goal: float, norm_is_wide: bool) -> None:
-        self._goal = goal
+    def __init__(self, program: ExportedProgram, images: Sequence[Tensor], norm_is_wide: bool) -> None:
+        self.goal = 0.0
         (result,) = program.graph.output_node().args[0]
         kept = norm_at_the_end(result)[1] if norm_is_wide else set()
         self.simulation = Simulation(program, kept)
@@ -126,19 +137,19 @@ class _Search:
         most = len(order)
         while most and len(self.wide(order[:most])) > limit:
             most -= 1
-        if not most or self.loss(self.wide(order[:most])) > self._goal:
+        if not most or self.loss(self.wide(order[:most])) > self.goal:
             return []
         too_few, enough = 0, most
         while enough - too_few > 1:
             middle = (too_few + enough) // 2
-            if self.loss(self.wide(order[:middle])) <= self._goal:
+            if self.loss(self.wide(order[:middle])) <= self.goal:
                 enough = middle
             else:
                 too_few = middle
         chosen = order[:enough]
         for node in reversed(chosen[:_FEW]):
             fewer = [other for other in chosen if other is not node]
-            if fewer and self.loss(self.wide(fewer)) <= self._goal:
+            if fewer and self.loss(self.wide(fewer)) <= self.goal:
                 chosen = fewer
         return chosen
 
@@ -149,7 +160,7 @@ class _Search:
     def _with_takers(self, node: Node) -> list[Node]:
         if node not in self._spread:
             whole = self._alone(node, result_only=False)
-            matters = not self._alone(node, result_only=True) < _NOTICED * min(whole, self._goal)
+            matters = not self._alone(node, result_only=True) < _NOTICED * min(whole, self.goal)
             self._spread[node] = [node, *(_takers(node) if matters else [])]
         return self._spread[node]
 
@@ -160,6 +171,11 @@ class _Search:
             _loss(self.simulation.alone(node, exact, result_only=result_only), exact[self.simulation.result])
             for exact in self._exact
         )
+
+    def describe_all(self, chosen: Collection[Node]) -> list[WideCall]:
+        """Every call that stays in float32, in the program's order."""
+        wide = self.wide(chosen)
+        return [self.describe(node, chosen) for node in self.simulation.calls if node in wide]
 
     def describe(self, node: Node, chosen: Collection[Node]) -> WideCall:
         """The call with its module, its largest value, and what half precision does to it."""
@@ -178,7 +194,10 @@ class _Search:
             return f"a constant of {far:.2g}, half precision ends at {HALF_MAX:.0f}"
         if node.target in SPELLED and _largest(self._exact[0][node.all_input_nodes[0]]) ** 2 > HALF_MAX:
             return f"squares of values to {_largest(self._exact[0][node.all_input_nodes[0]]):.2g}"
-        for what, item in (("values", self._exact[0][node]), *(("constants", c) for c in self.simulation.numbers_of(node))):
+        for what, item in (
+            ("values", self._exact[0][node]),
+            *(("constants", c) for c in self.simulation.numbers_of(node)),
+        ):
             if _coarse(item) > _COARSE:
                 return f"{what} of {_typical(item):.1g}, below what half precision can tell apart"
         return f"rounding it alone costs {self._alone(node, result_only=False):.1g} of cosine"
@@ -217,7 +236,9 @@ def _tensors(value: Any) -> list[Tensor]:
 
 def _largest(value: Any) -> float:
     """The largest finite number in it, without sign."""
-    return max((float(item[item.isfinite()].abs().max()) for item in _tensors(value) if item.isfinite().any()), default=0.0)
+    return max(
+        (float(item[item.isfinite()].abs().max()) for item in _tensors(value) if item.isfinite().any()), default=0.0
+    )
 
 
 def _typical(value: Any) -> float:
@@ -226,7 +247,9 @@ def _typical(value: Any) -> float:
 
 def _coarse(value: Any) -> float:
     """What share of itself it loses in half precision."""
-    return max((float((rounded(item) - item).norm() / item.norm().clamp_min(1e-38)) for item in _tensors(value)), default=0.0)
+    return max(
+        (float((rounded(item) - item).norm() / item.norm().clamp_min(1e-38)) for item in _tensors(value)), default=0.0
+    )
 
 
 def _op(node: Node) -> str:

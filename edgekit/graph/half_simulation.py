@@ -5,7 +5,7 @@ runtimes spell in several is rounded between them. Half values travel as float32
 """
 
 # torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ class Simulation:
         self.constants = constants(program)
         self.result: Node = next(node for node in program.graph.nodes if node.op == "output").args[0][0]
         self.kept = frozenset(kept)
-        self._inputs = [
-            node for node in program.graph.nodes if node.op == "placeholder" and node not in self.constants
-        ]
+        self._inputs = [node for node in program.graph.nodes if node.op == "placeholder" and node not in self.constants]
         self._halves = {node: rounded(tensor) for node, tensor in self.constants.items()}
         last = {source: node for node in self.calls for source in node.all_input_nodes}
         self._free: dict[Node, list[Node]] = {}

@@ -1,4 +1,4 @@
-"""Half precision for ONNX: float32 at the borders, in the last normalization, and where a program's calls are marked."""
+"""Half precision for ONNX: float32 at the borders, in the last normalization, and where a call is marked."""
 
 from __future__ import annotations
 
