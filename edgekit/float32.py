@@ -23,6 +23,7 @@ __all__ = ["Attempt", "try_again"]
 
 _IMAGES = 4  # the worst of those that were compared
 _TOLD = 3
+_SAME = 1e-6  # 1 - cosine in float32
 _STRICTER = (1.0, 0.2)  # how much of the gate's room each try aims at
 
 
@@ -35,6 +36,12 @@ class Attempt:
     coverage: Coverage
     report: ParityReport
     calls: Sequence[WideCall] = ()  # in float32
+    masks: int = 0  # numbers of attention masks that were spelled anew
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was rewritten for half precision alone, as the other rewrites are counted."""
+        return {"narrow_masks": self.masks} if self.masks else {}
 
 
 def try_again(
@@ -50,6 +57,9 @@ def try_again(
     Raises:
         ParityError: no few calls help; names the one that half precision costs most, and its largest value.
     """
+    first = _with_narrow_masks(first, target, pictures, lower, verify, reporter)
+    if first.report.verdict != "fail":
+        return first
     last = first
     for share in _STRICTER:
         finding = _find(first, target, pictures, share, reporter)
@@ -61,13 +71,36 @@ def try_again(
         try:
             with reporter.stage(f"{target.slug}: lower again with {len(finding.calls)} operators in float32"):
                 coverage = lower(first.program, options)
-            last = Attempt(first.program, options, coverage, verify(), finding.calls)
+            last = replace(first, options=options, coverage=coverage, report=verify(), calls=finding.calls)
         except EdgeKitError as error:
             raise _refusal(last, finding) from error
         if last.report.verdict != "fail":
-            reporter.note(_told(target, first, last, finding))
+            reporter.note(_told(target, last, finding))
             return last
     raise _refusal(last, finding)
+
+
+def _with_narrow_masks(
+    first: Attempt,
+    target: Target,
+    pictures: Pictures,
+    lower: Callable[[ExportedProgram, LowerOptions], Coverage],
+    verify: Callable[[], ParityReport],
+    reporter: Reporter,
+) -> Attempt:
+    """The file with attention masks of numbers that half precision has; `first` where there are none to change."""
+    from edgekit.graph.half import difference
+    from edgekit.graph.narrow_masks import HIDDEN, narrow_masks
+
+    program, count = narrow_masks(first.program)
+    if not count or difference(first.program, program, _worst(first.report, pictures, program)) > _SAME:
+        return first
+    with reporter.stage(f"{target.slug}: lower again with masks in half precision's range"):
+        coverage = lower(program, first.options)
+    reporter.note(
+        f"{target.slug}: attention masks hide with {HIDDEN:g}: half precision has no lower number to multiply"
+    )
+    return replace(first, program=program, coverage=coverage, report=verify(), masks=count)
 
 
 def _find(first: Attempt, target: Target, pictures: Pictures, share: float, reporter: Reporter) -> Finding:
@@ -107,7 +140,7 @@ def _cosine(report: ParityReport, index: int) -> float:
     return -math.inf if cosine is None else cosine
 
 
-def _told(target: Target, first: Attempt, last: Attempt, finding: Finding) -> str:
+def _told(target: Target, last: Attempt, finding: Finding) -> str:
     shown = ", ".join(map(str, last.calls[:_TOLD]))
     more = f" and {len(last.calls) - _TOLD} more" if len(last.calls) > _TOLD else ""
     return (

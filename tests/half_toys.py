@@ -29,14 +29,16 @@ class Masked(nn.Module):
 
     places: Tensor
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, after: float = 1.0) -> None:
         super().__init__()
+        self.after = after
         self.keys = nn.Linear(width, width)
         self.register_buffer("places", torch.arange(64.0))
 
     def forward(self, tokens: Tensor) -> Tensor:
         hidden = (self.places + 0.1 * tokens[..., 0].tanh() > 40.5).float()
         scores = tokens @ self.keys(tokens).transpose(1, 2) + (hidden * torch.finfo(torch.float32).min)[:, None, :]
+        scores = scores if self.after == 1 else scores * self.after
         return scores.softmax(-1) @ tokens
 
 
@@ -103,6 +105,11 @@ def masked() -> nn.Module:
     return _tower(Masked)
 
 
+def multiplied() -> nn.Module:
+    """A mask whose number is multiplied once more before the softmax: it cannot be spelled with another."""
+    return _tower(lambda width: Masked(width, after=0.5))
+
+
 def spread() -> nn.Module:
     return _tower(lambda _: Spread())
 
@@ -113,7 +120,7 @@ def tiny() -> nn.Module:
 
 def every() -> nn.Module:
     """All four in one model."""
-    return _tower(Large, Masked, lambda _: Spread(), lambda _: Tiny())
+    return _tower(Large, lambda width: Masked(width, after=0.5), lambda _: Spread(), lambda _: Tiny())
 
 
 def chaos() -> nn.Module:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from edgekit.graph.edit import module_path
 from edgekit.graph.half_simulation import SPELLED, Simulation, norm_at_the_end, rounded
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-__all__ = ["Finding", "WideCall", "find_wide"]
+__all__ = ["Finding", "WideCall", "difference", "find_wide"]
 
 aten = torch.ops.aten
 
@@ -93,8 +94,15 @@ def find_wide(
         return Finding(calls, len(search.computing), worst, before)
 
 
+def difference(program: ExportedProgram, other: ExportedProgram, images: Sequence[Tensor]) -> float:
+    """The largest 1 - cosine between the embeddings of two programs in float32."""
+    with torch.inference_mode():
+        one, two = Simulation(program), Simulation(other)
+        return max(_loss(two.exact(image)[two.result], one.exact(image)[one.result]) for image in images)
+
+
 def _goal(allowed: float, measured: float, before: float) -> float:
-    """The simulated loss to aim at: half of what is allowed, less where the file lost more than the simulation shows."""
+    """The simulated loss to aim at: half of what is allowed, less where the file lost more than was simulated."""
     if math.isinf(measured):
         return allowed / 2
     return min(allowed / 2, before * (allowed / 2 / measured if measured > allowed else _OTHER_GATE))
@@ -184,7 +192,7 @@ class _Search:
         if reason is None:
             sources = [one for one in chosen if node in self.wide([one])]
             reason = f"takes what {_op(sources[0])} gives" if sources else "loses most"
-        return WideCall(node.name, _op(node), _module(node), largest, reason)
+        return WideCall(node.name, _op(node), module_path(node), largest, reason)
 
     def _spoiled(self, node: Node, largest: float) -> str:
         far = max((_largest(item) for item in self.simulation.numbers_of(node)), default=0.0)
@@ -255,7 +263,3 @@ def _coarse(value: Any) -> float:
 def _op(node: Node) -> str:
     return str(node.target).removesuffix(".default")
 
-
-def _module(node: Node) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    return next((str(path) for path, _ in reversed(list(stack.values())) if path), "the top level")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit import graph
-from edgekit.graph.half import Finding, find_wide
+from edgekit.graph.half import Finding, difference, find_wide
 from edgekit.graph.half_simulation import Simulation, norm_at_the_end
+from edgekit.graph.narrow_masks import narrow_masks
 from tests import half_toys, toys
 
 
@@ -51,7 +53,7 @@ def _loss(program: ExportedProgram, image: Tensor, names: set[str]) -> float:
     ("toy", "ops", "reason"),
     [
         ("large", {"aten.linear", "aten.relu"}, "values to"),
-        ("masked", {"aten.mul.Tensor"}, "3.4e+38"),
+        ("multiplied", {"aten.mul.Tensor"}, "3.4e+38"),
         ("spread", {"aten.mul.Tensor", "aten.mean.dim", "aten.add.Tensor", "aten.rsqrt"}, "values to"),
         ("tiny", {"aten.square", "aten.mean.dim", "aten.add.Tensor", "aten.rsqrt"}, "below what half precision"),
     ],
@@ -133,3 +135,46 @@ def test_squares_inside_one_operator_count(kind: str) -> None:
     finding = _find(program)
     assert finding.worst is not None and finding.calls
     assert _loss(program, _images()[1], {call.node for call in finding.calls}) <= 5e-4
+
+
+def test_a_mask_that_only_a_softmax_sees_is_spelled_with_a_number_that_half_precision_has() -> None:
+    program = _program(half_toys.masked())
+    narrowed, count = narrow_masks(program)
+    assert count == 1
+    assert difference(program, narrowed, _images()) < 1e-6
+    assert _loss(program, _images()[1], set()) > 0.1 or math.isnan(_loss(program, _images()[1], set()))
+    assert _loss(narrowed, _images()[1], set()) < 5e-4
+
+
+@pytest.mark.parametrize("toy", [half_toys.multiplied, half_toys.large, toys.tower])
+def test_other_numbers_are_left_alone(toy: Callable[[], nn.Module]) -> None:
+    program = _program(toy())
+    narrowed, count = narrow_masks(program)
+    assert count == 0 and narrowed is program
+
+
+@pytest.mark.parametrize("hide", ["where", "masked_fill", "constant"])
+def test_every_spelling_of_a_mask_is_narrowed(hide: str) -> None:
+    class Hides(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 8, stride=8)
+            self.register_buffer("mask", torch.where(torch.arange(64) > 40, torch.finfo(torch.float32).min, 0.0))
+
+        def forward(self, image: Tensor) -> Tensor:
+            tokens = self.stem(image).flatten(2).transpose(1, 2)
+            scores, hidden = tokens @ tokens.transpose(1, 2), (tokens[..., 0] < -0.1)[:, None, :]
+            if hide == "where":
+                scores = torch.where(hidden, -1e30, scores)
+            elif hide == "masked_fill":
+                scores = scores.masked_fill(hidden, -1e30)
+            else:
+                scores = scores + self.mask
+            return (scores.softmax(-1) @ tokens).mean(1)
+
+    program = _program(Hides())
+    narrowed, count = narrow_masks(program)
+    assert count == 1
+    assert difference(program, narrowed, _images()) < 1e-6
+    values = [value for value in narrowed.state_dict.values() if value.is_floating_point()]
+    assert all(float(value.min()) >= -65504 for value in values)
