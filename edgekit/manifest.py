@@ -152,7 +152,7 @@ class RewriteLeftOut(_Part):
 class Float32Op(_Part):
     """An operator that half precision spoils, and that the artifact therefore computes in float32."""
 
-    op: str = Field(description="The operator, as torch calls it.")
+    op: str
     node: str = Field(description="Its name in the exported program, which names inside the artifact begin with.")
     module: str = Field(description="The module that it comes from.")
     largest: float = Field(ge=0, description="The largest value that it gives on the images, without sign.")

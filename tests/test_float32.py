@@ -62,10 +62,7 @@ def test_the_export_says_which_and_why(rescued: tuple[Path, click.testing.Result
     said = " ".join(rescued[1].stderr.split())
     for target in ("ios", "onnx"):
         assert f"{target}: " in said
-    assert (
-        "operators stay in float32, which half precision spoils: aten.linear in backbone.hazards.0.up (values to"
-        in said
-    )
+    assert "operators stay in float32, which half precision spoils: linear in backbone.hazards.0.up (values to" in said
 
 
 def test_most_of_the_onnx_file_is_half(rescued: tuple[Path, click.testing.Result]) -> None:
@@ -88,6 +85,6 @@ def test_a_model_that_nothing_helps_is_refused_with_the_way_out(tmp_path: Path, 
     )  # fmt: skip
     assert result.exit_code == 5
     last = result.stderr.strip().splitlines()[-1]
-    assert "most is lost by aten." in last and "in backbone.hazards.0" in last
+    assert "most is lost by " in last and "in backbone.hazards.0" in last
     assert "--precision fp32" in last
     assert not list(tmp_path.glob("*/manifest.json"))

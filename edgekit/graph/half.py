@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from edgekit.graph.edit import module_path
+from edgekit.graph.edit import module_path, op_name
 from edgekit.graph.half_simulation import SPELLED, Simulation, norm_at_the_end, rounded
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class _Search:
         return self._spread[node]
 
     def _alone(self, node: Node, *, result_only: bool) -> float:
-        if not _is_float(self._exact[0][node]):
+        if not _tensors(self._exact[0][node]):
             return 0.0
         return max(
             _loss(self.simulation.alone(node, exact, result_only=result_only), exact[self.simulation.result])
@@ -191,8 +191,8 @@ class _Search:
         reason = self._spoiled(node, largest) if node in chosen else None
         if reason is None:
             sources = [one for one in chosen if node in self.wide([one])]
-            reason = f"takes what {_op(sources[0])} gives" if sources else "loses most"
-        return WideCall(node.name, _op(node), module_path(node), largest, reason)
+            reason = f"takes what {op_name(sources[0])} gives" if sources else "loses most"
+        return WideCall(node.name, op_name(node), module_path(node), largest, reason)
 
     def _spoiled(self, node: Node, largest: float) -> str:
         far = max((_largest(item) for item in self.simulation.numbers_of(node)), default=0.0)
@@ -233,12 +233,8 @@ def _loss(embedding: Tensor, exact: Tensor) -> float:
     return max(1 - cosine, _LENGTH_WEIGHT * abs(length - float(exact.norm())))
 
 
-def _is_float(value: Any) -> bool:
-    return value.is_floating_point() if isinstance(value, Tensor) else any(map(_is_float, value))
-
-
 def _tensors(value: Any) -> list[Tensor]:
-    items = [value] if isinstance(value, Tensor) else list(value)
+    items = value if isinstance(value, (tuple, list)) else [value]
     return [item for item in items if isinstance(item, Tensor) and item.is_floating_point() and item.numel()]
 
 
@@ -258,8 +254,3 @@ def _coarse(value: Any) -> float:
     return max(
         (float((rounded(item) - item).norm() / item.norm().clamp_min(1e-38)) for item in _tensors(value)), default=0.0
     )
-
-
-def _op(node: Node) -> str:
-    return str(node.target).removesuffix(".default")
-
