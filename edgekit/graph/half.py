@@ -26,7 +26,8 @@ __all__ = ["Finding", "WideCall", "difference", "find_wide"]
 aten = torch.ops.aten
 
 HALF_MAX = 65504.0
-_RANKED = 2  # images on which every call is tried alone
+_RANKED = 2  # images on which every call is tried alone; of a program with many calls one
+_MANY, _GROUP = 256, 16  # of more calls than that, groups are tried first, and the dearest groups' calls then
 _LENGTH_WEIGHT = 0.2  # the gates let a length be five times as far off as a cosine
 _NOTICED = 0.1  # of a call's loss or the goal: below that, what it gives may be rounded
 _BLAMED = 0.1  # of what the file lost: what the simulation must show for half precision to be to blame
@@ -115,9 +116,10 @@ class _Search:
         kept = norm_at_the_end(result)[1] if norm_is_wide else set()
         self.simulation = Simulation(program, kept)
         self.computing = [node for node in self.simulation.calls if node.target not in _VIEWS and node not in kept]
-        self._exact = [self.simulation.exact(image) for image in images[:_RANKED]]
+        ranked = _RANKED if len(self.computing) <= _MANY else 1
+        self._exact = [self.simulation.exact(image) for image in images[:ranked]]
         self._wanted = [
-            (image, self.simulation.exact(image)[self.simulation.result] if index >= _RANKED else self._of(index))
+            (image, self.simulation.exact(image)[self.simulation.result] if index >= ranked else self._of(index))
             for index, image in enumerate(images)
         ]
         self._spread: dict[Node, list[Node]] = {}
@@ -131,18 +133,28 @@ class _Search:
         return max(_loss(self.simulation.mixed(image, wide), wanted) for image, wanted in self._wanted)
 
     def rank(self, progress: Callable[[int, int], None]) -> list[tuple[Node, float]]:
-        """Every call and its loss in half precision alone, the dearest first."""
-        costs = []
-        for done, node in enumerate(self.computing):
+        """Calls and their losses in half precision alone, the dearest first; of many calls, the dearest groups'."""
+        costs, suspects = [], self._suspects()
+        for done, node in enumerate(suspects):
             costs.append((node, self._alone(node, result_only=False)))
-            progress(done + 1, len(self.computing))
+            progress(done + 1, len(suspects))
         return sorted(costs, key=lambda pair: -pair[1])
+
+    def _suspects(self) -> Sequence[Node]:
+        calls = self.computing
+        if len(calls) <= _MANY:
+            return calls
+        exact = self._exact[0]
+        groups = [calls[start : start + _GROUP] for start in range(0, len(calls), _GROUP)]
+        costs = [_loss(self.simulation.alone(group, exact), exact[self.simulation.result]) for group in groups]
+        dearest = sorted(range(len(groups)), key=lambda index: -costs[index])[: _MANY // _GROUP]
+        return [node for index in sorted(dearest) for node in groups[index]]
 
     def choose(self, ranked: Sequence[tuple[Node, float]]) -> list[Node]:
         """The first calls of the ranking that suffice, without those that can be spared; none where no few do."""
         limit = max(_FEW, int(_SHARE * len(self.computing)))
         order = [node for node, cost in ranked if cost > 0]
-        most = len(order)
+        most = min(len(order), limit)
         while most and len(self.wide(order[:most])) > limit:
             most -= 1
         if not most or self.loss(self.wide(order[:most])) > self.goal:
@@ -176,7 +188,7 @@ class _Search:
         if not _tensors(self._exact[0][node]):
             return 0.0
         return max(
-            _loss(self.simulation.alone(node, exact, result_only=result_only), exact[self.simulation.result])
+            _loss(self.simulation.alone([node], exact, result_only=result_only), exact[self.simulation.result])
             for exact in self._exact
         )
 

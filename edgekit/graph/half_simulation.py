@@ -89,14 +89,17 @@ class Simulation:
         embedding: Tensor = values[self.result]
         return embedding
 
-    def alone(self, node: Node, exact: Mapping[Node, Any], *, result_only: bool = False) -> Tensor:
-        """The embedding where this call alone, or only what it gives, is in half precision."""
-        changed = {node: rounded(exact[node]) if result_only else self._half(node, exact)}
-        for follower in self.calls:
-            if follower is not node and any(source in changed for source in follower.all_input_nodes):
-                changed[follower] = _call(
-                    follower, {source: changed.get(source, exact[source]) for source in follower.all_input_nodes}
-                )
+    def alone(self, nodes: Collection[Node], exact: Mapping[Node, Any], *, result_only: bool = False) -> Tensor:
+        """The embedding where these calls alone, or only what they give, are in half precision."""
+        changed: dict[Node, Any] = {}
+        for call in self.calls:
+            if call not in nodes and not any(source in changed for source in call.all_input_nodes):
+                continue
+            operands = {source: changed.get(source, exact[source]) for source in call.all_input_nodes}
+            if call in nodes:
+                changed[call] = rounded(_call(call, operands)) if result_only else self._half(call, operands)
+            else:
+                changed[call] = _call(call, operands)
         embedding: Tensor = changed.get(self.result, exact[self.result])
         return embedding
 

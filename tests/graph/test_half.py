@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit import graph
+from edgekit.graph import half
 from edgekit.graph.half import Finding, difference, find_wide
 from edgekit.graph.half_simulation import Simulation, norm_at_the_end
 from edgekit.graph.narrow_masks import narrow_masks
@@ -76,6 +77,15 @@ def test_the_largest_value_is_told() -> None:
     assert finding.worst is not None and finding.worst.op == "linear"
     assert finding.worst.module == "backbone.hazards.0.up"
     assert 65504 < finding.worst.largest < 1e7
+
+
+def test_of_many_calls_the_dearest_groups_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = _program(half_toys.every())
+    monkeypatch.setattr(half, "_MANY", 24)
+    monkeypatch.setattr(half, "_GROUP", 4)
+    finding = _find(program)
+    assert finding.calls
+    assert _loss(program, _images()[1], {call.node for call in finding.calls}) <= 5e-4
 
 
 def test_a_program_for_any_batch_is_searched_too() -> None:
