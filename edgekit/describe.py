@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from edgekit.embedder import Embedder
     from edgekit.graph import LeftOut
+    from edgekit.graph.half import WideCall
     from edgekit.parity import ParityReport
     from edgekit.pipeline import ExportRequest
     from edgekit.recipe import Recipe
@@ -36,6 +37,7 @@ def describe(
     coverage: Coverage,
     rewrites: Mapping[str, int],
     left_out: Sequence[LeftOut],
+    wide: Sequence[WideCall],
     report: ParityReport | None,
     payoff: m.Payoff | None = None,
 ) -> m.Manifest:
@@ -71,6 +73,12 @@ def describe(
         rewrites=dict(sorted(rewrites.items())),
         rewrites_left_out=[m.RewriteLeftOut(**item._asdict()) for item in left_out],
         hazards=hazards(folder / artifact, target.format),
+        float32_ops=[
+            m.Float32Op(
+                op=call.op, node=call.node, module=call.module, largest=float(f"{call.largest:.4g}"), reason=call.reason
+            )
+            for call in wide
+        ],
         parity=m.ParitySummary.of(report),
         payoff=payoff,
         toolchain=m.toolchain(_PACKAGES),

@@ -149,6 +149,16 @@ class RewriteLeftOut(_Part):
     why: str
 
 
+class Float32Op(_Part):
+    """An operator that half precision spoils, and that the artifact therefore computes in float32."""
+
+    op: str
+    node: str = Field(description="Its name in the exported program, which names inside the artifact begin with.")
+    module: str = Field(description="The module that it comes from.")
+    largest: float = Field(ge=0, description="The largest value that it gives on the images, without sign.")
+    reason: str = Field(description="What half precision does to it.")
+
+
 class ParitySummary(_Part):
     """The figures of parity.json in short."""
 
@@ -275,6 +285,9 @@ class Manifest(_Part):
     )
     hazards: list[Hazard] = Field(
         default=[], description="Known faults of runtimes and machines that the file can meet elsewhere."
+    )
+    float32_ops: list[Float32Op] = Field(
+        default=[], description="Operators of an fp16 artifact that are in float32 because half precision spoils them."
     )
     parity: ParitySummary
     latency: Latency | None = Field(default=None, description="Null where it was not measured.")

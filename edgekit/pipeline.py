@@ -15,6 +15,7 @@ from edgekit import interrupt
 from edgekit.datasets import CatalogPictures, pictures, probe, tell_skipped
 from edgekit.drafts import sweep
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
+from edgekit.float32 import Attempt, try_again
 from edgekit.reason import reason_of
 from edgekit.targets import LowerOptions
 from edgekit.threads import one_thread
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from edgekit.datasets import Pictures
     from edgekit.embedder import Embedder
     from edgekit.graph import Checked, LeftOut, Probe
+    from edgekit.graph.half import WideCall
     from edgekit.levels import Levels
     from edgekit.manifest import Manifest, Payoff
     from edgekit.parity import ParityReport, Reference
     from edgekit.quantize import Plan
     from edgekit.recipe import Recipe
-    from edgekit.targets import Precision, Target
+    from edgekit.targets import Coverage, Precision, Target
 
 __all__ = ["Export", "ExportRequest", "ExportResult", "build", "embed_original", "export"]
 
@@ -246,6 +248,7 @@ def _one(
     folder = request.out / f"{request.recipe.name}-{target.slug}-{precision}"
     started = time.perf_counter()
     manifest, report = None, None
+    wide: Sequence[WideCall] = ()
     error: EdgeKitError | None = None
     options = LowerOptions(
         precision=floats,
@@ -264,6 +267,11 @@ def _one(
             interrupt.check()
             if source is not None:
                 report = _verify(request, target, precision, path, source, reporter)
+                if report.verdict == "fail" and precision == "fp16":
+                    first = Attempt(rewritten.program, options, coverage, report)
+                    again = _again(request, target, first, path, source, reporter)
+                    rewritten = replace(rewritten, program=again.program, counts={**rewritten.counts, **again.counts})
+                    coverage, report, wide = again.coverage, again.report, again.calls
                 try:
                     report.raise_for_verdict(allow_inconclusive=request.allow_inconclusive)
                 except ParityError as missed:
@@ -283,6 +291,7 @@ def _one(
                 coverage=coverage,
                 rewrites=rewritten.counts,
                 left_out=rewritten.left_out,
+                wide=wide,
                 report=report,
                 payoff=payoff,
             )
@@ -385,6 +394,20 @@ def _verify(
             progress=tick,
             batch=_BATCH,
         )
+
+
+def _again(
+    request: ExportRequest, target: Target, first: Attempt, path: Path, source: _Source, reporter: Reporter
+) -> Attempt:
+    """A file in half precision that missed its gates, made again with a few operators in float32."""
+
+    def lower(program: ExportedProgram, options: LowerOptions) -> Coverage:
+        return target.backend().lower(program, path, options)
+
+    def verify() -> ParityReport:
+        return _verify(request, target, "fp16", path, source, reporter)
+
+    return try_again(first, target, source.data, lower, verify, reporter)
 
 
 def _pay(

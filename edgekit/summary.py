@@ -56,9 +56,22 @@ def show_export(result: ExportResult, *, as_json: bool) -> None:
     for item in result.exports:
         if item.manifest is not None and item.manifest.payoff is not None:
             _show_payoff(item.target.slug, item.manifest.payoff)
+    _show_float32(result)
     for item in result.exports:
         if item.artifact is not None:
             click.echo(f"{item.artifact}")
+
+
+def _show_float32(result: ExportResult) -> None:
+    rows = [
+        (item.target.slug, op.op, op.module, f"{op.largest:.3g}", op.reason)
+        for item in result.exports
+        if item.manifest is not None
+        for op in item.manifest.float32_ops
+    ]
+    if rows:
+        columns = ("target", "op", "module", "largest value", "what half precision does")
+        table("Operators in float32", columns, rows, right=columns[3:4])
 
 
 def _show_payoff(target: str, payoff: Payoff) -> None:

@@ -31,6 +31,7 @@ class LowerOptions:
     dynamic_batch: bool = False
     scheme: str | None = None  # of the quantization plan that the program follows; `precision` is then of the rest
     metadata: Mapping[str, str] = field(default_factory=dict)  # author, license, version, description
+    float32_calls: frozenset[str] = frozenset()  # calls of the program, by name, that fp16 leaves in float32
     levels: Sequence[Levels] = ()  # weights of the program that are to be stored as indices
 
 

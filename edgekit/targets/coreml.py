@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import MissingDependencyError, ModelError, ParityError, UnsupportedOpError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import check_images, no_op, quiet
+from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         raise UsageError("a Core ML image input holds one image: leave out --dynamic-batch for this target")
     height, width = _input_size(program)
     ct = _coremltools()
-    with quiet("coremltools"):
+    with quiet("coremltools"), marked(program, options.float32_calls):
         model = _convert(ct, _convertible(program), (height, width), options)
         spec = model.get_spec()
         _describe(spec, (height, width), options)
@@ -238,11 +239,19 @@ def _converted(ct: Any, program: ExportedProgram, size: tuple[int, int], options
             convert_to="mlprogram",
             inputs=[ct.ImageType(name="image", shape=(1, 3, *size), color_layout=ct.colorlayout.RGB)],
             outputs=[ct.TensorType(name="embedding", dtype=np.float32)],
-            compute_precision=ct.precision.FLOAT16 if options.precision == "fp16" else ct.precision.FLOAT32,
+            compute_precision=_compute_precision(ct, program, options),
             minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
             skip_model_load=True,
             pass_pipeline=passes,
         )
+
+
+def _compute_precision(ct: Any, program: ExportedProgram, options: LowerOptions) -> Any:
+    from edgekit.targets.coreml_wide import half_but, handles
+
+    if options.precision == "fp32":
+        return ct.precision.FLOAT32
+    return half_but(handles(program)) if options.float32_calls else ct.precision.FLOAT16
 
 
 def _passes(ct: Any, options: LowerOptions) -> Any:

@@ -52,7 +52,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     with quiet(), lean_lowering():
         try:
             edge = to_edge_transform_and_lower(
-                to_half(program) if options.precision == "fp16" else program,
+                to_half(program, options.float32_calls) if options.precision == "fp16" else program,
                 partitioner=[XnnpackPartitioner()],
                 compile_config=EdgeCompileConfig(_check_ir_validity=False),
             )

@@ -14,6 +14,7 @@ from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.scratch import scratch
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.executorch import coverage, explained, quiet, write
+from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         compute_precision=ct.precision.FLOAT16 if options.precision == "fp16" else ct.precision.FLOAT32,
         minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
     )
-    with quiet(), _repeatable():
+    with quiet(), _repeatable(), marked(program, options.float32_calls), _wide_ops(bool(options.float32_calls)):
         try:
             edge = to_edge_transform_and_lower(
                 program,
@@ -135,6 +136,32 @@ def _repeatable() -> Iterator[None]:
     finally:
         coreml_preprocess.executorchcoreml.flatten_directory_contents = flatten
         coreml_preprocess.CoreMLBackend.preprocess_model = staticmethod(convert)
+
+
+@contextlib.contextmanager
+def _wide_ops(wanted: bool) -> Iterator[None]:
+    """Leave ops of marked calls in float32: a compile spec only knows one precision; process-wide while it lasts."""
+    if not wanted:
+        yield
+        return
+    from executorch.backends.apple.coreml.compiler import coreml_preprocess
+
+    from edgekit.targets.coreml_wide import half_but, handles
+
+    backend = coreml_preprocess.CoreMLBackend
+    preprocess, precision = backend.preprocess, backend.model_compute_precision_from_compile_specs
+
+    def preprocess_marked(edge_program: ExportedProgram, compile_specs: Any) -> Any:
+        wide = half_but(handles(edge_program))
+        backend.model_compute_precision_from_compile_specs = staticmethod(lambda _: wide)
+        return preprocess(edge_program, compile_specs)
+
+    backend.preprocess = staticmethod(preprocess_marked)
+    try:
+        yield
+    finally:
+        backend.preprocess = staticmethod(preprocess)
+        backend.model_compute_precision_from_compile_specs = staticmethod(precision)
 
 
 def _settle_manifest(path: Path) -> None:

@@ -10,6 +10,7 @@ from edgekit.errors import InputError, MissingDependencyError, ModelError, Unsup
 from edgekit.reason import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import check_images, no_op, quiet
+from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     that ONNX Runtime needs on some CPUs stand there as `edgekit.session_options`.
     Raises UnsupportedOpError for an op that ONNX does not have, ModelError where the export fails otherwise.
     """
-    with quiet("torch.onnx"):
+    with quiet("torch.onnx"), marked(program, options.float32_calls):
         from edgekit.targets.onnx_levels import store_levels
         from edgekit.targets.onnx_passes import improve
 
@@ -106,6 +107,7 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
     import torch
 
     from edgekit.targets.onnx_dynamic import translations
+    from edgekit.targets.onnx_half import mark_wide
 
     if options.dynamic_batch and not program.range_constraints:
         raise UsageError("this program was captured for one batch size: capture it with a dynamic batch")
@@ -126,6 +128,7 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
         except Exception as error:
             raise _failure(error, program) from error
     assert exported is not None
+    mark_wide(exported)
     _name_batch(exported.model.graph)
     return exported.model
 
@@ -234,31 +237,14 @@ def _finish(model: Any, options: LowerOptions) -> Any:
     import onnx
     import onnx_ir
 
+    from edgekit.targets.onnx_half import name_wide, to_half
+
+    wide = name_wide(model.graph) if options.precision == "fp16" else []
     proto = onnx_ir.serde.serialize_model(model)
     if options.precision == "fp16":
-        proto = _half(proto)
+        proto = to_half(proto, wide)
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"torch.onnx wrote a model that ONNX's checker refuses: {str(error)[:200]}") from error
     return proto
-
-
-def _half(proto: Any) -> Any:
-    """Half precision inside, float32 at the borders and in the last normalization, whose epsilon half cannot hold."""
-    import onnx_ir
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    tail, wanted = [], {proto.graph.output[0].name}
-    for node in reversed(proto.graph.node):
-        if wanted & set(node.output) and node.op_type in TAIL_OPS:
-            tail.append(node.name)
-            wanted |= set(node.input)
-    half = onnx_ir.serde.deserialize_model(convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail))
-    half.graph.sort()
-    proto = onnx_ir.serde.serialize_model(half)
-    del proto.graph.value_info[:]
-    return proto
-
-
-TAIL_OPS = ("Div", "Expand", "Clip", "Max", "ReduceL2", "Sqrt", "ReduceSum", "Mul", "Pow", "Reciprocal")

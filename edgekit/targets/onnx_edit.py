@@ -47,12 +47,13 @@ def add_constant(graph: ir.Graph, near: ir.Node, name: str, values: np.ndarray) 
 
 
 def emit(before: ir.Node, kind: str, inputs: list[ir.Value], **attributes: Any) -> ir.Value:
-    """Insert a standard operator in front of `before` and return its output."""
+    """Insert a standard operator in front of `before`, with its marks, and return its output."""
     made = [
         value if isinstance(value, ir.Attr) else ir.convenience.convert_attribute(name, value)
         for name, value in attributes.items()
     ]
     node = ir.Node("", kind, inputs, made)
+    node.meta.update(before.meta)
     assert before.graph is not None
     before.graph.insert_before(before, node)
     return node.outputs[0]
