@@ -243,8 +243,8 @@ _WRONG: tuple[tuple[Callable[[Node], bool], tuple[str, str]], ...] = (
     (
         _reads_values,
         (
-            "a Python number or a size is made from the values of the pixels (.item(), nonzero, boolean index)",
-            "keep it a tensor, with torch.where or a fixed size",
+            "a Python number or a size is made from the values of a tensor (.item(), nonzero, boolean index)",
+            "keep it a tensor, with torch.where, index numbers or a fixed size",
         ),
     ),
 )
