@@ -6,6 +6,7 @@ Colour profiles (ICC) are ignored, as timm, torchvision and the training pipelin
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import importlib
 import io
@@ -13,13 +14,13 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edgekit.errors import InputError, UsageError
-from edgekit.image_files import MostLeftOutError, readable, scan, shown
+from edgekit.image_files import LeftOut, MostLeftOutError, readable, scan, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -312,6 +313,7 @@ class Folder:
     def __init__(self, path: Path, spec: InputSpec) -> None:
         self.path, self.spec = Path(path), spec
         self.skipped: list[tuple[str, str]] = []
+        self._part = ""
         found = scan(self.path)
         self._names, self.left_out = found.names, found.left_out
         self._outside = [(shown(name), "a link that leaves the folder") for name in found.outside]
@@ -320,8 +322,8 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """The folder's own name, without the path to it."""
-        return shown(self.path.resolve().name)
+        """The folder's own name, without the path to it, and which part of it this is."""
+        return shown(self.path.resolve().name) + self._part
 
     @property
     def names(self) -> Sequence[str]:
@@ -350,6 +352,13 @@ class Folder:
                 f"{shown(str(self.path))}: {lost} of {lost + good} images are left out or cannot be read; "
                 f"{first}: {reason}"
             )
+
+    def only(self, names: Collection[str], part: str) -> Folder:
+        """The same folder, of which only the images called `names` are read: `part` says which these are."""
+        folder = copy.copy(self)
+        folder._names, folder._part = tuple(name for name in self._names if name in names), f" ({part})"
+        folder.skipped, folder._outside, folder.left_out = [], [], LeftOut()
+        return folder
 
     def digest(self) -> str:
         """Return the sha256 (hex) over every image's relative name and bytes; raises InputError on a vanished file."""

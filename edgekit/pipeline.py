@@ -114,11 +114,12 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         from edgekit.embedder import state_sha256
 
         request.plan.check_fits(state_sha256(embedder), embedder.spec.size)
+    data = pictures(request.images, request.samples, embedder.spec, reporter)
     if request.precision == "int8":
-        request = replace(request, plan=_plan(request, model, reporter), precision=None)
+        plan, data = _plan(request, model, data, reporter)
+        request = replace(request, plan=plan, precision=None)
     source = None
     if request.verify:
-        data = pictures(request.images, request.samples, embedder.spec, reporter)
         if request.plan is not None:
             _warn_of_foreign(request.plan, model, data, reporter)
         source = _Source(data, data.digest(), embed_original(embedder, data, reporter))
@@ -140,15 +141,24 @@ class _Model:
         return graph.checked(self.program, graph.PREPARATION, self.held)
 
 
-def _plan(request: ExportRequest, model: _Model, reporter: Reporter) -> Plan:
-    """The plan `auto`, calibrated on the catalogue, that keeps the recipe's own gates."""
+def _plan(request: ExportRequest, model: _Model, data: Pictures, reporter: Reporter) -> tuple[Plan, Pictures]:
+    """The plan `auto` that keeps the recipe's own gates, and the images to judge the files on.
+
+    It is calibrated on the catalogue, or where `data` are a folder, on a part of it that does not judge.
+    """
     from edgekit import quantize
+    from edgekit.images import Folder
+    from edgekit.quantize.halves import halves
 
     gates = request.recipe.gates.int8
     settings = quantize.Settings(
         min_cosine=gates.min_cosine, max_recall_drop=min(gates.max_recall_drop, quantize.Settings.max_recall_drop)
     )
-    return quantize.plan_of(request.recipe, model.embedder, model.prepared().program, settings, reporter).plan
+    parts = halves(data) if isinstance(data, Folder) else None
+    if parts is not None:
+        data = parts[1]
+    prepared = model.prepared().program
+    return quantize.plan_of(request.recipe, model.embedder, prepared, settings, reporter, parts).plan, data
 
 
 def _warn_of_foreign(plan: Plan, model: _Model, data: Pictures, reporter: Reporter) -> None:
@@ -210,11 +220,6 @@ def _refuse_unfit(request: ExportRequest) -> None:
 
     if request.precision == "int8" and request.plan is not None:
         raise UsageError("--precision int8 makes a plan of its own: leave out --plan, or --precision")
-    if request.precision == "int8" and request.images is not None:
-        raise UsageError(
-            "--precision int8 calibrates on the catalogue, not on --images: run `edgekit quantize --images` with other "
-            "photographs of their kind, then `edgekit export --plan`"
-        )
     for target in request.targets:
         target.backend()
         if request.dynamic_batch and target.format != "onnx":

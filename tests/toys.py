@@ -215,3 +215,57 @@ class Tokens(nn.Module):
 def tokens(width: int = 24) -> nn.Module:
     """Seeded by whoever builds it."""
     return Tokens(width)
+
+
+class Trained(nn.Module):
+    """What training and folded batch norms leave of a small inverted-residual CNN: ReLU6 everywhere, a stem that
+    pads more at one side, depthwise filters whose channels differ a thousandfold and some of which are
+    dead, and inputs that are far from zero on average.
+    """
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width // 2, 3, stride=2)
+        self.first = nn.Conv2d(width // 2, width // 2, 3, padding=1, groups=width // 2)
+        self.project = nn.Conv2d(width // 2, width, 1)
+        self.expand = nn.Conv2d(width, 4 * width, 1)
+        self.depthwise = nn.Conv2d(4 * width, 4 * width, 3, stride=2, groups=4 * width)
+        self.reduce = nn.Conv2d(4 * width, width, 1)
+        self.mix = nn.Conv2d(width, 4 * width, 1)
+        self.back = nn.Conv2d(4 * width, width, 1)
+        self.head = nn.Conv2d(width, 4 * width, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = nn.functional.relu6(self.stem(nn.functional.pad(image, [0, 1, 0, 1])))
+        features = self.project(nn.functional.relu6(self.first(features)))
+        features = nn.functional.relu6(self.expand(features))
+        features = nn.functional.relu6(self.depthwise(nn.functional.pad(features, [0, 1, 0, 1])))
+        features = self.reduce(features)
+        features = features + self.back(nn.functional.relu6(self.mix(features)))
+        return nn.functional.relu6(self.head(features)).mean((2, 3))
+
+
+def trained(width: int = 48) -> nn.Module:
+    """Layer by layer scaled so that ReLU6 sees values about 2 wide, as after a batch norm."""
+    torch.manual_seed(0)
+    model = Trained(width).eval()
+    images = 2 * (torch.rand(16, 3, 1, 1) + 0.3 * torch.randn(16, 3, 64, 64)).clamp(0, 1) - 1
+
+    def settle(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, nn.Conv2d)
+        spread = torch.exp(1.5 * torch.randn(len(module.weight), 1, 1, 1))
+        if module.groups > 1:
+            module.weight.mul_(spread)
+            module.weight[:3] *= 1e-6
+        made = nn.functional.conv2d(args[0], module.weight, None, module.stride, module.padding, 1, module.groups)
+        deviation = made.std((0, 2, 3)) if module.groups == 1 else made.std((0, 2, 3)).clamp_min(1e-3)
+        module.weight.mul_((2 / deviation).reshape(-1, 1, 1, 1))
+        assert module.bias is not None
+        module.bias.copy_(1 - made.mean((0, 2, 3)) * 2 / deviation)
+
+    with torch.no_grad():
+        hooks = [layer.register_forward_pre_hook(settle) for layer in model.children()]
+        model(images)
+        for hook in hooks:
+            hook.remove()
+    return model

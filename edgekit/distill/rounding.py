@@ -85,9 +85,9 @@ def install(embedder: nn.Module, rows: Mapping[str, Rounding]) -> None:
 
 
 def trained_plan(plan: Plan, embedder: Embedder) -> Plan:
-    """The plan for the weights that were trained under it."""
-    rows = tuple(row.model_copy(update={"damage": {}}) for row in plan.layers)
-    return plan.model_copy(update={"weights_sha256": state_sha256(embedder), "layers": rows})
+    """The plan for the weights that were trained under it; their biases are right for rounded weights already."""
+    rows = tuple(row.model_copy(update={"damage": {}, "shifted": False}) for row in plan.layers)
+    return plan.model_copy(update={"weights_sha256": state_sha256(embedder), "layers": rows, "weights": None})
 
 
 @dataclass(frozen=True)

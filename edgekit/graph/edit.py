@@ -48,6 +48,7 @@ __all__ = [
     "to_graph",
     "to_program",
     "val",
+    "zero_padding",
 ]
 
 _CONSTANT_KINDS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
@@ -204,6 +205,16 @@ def features_axis(layer: Node) -> int | None:
 def sole_user(node: Node) -> Node | None:
     """The one node that uses this one, or None where there are none or several."""
     return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def zero_padding(node: Any) -> list[int] | None:
+    """How many zeros a node puts around an image, as `aten.pad` has them; None for a node that does anything else."""
+    bare = torch.ops.aten.constant_pad_nd.default
+    if not is_call(node, torch.ops.aten.pad.default, bare):
+        return None
+    amounts = list(node.args[1])
+    zeros = (node.target is bare or arg(node, "mode") == "constant") and not arg(node, "value")
+    return amounts if zeros and 0 < len(amounts) <= 4 and min(amounts) >= 0 else None
 
 
 def constant(node: Any) -> torch.Tensor | None:

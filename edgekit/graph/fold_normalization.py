@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, is_call, number, replace, sole_user, val
+from edgekit.graph.edit import add_constant, arg, constant, emit, is_call, number, replace, sole_user, val, zero_padding
 
 __all__ = ["fold_normalization"]
 
@@ -22,7 +22,9 @@ def fold_normalization(graph_module: GraphModule) -> int:
 
     The scale always goes into the weight. The shift goes into the bias where the convolution does not pad; where it
     pads with zeros of the NORMALISED image, one subtraction of the mean stays in front of it, because only then the
-    border is `(mean - mean) * scale = 0`. Any other first layer: nothing changes.
+    border is `(mean - mean) * scale = 0`. Zeros that an operator of its own puts around the normalised image become the
+    mean around the image where all channels have the same; then whole pixels reach the convolution. Any other first
+    layer: nothing changes.
     """
     image = next(node for node in graph_module.graph.nodes if node.op == "placeholder")
     while is_call(sole_user(image), aten.permute.default, *_CASTS):
@@ -30,7 +32,7 @@ def fold_normalization(graph_module: GraphModule) -> int:
     if image.meta["val"].dim() != 4 or not image.meta["val"].is_floating_point():
         return 0
     channels = int(image.meta["val"].shape[1])
-    node, length = image, 0
+    node, length, border = image, 0, None
     scale, shift = torch.ones(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     while True:
         user = sole_user(node)
@@ -38,8 +40,11 @@ def fold_normalization(graph_module: GraphModule) -> int:
             return 0
         if is_call(user, *_LAYERS):
             break
+        if border is None and length and zero_padding(user) is not None:
+            border = node = user
+            continue
         step = _affine(user, node, channels)
-        if step is None or val(user).dtype != val(image).dtype:
+        if step is None or border is not None or val(user).dtype != val(image).dtype:
             return 0
         scale, shift, node, length = scale * step[0], shift * step[0] + step[1], user, length + 1
     weight, bias = constant(user.args[1]), constant(arg(user, "bias"))
@@ -49,15 +54,20 @@ def fold_normalization(graph_module: GraphModule) -> int:
         return 0
     if (scale == 0).any() or not (scale.isfinite() & shift.isfinite()).all() or user.args[0] is not node:
         return 0
-    padded = _pads(user)
-    if padded and length == 1 and is_call(node, aten.sub.Tensor):
+    mean = (-shift / scale).to(weight.dtype)
+    even = border is not None and not _pads(user) and bool((mean == mean[0]).all())
+    padded = not even and (border is not None or _pads(user))
+    if padded and length == 1 and is_call(node if border is None else border.args[0], aten.sub.Tensor):
         return 0
     wide = weight.double()
     source: Node = image
     if padded:
-        mean = (-shift / scale).to(weight.dtype).reshape(1, channels, 1, 1)
-        source = emit(user, aten.sub.Tensor, image, add_constant(graph_module, mean, "image_mean"))
-        user.args = (source, *user.args[1:])
+        shaped = add_constant(graph_module, mean.reshape(1, channels, 1, 1), "image_mean")
+        source = emit(user, aten.sub.Tensor, image, shaped)
+    if border is not None:
+        value = float(mean[0]) if even else 0.0
+        source = emit(user, aten.pad.default, source, border.args[1], "constant", value, like=border)
+    if padded:
         new_bias = arg(user, "bias")
     else:
         total = (wide * shift.reshape(1, channels, 1, 1)).sum(dim=(1, 2, 3))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,10 +14,11 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import UsageError
+from edgekit.graph.edit import arg, emit
 from edgekit.levels import Levels
 from edgekit.quantize.constants import encode_constants
-from edgekit.quantize.layers import Layer, layers, names, weight_name
-from edgekit.quantize.plan import FEW_BITS, LayerPlan, Plan, TensorPlan
+from edgekit.quantize.layers import Layer, bias_of, layers, names, stored, stored_name, weight_name
+from edgekit.quantize.plan import EIGHT_BITS, FEW_BITS, LayerPlan, Plan, TensorPlan
 
 __all__ = ["apply"]
 
@@ -44,7 +48,13 @@ def apply(program: ExportedProgram, plan: Plan, target: str) -> tuple[ExportedPr
     levels |= {weight_name(program, found[name]): plan.levels[name] for name in sorted(coded)}
     for name, own in levels.items():
         _set(module, name, torch.from_numpy(own.values()))
+    for row in plan.layers:
+        if row.shifted and row.on(target) in EIGHT_BITS:
+            _shift(program, module, found[row.name], torch.from_numpy(plan.shifts[row.name]))
     rows = [(found[row.name], row) for row in plan.layers if row.on(target) != "float" and row.name not in coded]
+    if target == "executorch":
+        _flatten(module, [layer for layer, row in rows if row.on(target) == "w8a8-dynamic" and layer.kind == "linear"])
+    _part_biases(module, [layer for layer, row in rows if row.on(target) == "w8a8"])
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if rows:
@@ -52,6 +62,51 @@ def apply(program: ExportedProgram, plan: Plan, target: str) -> tuple[ExportedPr
             prepared(*program.example_inputs[0])  # the weights' observers look at the weights
             module = convert_pt2e(prepared, fold_quantize=True)
         return torch.export.export(module, program.example_inputs[0], strict=False), list(levels.values())
+
+
+def _shift(program: ExportedProgram, module: GraphModule, layer: Layer, shift: Tensor) -> None:
+    bias = bias_of(layer)
+    if bias is None:
+        raise UsageError(f"the plan adds to a bias of {layer.name}, which has none of its own; make the plan again")
+    name = stored_name(program, bias)
+    _set(module, name, stored(program)[name].detach() + shift)
+
+
+def _flatten(module: GraphModule, found: Sequence[Layer]) -> None:
+    """Let linear layers take rows, not images: XNNPACK (executorch 1.5.1) changes the memory format of an image that
+    stands beside convolutions, and then no longer sees that it is scaled as the model runs.
+    """
+    here = {node.name: node for node in module.graph.nodes}
+    for layer in found:
+        node = here[layer.node.name]
+        taken, (*sizes, width) = node.all_input_nodes[0], node.all_input_nodes[0].meta["val"].shape
+        if len(sizes) < 3:
+            continue
+        rows = emit(node, torch.ops.aten.reshape.default, taken, [sizes[0], math.prod(sizes[1:]), width])
+        node.replace_input_with(taken, rows)
+        out = node.meta["val"].shape
+        node.meta["val"] = node.meta["val"].reshape(sizes[0], -1, out[-1])
+        image = emit(node.next, torch.ops.aten.reshape.default, node, list(out), like=node)
+        node.replace_all_uses_with(image, delete_user_cb=lambda user, own=image: user is not own)
+    module.recompile()
+
+
+def _part_biases(module: GraphModule, found: Sequence[Layer]) -> None:
+    """Give each layer a bias of its own: it becomes integers in steps of the layer's input, and layers that share one
+    have other inputs. XNNPACK takes the first one's steps for all, and says nothing.
+    """
+    here = {node.name: node for node in module.graph.nodes}
+    for index, layer in enumerate(layer for layer in found if layer.weight is not None and bias_of(layer) is None):
+        node = here[layer.node.name]
+        bias = arg(node, "bias")
+        if not isinstance(bias, Node):
+            continue
+        module.register_buffer(f"own_bias_{index}", operator.attrgetter(str(bias.target))(module).detach().clone())
+        with module.graph.inserting_before(node):
+            own = module.graph.get_attr(f"own_bias_{index}")
+        own.meta = dict(bias.meta)
+        node.replace_input_with(bias, own)
+    module.recompile()
 
 
 def _set(module: GraphModule, name: str, value: Tensor) -> None:
@@ -112,7 +167,13 @@ def _quantizer(program: ExportedProgram, rows: list[tuple[Layer, LayerPlan]], pl
                     specs[arguments[0]] = dynamic
                 if scheme == "w8a8":
                     for item, own in zip(layer.inputs, arguments, strict=False):
-                        specs[own] = fixed(plan.tensors[called[item]])
+                        spec = fixed(plan.tensors[called[item]])
+                        if own.name == item.name:
+                            specs[own] = spec
+                        else:  # zeros are put around integers: XNNPACK and ONNX Runtime do that as they convolve
+                            own.meta["quantization_annotation"] = QuantizationAnnotation(
+                                input_qspec_map={own.all_input_nodes[0]: spec}, _annotated=True
+                            )
                     output = fixed(plan.tensors[called[layer.result]])
                 clamped = layer.result is not layer.node
                 node.meta["quantization_annotation"] = QuantizationAnnotation(

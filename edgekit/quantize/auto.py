@@ -12,11 +12,12 @@ from edgekit.quantize.judge import Judge
 from edgekit.quantize.layers import layers, static_tensors, untouched
 from edgekit.quantize.plan import Scheme, TensorPlan
 from edgekit.quantize.ranges import best_ranges, plan_tensors
-from edgekit.quantize.search import CANDIDATES, candidates, first_choice, integers_pay, islands, search, steps
+from edgekit.quantize.search import CANDIDATES, TRIFLE, first_choice, integers_pay, islands, search, steps
 from edgekit.quantize.sensitivity import Damage, measure
 from edgekit.quantize.simulate import Simulator
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.export import ExportedProgram
 
     from edgekit.console import Reporter
@@ -40,6 +41,7 @@ class Choice:
 
     observer: str
     tensors: Mapping[str, TensorPlan]
+    shifts: Mapping[str, np.ndarray]  # what is added to biases; none where that does not pay
     schemes: Mapping[str, Scheme]
     why: Mapping[str, str]
     damage: Mapping[str, Mapping[Scheme, Damage]]
@@ -49,6 +51,7 @@ class Choice:
 def choose(
     program: ExportedProgram,
     ranges: Mapping[str, Histogram],
+    shifts: Mapping[str, np.ndarray],
     judged: Sequence[Picture],
     settings: Settings,
     reporter: Reporter,
@@ -57,36 +60,39 @@ def choose(
 
     Args:
         ranges: histogram of every tensor that a static layer could need, by name.
+        shifts: what is added to the bias of a layer in 8 bits, by name.
         judged: the images on which plans are judged. Those that the fastest plan hurts most decide nearly everything.
 
     Raises:
         UsageError: no plan keeps the limits; says the best that was found.
     """
     found = layers(program)
-    simulator = Simulator(program, plan_tensors(ranges, settings.observer or _FIRST))
+    simulator = Simulator(program, plan_tensors(ranges, settings.observer or _FIRST), shifts=shifts)
     alive = untouched(program, set(ranges) - set(simulator.tensors))
     fastest = islands(alive, first_choice(alive))
     total = 2 * len(judged)
     with reporter.stage(f"look for the hardest of {len(judged)} images") as tick:
         judge = Judge(simulator, judged, lambda done: tick(done, total))
         cosines = judge.cosines(fastest, progress=lambda done: tick(len(judged) + done, total))
-    hard = [int(index) for index in np.argsort(cosines, kind="stable")[:_HARD]]
+    order = [int(index) for index in np.argsort(cosines, kind="stable")]  # hardest first
+    hard = order[:_HARD]
+    if not _shifts_pay(simulator, judge, fastest, hard, float(cosines.min())):
+        shifts = {}
     probes = [judge.images[index] for index in hard[:_PROBES]]
     if settings.observer is None:
         wanted = static_tensors(program, {name for name, scheme in fastest.items() if scheme == "w8a8"})
         with reporter.stage(f"choose the ranges of {len(wanted)} tensors") as tick:
             best = best_ranges(simulator, {name: ranges[name] for name in wanted}, probes, tick)
             simulator.tensors = {**simulator.tensors, **best}
-    tried = {name: schemes for name, schemes in candidates(alive).items() if fastest[name] != "float"}
-    total = len(probes) * sum(map(len, tried.values()))
-    with reporter.stage(f"try {len(tried)} layers alone") as tick:
-        damage = measure(simulator, tried, probes, lambda done: tick(done, total))
+    damage = _damage(
+        simulator, {name: scheme for name, scheme in fastest.items() if scheme != "float"}, probes, reporter
+    )
     with reporter.stage("search"):
         schemes, _ = search(
             alive,
             steps(alive, damage),
-            lambda schemes: float(judge.cosines(schemes, hard).min()),
-            judge.loss,
+            lambda schemes, least: judge.worst(schemes, hard, least),
+            lambda schemes, least: judge.loss(schemes, order, least),
             min_cosine=1 - (1 - settings.min_cosine) * (1 - _KEPT_BACK),
             max_recall_drop=settings.max_recall_drop,
         )
@@ -101,4 +107,35 @@ def choose(
             why[layer.name] = f"as {first} it costs {worst:.1e} of cosine, or its neighbours do"
     observer = settings.observer or "best"
     pay = integers_pay(alive, schemes)
-    return Choice(observer, simulator.tensors, {**dict.fromkeys(dead, "float"), **schemes}, why, damage, pay)
+    return Choice(observer, simulator.tensors, shifts, {**dict.fromkeys(dead, "float"), **schemes}, why, damage, pay)
+
+
+def _shifts_pay(
+    simulator: Simulator, judge: Judge, schemes: Mapping[str, Scheme], hard: Sequence[int], least: float
+) -> bool:
+    """Whether the hardest images keep more than without what is added to biases, with which they keep `least`; the
+    simulator goes on with what is better.
+    """
+    shifts, simulator.shifts = simulator.shifts, {}
+    pay = judge.worst(schemes, hard, least) < least
+    if pay:
+        simulator.shifts = shifts
+    return pay
+
+
+def _damage(
+    simulator: Simulator, fastest: Mapping[str, Scheme], probes: Sequence[Tensor], reporter: Reporter
+) -> dict[str, dict[Scheme, Damage]]:
+    """What each layer alone costs in its fastest form; in milder ones too where it costs enough to be changed early."""
+    total = len(probes) * len(fastest)
+    with reporter.stage(f"try {len(fastest)} layers alone") as tick:
+        known = measure(
+            simulator, {name: [scheme] for name, scheme in fastest.items()}, probes, lambda n: tick(n, total)
+        )
+    worst = {name: own[fastest[name]].worst for name, own in known.items()}
+    dear = [name for name in worst if worst[name] >= TRIFLE * sum(worst.values())]
+    milder = {name: CANDIDATES[simulator.layers[name].kind][1:] for name in dear}
+    total = len(probes) * sum(map(len, milder.values()))
+    with reporter.stage(f"try milder forms of {len(milder)}") as tick:
+        more = measure(simulator, milder, probes, lambda n: tick(n, total))
+    return {name: {**own, **more.get(name, {})} for name, own in known.items()}

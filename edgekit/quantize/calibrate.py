@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,25 @@ from torch.fx import Interpreter, Node
 from edgekit.errors import InputError, ModelError
 from edgekit.quantize.observers import BINS
 
-__all__ = ["Histogram", "bounds", "calibrate", "pixels_of"]
+__all__ = ["Histogram", "Seen", "bounds", "calibrate", "pixels_of"]
 
 
 @dataclass
 class Histogram:
-    """The values of one tensor: smallest, largest, and counts in equal bins between them."""
+    """The values of one tensor: smallest, largest, counts in equal bins between them; whether they are pixels."""
 
     low: float
     high: float
     counts: np.ndarray
+    pixels: bool = False
+
+
+@dataclass
+class Seen:
+    """What images made of the tensors of a program, by the name of the node that makes each."""
+
+    histograms: dict[str, Histogram]
+    means: dict[str, Tensor]  # over the images, in the tensor's own shape
 
 
 class _Watcher(Interpreter):
@@ -46,8 +55,10 @@ def calibrate(
     tensors: Sequence[str],
     images: Callable[[], Iterable[np.ndarray]],
     progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, Histogram]:
-    """Histograms of the tensors that the nodes called `tensors` make.
+    *,
+    averaged: Collection[str] = (),
+) -> Seen:
+    """Histograms of the tensors that the nodes called `tensors` make, and means of those that `averaged` name.
 
     Args:
         program: takes float32 [1,3,H,W] with values 0-255.
@@ -68,16 +79,19 @@ def calibrate(
     ranges = bounds(program, tensors, images(), told)
     if not seen:
         raise InputError("no calibration images: give --images a folder with some, or leave it out")
-    wanted = set(tensors)
+    wanted, mean = set(tensors), set(averaged)
     found = {name: Histogram(*ranges[name], np.zeros(BINS, np.int64)) for name in tensors}
+    sums: dict[str, Tensor] = {}
 
     def count(name: str, value: Tensor) -> None:
         if name in wanted and found[name].high > found[name].low:
             histogram = torch.histc(value.float(), BINS, found[name].low, found[name].high)
             found[name].counts += histogram.numpy().astype(np.int64)
+        if name in mean:
+            sums[name] = value.float().clone() if name not in sums else sums[name].add_(value)
 
     _watch(program, images(), count, lambda done: progress(seen + done))
-    return found
+    return Seen(found, {name: value / seen for name, value in sums.items()})
 
 
 def bounds(

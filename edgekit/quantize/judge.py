@@ -53,25 +53,43 @@ class Judge:
         self.images = [pixels_of(picture.image) for picture in pictures]
         self.original = self._embed({}, range(len(pictures)), progress)
 
-    def cosines(
-        self,
-        schemes: Mapping[str, Scheme],
-        which: Sequence[int] | None = None,
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> np.ndarray:
-        """The cosine [N] that each image keeps under `schemes`, by layer; of the images `which`, or of all."""
-        which = range(len(self.images)) if which is None else which
-        return cosine(self._embed(schemes, which, progress), self.original[list(which)])
+    def cosines(self, schemes: Mapping[str, Scheme], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
+        """The cosine [N] that each image keeps under `schemes`, by layer."""
+        return cosine(self._embed(schemes, range(len(self.images)), progress), self.original)
 
-    def loss(self, schemes: Mapping[str, Scheme], progress: Callable[[int], None] = lambda done: None) -> Loss:
-        """What `schemes` lose against float, on all images."""
-        found = self._embed(schemes, range(len(self.images)), progress)
-        cosines = cosine(found, self.original)
-        drops = self._drops(found)
-        return Loss(float(cosines.min()), float(cosines.mean()), *drops)
+    def worst(self, schemes: Mapping[str, Scheme], which: Sequence[int], least: float) -> float:
+        """The lowest cosine under `schemes` among the images `which`, in this order; the first that is below `least`
+        is told at once.
+        """
+        found = 1.0
+        for index in which:
+            found = min(found, float(cosine(self._embed(schemes, [index]), self.original[[index]])[0]))
+            if found < least:
+                break
+        return found
+
+    def loss(self, schemes: Mapping[str, Scheme], first: Sequence[int] = (), least: float = -1.0) -> Loss:
+        """What `schemes` lose against float, on all images.
+
+        Args:
+            schemes: by layer.
+            first: images to begin with.
+            least: the first image whose cosine is lower ends it; the loss is then of the images so far.
+        """
+        order = [*first, *sorted(set(range(len(self.images))) - set(first))]
+        rows, cosines = np.empty_like(self.original), []
+        for index in order:
+            rows[index] = self._embed(schemes, [index])[0]
+            cosines.append(float(cosine(rows[[index]], self.original[[index]])[0]))
+            if cosines[-1] < least:
+                return Loss(cosines[-1], float(np.mean(cosines)))
+        return Loss(min(cosines), float(np.mean(cosines)), *self._drops(rows))
 
     def _embed(
-        self, schemes: Mapping[str, Scheme], which: Sequence[int], progress: Callable[[int], None]
+        self,
+        schemes: Mapping[str, Scheme],
+        which: Sequence[int],
+        progress: Callable[[int], None] = lambda done: None,
     ) -> np.ndarray:
         rows = []
         for done, index in enumerate(which, 1):

@@ -11,16 +11,22 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from edgekit.graph.edit import arg, zero_padding
+
 __all__ = [
     "KINDS",
     "MOVES",
     "SMALL",
     "WEIGHTED",
     "Layer",
+    "bias_of",
     "layers",
+    "moves",
     "names",
+    "pixels",
     "static_tensors",
     "stored",
+    "stored_name",
     "tied",
     "unlike_neighbours",
     "untouched",
@@ -42,7 +48,7 @@ KINDS = {
 }
 WEIGHTED = ("conv", "depthwise", "linear")
 SMALL = 2048  # weights or values: so few on fewer levels save nothing, and cost accuracy
-_CLAMPS = (_aten.relu.default, _aten.hardtanh.default)  # that runtimes fold into the layer before
+_CLAMPS = (_aten.relu.default, _aten.relu6.default, _aten.hardtanh.default)  # that runtimes fold into the layer before
 _UNNAMED = ("", "module")
 # Operators that only move values about, or clip them: what they give has the levels of what they take.
 MOVES = frozenset(
@@ -50,11 +56,13 @@ MOVES = frozenset(
     for name in (
         "view.default", "reshape.default", "permute.default", "transpose.int", "unsqueeze.default", "squeeze.dim",
         "squeeze.dims", "flatten.using_ints", "slice.Tensor", "select.int", "clone.default", "contiguous.default",
-        "max_pool2d.default", "relu.default", "hardtanh.default",
+        "max_pool2d.default", "relu.default", "relu6.default", "hardtanh.default",
     )
 )  # fmt: skip
 
 _JOIN = "aten.cat.default"
+_PADS = (_aten.pad.default, _aten.constant_pad_nd.default)
+_WHITE = 255.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,8 @@ class Layer:
     """One operator that can run on integers.
 
     `inputs` are the nodes of its activations, `result` the node whose tensor is its output: itself, or the clamp that
-    a runtime folds into it. `weight` is the node of its weight, None for an operator without one.
+    a runtime folds into it. A convolution whose zeros are put around its image first takes the image without them:
+    runtimes pad integers. `weight` is the node of its weight, None for an operator without one.
     """
 
     name: str
@@ -107,6 +116,8 @@ def layers(program: ExportedProgram) -> list[Layer]:
         weight = node.args[1] if kind in WEIGHTED else None
         arguments = node.args[:1] if kind not in ("add", "mul") else node.args[:2]
         inputs = tuple(item for item in arguments if isinstance(item, Node))
+        if kind == "conv" and inputs and zero_padding(inputs[0]) is not None and len(inputs[0].users) == 1:
+            inputs = (inputs[0].all_input_nodes[0],)
         if len(inputs) < len(arguments) or any(item not in called for item in inputs):
             continue  # a sum with a constant
         if kind == "conv" and weight is not None and weight.meta["val"].shape[1] == 1 < inputs[0].meta["val"].shape[1]:
@@ -117,13 +128,20 @@ def layers(program: ExportedProgram) -> list[Layer]:
     return found
 
 
+def moves(node: Node) -> bool:
+    """Whether what a node gives has the levels of what it takes: it moves values about, clips them, or adds zeros."""
+    return str(node.target) in MOVES or zero_padding(node) is not None
+
+
 def unlike_neighbours(layer: Layer) -> bool:
     """Whether a convolution of one pixel and one of more take the input of `layer` together.
 
     XNNPACK (executorch 1.5.1) runs the first as a matrix product; where both are to scale that input as the model
     runs, one gives wrong values and no error.
     """
-    users = [user for user in layer.inputs[0].users if user.target == _aten.conv2d.default]
+    taken = layer.node.args[0]
+    assert isinstance(taken, Node)
+    users = [user for user in taken.users if user.target == _aten.conv2d.default]
     return len({_is_product(user) for user in users}) > 1
 
 
@@ -136,15 +154,26 @@ def _is_product(node: Node) -> bool:
 def weight_name(program: ExportedProgram, layer: Layer) -> str:
     """Where the weight of `layer` is kept: its name among the program's parameters, buffers and constants."""
     assert layer.weight is not None
+    return stored_name(program, layer.weight)
+
+
+def bias_of(layer: Layer) -> Node | None:
+    """The node of a layer's bias, where it has one that is no other layer's."""
+    bias = arg(layer.node, "bias") if layer.weight is not None else None
+    return bias if isinstance(bias, Node) and len(bias.users) == 1 else None
+
+
+def stored_name(program: ExportedProgram, node: Node) -> str:
+    """Where the values of a weight or bias are kept: their name among parameters, buffers and constants."""
     signature = program.graph_signature
     for kept in (
         signature.inputs_to_parameters,
         signature.inputs_to_buffers,
         signature.inputs_to_lifted_tensor_constants,
     ):
-        if layer.weight.name in kept:
-            return str(kept[layer.weight.name])
-    raise KeyError(layer.weight.name)
+        if node.name in kept:
+            return str(kept[node.name])
+    raise KeyError(node.name)
 
 
 def stored(program: ExportedProgram) -> dict[str, Any]:
@@ -166,6 +195,19 @@ def untouched(program: ExportedProgram, dead: set[str]) -> list[Layer]:
     return [layer for layer in layers(program) if not {called[node] for node in (*layer.inputs, layer.result)} & dead]
 
 
+def pixels(program: ExportedProgram) -> set[str]:
+    """Names of the tensors that hold nothing but pixels, 0 to 255: the image, and what is moved or padded of it."""
+    found: dict[Node, str] = {}
+    for node, name in names(program).items():
+        inside = node.op == "placeholder"
+        if node.op == "call_function" and node.all_input_nodes and node.all_input_nodes[0] in found:
+            filled = node.target in _PADS and 0 <= (arg(node, "value") or 0.0) <= _WHITE
+            inside = str(node.target) in MOVES or filled
+        if inside:
+            found[node] = name
+    return set(found.values())
+
+
 def static_tensors(program: ExportedProgram, static: Collection[str]) -> dict[str, str]:
     """Name of each tensor that the layers called `static` need a range of -> name of the node that makes it."""
     called = names(program)
@@ -185,7 +227,7 @@ def tied(program: ExportedProgram) -> list[set[str]]:
     group: dict[Node, set[str]] = {node: {name} for node, name in called.items()}
     for node in program.graph.nodes:
         made = str(node.target)
-        sources = node.args[0] if made == _JOIN else node.args[:1] if made in MOVES else ()
+        sources = node.args[0] if made == _JOIN else node.args[:1] if moves(node) else ()
         for source in sources:
             if source in group and group[source] is not group[node]:
                 merged = group[source] | group[node]

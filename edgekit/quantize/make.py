@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
-from edgekit.quantize.layers import WEIGHTED, Layer, layers, static_tensors, tied, unlike_neighbours, untouched
+from edgekit.quantize.layers import layers, pixels, static_tensors, tied, untouched, weights
+from edgekit.quantize.left import TimeLeft
 from edgekit.quantize.plan import (
+    EIGHT_BITS,
     FEW_BITS,
     TARGETS,
     Asked,
@@ -20,11 +22,12 @@ from edgekit.quantize.plan import (
     Plan,
     Scheme,
     TensorPlan,
-    nearest_forms,
 )
 from edgekit.quantize.ranges import plan_tensors, tie
+from edgekit.quantize.rows import searched_row, uniform_row
 from edgekit.quantize.search import weights_only
 from edgekit.quantize.settings import Settings
+from edgekit.quantize.shifts import averaged, shifts
 from edgekit.threads import one_thread
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from edgekit.image_files import LeftOut
     from edgekit.images import Picture
     from edgekit.levels import Levels
-    from edgekit.quantize.auto import Choice
     from edgekit.quantize.calibrate import Histogram
     from edgekit.quantize.judge import Judge, Loss
     from edgekit.recipe import Recipe
@@ -49,16 +51,6 @@ _TRIED = 32  # held-out images
 _JUDGED = 256  # images on which whole plans are judged
 _SEED = 1  # of the catalogue: parity's photos are another one's
 _OBSERVER = "mse"
-
-# The scheme that was asked for -> what a kind of layer gets. Kinds that are not named keep float.
-_BY_KIND: dict[Asked, dict[str, Scheme]] = {
-    "w8a8": dict.fromkeys((*WEIGHTED, "add", "mul", "sigmoid", "mean", "pool"), "w8a8"),
-    "w8a8-dynamic": {"linear": "w8a8-dynamic", "conv": "w8a8-dynamic", "depthwise": "w8"},
-    "w8": dict.fromkeys(WEIGHTED, "w8"),
-    "palette6": dict.fromkeys(WEIGHTED, "palette6"),
-    "palette4": dict.fromkeys(WEIGHTED, "palette4"),
-    "w4": dict.fromkeys(WEIGHTED, "w4"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +83,25 @@ class QuantizeResult(Made):
 
 @dataclass(frozen=True)
 class _Draft:
-    """What was decided: the layers, the ranges of static tensors and what chose them, the weights on few levels."""
+    """What was decided: the layers, the ranges of static tensors and what chose them, the weights on few levels, and
+    what is added to the biases of layers in 8 bits.
+    """
 
     rows: Sequence[LayerPlan]
     tensors: Mapping[str, TensorPlan]
     observer: str | None
     levels: Mapping[str, Levels]
+    shifts: Mapping[str, np.ndarray]
+
+    def marked(self) -> _Draft:
+        """The same, with the shifts that some target needs, and the layers that have one marked."""
+        needed = {
+            row.name: self.shifts[row.name]
+            for row in self.rows
+            if row.name in self.shifts and not {row.on(target) for target in TARGETS}.isdisjoint(EIGHT_BITS)
+        }
+        rows = [row.model_copy(update={"shifted": row.name in needed}) for row in self.rows]
+        return replace(self, rows=rows, shifts=needed)
 
 
 @one_thread()
@@ -111,7 +116,7 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
     from edgekit.datasets import probe
     from edgekit.files import write_atomically
     from edgekit.pipeline import build
-    from edgekit.quantize.fewbits import WEIGHTS, encode
+    from edgekit.quantize.store import WEIGHTS, encode
 
     embedder = build(request.recipe, reporter)
     with reporter.stage("capture the graph"):
@@ -119,57 +124,98 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
     made = plan_of(request.recipe, embedder, program, request, reporter)
     path = request.out / "plan.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    if made.plan.levels:
-        write_atomically(path.parent / WEIGHTS, lambda part: part.write_bytes(encode(made.plan.levels)))
+    if made.plan.weights is not None:
+        beside = encode(made.plan.levels, made.plan.shifts)
+        write_atomically(path.parent / WEIGHTS, lambda part: part.write_bytes(beside))
     write_atomically(path, lambda part: part.write_text(made.plan.to_json(), encoding="utf-8"))
     return QuantizeResult(made.plan, made.losses, made.shares, made.left_out, path)
 
 
 def plan_of(
-    recipe: Recipe, embedder: Embedder, program: ExportedProgram, settings: Settings, reporter: Reporter
+    recipe: Recipe,
+    embedder: Embedder,
+    program: ExportedProgram,
+    settings: Settings,
+    reporter: Reporter,
+    parts: tuple[Pictures, Pictures] | None = None,
 ) -> Made:
     """A plan for the prepared `program` of `embedder`, tried on held-out images in each target's forms.
+
+    `parts` are images to calibrate on, in place of the settings', and those that will judge the files.
 
     Raises:
         EdgeKitError: the images are too few or all equal, or no plan keeps the limits.
     """
     from edgekit.datasets import CatalogPictures, pictures, tell_skipped
-    from edgekit.embedder import state_sha256
     from edgekit.quantize.budget import weight_share
-    from edgekit.quantize.constants import large_constants
-    from edgekit.quantize.fewbits import encode
     from edgekit.quantize.judge import Judge
     from edgekit.quantize.simulate import Simulator
 
     data: Pictures = CatalogPictures(settings.samples, embedder.spec, split="train")
-    if settings.images is not None:
+    if parts is not None:
+        data = parts[0]
+    elif settings.images is not None:
         data = pictures(settings.images, settings.samples, embedder.spec, reporter)
+    own = parts is not None or settings.images is not None
+    reporter = TimeLeft(reporter, _work(program, len(data), min(len(data), _JUDGED) if own else _JUDGED, settings))
     if settings.scheme == "auto":
-        judged: Iterable[Picture] = data if settings.images else CatalogPictures(_JUDGED, embedder.spec, seed=_SEED)
+        judged: Iterable[Picture] = data if own else CatalogPictures(_JUDGED, embedder.spec, seed=_SEED)
         draft = _searched(program, data, list(islice(judged, _JUDGED)), settings, reporter)
     else:
         draft = _uniform(program, data, settings, reporter)
     tell_skipped(data, reporter)
-    calibration = None
-    if draft.tensors or draft.levels:
-        observer = draft.observer if draft.tensors else None
-        calibration = Calibration(dataset=data.name, sha256=data.digest(), images=len(data), observer=observer)
-    plan = Plan(
+    calibration = Calibration(
+        dataset=data.name,
+        sha256=data.digest(),
+        images=len(data),
+        others=None if parts is None else len(parts[1]),
+        observer=draft.observer if draft.tensors else None,
+    )
+    plan = _document(recipe, embedder, program, settings.scheme, draft.marked(), calibration)
+    held_out = CatalogPictures(_TRIED, embedder.spec)
+    with reporter.stage(f"try the plan on {len(held_out)} held-out images"):
+        losses = _losses(plan, Judge(Simulator(program, plan.tensors, plan.levels, plan.shifts), held_out))
+    return Made(plan, losses, {target: weight_share(program, plan, target) for target in TARGETS}, data.left_out)
+
+
+def _document(
+    recipe: Recipe,
+    embedder: Embedder,
+    program: ExportedProgram,
+    asked: Asked,
+    draft: _Draft,
+    calibration: Calibration,
+) -> Plan:
+    """The plan that a draft is, of a model, with what stands beside it."""
+    from edgekit.embedder import state_sha256
+    from edgekit.quantize.constants import large_constants
+    from edgekit.quantize.store import encode
+
+    beside = encode(draft.levels, draft.shifts)
+    return Plan(
         model=recipe.name,
         backbone=recipe.model.backbone,
         weights_sha256=state_sha256(embedder),
         input=embedder.spec.size,
-        scheme=settings.scheme,
-        calibration=calibration,
-        weights=hashlib.sha256(encode(draft.levels)).hexdigest() if draft.levels else None,
+        scheme=asked,
+        calibration=calibration if draft.tensors or draft.levels else None,
+        weights=hashlib.sha256(beside).hexdigest() if draft.levels or draft.shifts else None,
         constants=tuple(large_constants(program)),
         layers=tuple(draft.rows),
         tensors=dict(draft.tensors),
-    ).with_levels(draft.levels)
-    held_out = CatalogPictures(_TRIED, embedder.spec)
-    with reporter.stage(f"try the plan on {len(held_out)} held-out images"):
-        losses = _losses(plan, Judge(Simulator(program, draft.tensors, draft.levels), held_out))
-    return Made(plan, losses, {target: weight_share(program, plan, target) for target in TARGETS}, data.left_out)
+    ).holding(draft.levels, draft.shifts)
+
+
+def _work(program: ExportedProgram, images: int, judged: int, settings: Settings) -> list[float]:
+    """Of the stages that are to come, what each takes, in runs of one image; a stage that is left out is not here."""
+    found = layers(program)
+    tensors, weighted = len(static_tensors(program, {layer.name for layer in found})), len(weights(program))
+    tries = 3.5 * _TRIED
+    if settings.scheme != "auto":
+        return [3.0 * images, tries]
+    ranges = [4.5 * tensors] if settings.observer is None else []  # a third of the runs that it could be: most agree
+    budget = [] if settings.max_size is None else [2.0 * images, 3.0 * weighted, 1.0 * judged]
+    return [3.0 * images, 3.0 * judged, *ranges, 3.0 * len(found), 1.0 * weighted, 2.0 * judged, *budget, tries]
 
 
 def _searched(
@@ -179,9 +225,9 @@ def _searched(
     from edgekit.quantize.budget import shrink
 
     found = layers(program)
-    ranges = _calibrate(program, {layer.name for layer in found}, data, reporter)
-    choice = choose(program, ranges, judged, settings, reporter)
-    rows: Sequence[LayerPlan] = [_chosen_layer(layer, choice) for layer in found]
+    ranges, moved = _calibrate(program, {layer.name for layer in found}, data, reporter)
+    choice = choose(program, ranges, moved, judged, settings, reporter)
+    rows: Sequence[LayerPlan] = [searched_row(layer, choice) for layer in found]
     tensors = {name: choice.tensors[name] for name in static_tensors(program, _static(rows))}
     levels: Mapping[str, Levels] = {}
     if settings.max_size is not None:
@@ -190,19 +236,21 @@ def _searched(
         rows = shrink(program, rows, levels, judged, settings, reporter)
         kept = {row.name for row in rows if row.scheme in FEW_BITS}
         levels = {name: own for name, own in levels.items() if name in kept}
-    return _Draft(rows, tensors, choice.observer, levels)
+    return _Draft(rows, tensors, choice.observer, levels, choice.shifts)
 
 
 def _uniform(program: ExportedProgram, data: Pictures, settings: Settings, reporter: Reporter) -> _Draft:
-    rows = [_plan_layer(layer, settings.scheme) for layer in layers(program)]
+    rows = [uniform_row(layer, settings.scheme) for layer in layers(program)]
     observer = settings.observer or _OBSERVER
     tensors: dict[str, TensorPlan] = {}
+    moved: dict[str, np.ndarray] = {}
     if static := _static(rows):
-        planned = plan_tensors(_calibrate(program, static, data, reporter), observer)
+        ranges, moved = _calibrate(program, static, data, reporter)
+        planned = plan_tensors(ranges, observer)
         rows = _keep_float(program, rows, set(static_tensors(program, static)) - set(planned))
         tensors = {name: planned[name] for name in static_tensors(program, _static(rows))}
     coded = {row.name: row.scheme for row in rows if row.scheme in FEW_BITS}
-    return _Draft(rows, tensors, observer, _few_bits(program, coded, data, reporter) if coded else {})
+    return _Draft(rows, tensors, observer, _few_bits(program, coded, data, reporter) if coded else {}, moved)
 
 
 def _losses(plan: Plan, judge: Judge) -> dict[str, Loss]:
@@ -245,19 +293,30 @@ def _refuse_few(data: Pictures) -> None:
 
 def _calibrate(
     program: ExportedProgram, static: Collection[str], data: Pictures, reporter: Reporter
-) -> dict[str, Histogram]:
-    """The values on `data` of every tensor that the layers called `static` need a range of, by its name."""
+) -> tuple[dict[str, Histogram], dict[str, np.ndarray]]:
+    """The values on `data` of every tensor that the layers called `static` need a range of, by its name; and by layer
+    what rounding the weights shifts.
+    """
     from edgekit.quantize.calibrate import calibrate
 
     def images() -> Iterator[np.ndarray]:
         for picture in data:
             yield picture.image
 
-    wanted = static_tensors(program, static)
+    wanted, every = static_tensors(program, static), layers(program)
     with reporter.stage(f"calibrate on {len(data)} images, twice") as tick:
         _refuse_few(data)
-        found = calibrate(program, list(wanted.values()), images, lambda done: tick(done, 2 * len(data)))
-        return tie({name: found[node] for name, node in wanted.items()}, tied(program))
+        seen = calibrate(
+            program,
+            list(wanted.values()),
+            images,
+            lambda done: tick(done, 2 * len(data)),
+            averaged=averaged(every),
+        )
+    ranges = tie({name: seen.histograms[node] for name, node in wanted.items()}, tied(program))
+    for name in pixels(program) & ranges.keys():
+        ranges[name] = replace(ranges[name], pixels=True)
+    return ranges, shifts(program, every, seen.means)
 
 
 def _keep_float(program: ExportedProgram, rows: Sequence[LayerPlan], dead: set[str]) -> list[LayerPlan]:
@@ -267,42 +326,3 @@ def _keep_float(program: ExportedProgram, rows: Sequence[LayerPlan], dead: set[s
     return [
         row if row.name in alive else LayerPlan(name=row.name, kind=row.kind, scheme="float", why=why) for row in rows
     ]
-
-
-def _plan_layer(layer: Layer, scheme: Asked) -> LayerPlan:
-    own = _BY_KIND.get(scheme, {}).get(layer.kind)
-    if own is None:
-        return LayerPlan(name=layer.name, kind=layer.kind, scheme="float", why=f"{scheme} has no form for {layer.kind}")
-    if own in FEW_BITS and weights_only(layer) == "float":
-        return LayerPlan(name=layer.name, kind=layer.kind, scheme="float", why="so few weights save nothing")
-    return LayerPlan(name=layer.name, kind=layer.kind, scheme=own, targets=_forms(layer, own))
-
-
-def _chosen_layer(layer: Layer, choice: Choice) -> LayerPlan:
-    own = choice.schemes[layer.name]
-    targets = _forms(layer, own)
-    if own == "w8" and "executorch" in targets:
-        targets["executorch"] = "float"  # dynamic activations are what the search avoided
-    if own == "w8a8":
-        targets["coreml"] = weights_only(
-            layer
-        )  # no machine here can tell on which phones static activations are faster
-        if not choice.integers_pay:
-            targets["onnx"] = weights_only(layer)
-    return LayerPlan(
-        name=layer.name,
-        kind=layer.kind,
-        scheme=own,
-        why=choice.why.get(layer.name),
-        damage={scheme: round(found.worst, 8) for scheme, found in choice.damage.get(layer.name, {}).items()},
-        targets=targets,
-    )
-
-
-def _forms(layer: Layer, scheme: Scheme) -> dict[str, Scheme]:
-    """By target, what stands for `scheme` on this layer where the target has no such form."""
-    forms = nearest_forms(scheme, layer.kind)
-    dynamic = forms.get("executorch", scheme) == "w8a8-dynamic"
-    if layer.kind == "conv" and dynamic and (weights_only(layer) == "float" or unlike_neighbours(layer)):
-        forms["executorch"] = "float"
-    return forms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -14,7 +14,11 @@ from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError, UsageError
 from edgekit.levels import Levels
 
+if TYPE_CHECKING:
+    import numpy as np
+
 __all__ = [
+    "EIGHT_BITS",
     "FEW_BITS",
     "FORMS",
     "SCHEMA",
@@ -41,6 +45,8 @@ TARGETS = ("coreml", "executorch", "onnx")  # sets of rewrites
 
 # Bits of a weight's code, where weights are on levels of their own and activations in float.
 FEW_BITS: dict[Scheme, int] = {"palette6": 6, "palette4": 4, "w4": 4}
+
+EIGHT_BITS: tuple[Scheme, ...] = ("w8a8", "w8a8-dynamic", "w8")  # of weights: the same integers in all three
 
 # (target, scheme, kind of layer or * for any) -> the nearest form that this target's runtime has.
 FORMS: dict[tuple[str, Scheme, str], Scheme] = {
@@ -76,6 +82,10 @@ class Calibration(_Part):
     dataset: str
     sha256: Sha256 = Field(description="Of the images' names and pixels, or of the catalogue's settings.")
     images: int = Field(ge=1)
+    others: int | None = Field(
+        default=None,
+        description="How many other images of the same folder judge the files; null where it was not parted.",
+    )
     observer: str | None = Field(
         description="How ranges were chosen: minmax, margin, percentile, mse, entropy, or best (of these, for each "
         "tensor). Null where the images only say which errors of the weights matter."
@@ -109,6 +119,11 @@ class LayerPlan(_Part):
         description="1 - cosine of the embedding where this layer alone has a scheme: the worst image of some. Only "
         "in a plan that was searched for.",
     )
+    shifted: bool = Field(
+        default=False,
+        description="Whether weights.safetensors holds what is added to its bias where its weights are in 8 bits: what "
+        "rounding them shifts the mean of each output channel by, on the calibration images.",
+    )
     targets: dict[str, Scheme] = Field(
         default_factory=dict, description="Where a target has no such form: the nearest one, which it uses instead."
     )
@@ -130,7 +145,9 @@ class Plan(_Part):
     scheme: Asked = Field(description="What was asked for; auto: searched layer by layer.")
     calibration: Calibration | None = Field(default=None, description="Null where nothing needs ranges.")
     weights: Sha256 | None = Field(
-        default=None, description="Of weights.safetensors beside the plan: the levels of palettes and of 4-bit steps."
+        default=None,
+        description="Of weights.safetensors beside the plan: the levels of palettes and of 4-bit steps, and what is "
+        "added to biases.",
     )
     constants: tuple[str, ...] = Field(
         default=(),
@@ -139,16 +156,22 @@ class Plan(_Part):
     layers: tuple[LayerPlan, ...] = Field(min_length=1)
     tensors: dict[str, TensorPlan]
     _levels: Mapping[str, Levels] = PrivateAttr(default_factory=dict)
+    _shifts: Mapping[str, np.ndarray] = PrivateAttr(default_factory=dict)
 
     @property
     def levels(self) -> Mapping[str, Levels]:
-        """The weights of layers on few levels, by layer name: what `weights` is the hash of."""
+        """The weights of layers on few levels, by layer name: with `shifts`, what `weights` is the hash of."""
         return self._levels
 
-    def with_levels(self, levels: Mapping[str, Levels]) -> Plan:
-        """The plan, holding them."""
+    @property
+    def shifts(self) -> Mapping[str, np.ndarray]:
+        """What is added to the bias of layers whose weights are in 8 bits, float32 [O], by layer name."""
+        return self._shifts
+
+    def holding(self, levels: Mapping[str, Levels], shifts: Mapping[str, np.ndarray]) -> Plan:
+        """The plan with what stands beside it."""
         plan = self.model_copy()
-        plan._levels = levels
+        plan._levels, plan._shifts = levels, shifts
         return plan
 
     @property
@@ -204,11 +227,11 @@ def check_target(slug: str, rewrites: str, min_ios: int, forms: Sequence[Scheme]
 
 def read_plan(path: Path) -> Plan:
     """Read a plan that anyone may have written, and its weights; InputError says what is wrong with them."""
-    from edgekit.quantize.fewbits import read_levels
+    from edgekit.quantize.store import read_beside
 
     plan = validated(Plan, read_versioned(path, SCHEMA), path, "run `edgekit quantize` again")
     if plan.weights is None:
-        if any(row.scheme in FEW_BITS for row in plan.layers):
+        if any(row.scheme in FEW_BITS or row.shifted for row in plan.layers):
             raise InputError(f"{path}: not a valid plan (weights: missing); run `edgekit quantize` again")
         return plan
-    return plan.with_levels(read_levels(path.parent, plan.weights, plan.layers))
+    return plan.holding(*read_beside(path.parent, plan.weights, plan.layers))

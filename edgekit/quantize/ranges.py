@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["best_ranges", "plan_tensors", "tie"]
 
+_Bounds = tuple[float, float]
 _LEVELS = 255
-_IMAGE = (0.0, 255.0)
+_FEW = 2  # images on which every observer's range is tried; the two best are tried on all
+_PIXELS = (0.0, 255.0)
 
 
 def plan_tensors(seen: Mapping[str, Histogram], observer: str) -> dict[str, TensorPlan]:
     """The integers of every tensor by one observer; a tensor that never leaves zero has none, and is left out."""
-    found = {name: _plan_tensor(histogram, observer, name == "image") for name, histogram in seen.items()}
+    found = {name: _plan_tensor(histogram, observer) for name, histogram in seen.items()}
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
-def _plan_tensor(seen: Histogram, observer: str, image: bool) -> TensorPlan | None:
+def _plan_tensor(seen: Histogram, observer: str) -> TensorPlan | None:
     """The integers of a tensor, zero always exact; None where it never leaves zero."""
-    low, high = _IMAGE if image else OBSERVERS[observer](seen.counts, seen.low, seen.high)
+    low, high = _PIXELS if seen.pixels else OBSERVERS[observer](seen.counts, seen.low, seen.high)
     low, high = min(low, 0.0), max(high, 0.0)
     if high == low:
         return None
@@ -69,14 +71,21 @@ def best_ranges(
     options = {
         name: {(found[name].low, found[name].high): found[name] for found in reversed(planned)} for name in planned[0]
     }
-    trials = [(name, key) for name, own in options.items() if len(own) > 1 for key in own]
-    damage: dict[tuple[int, tuple[float, float]], float] = defaultdict(float)
-    done, total = 0, len(trials) * len(images)
-    for image in images:
+    damage: dict[tuple[int, _Bounds], float] = defaultdict(float)
+    done, total = 0, sum(map(len, options.values())) * min(_FEW, len(images)) + 2 * len(options) * len(images[_FEW:])
+
+    def best(name: str, among: Iterable[_Bounds]) -> list[_Bounds]:
+        return sorted(among, key=lambda key: damage[id(seen[name]), key])
+
+    left = {name: list(own) for name, own in options.items()}
+    for number, image in enumerate(images):
+        if number == _FEW:
+            left = {name: best(name, own)[:2] for name, own in left.items()}
         original = simulator.hold(image)
-        for name, key in trials:
-            now = simulator.embed_held_tensor(image, name, options[name][key])
-            damage[id(seen[name]), key] += max(0.0, 1 - float((now * original).sum()))
+        for name, key in [(name, key) for name, own in left.items() for key in own]:
+            if len(options[name]) > 1:
+                now = simulator.embed_held_tensor(image, name, options[name][key])
+                damage[id(seen[name]), key] += max(0.0, 1 - float((now * original).sum()))
             done += 1
-            progress(done, total)
-    return {name: own[min(own, key=lambda key: damage[id(seen[name]), key])] for name, own in options.items()}
+            progress(min(done, total), total)
+    return {name: own[best(name, left[name])[0]] for name, own in options.items()}

@@ -10,15 +10,15 @@ from torch.fx import Node
 
 from edgekit.errors import UsageError
 from edgekit.quantize.judge import Loss
-from edgekit.quantize.layers import MOVES, SMALL, WEIGHTED, Layer
+from edgekit.quantize.layers import SMALL, WEIGHTED, Layer, moves
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.sensitivity import Damage
 
 __all__ = [
     "CANDIDATES",
     "COST",
+    "TRIFLE",
     "Step",
-    "candidates",
     "first_choice",
     "integers_pay",
     "islands",
@@ -50,7 +50,7 @@ _FAINT = 0.5  # weights only: where that leaves at most this share of the damage
 # catalog-mobilevit-xs gains 20 %.
 _WORTH = 500.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
-_TRIFLE = 1e-2  # of all damage together: not worth a step before all others are taken
+TRIFLE = 1e-2  # of all damage together: not worth a step before all others are taken
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,6 @@ class Step:
     scheme: Scheme
     saved: float
     cost: float
-
-
-def candidates(found: Sequence[Layer]) -> dict[str, tuple[Scheme, ...]]:
-    """By layer name, the schemes whose damage is worth knowing."""
-    return {layer.name: CANDIDATES[layer.kind] for layer in found}
 
 
 def first_choice(found: Sequence[Layer]) -> dict[str, Scheme]:
@@ -92,7 +87,7 @@ def islands(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> dict[str, 
         for layer in found:
             if layer.kind in WEIGHTED or now[layer.name] != "w8a8":
                 continue
-            fed = any(static(by_result.get(_source(node))) for node in layer.inputs)
+            fed = any(static(by_result.get(_source(node, by_result))) for node in layer.inputs)
             used = any(static(by_node.get(user)) for user in _takers(layer.result))
             if not (fed and used):
                 now[layer.name] = "float"
@@ -117,21 +112,21 @@ def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]])
         scheme: Scheme = "float"
         left = 0.0
         milder = CANDIDATES[layer.kind][-1]
-        if weights_only(layer) == "w8" and own[milder].worst <= _FAINT * own[fastest].worst:
+        if milder in own and weights_only(layer) == "w8" and own[milder].worst <= _FAINT * own[fastest].worst:
             scheme, left = milder, own[milder].worst
         saved = own[fastest].worst - left
         cost = _BYTE * parameters[layer.name] / every if scheme == "float" else 0.0
         cost += ((_time(layer, scheme) - _time(layer, fastest)) * work[layer.name] + _borders(layer, static)) / whole
         out.append(Step(layer.name, scheme, saved, cost))
-    trifle = _TRIFLE * sum(step.saved for step in out)
+    trifle = TRIFLE * sum(step.saved for step in out)
     return sorted(out, key=lambda step: (step.saved < trifle, -step.saved / max(step.cost, 1e-9), step.layer))
 
 
 def search(
     found: Sequence[Layer],
     order: Sequence[Step],
-    worst: Callable[[Mapping[str, Scheme]], float],
-    judge: Callable[[Mapping[str, Scheme]], Loss],
+    worst: Callable[[Mapping[str, Scheme], float], float],
+    judge: Callable[[Mapping[str, Scheme], float], Loss],
     *,
     min_cosine: float,
     max_recall_drop: float,
@@ -141,8 +136,10 @@ def search(
     Args:
         found: the layers.
         order: what can be done for them.
-        worst: the lowest cosine under some schemes on the hardest images; quick, and asked often.
-        judge: the loss under some schemes on all images; asked of what `worst` lets pass.
+        worst: the lowest cosine under some schemes on the hardest images, or the first below a limit; quick, and asked
+            often.
+        judge: the loss under some schemes on all images, or on those up to the first below a limit; asked of what
+            `worst` lets pass.
 
     Raises:
         UsageError: not even all steps are enough; says the best that was found.
@@ -151,25 +148,23 @@ def search(
     def taken(count: int) -> dict[str, Scheme]:
         return islands(found, {**first_choice(found), **{step.layer: step.scheme for step in order[:count]}})
 
-    known: dict[int, float] = {}
-
     def keeps(count: int) -> bool:
-        known[count] = worst(taken(count))
-        return known[count] >= min_cosine
+        return worst(taken(count), min_cosine) >= min_cosine
 
     low, high = 0, len(order)
     if not keeps(low):
-        if not keeps(high):
-            raise UsageError(_cannot(min_cosine, max_recall_drop, max(known.values())))
+        if (best := worst(taken(high), -1.0)) < min_cosine:
+            raise UsageError(_cannot(min_cosine, max_recall_drop, best))
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if keeps(middle) else (middle, high)
         low = high
     while True:
-        loss = judge(taken(low))
+        last = low == len(order)
+        loss = judge(taken(low), -1.0 if last else min_cosine)
         if loss.meets(min_cosine, max_recall_drop):
             return taken(low), loss
-        if low == len(order):
+        if last:
             raise UsageError(_cannot(min_cosine, max_recall_drop, loss.min_cosine))
         low = min(len(order), low + max(1, len(order) // _STRIDE))
 
@@ -191,7 +186,7 @@ def integers_pay(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> bool:
     static = [layer for layer in found if schemes[layer.name] == "w8a8"]
     results, nodes = {layer.result for layer in static}, {layer.node for layer in static}
     given = sum(_count(layer.result) for layer in static if not nodes.issuperset(_takers(layer.result)))
-    taken = sum(_count(node) for layer in static for node in layer.inputs if _source(node) not in results)
+    taken = sum(_count(node) for layer in static for node in layer.inputs if _source(node, results) not in results)
     return sum(map(_work, static)) >= _WORTH * (given + taken)
 
 
@@ -217,14 +212,14 @@ def _borders(layer: Layer, static: Collection[Node]) -> float:
     """What the conversions cost that a static layer needs around it once it is in float."""
     if layer.result not in static:
         return 0.0
-    crossed = [node for node in layer.inputs if _source(node) in static]
+    crossed = [node for node in layer.inputs if _source(node, static) in static]
     crossed += [layer.result]
     return _BORDER * sum(map(_count, crossed))
 
 
-def _source(node: Node) -> Node:
-    """The node that made a value, seen through changes of shape."""
-    while str(node.target) in MOVES and isinstance(node.args[0], Node):
+def _source(node: Node, results: Collection[Node]) -> Node:
+    """The node that made a value, seen through changes of shape and clamps that are none of `results`."""
+    while node not in results and moves(node) and isinstance(node.args[0], Node):
         node = node.args[0]
     return node
 
@@ -233,5 +228,5 @@ def _takers(node: Node) -> list[Node]:
     """The nodes that take a value, seen through changes of shape."""
     out: list[Node] = []
     for user in node.users:
-        out += _takers(user) if str(user.target) in MOVES else [user]
+        out += _takers(user) if moves(user) else [user]
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
@@ -12,7 +13,7 @@ from torch.fx import Interpreter, Node
 
 from edgekit.levels import Levels
 from edgekit.quantize.layers import Layer, layers, names
-from edgekit.quantize.plan import FEW_BITS, Scheme, TensorPlan
+from edgekit.quantize.plan import EIGHT_BITS, FEW_BITS, Scheme, TensorPlan
 from edgekit.quantize.weights import round_weight
 
 __all__ = ["Simulator"]
@@ -28,13 +29,19 @@ class Simulator:
         program: what `graph.prepare` gives.
         tensors: the range of every tensor that may be static, by name; others may take their place at any time.
         levels: the weights of every layer that may be on few levels, by name.
+        shifts: what is added to the bias of a layer whose weights are in 8 bits, by name; may be replaced as `tensors`.
     """
 
     def __init__(
-        self, program: ExportedProgram, tensors: Mapping[str, TensorPlan], levels: Mapping[str, Levels] | None = None
+        self,
+        program: ExportedProgram,
+        tensors: Mapping[str, TensorPlan],
+        levels: Mapping[str, Levels] | None = None,
+        shifts: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.layers = {layer.name: layer for layer in layers(program)}
         self.tensors, self._called, self._levels = tensors, names(program), levels or {}
+        self.shifts = {name: torch.from_numpy(shift) for name, shift in (shifts or {}).items()}
         self._made = {name: node.name for node, name in self._called.items()}
         self._module = program.module()
         self._nodes = {layer.node.name: layer for layer in self.layers.values()}
@@ -107,12 +114,20 @@ class _Run(Interpreter):
     def _arguments(self, layer: Layer, arguments: list[Any], scheme: Scheme) -> list[Any]:
         if scheme == "w8a8":
             for index, node in enumerate(layer.inputs):
-                arguments[index] = self._owner.rounded(node, arguments[index])
+                if not self._is_rounded(node):
+                    arguments[index] = self._owner.rounded(node, arguments[index])
         if scheme == "w8a8-dynamic":
             arguments[0] = round_dynamic(arguments[0])
         if layer.weight is not None:
             arguments[1] = self._owner.weight(layer, arguments[1], scheme)
+        if scheme in EIGHT_BITS and layer.name in self._owner.shifts:
+            arguments[2] = arguments[2] + self._owner.shifts[layer.name]
         return arguments
+
+    def _is_rounded(self, node: Node) -> bool:
+        """Whether a static layer gave this value, on its levels already."""
+        made_by = self._owner._results.get(node.name)
+        return made_by is not None and self._schemes.get(made_by.name) == "w8a8"
 
 
 def rounded(value: Tensor, range_: TensorPlan) -> Tensor:

@@ -12,6 +12,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from edgekit.targets.executorch_pads import for_integers
+
 __all__ = ["lean_lowering"]
 
 # Each pass, and the operators (a part of their name) without which it changes nothing. The SDPA pass looks for
@@ -55,7 +57,7 @@ def _fewer_passes() -> Iterator[None]:
         manager = original(exported_program, passes=passes)
         names = {str(node.target) for node in exported_program.graph.nodes if node.op == "call_function"}
         manager.passes = [
-            item
+            for_integers(item) if item.__name__ == "InsertPadQDQPass" else item
             for item in manager.passes
             if item.__name__ not in _NEEDED_BY
             or any(part in name for part in _NEEDED_BY[item.__name__] for name in names)

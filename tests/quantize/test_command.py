@@ -214,7 +214,7 @@ def test_a_second_search_and_a_second_export_write_the_same_bytes(invoke, tmp_pa
         more = ("--target", "onnx", "--target", "android", "--no-verify", "--out", out / "files", "--quiet")
         assert invoke("export", *TOWER, "--plan", out / "plan.json", *more).exit_code == 0
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()]
-    assert len(files) == 5  # the plan, and each target's file and manifest
+    assert len(files) >= 5  # the plan, what may stand beside it, and each target's file and manifest
     for path in files:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
 
@@ -289,12 +289,38 @@ def test_int8_says_early_what_it_cannot_do(plans, invoke, tmp_path):
     for more, said in (
         (("--target", "ios"), "--min-ios is 16"),
         (("--target", "onnx", "--plan", plans["w8"]), "leave out --plan"),
-        (("--target", "onnx", "--images", tmp_path), "edgekit quantize --images"),
     ):
         result = invoke("export", *TOWER, "--precision", "int8", *more, "--out", tmp_path / "out", "--quiet")
         assert result.exit_code == 2
         assert said in result.stderr
         assert not (tmp_path / "out").exists()
+
+
+def test_int8_parts_a_folder_of_images(embedder, invoke, tmp_path):
+    """Ranges come from some, parity is judged on the others, and the manifest says so."""
+    (tmp_path / "photos").mkdir()
+    for picture in CatalogPictures(48, embedder.spec, seed=3):
+        Image.fromarray(picture.image).save(tmp_path / "photos" / f"{picture.name.replace('/', '-')}.png")
+    export = ("export", *TOWER, "--precision", "int8", "--target", "onnx", "--images", tmp_path / "photos")
+    result = invoke(*export, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    (export,) = json.loads(result.stdout)["exports"]
+    calibration, parity = (export["manifest"][key] for key in ("quantization", "parity"))
+    calibration = calibration["calibration"]
+    assert (calibration["dataset"], parity["dataset"]) == ("photos (calibration)", "photos (the other images)")
+    assert (calibration["images"], calibration["others"], parity["images"]) == (24, 24, 24)
+    assert calibration["sha256"] != parity["dataset_sha256"]
+
+
+def test_int8_on_a_folder_of_few_images_is_one_line(invoke, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(20):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(tmp_path / "photos" / f"{number}.png")
+    export = ("export", *TOWER, "--precision", "int8", "--target", "onnx", "--images", tmp_path / "photos", "--quiet")
+    result = invoke(*export, "--out", tmp_path / "out")
+    assert result.exit_code == 3
+    assert "20 different images are too few to calibrate on some and judge the files on the others" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_images_of_another_domain_are_told_with_figures(plans, invoke, tmp_path):

@@ -43,7 +43,7 @@ def test_the_best_range_of_a_tensor_is_the_least_damage_among_observers():
     embedder, program = prepared("tests.toys:tower")
     images = [picture.image for picture in CatalogPictures(16, embedder.spec)]
     wanted = static_tensors(program, {layer.name for layer in layers(program)})
-    by_node = calibrate(program, list(wanted.values()), lambda: images)
+    by_node = calibrate(program, list(wanted.values()), lambda: images).histograms
     seen = {name: by_node[node] for name, node in wanted.items()}
     simulator = Simulator(program, {})
     probes = [pixels_of(image) for image in images[:3]]

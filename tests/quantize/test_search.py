@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from edgekit import graph
 from edgekit.embedder import build_embedder
 from edgekit.errors import UsageError
 from edgekit.quantize.judge import Loss
 from edgekit.quantize.layers import layers
-from edgekit.quantize.search import candidates, first_choice, integers_pay, islands, search, steps
+from edgekit.quantize.search import CANDIDATES, first_choice, integers_pay, islands, search, steps
 from edgekit.quantize.sensitivity import Damage
 from edgekit.recipe import resolve_model
 
@@ -24,8 +26,10 @@ def found():
 def damage(found):
     """Each static layer costs 0.001, weights alone nothing."""
     return {
-        name: {scheme: Damage(0.0, 0.001 if scheme.startswith("w8a8") else 0.0) for scheme in schemes}
-        for name, schemes in candidates(found).items()
+        layer.name: {
+            scheme: Damage(0.0, 0.001 if scheme.startswith("w8a8") else 0.0) for scheme in CANDIDATES[layer.kind]
+        }
+        for layer in found
     }
 
 
@@ -36,7 +40,12 @@ def cosine(schemes):
 def run(found, damage, min_cosine, *, whole=cosine):
     order = steps(found, damage)
     return search(
-        found, order, cosine, lambda schemes: Loss(whole(schemes), 1.0), min_cosine=min_cosine, max_recall_drop=0.3
+        found,
+        order,
+        lambda schemes, _: cosine(schemes),
+        lambda schemes, _: Loss(whole(schemes), 1.0),
+        min_cosine=min_cosine,
+        max_recall_drop=0.3,
     )
 
 
@@ -63,8 +72,32 @@ def test_images_that_were_not_searched_on_may_want_more(found, damage):
 def test_a_limit_that_no_plan_keeps_is_told_with_the_best(found, damage):
     with pytest.raises(UsageError, match=r"the best has cosine 0\.97"):
         search(
-            found, steps(found, damage), lambda _: 0.97, lambda _: Loss(0.97, 1.0), min_cosine=0.99, max_recall_drop=0.3
+            found,
+            steps(found, damage),
+            lambda *_: 0.97,
+            lambda *_: Loss(0.97, 1.0),
+            min_cosine=0.99,
+            max_recall_drop=0.3,
         )
+
+
+class Clamped(nn.Module):
+    """Two convolutions with ReLU6, summed for a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        relu6 = nn.functional.relu6
+        return self.three(relu6(self.one(image)) + relu6(self.two(image))).mean((2, 3))
+
+
+def test_a_clamp_is_no_border():
+    """What a clamped layer gives are integers too: no conversion stands before the sum that takes them."""
+    found = layers(graph.prepare(graph.capture(Clamped().eval(), torch.rand(1, 3, 32, 32)))[0])
+    schemes = islands(found, first_choice(found))
+    assert [schemes[layer.name] for layer in found if layer.kind == "add"] == ["w8a8"]
 
 
 def test_integers_pay_only_where_much_stands_between_conversions(found):
