@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -134,6 +135,7 @@ def test_a_plan_that_cannot_be_trained_under_is_refused(place, tmp_path, change,
     path = folder / "plan.json"
     if change.get("plan") == "other":
         path = tmp_path / "plan.json"
+        shutil.copy(folder / "weights.safetensors", tmp_path)
         path.write_text((folder / "plan.json").read_text().replace('"weights_sha256": "', '"weights_sha256": "00', 1))
         content = json.loads(path.read_text())
         content["weights_sha256"] = content["weights_sha256"][:64]

@@ -115,19 +115,18 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("Debian's tuxpaint-stamps-default cannot be fetched here")
     subprocess.run(["dpkg-deb", "-x", next(package.glob("*.deb")), package], check=True)
     photos = out / "photos"
+    photos.mkdir()
     for kind in ("animals", "food", "vehicles", "household"):
-        (photos / kind).mkdir(parents=True)
         for path in sorted((package / "usr/share/tuxpaint/stamps" / kind).rglob("*.png")):
             if "cartoon" not in path.parts and min(Image.open(path).size) >= 96:
-                shutil.copy(path, photos / kind / path.name)
+                shutil.copy(path, photos / f"{kind}-{path.parent.name}-{path.name}")
     rng = np.random.default_rng(0)
     for number, image in enumerate(load_sample_images().images):
-        (photos / f"crops{number}").mkdir()
         for crop in range(40):
             side = int(rng.integers(120, min(image.shape[:2])))
             top, left = (int(rng.integers(0, size - side)) for size in image.shape[:2])
             view = Image.fromarray(image[top : top + side, left : left + side])
-            view.save(photos / f"crops{number}" / f"{crop}.png")
+            view.save(photos / f"crop{number}-{crop}.png")
     return photos
 
 
