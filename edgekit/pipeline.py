@@ -358,29 +358,13 @@ def _rewrite(request: ExportRequest, target: Target, model: _Model, reporter: Re
 def _blame(
     model: _Model, program: ExportedProgram, report: ParityReport, source: _Source, precision: str, target: Target
 ) -> str:
-    """Which step lost the embedding of the report's worst image: what was lowered is run on it, and compared."""
-    import numpy as np
-
-    from edgekit import graph
+    """Which step lost the embedding of the report's worst image: what was lowered is run on it."""
+    from edgekit import graph, parity
 
     index = list(source.reference.names).index(report.worst_image or source.reference.names[0])
     picture = next(islice(source.data, index, None))
-    original = source.reference.embeddings[index]
-    row = graph.run_program(program, model.embedder.pixels(picture.image[None])).numpy()[0]
-    cosine = float(np.dot(row, original) / max(float(np.linalg.norm(row) * np.linalg.norm(original)), 1e-12))
-    entry = report.cosines[index].cosine if report.cosines else None
-    there = f"on {picture.name} what was lowered has cosine {cosine:.6f} with the original, the file " + (
-        "gives no number" if entry is None else f"{entry:.6f}"
-    )
-    if not cosine >= report.gates.min_cosine:
-        step = "the rewrites are" if precision in _FLOATS else f"the plan's rounding ({precision}) is"
-        advice = "report it with the model" if precision in _FLOATS else "leave more layers in float: edgekit quantize"
-    elif precision == "fp32":
-        step, advice = f"lowering to {target.format} is", "report it with the model, or try another target"
-    else:
-        step = f"lowering to {target.format} or its precision {precision} is"
-        advice = f"try --precision {'fp32' if precision in _FLOATS else 'fp16, without a plan'}"
-    return f"{there}: {step} to blame; {advice}"
+    lowered = graph.run_program(program, model.embedder.pixels(picture.image[None])).numpy()[0]
+    return parity.losing_step(report, source.reference, index, lowered, precision=precision, format=target.format)
 
 
 def _verify(

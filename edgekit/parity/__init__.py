@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgekit.parity.check import Picture, Reference, check, compare, embed_original
 from edgekit.parity.gates import Gates
 from edgekit.parity.report import ParityReport, RecallFigures, Retrieval, Verdict
+from edgekit.parity.steps import losing_step
 
 __all__ = [
     "Gates",
@@ -17,4 +18,5 @@ __all__ = [
     "check",
     "compare",
     "embed_original",
+    "losing_step",
 ]
