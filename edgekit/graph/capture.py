@@ -7,7 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 from edgekit.eager import plain
 from edgekit.errors import ModelError
 from edgekit.graph.blame import Place, batch_watched, explain, explain_batch
+from edgekit.graph.masks import Numbered
 from edgekit.graph.reparameterize import reparameterize
 from edgekit.graph.settle import settle
 from edgekit.graph.subject import copy_of, random_image, untouched
@@ -79,7 +80,8 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
     decided: list[Place] = []
     for strict in (False, True):
         try:
-            with _quiet(), _traceable_data(), untouched(module), batch_watched(module) as decided:
+            numbered = nullcontext() if strict else Numbered(module)  # its code would be part of the bytecode
+            with _quiet(), _traceable_data(), untouched(module), numbered, batch_watched(module) as decided:
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
             first = first or error

@@ -130,14 +130,14 @@ def open_bytes(buffer: mmap.mmap | bytes, *, inner: bool = False) -> Archive:
     dtypes = {_saved(saved)[1]: _saved(saved)[0] for saved in _storages(content)}
     places, position = {}, stream.tell()
     for key in keys:
-        dtype = dtypes.get(str(key))
+        dtype = dtypes.get(_key(key))
         if dtype is None:
             raise ValueError("a storage that no tensor uses")
         (count,) = struct.unpack("<q", buffer[position : position + 8])
         size = count * dtype.itemsize
         if count < 0 or position + 8 + size > len(buffer):
             raise ValueError("a storage is longer than the file")
-        places[str(key)] = (position + 8, size)
+        places[_key(key)] = (position + 8, size)
         position += 8 + size
 
     def storage(saved: Any) -> Storage:
@@ -185,7 +185,14 @@ def _saved(saved: Any) -> tuple[torch.dtype | None, str, int]:
     dtype = None if untyped else dtype_named(parts[1].name)
     if dtype is None and not untyped:
         raise InputError(f"a tensor of {parts[1].name[:60]}, which holds no plain values; save plain weights")
-    return dtype, str(parts[2]), parts[4]
+    return dtype, _key(parts[2]), parts[4]
+
+
+def _key(saved: Any) -> str:
+    """A storage's name; a hostile one, of lists in lists, would be endless as a text."""
+    if not isinstance(saved, str | int):
+        raise InputError("a storage whose name is no text")
+    return str(saved)
 
 
 def _storage(

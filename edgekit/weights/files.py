@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,7 @@ def read_tensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
         found = _shards(path) if is_index(path) else _one(path)
         names = [one.name for one in found[0]]
         if len(set(names)) < len(names):
-            twice = next(one for one in names if names.count(one) > 1)
+            twice = Counter(names).most_common(1)[0][0]
             raise InputError(f"holds two tensors called {quote(twice)}; save the state dict alone")
     except InputError as error:
         line = str(error)

@@ -53,10 +53,10 @@ def sort_left(
     foreign: list[str] = []
     for branch, inside in strays.items():
         harmless = (
-            bool(_HEADS.fullmatch(branch.rsplit(".", 1)[-1]))
+            _is_head(branch)
             or any(branch == name or branch.startswith(f"{name}.") for name in classifiers)
             or all(_is_table(one) for one in inside)
-            or ("." not in branch and _is_linear(inside, widths))
+            or (("." not in branch or _is_head(branch.rpartition(".")[0])) and _is_linear(inside, widths))
         )
         (dropped if harmless else foreign).extend(one.name for one in inside)
     return dropped, foreign, elsewhere
@@ -69,6 +69,12 @@ def _branch(rest: str, branches: set[str]) -> str:
         if "".join(f"{word}." for word in words[:count]) not in branches:
             return ".".join(words[:count])
     return rest
+
+
+def _is_head(branch: str) -> bool:
+    """By its name; within one of many equal blocks (blocks.0.mlp.fc3) such a name means a layer."""
+    *above, last = branch.split(".")
+    return bool(_HEADS.fullmatch(last)) and not any(word.isdigit() for word in above)
 
 
 def _classifiers(backbone: Any) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ _HOSTILE_MODULES = {
     "ctypes", "_ctypes", "webbrowser", "code", "pdb", "bdb", "timeit", "cProfile", "profile", "pip", "pickle",
     "_pickle", "marshal",
 }  # fmt: skip
+_HOSTILE_PACKAGES = {"os", "importlib", "ctypes", "pip"}
 _HOSTILE_BUILTINS = {
     "eval", "exec", "execfile", "compile", "__import__", "open", "input", "breakpoint", "globals", "locals",
 }  # fmt: skip
@@ -205,13 +206,18 @@ class _Machine:
 def _global(module: Any, name: Any) -> Global:
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError("names a class by what is no text")
-    hostile = name in _HOSTILE_BUILTINS if module in _MODULES else module.split(".")[0] in _HOSTILE_MODULES
+    hostile = name in _HOSTILE_BUILTINS if module in _MODULES else _is_hostile(module)
     if hostile:
         raise InputError(
             f"its pickle asks for code ({printable(f'{module}.{name}')[:100]}), which is refused and was not run; it "
             "is no honest checkpoint: get the weights from a source that you trust"
         )
     return Global(f"{module}.{name}")
+
+
+def _is_hostile(module: str) -> bool:
+    """Whether it is such a module, or a part of one; a user's own package `code` or `profile` has parts as well."""
+    return module in _HOSTILE_MODULES or module.split(".")[0] in _HOSTILE_PACKAGES
 
 
 def _made(what: Any, args: Any) -> Made:

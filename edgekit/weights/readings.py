@@ -73,7 +73,9 @@ class Reading:
 
 def wanted_by(module: torch.nn.Module) -> Wanted:
     """What a module needs of a file."""
-    own = module.state_dict()
+    import torch
+
+    own = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}  # extra state
     groups: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
     for name, value in own.items():
         empty = value.numel() == 0 or value.device.type == "meta"
@@ -82,6 +84,14 @@ def wanted_by(module: torch.nn.Module) -> Wanted:
     spare = {name for name, value in own.items() if not value.is_floating_point() and not value.is_complex()}
     tied = {name: names for names in groups.values() for name in names}
     return Wanted(own, tied, frozenset(spare))
+
+
+def _is_neighbour(reading: Reading, parts: Mapping[str, Reading]) -> bool:
+    """Whether it lies over another number of a list than its own (layers.1 over layers.0), and its own is there."""
+    own, number = reading.lead.split(".")[-2:-1], reading.prefix.rpartition(".")[2]
+    if not own or not own[0].isdigit() or not number.isdigit() or own[0] == number:
+        return False
+    return reading.prefix[: len(reading.prefix) - len(number)] + own[0] in parts
 
 
 def unwrap(name: str) -> str:
@@ -121,7 +131,7 @@ def find_readings(found: Sequence[Named], wanted: Wanted) -> list[Reading]:
                 reading = parts.setdefault(prefix, Reading(prefix, lead))
                 fits = bool(one.stored.odd) or one.stored.shape == tuple(wanted.own[name].shape)
                 (reading.pairs if fits else reading.misshapen)[name] = one
-        readings += parts.values()
+        readings += [reading for reading in parts.values() if not _is_neighbour(reading, parts)]
     readings.sort(key=lambda reading: -len(reading.pairs))
     return readings[:_LOOKED_AT]
 

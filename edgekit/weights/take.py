@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["Taken", "apply_state_dict", "load_weights"]
 
 
+_WEIGHT_NORM = (
+    (".weight_g", ".weight_v"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+)
+
+
 @dataclass(frozen=True)
 class Taken:
     """What was read of a weights file: `part` is the dotted name of the part taken, "" where it is the whole file.
@@ -77,8 +83,8 @@ def _take(
     try:
         if not found:
             raise InputError("holds no tensors; save model.state_dict()")
-        given = _with_twins(_below(found, key), notes)
         wanted = wanted_by(module)
+        given = _as_torch_names(_with_twins(_below(found, key), notes), wanted)
         backbone = getattr(module, "backbone", None)
         choices = _choices(given, wanted, module)
         best = choices[0]
@@ -94,7 +100,7 @@ def _take(
         state, changed = _values(best.reading, wanted)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-    module.load_state_dict(state, strict=False)
+    _copy(module, state, source)
     also = [
         other
         for other in choices
@@ -120,6 +126,18 @@ def _with_twins(found: Sequence[Named], notes: Mapping[str, str]) -> Sequence[Na
     by_name = {one.name: one for one in found}
     twins = [by_name[kept].renamed(name) for name, kept in notes.items() if kept in by_name and name not in by_name]
     return [*found, *twins]
+
+
+def _as_torch_names(found: Sequence[Named], wanted: Wanted) -> Sequence[Named]:
+    """With the names of weight normalisation that the model has: torch 2.0 renamed them."""
+    for here, there in (_WEIGHT_NORM, _WEIGHT_NORM[::-1]):
+        if any(name.endswith(here) for name in wanted.own) and not any(one.name.endswith(here) for one in found):
+            for ours, theirs in zip(here, there, strict=True):
+                found = [
+                    one.renamed(one.name.removesuffix(theirs) + ours) if one.name.endswith(theirs) else one
+                    for one in found
+                ]
+    return found
 
 
 def _choices(given: Sequence[Named], wanted: Wanted, module: torch.nn.Module) -> list[_Choice]:
@@ -204,6 +222,25 @@ def _values(reading: Reading, wanted: Wanted) -> tuple[dict[str, torch.Tensor], 
                     f"{quote(name)} and {quote(twin)} are one tensor in the model and two different ones in the file"
                 )
     return state, changed
+
+
+def _copy(module: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Into the module, and look whether they are there: hooks of a module may rename or drop what it is given."""
+    import torch
+
+    before = {name: value.clone() for name, value in module.state_dict().items() if name in state}
+    try:
+        module.load_state_dict(dict(state), strict=False)
+        after = module.state_dict()
+        lost = next((name for name, value in state.items() if not torch.equal(after[name], value)), None)
+        why = "" if lost is None else f"the model does not keep {quote(lost)} as the file gives it"
+    except Exception as error:  # a stranger's hook
+        why = shown(str(error).strip().split("\n")[0]) or type(error).__name__
+    if why:
+        for name, value in module.state_dict(keep_vars=True).items():
+            if name in before:
+                value.detach().copy_(before[name])
+        raise InputError(f"{source}: cannot be loaded: {why}; a load_state_dict hook of the model stands in the way")
 
 
 def _word(value: torch.Tensor) -> str:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["tensors"]
 
 _MAX_DEPTH = 64
-_MAX_VISITS = 2_000_000  # shared parts count as often as they are met
-_MAX_NAME = 1000
+_MAX_VISITS = 1_000_000  # shared parts count as often as they are met
+_MAX_NAME = 500
+_MAX_DIMENSIONS = 64
 _VIEWS = {  # arguments: storage, offset, shape, stride ...; and where a dtype of its own and a metadata flag may be
     "torch._utils._rebuild_tensor": (None, None),
     "torch._utils._rebuild_tensor_v2": (None, 6),
@@ -42,6 +43,7 @@ def tensors(archive: Archive) -> list[Named]:
     met: set[int] = set()
     todo: list[tuple[Any, str, str, int, bool]] = [(archive.content, "", "", 0, False)]
     visits = 0
+    insides: dict[int, list[tuple[str, Any]]] = {}
     while todo:
         node, name, group, depth, of_module = todo.pop()
         if id(node) in stored:
@@ -52,7 +54,9 @@ def tensors(archive: Archive) -> list[Named]:
             if id(node) in met:
                 continue
             met.add(id(node))
-        inside = [(key, child) for key, child in _inside(node) if id(child) in stored or id(child) in holders]
+        if id(node) not in insides:  # once: what is met a thousand times may be large
+            insides[id(node)] = [pair for pair in _inside(node) if id(pair[1]) in stored or id(pair[1]) in holders]
+        inside = insides[id(node)]
         visits += 1 + len(inside)
         if depth > _MAX_DEPTH or visits > _MAX_VISITS:
             raise InputError("its content is nested beyond reason; save the state dict alone")
@@ -109,7 +113,8 @@ def _children(node: dict[Any, Any] | list[Any] | tuple[Any, ...] | Made) -> Iter
         yield from _children(node.entries)
         if node.of == "collections.OrderedDict" and isinstance(node.args, tuple):
             for pairs in node.args[:1]:  # protocols before 2
-                yield from ((str(pair[0]), pair[1]) for pair in pairs if isinstance(pair, list | tuple))
+                pairs_of_two = [pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2]
+                yield from ((str(key), value) for key, value in pairs_of_two if isinstance(key, str | int))
         states = node.state if isinstance(node.state, tuple) else (node.state,)
         for state in states:
             if isinstance(state, dict):
@@ -124,7 +129,7 @@ def _module_state(node: Any) -> dict[Any, Any] | None:
 
 def _of_module(state: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
     """What its state dict would hold: parameters, persistent buffers, and its parts."""
-    left_out = {str(name) for name in _members(state.get("_non_persistent_buffers_set"))}
+    left_out = {name for name in _members(state.get("_non_persistent_buffers_set")) if isinstance(name, str)}
     for table in ("_parameters", "_buffers", "_modules"):
         for key, value in _children(state.get(table) or {}):
             if table != "_buffers" or key not in left_out:
@@ -164,6 +169,8 @@ def _stored(node: Made, archive: Archive) -> Stored | None:
 def _view(args: tuple[Any, ...], dtype_at: int | None, flag_at: int | None, archive: Archive) -> Stored:
     saved, offset, shape, stride = args[:4]
     shape, stride = _numbers(shape), _numbers(stride)
+    if shape is None or stride is None or type(offset) is not int:
+        return _odd("has a shape that is no shape")
     if flag_at is not None and len(args) > flag_at and args[flag_at]:
         return _odd("is a conjugated or negated view, not a plain tensor")
     try:
@@ -176,15 +183,20 @@ def _view(args: tuple[Any, ...], dtype_at: int | None, flag_at: int | None, arch
         return _odd("is of a dtype that this torch does not have", shape)
 
     def load() -> torch.Tensor:
-        return strided(values(storage, dtype), offset, shape, stride)
+        whole = values(storage, dtype)
+        found = strided(whole, offset, shape, stride)
+        return found.clone() if found.numel() < whole.numel() else found  # a part must not keep the whole in memory
 
     return Stored(shape, dtype, load, (storage.place, str(offset)))
 
 
-def _numbers(node: Any) -> tuple[int, ...]:
+def _numbers(node: Any) -> tuple[int, ...] | None:
+    """Of a shape or strides; None of anything else, which as a text could be endless."""
     if isinstance(node, Made) and node.of == "torch.Size":
         node = node.args[0]
-    return tuple(node) if isinstance(node, tuple | list) else (-1,)
+    if not isinstance(node, tuple | list) or len(node) > _MAX_DIMENSIONS or any(type(n) is not int for n in node):
+        return None
+    return tuple(node)
 
 
 def _odd(why: str, shape: tuple[int, ...] = ()) -> Stored:

@@ -209,3 +209,45 @@ def test_a_view_beyond_its_storage_is_refused(args: tuple[Any, ...]) -> None:
     (found,) = tensors(archive)
     with pytest.raises(InputError):
         found.stored.load()
+
+
+# -- what is small in the file and endless when it is written out ---------------------------------------------------
+
+_ENDLESS = b"(K\x01t" + b"2\x86" * 60  # a pair of a pair ..., 2**60 ones as a text
+
+
+def _one_tensor(key: bytes = b"X\x01\0\0\x000", offset: bytes = b"K\0", shape: bytes = b"K\x02\x85") -> bytes:
+    storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\n" + key + b"X\x03\0\0\0cpuK\x02tQ"
+    call = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + b"K\x01\x85\x89}tR"
+    return b"\x80\x02}X\x01\0\0\0w" + call + b"s."
+
+
+@pytest.mark.parametrize("place", ["key", "offset", "shape"])
+def test_lists_in_lists_are_never_written_out(place: str) -> None:
+    given = _ENDLESS.replace(b"K\x01", b"K\0") if place != "shape" else _ENDLESS + b"\x85"
+    content = read_pickle(io.BytesIO(_one_tensor(**{place: given})))
+
+    def storage(saved: Any) -> Storage:
+        from edgekit.weights.archives import _saved
+
+        dtype, name, _ = _saved(saved)
+        return Storage(b"\0" * 8, 0, 8, dtype, name)
+
+    (found,) = tensors(Archive(content, storage))
+    assert found.stored.odd
+    with pytest.raises(InputError):
+        found.stored.load()
+
+
+def test_a_part_of_a_storage_does_not_keep_all_of_it() -> None:
+    content = read_pickle(io.BytesIO(_one_tensor()))
+    storage = Storage(b"\0" * 4000, 0, 4000, torch.float32, "0")
+    (found,) = tensors(Archive(content, lambda saved: storage))
+    assert found.stored.load().untyped_storage().nbytes() == 8
+
+
+def test_a_users_own_package_may_be_called_code() -> None:
+    assert read_pickle(io.BytesIO(b"ccode.config\nConfig\n.")) == Global("code.config.Config")
+    for named in (b"ccode\ninteract\n.", b"cimportlib.util\nmodule_from_spec\n."):
+        with pytest.raises(InputError, match="asks for code"):
+            read_pickle(io.BytesIO(named))

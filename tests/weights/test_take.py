@@ -303,3 +303,98 @@ def test_a_state_in_memory_is_taken_the_same_way() -> None:
     target = Embedder()
     apply_state_dict(target, bare(), source="w")
     assert same(target.backbone.state_dict(), bare())
+
+
+# -- models and files that look alike ----------------------------------------------------------------------------------
+
+
+class _Mlp(nn.Module):
+    """Blocks of as many layers as said; the third is one that gated forms have and others lack."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        names = [f"fc{number + 1}" for number in range(layers)]
+        self.blocks = nn.ModuleList(nn.ModuleDict({name: nn.Linear(4, 4) for name in names}) for _ in range(2))
+
+
+def test_a_layer_within_a_block_is_no_head_whatever_its_name(tmp_path: Path) -> None:
+    refused(tmp_path, _Mlp(3).state_dict(), "4 unexpected", "blocks.0.fc3", model=seeded(_Mlp(2), 9))
+
+
+class _Truncated(nn.Module):
+    """A classifier without its last layer, as people take features of VGG or MobileNetV3."""
+
+    def __init__(self, last: nn.Module) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 4, 3)
+        self.classifier = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), last)
+        self.dim = 8
+
+
+def test_the_last_layer_of_a_classifier_is_a_head(tmp_path: Path) -> None:
+    _, taken = take(tmp_path, _Truncated(nn.Linear(8, 5)).state_dict(), model=_Truncated(nn.Identity()))
+    assert taken.left == ("classifier.2.weight", "classifier.2.bias")
+    wide = _Truncated(nn.Linear(7, 5)).state_dict()  # not on the embedding
+    refused(tmp_path, wide, "classifier.2.weight", model=seeded(_Truncated(nn.Identity()), 9))
+
+
+def test_the_neighbour_of_a_layer_that_does_not_fit_is_not_taken_in_its_place(tmp_path: Path) -> None:
+    file = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(3, 4), nn.Linear(4, 4)])})
+    model = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(4, 4)])})
+    refused(tmp_path, file.state_dict(), "misshapen, first 'layers.0.weight'", model=seeded(model, 9))
+
+
+class _Renames(nn.Module):
+    """Its hook renames what it is given, so that its own names are lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self._register_load_state_dict_pre_hook(self._rename)
+
+    def _rename(self, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+        for key in [key for key in state if key.startswith(f"{prefix}layer.")]:
+            state[f"{prefix}old.{key.rpartition('.')[2]}"] = state.pop(key)
+
+
+def test_a_hook_that_loses_weights_is_noticed(tmp_path: Path) -> None:
+    content = seeded(_Renames(), 3).state_dict()
+    refused(tmp_path, content, "does not keep 'layer.weight'", "hook", model=seeded(_Renames(), 9))
+
+
+class _Extra(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"scale": 1}
+
+    def set_extra_state(self, state: Any) -> None:
+        raise AssertionError(f"nobody vouches for {state}")
+
+
+def test_extra_state_is_no_weight(tmp_path: Path) -> None:
+    source, model = _Extra(), _Extra()
+    take(tmp_path, source.state_dict(), model=model)
+    assert torch.equal(model.layer.weight, source.layer.weight)
+
+
+def _normalised(*, new: bool) -> nn.Module:
+    plain = nn.Sequential(nn.Linear(3, 2))
+    if new:
+        torch.nn.utils.parametrizations.weight_norm(plain[0])
+    else:
+        weight = plain[0]._parameters.pop("weight")
+        assert weight is not None
+        plain[0].register_parameter("weight_g", nn.Parameter(weight.norm(dim=1, keepdim=True)))
+        plain[0].register_parameter("weight_v", nn.Parameter(weight.detach().clone()))
+    return seeded(plain, 5 if new else 6)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_both_names_of_weight_normalisation_fit(tmp_path: Path, new: bool) -> None:
+    source = _normalised(new=not new).state_dict()
+    model, _ = take(tmp_path, source, model=_normalised(new=new))
+    by_shape = {tuple(value.shape): value for value in source.values()}
+    assert all(torch.equal(value, by_shape[tuple(value.shape)]) for value in model.state_dict().values())
