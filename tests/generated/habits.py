@@ -20,12 +20,12 @@ def arithmetic(r: Random, s: Shape) -> Block:
         ("return x.abs().add(0.1) ** 0.7",), ("return torch.pow(x.sigmoid(), 3)",), ("return x.softmax(1, dtype=torch.float32) * x",), ("return x - x.sum(1, keepdim=True, dtype=torch.float32) / 24",), ("return x.mean(1, keepdim=True, dtype=torch.float64).float() + x",),
         ("return x.double().mul(1.5).float()",), ("return torch.erf(x) + torch.sin(x) * torch.cos(x)",), ("return torch.atan2(x, x.abs() + 1)",), ("return x.exp().log1p()",), ("return torch.expm1(x.clamp(-2, 2))",), ("return torch.hypot(x, x.new_tensor(1.0))",),
         ("return x.square() - x.rsqrt().nan_to_num(0, 0, 0).clamp(0, 1)",), ("return torch.logaddexp(x, -x)",), ("return torch.xlogy(x, x.abs() + 1)",), ("return torch.special.expit(x) * torch.special.erfc(x)",), ("return x.clamp(min=-0.2)",), ("return x.clamp(max=torch.tensor(0.3))",),
-        ("return torch.clip(x, -0.4, x.abs().amax())",), ("return torch.div(x, 0.7)",), ("return torch.true_divide(x, 3)",), ("return x.reciprocal().clamp(-2, 2)" if False else "return x.neg().abs().negative()",), ("return torch.sinh(x.clamp(-1, 1)) + torch.asinh(x)",),
+        ("return torch.clip(x, -0.4, x.abs().amax())",), ("return torch.div(x, 0.7)",), ("return torch.true_divide(x, 3)",), ("return x.neg().abs().negative()",), ("return torch.sinh(x.clamp(-1, 1)) + torch.asinh(x)",),
         ("return torch.softmax(x.flatten(2) / 0.5, -1).view_as(x) * 50",), ("return F.cosine_similarity(x, x.flip(1), dim=1).unsqueeze(1) * x",), ("return x.prod(1, keepdim=True).tanh() + x",), ("return (x - x.amin((1, 2, 3), keepdim=True)) / 3",), ("return x.aminmax(dim=1, keepdim=True).max * x.sigmoid()",),
-        ("return torch.median(x, 1, keepdim=True).values + x",), ("return x.max(1, keepdim=True)[0] - x",), ("return x.cummax(1).values",), ("return torch.logcumsumexp(x, 1)",), ("return x.quantile(0.5, 1, keepdim=True) + x",), ("return torch.frac(x + 10)" if False else "return x.sgn() * x",),
+        ("return torch.median(x, 1, keepdim=True).values + x",), ("return x.max(1, keepdim=True)[0] - x",), ("return x.cummax(1).values",), ("return torch.logcumsumexp(x, 1)",), ("return x.quantile(0.5, 1, keepdim=True) + x",), ("return x.sgn() * x",),
         ("return x.heaviside(torch.tensor(0.5)) + x",), ("return torch.outer(x.mean((0, 1, 2)), x.mean((0, 1, 3))) * 0 + x",), ("return torch.special.log_softmax(x, dim=1)",), ("return F.softmin(x, 1) * x",), ("return x.renorm(2, 1, 1.0)",), ("return torch.celu(x, 0.7)",), ("return torch.special.sinc(x)",),
         ("return F.gelu(x).mul(x.sigmoid()).add(x, alpha=2)",), ("return sum([x, x * 2, -x.relu()])",), ("return torch.stack([x, x.relu(), -x]).logsumexp(0)",), ("return torch.stack([x, x.relu()], -1).prod(-1)",), ("return x.var(1, keepdim=True, correction=0) * x",), ("return torch.std(x, dim=(2, 3), unbiased=True, keepdim=True) + x",),
-        ("return torch.fmod(x, 5)",), ("return torch.floor_divide(x.new_tensor(7), 2) * x",), ("return (x * 4).fix().mul(0) + x.trunc()" if False else "return x.ldexp(torch.tensor(1))",), ("return x.mul(True).add(1).sub(2.5)",), ("return 1 - x",), ("return -x.relu() + 3 - x / 2",), ("return torch.float_power(x.sigmoid(), 2).float()",),
+        ("return torch.fmod(x, 5)",), ("return torch.floor_divide(x.new_tensor(7), 2) * x",), ("return x.ldexp(torch.tensor(1))",), ("return x.mul(True).add(1).sub(2.5)",), ("return 1 - x",), ("return -x.relu() + 3 - x / 2",), ("return torch.float_power(x.sigmoid(), 2).float()",),
     ]))  # fmt: skip
 
 
@@ -44,8 +44,8 @@ def buffers(r: Random, s: Shape) -> Block:
         _block("y, z = torch.meshgrid(torch.linspace(-1, 1, x.shape[2]), torch.linspace(-1, 1, x.shape[3]), indexing='ij')", "return torch.cat([x, torch.stack([y, z]).expand(x.shape[0], -1, -1, -1)], 1)"),
         _block("t = torch.arange(x.shape[2] * x.shape[3], dtype=torch.float32)", "f = 1.0 / 100 ** (torch.arange(0, x.shape[1], 2) / x.shape[1])", "p = torch.outer(t, f)", "p = torch.stack([p.sin(), p.cos()], -1).flatten(1).t().view(1, -1, *x.shape[2:])", "return x + p[:, : x.shape[1]]"),
         _block("y = x.flatten(2).transpose(1, 2)", "a, b = y[..., ::2], y[..., 1::2]", "y = torch.stack([a * self.c - b * self.s, a * self.s + b * self.c], -1).flatten(-2)", "return y.transpose(1, 2).view_as(x)",
-               init=(f"t = torch.outer(torch.arange({s.h * s.w}.__float__()), 1 / 10 ** torch.linspace(0, 2, {s.c // 2}))", "self.register_buffer('c', t.cos())", "self.register_buffer('s', t.sin())")),
-        _block("y = torch.view_as_complex(x.movedim(1, -1).reshape(*x.shape[2:], -1, 2).contiguous() if False else x.movedim(1, -1).unflatten(-1, (-1, 2)).contiguous())", "return torch.view_as_real(y * self.turn).flatten(-2).movedim(-1, 1)",
+               init=(f"t = torch.outer(torch.arange({s.h * s.w}), 1 / 10 ** torch.linspace(0, 2, {s.c // 2}))", "self.register_buffer('c', t.cos())", "self.register_buffer('s', t.sin())")),
+        _block("y = torch.view_as_complex(x.movedim(1, -1).unflatten(-1, (-1, 2)).contiguous())", "return torch.view_as_real(y * self.turn).flatten(-2).movedim(-1, 1)",
                init=(f"self.register_buffer('turn', torch.polar(torch.ones({s.c // 2}), torch.rand({s.c // 2}) * 3))",)),
         _block("return x * self.scale.to(x) + self.shift.type_as(x)", init=("self.scale = nn.Parameter(torch.ones(1).double() * 1.2)", f"self.register_buffer('shift', torch.arange({s.c}).view(-1, 1, 1))")),
         _block("return x + self.table(self.index).permute(2, 0, 1)", init=("self.table = nn.Embedding(10, " + f"{s.c})", f"self.register_buffer('index', torch.arange({s.h * s.w}).view({s.h}, {s.w}) % 10)")),
@@ -73,9 +73,9 @@ def hooked(r: Random, s: Shape) -> Block:
         _block("return self.layer(x)", init=(layer, "self.layer.register_forward_hook(lambda m, i, o: o * 0.5)")),
         _block("return self.layer(x)", init=(layer, "self.layer.register_forward_pre_hook(lambda m, i: (i[0].relu(),))")),
         _block("self.layer(x)", "return self.seen[-1] + x", init=(layer, "self.seen = []", "self.layer.register_forward_hook(lambda m, i, o: self.seen.append(o))")),
-        _block("self.layer(x)", "return self.kept", init=(layer, "self.layer.register_forward_hook(self._keep)", "", "def keep(module, inputs, result): self.kept = result.sigmoid()", "self.layer.register_forward_hook(keep)")[:1] + ("def keep(module, inputs, result): self.kept = result.sigmoid()", "self.layer.register_forward_hook(keep)")),
+        _block("self.layer(x)", "return self.kept", init=(layer, "def keep(module, inputs, result): self.kept = result.sigmoid()", "self.layer.register_forward_hook(keep)")),
         _block("return self.layer(x)", init=(layer, "self.layer.register_forward_hook(lambda m, i, o: None)", "self.layer.register_full_backward_hook(lambda m, i, o: None)")),
-        _block("return self.layer(x, 2.0)" if False else "return self.act(self.layer(x))", init=(layer, "self.act = torch.tanh")),
+        _block("return self.act(self.layer(x))", init=(layer, "self.act = torch.tanh")),
         _block("return self.layer(x)", init=(layer, "old = self.layer.forward", "self.layer.forward = lambda y: old(y).relu()")),
         _block("return self.layer(x)", init=(layer, "nn.utils.parametrize.register_parametrization(self.layer, 'bias', nn.Softplus())")),
     ])  # fmt: skip
@@ -96,7 +96,7 @@ def region(r: Random, s: Shape) -> Block:
         _block("y = x.half().float() if x.dtype == torch.float16 else x", "return y + y.new_zeros(1)"),
         _block("return torch.utils.checkpoint.checkpoint_sequential(self.layer, 2, x, use_reentrant=False)", init=("import torch.utils.checkpoint", f"self.layer = nn.Sequential(nn.Conv2d({s.c}, {s.c}, 1), nn.ReLU())")),
         _block("y = torch.vmap(lambda z: z * z.mean())(x)", "return y"),
-        _block("return torch.utils.data.default_collate([x])[0] if False else torch.clone(x, memory_format=torch.contiguous_format)"),
+        _block("return torch.clone(x, memory_format=torch.contiguous_format)"),
     ])  # fmt: skip
 
 

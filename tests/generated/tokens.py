@@ -28,7 +28,7 @@ def _mask(r: Random, tokens: int) -> tuple[tuple[str, ...], tuple[str, ...], str
         ((buffer.format(f"torch.where(torch.rand({tokens}) > 0.2, 0.0, -torch.inf)"),), (), ", attn_mask=self.mask[None]"),
         ((), (f"m = torch.ones({tokens}, {tokens}, dtype=torch.bool, device=x.device).tril()",), ", attn_mask=m"),
         ((), (f"m = (torch.arange({tokens})[:, None] - torch.arange({tokens})).abs() < {r.choice([3, 20])}",), ", attn_mask=m"),
-        ((), (f"m = x.new_zeros({tokens}, {tokens}); m[:, {tokens // 2}:] = {r.choice(['-1e4', 'float(chr(45) + chr(105) + chr(110) + chr(102))', 'torch.finfo(x.dtype).min'])}",), ", attn_mask=m"),
+        ((), (f"m = x.new_zeros({tokens}, {tokens}); m[:, {tokens // 2}:] = {r.choice(['-1e4', '-math.inf', 'torch.finfo(x.dtype).min'])}",), ", attn_mask=m"),
         ((), (f"m = torch.zeros({tokens}, {tokens}).masked_fill_(torch.eye({tokens}, dtype=torch.bool), -100.0)",), ", attn_mask=m"),
         ((), ("m = (t.mean(-1) > 0)[:, None, None, :]", "m = m | ~m.any(-1, keepdim=True)"), ", attn_mask=m"),
     ])  # fmt: skip
@@ -90,7 +90,7 @@ def manual_attention(r: Random, s: Shape) -> Block:
         "a = torch.exp(a - torch.logsumexp(a, -1, keepdim=True))",
         "a = a.relu() / tokens".replace("tokens", str(tokens)),
         "a = a.double().softmax(-1).to(a.dtype)",
-        "a = self.talk(a.softmax(-1)) if False else a.sigmoid() / 100",
+        "a = a.sigmoid() / 100",
     ])  # fmt: skip
     apply = r.choice(["t = a @ v", "t = torch.einsum('bhij,bhjd->bhid', a, v)", "t = (v.transpose(-1, -2) @ a.transpose(-1, -2)).mT"])
     more = (f"self.temperature = nn.Parameter(torch.zeros({heads}, 1, 1))",
@@ -179,11 +179,11 @@ def view(r: Random, s: Shape) -> Block:
         "return x[:, [3, 0, 2, 5, 1]]", "return x.index_select(1, torch.tensor([1, 0, 3, 2, 2]))", "return x[:, :, None].squeeze(2)[:, torch.arange(x.shape[1] - 1, -1, -1)]",
         "return torch.diagonal(x, dim1=2, dim2=3).unsqueeze(-1) * x[..., :1].transpose(2, 3)", "return x.reshape(x.shape[0], -1, x.shape[3], x.shape[2])",
         "return torch.gather(x, 3, torch.arange(x.shape[3]).flip(0).expand_as(x))", "return torch.take_along_dim(x, torch.zeros(1, 1, 1, 4, dtype=torch.long), dim=3)",
-        "return x.T.permute(3, 2, 1, 0) * 2 if False else x.mT", "return torch.hstack([x, x[:, :2]])", "return torch.cat([x, x.new_ones(x.shape[0], 1, *x.shape[2:])], dim=-3)",
+        "return x.mT", "return torch.hstack([x, x[:, :2]])", "return torch.cat([x, x.new_ones(x.shape[0], 1, *x.shape[2:])], dim=-3)",
         f"return x.view(x.shape[0], {half}, 2, *x.shape[2:]).amax(2)", "return torch.broadcast_to(x[:, :4, :1], (x.shape[0], 4, *x.shape[2:])) + x[:, :4]",
         "return x.as_strided((x.shape[0], 4, x.shape[2], x.shape[3]), x.stride())", "return x.swapdims(1, 3).swapaxes(1, 3).contiguous()", "return torch.dstack([x[..., :3, :], x[..., 3:, :]])",
         "return x.to(memory_format=torch.channels_last) * 1.5", "return x.unsqueeze(-1).squeeze(-1).tril()", "return torch.triu(x, diagonal=-1)", "return x.cumsum(1) / 8", "return torch.kron(x, torch.ones(1, 1, 2, 1))",
-        "return torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing='ij')[0] + x[..., :4, :4]", "return x.sort(dim=1)[0]", "return x.topk(5, dim=1).values", "return x.msort().flip(0) if False else torch.sort(x, 1, descending=True).values",
+        "return torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing='ij')[0] + x[..., :4, :4]", "return x.sort(dim=1)[0]", "return x.topk(5, dim=1).values", "return torch.sort(x, 1, descending=True).values",
         "return torch.vstack([x.unsqueeze(0), x.unsqueeze(0)]).sum(0)", "return torch.concat([x[:, :1] for _ in range(5)], 1) * x[:, 3:8]", "return x.diff(dim=1)", "return x.unfold(1, 4, 4).amax(-1)",
         "a, b = x.tensor_split(2, dim=1); return a - b", "a, *b = x.unsafe_chunk(4, dim=1); return a + b[-1]", "return x.squeeze().view(x.shape)", "return x.view(x.shape[0], -1)[:, 8:-8].unflatten(1, (-1, x.shape[2], 8))",
     ]))  # fmt: skip
@@ -196,12 +196,12 @@ def in_place(r: Random, s: Shape) -> Block:
         "y.select(1, 3).fill_(0.7)", "y.movedim(1, -1)[..., 2].mul_(3)", "y.swapaxes(1, 2).swapaxes(1, 2)[:, 1].neg_()", "torch.diagonal(y, dim1=2, dim2=3).add_(1)", "y.masked_fill_(y < 0, -0.1)",
         "y.clamp_(-0.5, 0.5)", "y.flatten(2)[:, :, 3:9].tanh_()", "y.view(y.shape[0], -1)[:, ::3].mul_(2)", "y.transpose(2, 3)[:, :, 0] = 0.25", "y[..., 1:-1, 1:-1] += y.mean((2, 3), keepdim=True)",
         "y[:, 0, 0, 0] = 5", "y.index_add_(1, torch.tensor([0, 2]), y[:, 3:5], alpha=2)", "y.index_copy_(1, torch.tensor([1, 0]), y[:, 5:7])", "y.index_fill_(1, torch.tensor([2]), 0.3)",
-        "y.scatter_(1, torch.zeros_like(y[:, :1], dtype=torch.long), 0.5)", "z = y.T.T if False else y.detach(); z.mul_(2)", "y.narrow(1, 1, 4).copy_(y.narrow(1, 6, 4))", "y.copy_(y[:, :1])",
-        "y.add_(y.roll(1, 1), alpha=0.5)", "y.sub_(1, alpha=0.3)", "y.addcmul_(y, y.sigmoid(), value=0.4)", "y.lerp_(y.flip(1), 0.25)", "y.unsqueeze_(0).squeeze_(0)", "y.transpose_(2, 3)", "y.div_(2).round_(decimals=3)" if False else "y.div_(3)",
+        "y.scatter_(1, torch.zeros_like(y[:, :1], dtype=torch.long), 0.5)", "z = y.detach(); z.mul_(2)", "y.narrow(1, 1, 4).copy_(y.narrow(1, 6, 4))", "y.copy_(y[:, :1])",
+        "y.add_(y.roll(1, 1), alpha=0.5)", "y.sub_(1, alpha=0.3)", "y.addcmul_(y, y.sigmoid(), value=0.4)", "y.lerp_(y.flip(1), 0.25)", "y.unsqueeze_(0).squeeze_(0)", "y.transpose_(2, 3)", "y.div_(3)",
         "F.relu_(y.chunk(3, 1)[1])", "F.leaky_relu(y[:, 1:5], 0.2, inplace=True)", "y = y.view(y.shape[0], 4, -1, *y.shape[2:]); y[:, 1] *= y[:, 0]; y = y.flatten(1, 2)", "z = y.unfold(3, 2, 2); z[..., 0].add_(1)",
         "for i in range(4): y[:, i] = y[:, i] * i", "y[:, y.shape[1] // 2 :].exp_()", "z = y.expand(2, *y.shape)[0]; z.mul_(0.5)", "z = torch.zeros_like(y); z[:, 1:] = y[:, :-1]; y = y + z", "z = y.new_empty(y.shape); z[...] = y; z[:, 2] = 0; y = z",
-        "z = torch.zeros(y.shape); z.narrow(1, 0, 3).add_(y[:, :3]); y = z - y", "torch.add(y, 1, out=y)" if False else "y.pow_(2).add_(1e-3).sqrt_()", "z = y[:, 1]; y[:, 0] = 0; y = y + z.unsqueeze(1)", "z = y[:, 1:3]; y.mul_(2); y = y + z.mean(1, keepdim=True)",
-        "z = y.reshape(y.shape[0], -1); z[:, :10] = 1", "z = y.squeeze(0); z += 1", "y[y > 0.5] = 0.5", "y[:, torch.tensor([0, 1])] = 0.1", "y.real.mul_(2)", "y.tril_()", "y.fill_diagonal_(0) if False else y.resize_as_(y)",
+        "z = torch.zeros(y.shape); z.narrow(1, 0, 3).add_(y[:, :3]); y = z - y", "y.pow_(2).add_(1e-3).sqrt_()", "z = y[:, 1]; y[:, 0] = 0; y = y + z.unsqueeze(1)", "z = y[:, 1:3]; y.mul_(2); y = y + z.mean(1, keepdim=True)",
+        "z = y.reshape(y.shape[0], -1); z[:, :10] = 1", "z = y.squeeze(0); z += 1", "y[y > 0.5] = 0.5", "y[:, torch.tensor([0, 1])] = 0.1", "y.real.mul_(2)", "y.tril_()", "y.squeeze_(-1)",
     ])  # fmt: skip
     return _block(copied, step, "return y")
 

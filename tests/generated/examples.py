@@ -1,0 +1,29 @@
+"""Sources that once came out wrong, were refused, or cost a rewrite: the lines of the block, by what they show."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.generated.grammar import Block, Grammar
+
+__all__ = ["EXAMPLES", "Example"]
+
+
+class Example(NamedTuple):
+    """A block that a drawn model had, and what was found of it."""
+
+    found: str
+    block: Block
+
+    def source(self) -> str:
+        """The smallest model with this block."""
+        from random import Random
+
+        return Grammar({"example": lambda _random, _shape: self.block}).source(Random(0), ("example",))
+
+
+def _example(found: str, *forward: str, init: tuple[str, ...] = ()) -> Example:
+    return Example(found, Block(init, forward))
+
+
+EXAMPLES: tuple[Example, ...] = ()
