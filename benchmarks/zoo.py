@@ -1,4 +1,4 @@
-"""A backbone of every timm module, and what torchvision, transformers and open_clip have, on the whole road: `make zoo`.
+"""A backbone of every timm module, and what torchvision, transformers and open_clip have, on the road: `make zoo`.
 
 Each model has a process and a time limit of its own: capture, the rewrites of each target (self-checked, and compared
 on images that the check did not see), then a float32 file of each target, run by the format's own runtime and held
@@ -217,6 +217,7 @@ def main(
     if shown:
         click.echo(markdown(_stored(out).values()))
         return
+    out.parent.mkdir(parents=True, exist_ok=True)
     known = _stored(out) if resume else {}
     if not resume:
         out.write_text("")

@@ -16,7 +16,25 @@ from edgekit.recipe import InputSpec, ModelSpec, Recipe
 __all__ = ["build", "every_name", "transformers_tower"]
 
 # The smallest member of each timm module that gives pooled features of a fixed size: `python benchmarks/zoo_models.py`.
-TIMM: tuple[str, ...] = ()
+TIMM: tuple[str, ...] = (
+    "beit_base_patch16_224", "eca_botnext26ts_256", "mobileone_s1", "cait_xxs24_224", "coat_tiny", "convit_tiny",
+    "convmixer_768_32", "convnext_zepto_rms", "cpubone_nano", "crossvit_tiny_240", "csatv2", "cs3darknet_focus_s",
+    "cspnext_tiny", "davit_tiny", "deepseek_vit_412m", "deit_tiny_patch16_224", "densenet121", "dla46x_c", "dpn48b",
+    "edgenext_xx_small", "efficientformer_l1", "efficientformerv2_s0", "mnasnet_050", "efficientvim_m1",
+    "efficientvit_b0", "efficientvit_m0", "vit_tiny_patch16_dinov3_qkvb", "fasternet_t0", "fastvit_t8",
+    "focalnet_tiny_srf", "gcvit_xxtiny", "gemma4_vit_167m", "ghostnet_050", "hardcorenas_b", "hgnetv2_b0",
+    "hiera_tiny_224", "sam2_hiera_tiny", "hrnet_w18_small", "iformer_t", "inception_next_atto",
+    "inception_resnet_v2", "inception_v3", "inception_v4", "lcnetv2_small", "levit_128s", "lowformer_b0",
+    "mambaout_femto", "maxvit_pico_rw_256", "poolformerv2_s12", "gmlp_ti16_224", "lcnet_035", "mobilenetv5_300m",
+    "mobilevit_xxs", "mvitv2_tiny", "naflexvit_base_patch16_gap", "nasnetalarge", "nest_tiny", "nextvit_small",
+    "nf_regnet_b0", "pit_ti_224", "pnasnet5large", "pvt_v2_b0", "qwen3_vit_88m", "rdnet_tiny", "regnetx_002",
+    "repghostnet_050", "repvit_m1", "res2next50", "resnest14d", "resnet10t", "resnetv2_18", "rexnet_100",
+    "selecsls42", "legacy_seresnet18", "sequencer2d_s", "shvit_s1", "skresnet18", "starnet_s050", "swiftformer_xs",
+    "swin_tiny_patch4_window7_224", "swinv2_tiny_window16_256", "swinv2_cr_tiny_224", "tiny_vit_5m_224",
+    "tnt_s_legacy_patch16_224", "tresnet_m", "twins_svt_small", "vgg11", "visformer_tiny", "vit_tiny_patch16_224",
+    "vit_tiny_r_s16_p8_224", "vit_srelpos_small_patch16_224", "samvit_base_patch16_224", "vitamin_small_224",
+    "volo_d1_224", "ese_vovnet19b_slim_dw", "legacy_xception", "xception41p", "xcit_nano_12_p8_224",
+)  # fmt: skip
 # Sizes to try, smallest first, for a backbone whose configuration does not fix its own.
 _SIZES = (64, 96, 128, 160)
 _TORCHVISION = (
@@ -137,7 +155,8 @@ def smallest() -> list[tuple[str, str]]:
 
     found = []
     for module in timm.models.list_modules():
-        sizes = {name: count for name in timm.list_models(module=module) if (count := _weights(name)) is not None}
+        names = [name for name in timm.list_models(module=module) if not name.startswith("test_")]
+        sizes = {name: count for name in names if (count := _weights(name)) is not None}
         if sizes:
             found.append((module, min(sizes, key=sizes.__getitem__)))
     return found

@@ -26,4 +26,12 @@ def _example(found: str, *forward: str, init: tuple[str, ...] = ()) -> Example:
     return Example(found, Block(init, forward))
 
 
-EXAMPLES: tuple[Example, ...] = ()
+EXAMPLES: tuple[Example, ...] = (
+    _example(
+        "contiguous() of a permuted map is a copy only if the map was not permuted already",
+        "y = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)",
+        "z = y[:, 1:3]",
+        "y.mul_(2)",
+        "return x + y + z.mean(1, keepdim=True)",
+    ),
+)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PRELUDE", "Block", "Grammar", "Shape", "build", "images"]
+__all__ = ["PRELUDE", "Block", "Grammar", "Maker", "Shape", "build", "forms", "images"]
 
 PRELUDE = """
 import math
@@ -62,6 +62,22 @@ _POOLS = (
     "torch.logsumexp(x, dim=(2, 3))",
     "x.sum((-1, -2)) / (x.shape[-1] * x.shape[-2])",
 )
+
+
+def forms(text: str) -> Maker:
+    """A choice of blocks, parted by empty lines; `init: ` stands before lines of `__init__`, which know c, h and w."""
+    blocks = []
+    for form in text.strip().split("\n\n"):
+        lines = form.splitlines()
+        init = tuple(line.removeprefix("init: ") for line in lines if line.startswith("init: "))
+        blocks.append(Block(init, tuple(line for line in lines if not line.startswith("init: "))))
+
+    def drawn(random: Random, shape: Shape) -> Block:
+        block = random.choice(blocks)
+        sizes = (f"c, h, w = {shape.c}, {shape.h}, {shape.w}",) if block.init else ()
+        return Block((*sizes, *block.init), block.forward)
+
+    return drawn
 
 
 class Grammar(NamedTuple):

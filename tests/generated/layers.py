@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.generated.grammar import Block, Shape
+from tests.generated.grammar import Block, Maker, Shape, forms
 
 __all__ = ["LAYERS"]
 
@@ -74,7 +74,7 @@ def made_weight(r: Random, s: Shape) -> Block:
             "w = F.normalize(w.flatten(1), dim=1).view_as(w)",
             "w = w * torch.tril(torch.ones(3, 3))",
             "w = w.flip(-1)",
-            "v, m = torch.var_mean(w, dim=(1, 2, 3), keepdim=True, unbiased=False); w = (w - m) * torch.rsqrt(v + 1e-5)",
+            "v, m = torch.var_mean(w, dim=(1, 2, 3), keepdim=True, correction=0); w = (w - m) * torch.rsqrt(v + 1e-5)",
         ]
     )
     return Block((init,), ("w = self.weight", made, "return F.conv2d(x, w, padding=1)"))
@@ -143,7 +143,8 @@ def average(r: Random, s: Shape) -> Block:
 
 def maximum(r: Random, s: Shape) -> Block:
     kernel, stride, pad = r.choice([2, 3, (2, 3), 5]), r.choice([None, 1, 2]), r.choice([0, 1])
-    said = f"{kernel}, stride={stride}, padding={pad}, dilation={r.choice([1, 1, 2])}, ceil_mode={r.choice((True, False))}"
+    dilation, ceil = r.choice([1, 1, 2]), r.choice((True, False))
+    said = f"{kernel}, stride={stride}, padding={pad}, dilation={dilation}, ceil_mode={ceil}"
     if r.choice((True, False, False)):
         return _said(f"F.max_pool2d(x, {said}, return_indices=True)[0]")
     return _one(f"nn.MaxPool2d({said})")
@@ -183,7 +184,7 @@ def norm(r: Random, s: Shape) -> Block:
         [
             _one(f"nn.BatchNorm2d({s.c}, eps={eps}, affine={affine})"),
             _one(f"nn.GroupNorm({groups}, {s.c}, eps={eps}, affine={affine})"),
-            _one(f"nn.InstanceNorm2d({s.c}, eps={eps}, affine={affine}, track_running_stats={r.choice((True, False))})"),
+            _one(f"nn.InstanceNorm2d({s.c}, eps={eps}, affine={affine}, track_running_stats={affine})"),
             _one(f"nn.LayerNorm(({s.c}, {s.h}, {s.w}), eps={eps}, elementwise_affine={affine})"),
             _one(f"nn.LocalResponseNorm({r.choice([3, 5])}, alpha=0.1, beta=0.75, k=2.0)"),
             _said(
@@ -203,33 +204,50 @@ def norm(r: Random, s: Shape) -> Block:
     )
 
 
-def spelled_norm(r: Random, s: Shape) -> Block:
-    dims = r.choice(["1", "(2, 3)", "(1, 2, 3)", "-1"])
-    return r.choice(
-        [
-            Block((), (f"m, v = x.mean({dims}, keepdim=True), x.var({dims}, keepdim=True)", "return (x - m) / (v + 1e-4).sqrt()")),
-            Block((), (f"s, m = torch.std_mean(x, dim={dims}, keepdim=True, correction=0)", "return (x - m) / (s + 1e-3)")),
-            _said(f"x * torch.rsqrt(x.pow(2).mean({dims}, keepdim=True) + 1e-6)"),
-            _said(f"F.normalize(x, p={r.choice([1.0, 2.0, 3.0])}, dim={r.choice([1, 2, -1])}, eps=1e-6)"),
-            _said("x / (x.norm(dim=1, keepdim=True) + 1e-3)"),
-            _said("x / x.abs().amax(dim=(2, 3), keepdim=True).clamp_min(1e-2)"),
-            _said("x * (torch.linalg.vector_norm(x, ord=1, dim=(2, 3), keepdim=True) / x[0, 0].numel())"),
-            Block(
-                (f"self.gamma = nn.Parameter(torch.rand(1, {s.c}, 1, 1))", f"self.beta = nn.Parameter(torch.rand(1, {s.c}, 1, 1))"),
-                ("g = torch.norm(x, p=2, dim=(2, 3), keepdim=True)", "n = g / (g.mean(dim=1, keepdim=True) + 1e-6)", "return self.gamma * (x * n) + self.beta + x"),
-            ),
-            Block(
-                (f"for n, v in dict(weight=1.2, bias=0.3, mean=0.1, var=0.7).items(): self.register_buffer(n, torch.full(({s.c},), v))",),
-                ("scale = self.weight * (self.var + 1e-5).rsqrt()", "return x * scale[:, None, None] + (self.bias - self.mean * scale).reshape(1, -1, 1, 1)"),
-            ),
-        ]
-    )
+SPELLED_NORMS = """
+m, v = x.mean(1, keepdim=True), x.var(1, keepdim=True)
+return (x - m) / (v + 1e-4).sqrt()
+
+m, v = x.mean((1, 2, 3), keepdim=True), x.var((1, 2, 3), keepdim=True, unbiased=False)
+return (x - m) * (v + 1e-4).rsqrt()
+
+s, m = torch.std_mean(x, dim=(2, 3), keepdim=True, correction=0)
+return (x - m) / (s + 1e-3)
+
+return x * torch.rsqrt(x.pow(2).mean(1, keepdim=True) + 1e-6)
+
+return x * torch.rsqrt(x.square().mean(-1, True) + 1e-6)
+
+return F.normalize(x, p=1.0, dim=1, eps=1e-6)
+
+return F.normalize(x, p=3.0, dim=-1)
+
+return F.normalize(x, dim=2, eps=1e-6)
+
+return x / (x.norm(dim=1, keepdim=True) + 1e-3)
+
+return x / x.abs().amax(dim=(2, 3), keepdim=True).clamp_min(1e-2)
+
+return x * (torch.linalg.vector_norm(x, ord=1, dim=(2, 3), keepdim=True) / x[0, 0].numel())
+
+init: self.gamma = nn.Parameter(torch.rand(1, c, 1, 1))
+init: self.beta = nn.Parameter(torch.rand(1, c, 1, 1))
+g = torch.norm(x, p=2, dim=(2, 3), keepdim=True)
+n = g / (g.mean(dim=1, keepdim=True) + 1e-6)
+return self.gamma * (x * n) + self.beta + x
+
+init: for n, v in dict(weight=1.2, bias=0.3, mean=0.1, var=0.7).items():
+init:     self.register_buffer(n, torch.full((c,), v))
+scale = self.weight * (self.var + 1e-5).rsqrt()
+return x * scale[:, None, None] + (self.bias - self.mean * scale).reshape(1, -1, 1, 1)
+"""
 
 
 def activation(r: Random, s: Shape) -> Block:
     layer = r.choice(
         [
-            "nn.LeakyReLU(0.3)", "nn.LeakyReLU(0.2, inplace=True)", "nn.ELU(alpha=0.5)", "nn.CELU(alpha=2.0)", "nn.SELU()",
+            "nn.LeakyReLU(0.3)", "nn.LeakyReLU(0.2, inplace=True)", "nn.ELU(alpha=0.5)", "nn.CELU(alpha=2.0)",
+            "nn.SELU()",
             "nn.GELU(approximate='tanh')", "nn.GELU()", "nn.Hardswish(inplace=True)", "nn.Hardsigmoid()",
             "nn.Softplus(beta=3, threshold=1)", "nn.Softplus()", "nn.Hardtanh(-0.3, 0.7)", "nn.ReLU6()",
             f"nn.PReLU({s.c}, init=0.1)", "nn.Threshold(0.1, -0.5)", "nn.GLU(dim=1)", "nn.Softshrink(0.1)",
@@ -242,7 +260,9 @@ def activation(r: Random, s: Shape) -> Block:
 
 
 def squeeze_excite(r: Random, s: Shape) -> Block:
-    pool = r.choice(["x.mean((2, 3), keepdim=True)", "F.adaptive_avg_pool2d(x, 1)", "x.mean(3, keepdim=True).mean(2, keepdim=True)"])
+    pool = r.choice(
+        ["x.mean((2, 3), keepdim=True)", "F.adaptive_avg_pool2d(x, 1)", "x.mean(3, True).mean(2, keepdim=True)"]
+    )
     gate = r.choice(["torch.sigmoid", "F.hardsigmoid", "torch.tanh"])
     return Block(
         (f"self.down, self.up = nn.Conv2d({s.c}, 8, 1), nn.Conv2d(8, {s.c}, 1, groups={r.choice([1, 2])})",),
@@ -250,11 +270,11 @@ def squeeze_excite(r: Random, s: Shape) -> Block:
     )
 
 
-LAYERS = {
+LAYERS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (
         convolution, convolution_norm, transposed, convolution_of_tokens, convolution_of_volumes, made_weight,
-        normalised_weight, shuffle, unfolded, padding, average, maximum, adaptive, resize, norm, spelled_norm, activation,
-        squeeze_excite,
+        normalised_weight, shuffle, unfolded, padding, average, maximum, adaptive, resize, norm,
+        activation, squeeze_excite,
     )
-}  # fmt: skip
+} | {"spelled_norm": forms(SPELLED_NORMS)}  # fmt: skip
