@@ -110,9 +110,11 @@ def manual_attention(r: Random, s: Shape) -> Block:
     apply = r.choice(["t = a @ v", "t = torch.einsum('bhij,bhjd->bhid', a, v)", "t = (v.mT @ a.transpose(-1, -2)).mT"])
     more = (f"self.temperature = nn.Parameter(torch.zeros({heads}, 1, 1))",
             f"self.table = nn.Parameter(torch.randn({heads}, 40))",
-            f"self.register_buffer('index', (torch.arange({tokens})[:, None] + torch.arange({tokens})) % 40)")  # fmt: skip
+            f"places = torch.arange({tokens})",
+            "self.register_buffer('index', (places[:, None] + places) % 40)")  # fmt: skip
     return _block(_IN, *made, scores, *biased, soft, apply,
-                  "t = t.transpose(1, 2).reshape(t.shape[0], -1, q.shape[1] * q.shape[-1])", _OUT, init=(init, *more))  # fmt: skip
+                  "t = t.transpose(1, 2).reshape(t.shape[0], -1, q.shape[1] * q.shape[-1])",
+                  _OUT, init=(init, *more))  # fmt: skip
 
 
 OTHER_ATTENTION = """
