@@ -34,4 +34,10 @@ EXAMPLES: tuple[Example, ...] = (
         "y.mul_(2)",
         "return x + y + z.mean(1, keepdim=True)",
     ),
+    _example(
+        "ExecuTorch: one kernel for a convolution and a transposed one",
+        "return F.conv_transpose2d(self.one(x), self.one.weight)",
+        init=("self.one = nn.Conv2d(24, 24, 3)",),
+    ),
+    _example("Core ML: a pool whose stride is its window, unsaid", "return F.max_pool2d(x, 2) + F.avg_pool2d(x, 2)"),
 )
