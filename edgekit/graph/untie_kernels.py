@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, is_call
+from edgekit.graph.edit import add_constant, arg, constant, op_name
 
 __all__ = ["untie_kernels"]
-
-aten = torch.ops.aten
-_KINDS = (
-    aten.conv1d.default,
-    aten.conv2d.default,
-    aten.conv_transpose1d.default,
-    aten.conv_transpose2d.input,
-    aten.convolution.default,
-)
 
 
 def untie_kernels(graph_module: GraphModule) -> int:
@@ -44,6 +34,7 @@ def untie_kernels(graph_module: GraphModule) -> int:
 
 def _kind(user: Node, kernel: Node) -> object:
     """How a call reads the constant: convolutions that arrange a kernel alike are of one kind."""
-    if not is_call(user, *_KINDS) or arg(user, "weight") is not kernel:
+    if user.op != "call_function" or not op_name(user).startswith("conv") or arg(user, "weight") is not kernel:
         return None
-    return user.target, arg(user, "groups"), user.target is aten.convolution.default and arg(user, "transposed")
+    names = {entry.name for entry in user.target._schema.arguments}  # type: ignore[union-attr]
+    return user.target, tuple(arg(user, name) for name in ("groups", "transposed") if name in names)

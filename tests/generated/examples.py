@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import NamedTuple
 
 from tests.generated.grammar import Block, Grammar
@@ -17,8 +18,6 @@ class Example(NamedTuple):
 
     def source(self) -> str:
         """The smallest model with this block."""
-        from random import Random
-
         return Grammar({"example": lambda _random, _shape: self.block}).source(Random(0), ("example",))
 
 
