@@ -176,7 +176,7 @@ def _in_process(name: str, chosen: list[str], stage: str, limit: int) -> dict[st
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
-        return empty | {"capture": f"not done in {limit} s"}
+        return empty | {"capture": f"not done in {limit} s", "late": True}
     last = [line for line in done.stdout.splitlines() if line.startswith("{")][-1:]
     if not last:
         told = " ".join(done.stderr.split())[-200:]
@@ -193,7 +193,7 @@ def _stored(path: Path) -> dict[str, dict[str, Any]]:
 
 def _covers(row: dict[str, Any] | None, chosen: list[str], stage: str) -> bool:
     """Whether an earlier row went as far as is asked for now; a refusal at capture is as far as a model goes."""
-    if row is None or STAGES.index(row["stage"]) < STAGES.index(stage):
+    if row is None or row.get("late") or STAGES.index(row["stage"]) < STAGES.index(stage):
         return False
     return row["capture"] != "ok" or stage == "capture" or set(chosen) <= set(row)
 
