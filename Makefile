@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help environment export test test-harnesses test-slow matrix students lint benchmarks clean
+.PHONY: help environment export test test-harnesses test-slow matrix zoo students lint benchmarks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,9 @@ test-slow: environment ## the long matrices; needs gcc, cmake, and for arm64 wha
 
 matrix: environment ## every listed backbone to all three formats, as a table
 	$(BIN)/python benchmarks/matrix.py
+
+zoo: environment ## a backbone of every timm module, torchvision's classifiers and more, on the whole road (hours)
+	$(BIN)/python benchmarks/zoo.py --resume --out build/zoo.jsonl
 
 students: environment ## train the bundled students again (hours on a CPU)
 	for name in catalog-s0 catalog-b0 catalog-mobilevit-xs catalog-vit-tiny; do \

@@ -57,7 +57,7 @@ class Embedder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         if self.uint8_input:
-            image = image.permute(0, 3, 1, 2).float()
+            image = image.permute(0, 3, 1, 2).float().contiguous()
         return nn.functional.normalize(self.features(image), dim=1)
 
     def features(self, image: Tensor) -> Tensor:
@@ -93,7 +93,8 @@ class Embedder(nn.Module):
     def pixels(self, images: np.ndarray) -> Tensor:
         """uint8 [N,H,W,3] images as `forward` takes them."""
         batch = torch.from_numpy(np.ascontiguousarray(images))
-        return batch if self.uint8_input else batch.permute(0, 3, 1, 2).float()
+        # Strides are seen by view, contiguous and in-place ops: those of `example`, which the program is captured with.
+        return batch if self.uint8_input else batch.permute(0, 3, 1, 2).float().contiguous()
 
 
 def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
@@ -153,7 +154,7 @@ def calibrate_normalization(embedder: Embedder, images: Iterable[np.ndarray]) ->
         embedder: changed in place.
         images: uint8 [H,W,3] each; a few dozen are enough.
     """
-    pixels = torch.from_numpy(np.stack(list(images))).permute(0, 3, 1, 2).float()
+    pixels = torch.from_numpy(np.stack(list(images))).permute(0, 3, 1, 2).float().contiguous()
     batch = (pixels - embedder.mean) * embedder.scale
     norms = [m for m in embedder.backbone.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]

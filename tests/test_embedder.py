@@ -150,3 +150,20 @@ def test_weights_without_a_file_are_known_by_their_values() -> None:
 def test_the_embedder_has_no_state_but_its_weights() -> None:
     assert isinstance(build_embedder(recipe("tests.toys:tower")), Embedder)
     assert {"mean", "scale"}.isdisjoint(build_embedder(recipe("tests.toys:tower")).state_dict())
+
+
+class Viewed(torch.nn.Module):
+    """Cuts the image into patches by a view, which only one order of strides allows."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.view(image.shape[0], 3, 8, 4, 8, 4).amax((3, 5)).flatten(1)
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_the_module_sees_images_in_the_order_that_it_is_captured_with(as_bytes: bool) -> None:
+    embedder = Embedder(Viewed(), InputSpec(size=(32, 32)), uint8_input=as_bytes)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    calibrate_normalization(embedder, images)
+    assert embedder.embed(images).shape == (2, 3 * 8 * 8)
+    if not as_bytes:
+        assert embedder.pixels(images).stride() == embedder.example(2).stride()

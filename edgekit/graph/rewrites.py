@@ -37,6 +37,7 @@ from edgekit.graph.spell_shapes import spell_shapes
 from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
 from edgekit.graph.split_silu import split_silu
+from edgekit.graph.untie_kernels import untie_kernels
 
 __all__ = [
     "PREPARATION",
@@ -104,6 +105,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("plain_group_norm", plain_group_norm, XNNPACK),
     Rewrite("plain_vector_norm", plain_vector_norm, XNNPACK),
     Rewrite("split_depthwise", split_depthwise, XNNPACK),
+    Rewrite("untie_kernels", untie_kernels, XNNPACK),
     Rewrite("resize_product", resize_product, ONNX),
     Rewrite("resize_rows_columns", resize_rows_columns, COREML),
     Rewrite("spell_resizes", spell_resizes, ALL),

@@ -144,7 +144,11 @@ def _walk(program: ExportedProgram, rows: Sequence[Rewrite], held: Probe) -> Che
             why = f"the embedding moved by {error:.2g}"
             left_out.append(LeftOut(row.name, *_place(now, then, held.inputs[0]), why))
     if not held.holds(now):
-        raise ModelError("the model's graph gives other embeddings once it is taken apart; --debug shows more")
+        op, module = _place(program, now, held.inputs[0])
+        raise ModelError(
+            f"the model's graph gives other embeddings once in-place calls are replaced, from {op} in {module} on "
+            f"(they are {held.error(now):.2g} apart): write that part without in-place calls"
+        )
     return Checked(now, counts, tuple(left_out))
 
 

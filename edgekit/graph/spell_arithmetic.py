@@ -103,7 +103,12 @@ def _where(node: Node) -> Node | None:
     return emit(node, aten.where.self, node.args[0], *values)
 
 
+def _divided(node: Node) -> Node:
+    return emit(node, aten.div.Tensor, *node.args)
+
+
 _FACTORS: dict[Any, Spelling] = {
+    aten.true_divide.Tensor: _divided,
     aten.add.Tensor: _add,
     aten.add.Scalar: _add,
     aten.sub.Tensor: _sub,

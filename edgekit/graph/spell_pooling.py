@@ -145,7 +145,9 @@ def _average(node: Node) -> Node | None:
     counted = arg(node, "count_include_pad")
     inner, outer = sizes
     if divisor is None and not arg(node, "ceil_mode") and (counted or not any(padding)):
-        return None
+        # coremltools does not know that a stride may be left unsaid.
+        said = arg(node, "stride")
+        return None if said else emit(node, node.target, node.args[0], kernel, stride, padding, False, counted)
     tails = [
         max((parts - 1) * step + width - length - pad, 0)
         for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True)
@@ -184,8 +186,8 @@ def _max_pool(node: Node) -> Node | None:
     kernel, padding, dilation = (_list(node, name, axes) for name in ("kernel_size", "padding", "dilation"))
     stride = _list(node, "stride", axes) if arg(node, "stride") else kernel
     if all(step == 1 for step, width in zip(dilation, kernel, strict=True) if width > 1) or sum(kernel) > _MOST_WINDOWS:
-        plain = _PLAIN_MAXIMA.get(node.target)
-        if plain is None:
+        plain = _PLAIN_MAXIMA.get(node.target, node.target)
+        if plain is node.target and arg(node, "stride"):
             return None
         return emit(node, plain, node.args[0], kernel, stride, padding, dilation, arg(node, "ceil_mode"))
     result = node.args[0]
