@@ -198,6 +198,11 @@ ROWS: dict[Any, list[Case]] = {
         case(f(1, 2, 5), [-1, 2], "replicate"),
         case(i(2, 3), [1, 0], "constant", 2),
     ],
+    aten.constant_pad_nd.default: [
+        case(f(1, 2, 5, 5), [1, 2, 0, -1], 3.5),
+        case(f(1, 2, 5, 5), [0, 0], 0.0),
+        case(i(2, 3), [1, 0], 2),
+    ],
     aten.add.Tensor: _ADDS,
     aten.sub.Tensor: [row for row in _ADDS if not (isinstance(row.args[0], Given) and row.args[0].dtype == torch.bool)],
     aten.mul.Tensor: _MULS,

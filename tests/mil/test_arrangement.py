@@ -360,7 +360,9 @@ RESIZING = [
          interpolate(size=(5, 8), mode="bilinear"), onnx_resize((5, 8), "linear", "half_pixel"), X, opset="iOS17"),
     case("resize-nearest-default", lambda mb, x: mb.resize(x=x, shape=[7, 4], resized_dims=np.uint32(2),
                                                            interpolation_mode="NEAREST_NEIGHBOR"),
-         interpolate(size=(7, 4)), onnx_resize((7, 4), "nearest", "asymmetric"), X, opset="iOS17"),
+         lambda x: x[:, :, [min(int(row * x.shape[2] / 7 + 0.5), x.shape[2] - 1) for row in range(7)]][..., [
+             min(int(column * x.shape[3] / 4 + 0.5), x.shape[3] - 1) for column in range(4)]],
+         onnx_resize((7, 4), "nearest", "asymmetric", "round_prefer_ceil"), X, opset="iOS17"),
     case("resize-nearest-unalign", lambda mb, x: mb.resize(
              x=x, shape=[7, 5], resized_dims=np.uint32(2), interpolation_mode="NEAREST_NEIGHBOR",
              sampling_mode="UNALIGN_CORNERS"),
