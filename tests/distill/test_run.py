@@ -173,7 +173,14 @@ for life in range(kills + 1):
 """
 
 
-@pytest.mark.parametrize(("accumulate", "kills", "optimizer"), [(1, 10, "adamw"), (2, 3, "adamw"), (1, 3, "muon")])
+@pytest.mark.parametrize(
+    ("accumulate", "kills", "optimizer"),
+    [
+        (1, 10, "adamw"),
+        pytest.param(2, 3, "adamw", marks=pytest.mark.slow),
+        pytest.param(1, 3, "muon", marks=pytest.mark.slow),
+    ],
+)
 def test_killing_a_run_at_random_moments_ends_in_the_same_bits(tmp_path, cache, accumulate, kills, optimizer):
     """The process is forked from one that has imported everything: a start costs milliseconds, a kill is a kill."""
     path = write(tmp_path, photos=2400, more=f'accumulate = {accumulate}\nviews = 2\noptimizer = "{optimizer}"')
@@ -406,8 +413,12 @@ def test_embeddings_computed_elsewhere_teach_without_a_model(recipe, tmp_path, c
     spec = TeacherSpec(embeddings=tmp_path / "known.npy")
     train(changed(recipe, teachers=(spec,), augment="none"), tmp_path / "a", cache)
     train(changed(recipe, augment="none"), tmp_path / "b", cache)
-    a, b = (load_file(tmp_path / name / "student.safetensors") for name in "ab")
-    assert all(torch.allclose(a[key].float(), b[key].float(), atol=2e-3) for key in a)
+    # Not weight by weight: the gradient of the bias in front of the batch norm is rounding alone, which Adam scales up.
+    students = (
+        build_embedder(recipe.override(model={"weights": tmp_path / name / "student.safetensors"})) for name in "ab"
+    )
+    a, b = (student.embed(images) for student in students)
+    assert np.sum(a * b, axis=1).min() > 0.9999
 
 
 def test_every_error_of_a_run_is_one_of_ours(recipe, tmp_path, cache):
