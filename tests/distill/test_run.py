@@ -413,12 +413,15 @@ def test_embeddings_computed_elsewhere_teach_without_a_model(recipe, tmp_path, c
     spec = TeacherSpec(embeddings=tmp_path / "known.npy")
     train(changed(recipe, teachers=(spec,), augment="none"), tmp_path / "a", cache)
     train(changed(recipe, augment="none"), tmp_path / "b", cache)
-    # Not weight by weight: the gradient of the bias in front of the batch norm is rounding alone, which Adam scales up.
+    a, b = (load_file(tmp_path / name / "student.safetensors") for name in "ab")
+    # The gradient of a bias in front of a batch norm is rounding alone, which Adam scales up, and the mean follows it.
+    by_rounding = {"backbone.stem.bias", "backbone.norm.running_mean"}
+    assert all(torch.allclose(a[key].float(), b[key].float(), atol=2e-3) for key in a.keys() - by_rounding)
     students = (
         build_embedder(recipe.override(model={"weights": tmp_path / name / "student.safetensors"})) for name in "ab"
     )
-    a, b = (student.embed(images) for student in students)
-    assert np.sum(a * b, axis=1).min() > 0.9999
+    first, second = (student.embed(images) for student in students)
+    assert np.sum(first * second, axis=1).min() > 0.9999
 
 
 def test_every_error_of_a_run_is_one_of_ours(recipe, tmp_path, cache):
