@@ -21,6 +21,7 @@ from edgekit.embedder import build_embedder
 from edgekit.images import Folder
 from edgekit.manifest import read_manifest
 from edgekit.recipe import InputSpec, resolve_model
+from tests import warm
 from tests.conftest import TOWER
 from tests.waiting import PATIENCE, until
 
@@ -376,7 +377,7 @@ def test_a_folder_that_is_not_edgekit_s_is_never_replaced(invoke, tmp_path: Path
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_an_export_that_is_stopped_leaves_nothing_under_the_final_name(tmp_path: Path, number: int, code: int) -> None:
-    process = start("export", *TOWER, "--target", "android", "--samples", 4, "--out", tmp_path)
+    process = warm.edgekit("export", *TOWER, "--target", "android", "--samples", 4, "--out", tmp_path)
     # Stop it while it works in its staging folder: after the graph was captured, before the artifact is published.
     until(lambda: any(tmp_path.glob(".*.partial-*")), process)
     process.send_signal(number)
@@ -390,9 +391,7 @@ def test_an_export_that_is_stopped_leaves_nothing_under_the_final_name(tmp_path:
 
 
 def test_two_exports_of_the_same_input_are_byte_identical(published: Path, tmp_path: Path) -> None:
-    process = start(
-        "export", *TOWER, "--target", "all", "--samples", 24, "--out", tmp_path, "--quiet", PYTHONHASHSEED="7"
-    )
+    process = warm.edgekit("export", *TOWER, "--target", "all", "--samples", 24, "--out", tmp_path, "--quiet")
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, stderr
     assert tree(tmp_path) == tree(published)
@@ -407,17 +406,8 @@ def test_json_is_all_that_stdout_holds(invoke, tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("kind", ["android-fp32", "ios-fp16", "onnx-fp32"])
-def test_nothing_but_edgekit_speaks(published: Path, photo: Path, kind: str) -> None:
-    process = start("run", published / f"tests.toys-tower-{kind}", photo, "--quiet")
-    stdout, stderr = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, stderr
-    assert "Embeddings" in stdout
-    assert stderr == ""
-
-
 def test_debug_shows_where_it_failed(tmp_path: Path) -> None:
-    process = start("export", "tests.toys:raises", "--debug", "--out", tmp_path)
+    process = warm.edgekit("export", "tests.toys:raises", "--debug", "--out", tmp_path)
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "Traceback" in stderr

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 __all__ = ["PATIENCE", "until"]
 
 PATIENCE = 900.0  # seconds after which a thing that hangs is said to; no machine needs so long for one that does not
 
 
-def until(holds: Callable[[], object], process: subprocess.Popen[str] | subprocess.Popen[bytes] | None = None) -> None:
+class Process(Protocol):
+    """A process that was started."""
+
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+
+
+def until(holds: Callable[[], object], process: Process | None = None) -> None:
     """Wait until something holds; an error if `process`, which is to bring it about, ends without it."""
     end = time.monotonic() + PATIENCE
     while not holds():

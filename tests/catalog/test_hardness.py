@@ -18,6 +18,8 @@ from edgekit.catalog import Catalog
 from edgekit.embedder import build_embedder
 from edgekit.recipe import load_recipe
 
+pytestmark = pytest.mark.slow  # four thousand drawings
+
 GALLERY = 2000
 MODEL = Path(__file__).parents[2] / "models" / "catalog-s0.toml"
 

@@ -158,7 +158,7 @@ def test_a_process_that_dies_stops_the_others_without_damage(tmp_path, cache):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     run = subprocess.Popen(
-        [*launcher, *command(path, out, cache, "--quiet")[1:]],
+        [*launcher, "-m", "edgekit", *command(path, out, cache, "--quiet")],
         env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     until((out / "checkpoint.safetensors").exists, run)

@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
+import signal
+import time
 
 import pytest
-
-from edgekit.distill.processes import expect_lost_processes
-
-SCRIPT = """
-import os, signal, sys, time
 import torch
 from accelerate import Accelerator
+
 from edgekit.distill.processes import expect_lost_processes
 from edgekit.errors import TrainingError
+from tests import warm
+from tests.waiting import PATIENCE
 
-signal.signal(signal.SIGTERM, lambda *_: None)  # the launcher's; training remembers it and goes on to its next update
-accelerator = Accelerator(cpu=True)
-accelerator.wait_for_everyone()
-if accelerator.process_index == 1:
-    os._exit(9)
-time.sleep(0.5)
-try:
-    with expect_lost_processes(accelerator.num_processes):
-        if sys.argv[1] == "barrier":
-            accelerator.wait_for_everyone()
-        else:
-            accelerator.reduce(torch.zeros(3), "mean")
-except TrainingError as error:
-    print("said:", error, flush=True)
-"""
+
+def wait(rank: int, waits_in: str) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the launcher's; training remembers it and goes on
+    accelerator = Accelerator(cpu=True)
+    accelerator.wait_for_everyone()
+    if rank == 1:
+        os._exit(9)
+    time.sleep(0.5)
+    try:
+        with expect_lost_processes(accelerator.num_processes):
+            if waits_in == "barrier":
+                accelerator.wait_for_everyone()
+            else:
+                accelerator.reduce(torch.zeros(3), "mean")
+    except TrainingError as error:
+        print("said:", error, flush=True)
 
 
 @pytest.mark.parametrize("waits_in", ["barrier", "reduce"])
-def test_a_lost_process_is_noticed_wherever_the_others_wait(tmp_path: Path, waits_in: str) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    told = subprocess.run([*launcher, str(script), waits_in], env=environment, capture_output=True, text=True)
-    assert told.returncode != 0
-    said = [line for line in told.stdout.splitlines() if line.startswith("said:")]
-    assert len(said) == 1, told.stderr
+def test_a_lost_process_is_noticed_wherever_the_others_wait(waits_in: str) -> None:
+    together = [warm.start(wait, rank, waits_in, **place) for rank, place in enumerate(warm.ranks(2))]
+    told = [process.communicate(timeout=PATIENCE) for process in together]
+    assert together[1].returncode == 9
+    said = [line for line in told[0][0].splitlines() if line.startswith("said:")]
+    assert len(said) == 1, told
     assert "--resume" in said[0]
 
 

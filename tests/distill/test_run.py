@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
+import random
+import resource
 import signal
-import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from edgekit.cli import main
+from edgekit.console import Silent
 from edgekit.distill import checkpoint
 from edgekit.distill.run import DistillRequest, distill
 from edgekit.embedder import build_embedder
 from edgekit.errors import EdgeKitError, InputError, OutputError, TrainingError, UsageError
 from edgekit.recipe import Recipe, load_recipe
+from tests import warm
 from tests.waiting import PATIENCE, until
+from tests.warm import Warm
 
 RECIPE = """
 name = "toy"
@@ -73,8 +78,6 @@ class Lines:
         self.said: list[str] = []
 
     def stage(self, title: str):
-        from edgekit.console import Silent
-
         return Silent().stage(title)
 
     def note(self, line: str) -> None:
@@ -109,7 +112,12 @@ def train(recipe: Recipe, out: Path, cache: Path, **options) -> Lines:
 
 
 def command(recipe: Path, out: Path, cache: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "edgekit", "distill", str(recipe), "--out", str(out), "--cache", str(cache), *more]
+    return ["distill", str(recipe), "--out", str(out), "--cache", str(cache), *more]
+
+
+def processes(count: int, *command: str) -> list[Warm]:
+    """`edgekit COMMAND` in processes that train together."""
+    return [warm.edgekit(*command, **environment) for environment in warm.ranks(count)]
 
 
 def log(out: Path, kind: str) -> list[dict]:
@@ -147,54 +155,41 @@ def test_the_loss_falls(tmp_path, cache):
     assert log(out, "train")[-1]["losses"]["cosine"] < 0.5
 
 
-LIVES = """
-import os, random, signal, sys, time
-from pathlib import Path
-import edgekit.distill.run as run
-from edgekit.console import Silent
-from edgekit.recipe import load_recipe
-
-recipe, out, cache = load_recipe(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
-kills, seed = map(int, sys.argv[4:])
-state, dice = out / "checkpoint.safetensors", random.Random(seed)
-for life in range(kills + 1):
-    before = state.stat().st_mtime_ns if state.exists() else 0
-    child = os.fork()
-    if child == 0:
-        run.distill(run.DistillRequest(recipe, out, resume=True, cache=cache), Silent())
-        os._exit(0)
-    if life < kills:
-        while not state.exists() or state.stat().st_mtime_ns == before:
-            time.sleep(0.001)
-        time.sleep(dice.uniform(0.0, 0.15))
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else "ended", flush=True)
-"""
+def life(recipe: Recipe, out: Path, cache: Path) -> None:
+    distill(DistillRequest(recipe, out, resume=True, cache=cache), Silent())
 
 
 @pytest.mark.parametrize(
     ("accumulate", "kills", "optimizer"),
     [
-        (1, 10, "adamw"),
-        pytest.param(2, 3, "adamw", marks=pytest.mark.slow),
-        pytest.param(1, 3, "muon", marks=pytest.mark.slow),
+        (1, 5, "adamw"),
+        pytest.param(1, 20, "adamw", marks=pytest.mark.slow),
+        pytest.param(2, 5, "adamw", marks=pytest.mark.slow),
+        pytest.param(1, 5, "muon", marks=pytest.mark.slow),
     ],
 )
 def test_killing_a_run_at_random_moments_ends_in_the_same_bits(tmp_path, cache, accumulate, kills, optimizer):
-    """The process is forked from one that has imported everything: a start costs milliseconds, a kill is a kill."""
-    path = write(tmp_path, photos=2400, more=f'accumulate = {accumulate}\nviews = 2\noptimizer = "{optimizer}"')
+    path = write(tmp_path, photos=240 * kills, more=f'accumulate = {accumulate}\nviews = 2\noptimizer = "{optimizer}"')
     path.write_text(path.read_text().replace("checkpoint_minutes = 60", "checkpoint_minutes = 0.0001"))
+    recipe, dice = load_recipe(path), random.Random(accumulate)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    state = killed / "checkpoint.safetensors"
 
-    def lives(out: Path, count: int) -> list[str]:
-        arguments = [sys.executable, "-c", LIVES, str(path), str(out), str(cache), str(count), str(accumulate)]
-        told = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
-        return told.stdout.split()
+    def ends(out: Path) -> int | None:
+        process = warm.start(life, recipe, out, cache)
+        process.communicate(timeout=PATIENCE)
+        return process.returncode
 
-    assert lives(whole, 0) == ["ended"]
-    assert lives(killed, kills) == ["9"] * kills + ["ended"]
+    assert ends(whole) == 0
+    for _ in range(kills):
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        process = warm.start(life, recipe, killed, cache)
+        until(lambda before=before: state.exists() and state.stat().st_mtime_ns != before, process)
+        time.sleep(dice.uniform(0.0, 0.15))
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == -signal.SIGKILL
+    assert ends(killed) == 0
     for name in ("student.safetensors", "metrics.jsonl"):
         assert (whole / name).read_bytes() == (killed / name).read_bytes()
 
@@ -204,17 +199,10 @@ def test_two_processes_learn_what_one_with_the_doubled_batch_learns(tmp_path, ca
     one = write(tmp_path / "one", backbone="tests.toys:tokens", photos=320)
     one.write_text(one.read_text().replace("batch = 8", "batch = 16"))
     two = write(tmp_path / "two", backbone="tests.toys:tokens", photos=320)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    subprocess.run(
-        command(one, tmp_path / "a", cache, "--quiet"), check=True, env=environment, stdout=subprocess.DEVNULL
-    )
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
-    subprocess.run(
-        [*launcher, *command(two, tmp_path / "b", cache, "--quiet")[1:]],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
+    for count, path, name in ((1, one, "a"), (2, two, "b")):
+        for process in processes(count, *command(path, tmp_path / name, cache, "--quiet")):
+            _, errors = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, errors
     alone, together = (log(tmp_path / name, "train") for name in ("a", "b"))
     assert len(alone) == len(together)
     for left, right in zip(alone, together, strict=True):
@@ -230,16 +218,18 @@ def test_another_number_of_processes_may_go_on_and_says_so(tmp_path, cache):
     path = write(tmp_path, backbone="tests.toys:tokens", photos=320, more="checkpoint_minutes = 0.0001")
     path.write_text(path.read_text().replace("checkpoint_minutes = 60\n", ""))
     out = tmp_path / "out"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
-    process = subprocess.Popen([*launcher, *command(path, out, cache, "--quiet")[1:]], env=environment)
-    until((out / "checkpoint.safetensors").exists, process)
-    process.terminate()
-    process.wait()
-    told = subprocess.run(command(path, out, cache, "--resume"), env=environment, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    if checkpoint_world(out) == 2:
-        assert "goes on with 1" in " ".join(told.stderr.split())
+    together = processes(2, *command(path, out, cache, "--quiet"))
+    until((out / "checkpoint.safetensors").exists, together[0])
+    for process in together:
+        process.send_signal(signal.SIGTERM)
+    for process in together:
+        process.communicate(timeout=PATIENCE)
+    world = checkpoint_world(out)
+    (alone,) = processes(1, *command(path, out, cache, "--resume"))
+    _, errors = alone.communicate(timeout=PATIENCE)
+    assert alone.returncode == 0, errors
+    if world == 2:
+        assert "goes on with 1" in " ".join(errors.split())
 
 
 def checkpoint_world(out: Path) -> int:
@@ -248,7 +238,7 @@ def checkpoint_world(out: Path) -> int:
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, cache):
     path, out = write(tmp_path, photos=100_000), tmp_path / "out"
-    process = subprocess.Popen(command(path, out, cache), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = warm.edgekit(*command(path, out, cache))
     until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
@@ -283,21 +273,22 @@ def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_state(recipe, tm
     train(recipe, out, cache, resume=True)
 
 
-def test_a_full_disk_keeps_the_last_state(tmp_path, cache):
+def with_a_full_disk(*arguments: str) -> None:
     """The kernel refuses to write past a limit, as it does on a full disk."""
-    path = write(tmp_path, photos=320)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    sys.argv = ["edgekit", *arguments]
+    main()
+
+
+def test_a_full_disk_keeps_the_last_state(recipe, tmp_path, cache):
+    train(changed(recipe, photos=320), tmp_path / "warm", cache)  # so that the teacher's embeddings are stored
     out = tmp_path / "out"
-    code = (
-        "import resource, sys; from edgekit.cli import main; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); import signal; "
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = ['edgekit', *sys.argv[1:]]; main()"
-    )
-    subprocess.run(command(path, tmp_path / "warm", cache, "--quiet"), check=True, stdout=subprocess.DEVNULL)
-    arguments = command(path, out, cache, "--quiet")[3:]
-    told = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    assert told.returncode == OutputError.exit_code, told.stderr
-    assert len([line for line in told.stderr.splitlines() if line.startswith("error:")]) == 1
-    assert "--resume" in told.stderr
+    process = warm.start(with_a_full_disk, *command(write(tmp_path, photos=320), out, cache, "--quiet"))
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == OutputError.exit_code, errors
+    assert len([line for line in errors.splitlines() if line.startswith("error:")]) == 1
+    assert "--resume" in errors
     assert not list(out.glob(".*partial*"))
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,21 +14,13 @@ from torch.export import ExportedProgram
 from edgekit.embedder import Embedder
 from edgekit.graph import capture, rewrite
 from edgekit.recipe import InputSpec
+from edgekit.targets import LowerOptions, Precision, coreml, onnx
+from tests import warm
 from tests.toys import tower
+from tests.waiting import PATIENCE
 
 SIZE = 64
-REBUILD = """
-import sys
-from pathlib import Path
-from edgekit.targets import coreml, onnx
-from edgekit.targets.base import LowerOptions
-from tests.targets.conftest import METADATA, build
-folder = Path(sys.argv[1])
-for module, name in ((coreml, "coreml"), (onnx, "onnx")):
-    for precision in ("fp32", "fp16"):
-        options = LowerOptions(precision=precision, metadata=METADATA)
-        module.lower(build(name), folder / f"{name}-{precision}", options)
-"""
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
 METADATA = {
     "author": "The authors",
     "license": "Apache-2.0",
@@ -50,6 +39,14 @@ def build(rewrites: str, *, dynamic_batch: bool = False, uint8_input: bool = Fal
     """The toy as a program that went through one target's rewrites."""
     embedder = toy(uint8_input)
     return rewrite(capture(embedder, embedder.example(), dynamic_batch=dynamic_batch), rewrites)[0]
+
+
+def rebuild(folder: Path) -> None:
+    for module, name in ((coreml, "coreml"), (onnx, "onnx")):
+        for precision in PRECISIONS:
+            options = LowerOptions(precision=precision, metadata=METADATA)
+            module.lower(build(name), folder / f"{name}-{precision}", options)
+    (folder / "seed").write_text(str(hash("seed")))
 
 
 class Spectral(nn.Module):
@@ -91,11 +88,13 @@ def images() -> np.ndarray:
 @pytest.fixture(scope="session")
 def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same artifacts from two processes with different hash seeds, as `<target>-<precision>` in each folder."""
-    folders = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    for seed, folder in enumerate(folders):
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed + 1)}
-        subprocess.run([sys.executable, "-c", REBUILD, str(folder)], check=True, env=environment, cwd=Path.cwd())
-    return folders
+    here, there = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    process = warm.start(rebuild, there)
+    rebuild(here)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert (here / "seed").read_text() != (there / "seed").read_text()
+    return here, there
 
 
 @pytest.fixture(scope="session")
