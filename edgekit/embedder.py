@@ -143,12 +143,16 @@ def state_sha256(embedder: Embedder) -> str:
     return digest.hexdigest()
 
 
+_TELLING = 1e-3  # the least part of the features' size that differs between images
+
+
 @torch.no_grad()
 def calibrate_normalization(embedder: Embedder, images: Iterable[np.ndarray]) -> None:
     """Set normalisation layers by a batch of images, so that seeded weights embed different images differently.
 
     BatchNorm layers take the batch's statistics; the affine part of the last normalisation layer standardises each
-    feature over the batch. Without this, random weights give nearly the same embedding for every image.
+    feature over the batch. Without this, random weights give nearly the same embedding for every image; where they do
+    so up to rounding (layers scaled by 1e-5 that never learned), that layer stays as it is.
 
     Args:
         embedder: changed in place.
@@ -174,10 +178,13 @@ def calibrate_normalization(embedder: Embedder, images: Iterable[np.ndarray]) ->
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         embedder.eval()
-    if executed and executed[-1].weight.shape == features.shape[1:]:
+    std = features.std(dim=0)
+    # What differs by little more than rounding would be rounding, enlarged, in every embedding.
+    tells = bool(std.norm() > _TELLING * features.square().mean(dim=0).sum().sqrt())
+    if tells and executed and executed[-1].weight.shape == features.shape[1:]:
         # Pooling is linear, so what scales and shifts the layer's channels does the same to the pooled features.
         weight, bias = (cast("Tensor", value) for value in (executed[-1].weight, executed[-1].bias))
-        std = features.std(dim=0).clamp_min(1e-6)
+        std = std.clamp_min(1e-6)
         shift = bias - features.mean(dim=0)
         weight.div_(std)
         bias.copy_(shift / std)

@@ -101,6 +101,26 @@ def test_seeded_weights_embed_images_differently_once_calibrated(name: str) -> N
     assert not embedder.training
 
 
+class Unmoved(torch.nn.Module):
+    """A token that no image moves by more than rounding, as in an untrained CaiT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = torch.nn.Parameter(torch.linspace(-1, 1, 8))
+        self.norm = torch.nn.LayerNorm(8)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.token + 1e-7 * image.mean((1, 2, 3))[:, None])
+
+
+def test_what_only_rounding_tells_apart_is_not_enlarged() -> None:
+    embedder = Embedder(Unmoved(), InputSpec(size=(32, 32))).eval()
+    calibrate_normalization(embedder, photos(8))
+    assert torch.equal(embedder.backbone.norm.weight, torch.ones(8))
+    found = embedder.embed(photos(8))
+    assert np.abs(found - found[0]).max() < 1e-6
+
+
 def test_the_same_seed_gives_the_same_model() -> None:
     images = photos(1)
     one, two, other = (build_embedder(recipe("test_vit").override(model={"seed": seed})) for seed in (3, 3, 4))
