@@ -9,8 +9,7 @@ they are made; --resume goes on where an earlier run stopped.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import multiprocessing
 import tempfile
 import time
 import warnings
@@ -31,6 +30,8 @@ from edgekit.targets import LowerOptions
 SETS = {"ios": "coreml", "android": "executorch", "onnx": "onnx"}
 STAGES = ("capture", "rewrite", "lower")
 FLOOR = 0.9999
+IMPORTED = ["coremltools", "executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner"]
+IMPORTED += ["onnxscript", "torch._dynamo", "torch.onnx._internal.exporter._compat", "timm", "edgekit.pipeline"]
 COLUMNS = ("model", "input", "capture", "rewrites", *SETS)
 
 
@@ -170,19 +171,29 @@ def markdown(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def _in_process(name: str, chosen: list[str], stage: str, limit: int) -> dict[str, Any]:
-    """`travel` in a process of its own; a crash or a process over its time is a row as well."""
-    command = [sys.executable, __file__, "--one", name, "--targets", ",".join(chosen), "--stage", stage]
+    """`travel` in a process of its own; a crash or a process over its time is a row as well.
+
+    It is forked from one that has imported what a model needs, which takes a fresh one half a minute.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
     empty = {"model": name, "stage": stage}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        return empty | {"capture": f"not done in {limit} s", "late": True}
-    last = [line for line in done.stdout.splitlines() if line.startswith("{")][-1:]
-    if not last:
-        told = " ".join(done.stderr.split())[-200:]
-        return empty | {"capture": f"the process ended with {done.returncode}: {told}"}
-    found: dict[str, Any] = json.loads(last[0])
-    return found
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "row.json"
+        process = context.Process(target=_write, args=(told, name, chosen, stage))
+        process.start()
+        process.join(limit)
+        if process.is_alive():
+            process.kill()
+            return empty | {"capture": f"not done in {limit} s", "late": True}
+        if not told.exists():
+            return empty | {"capture": f"the process ended with {process.exitcode}"}
+        found: dict[str, Any] = json.loads(told.read_text())
+        return found
+
+
+def _write(told: Path, name: str, chosen: list[str], stage: str) -> None:
+    told.write_text(json.dumps(travel(name, chosen, stage)))
 
 
 def _stored(path: Path) -> dict[str, dict[str, Any]]:
@@ -206,14 +217,8 @@ def _covers(row: dict[str, Any] | None, chosen: list[str], stage: str) -> bool:
 @click.option("--resume", is_flag=True, help="Leave out models that --out has already, as far as --stage.")
 @click.option("--limit", default=900, show_default=True, help="Seconds that one model may take.")
 @click.option("--markdown", "shown", is_flag=True, help="Print the rows of --out as a Markdown table, and run nothing.")
-@click.option("--one", hidden=True)
-def main(
-    only: tuple[str, ...], named: str, stage: str, out: Path, resume: bool, limit: int, shown: bool, one: str | None
-) -> None:
+def main(only: tuple[str, ...], named: str, stage: str, out: Path, resume: bool, limit: int, shown: bool) -> None:
     chosen = named.split(",")
-    if one is not None:
-        click.echo(json.dumps(travel(one, chosen, stage)))
-        return
     if shown:
         click.echo(markdown(_stored(out).values()))
         return
