@@ -6,6 +6,7 @@ import contextlib
 import gc
 import hashlib
 import json
+import re
 import shutil
 import sys
 import uuid
@@ -221,7 +222,7 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
             passes.remove_passes({"common::reduce_transposes"})
             return _converted(ct, program, size, options, passes)
     except Exception as error:
-        node = _failed_node(error, program)
+        node = _failed_node(error, program) or _named_node(str(error), program)
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         if node is not None:
             raise UnsupportedOpError(f"{_unsupported(node)} ({reason})") from error
@@ -284,6 +285,12 @@ def _failed_node(error: BaseException, program: ExportedProgram) -> Node | None:
             return next((node for node in program.graph.nodes if node.name == name), None)
         trace = trace.tb_next
     return None
+
+
+def _named_node(told: str, program: ExportedProgram) -> Node | None:
+    """The program's node whose name an error quotes, as "Layer "reshape_1" outputs a rank 6 tensor" does."""
+    quoted = set(re.findall(r"[\"']([A-Za-z_]\w*)[\"']", told))
+    return next((node for node in program.graph.nodes if node.op == "call_function" and node.name in quoted), None)
 
 
 def _describe(spec: Any, size: tuple[int, int], options: LowerOptions) -> None:

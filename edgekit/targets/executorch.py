@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 import warnings
 from collections import Counter
@@ -196,6 +197,8 @@ def explained(error: Exception, program: ExportedProgram) -> Exception:
         bare = name.removesuffix(".default")
         if bare in str(error) or bare.replace(".", "::") in str(error):
             return UnsupportedOpError(no_op(_RUNTIME, bare, node))
+    if made := re.search(r"\b(?:aten|prims)::\w+", str(error)):  # by the lowering, of several nodes perhaps
+        return UnsupportedOpError(no_op(_RUNTIME, made[0].replace("::", "."), None))
     return ModelError(f"ExecuTorch cannot lower the model: {text}")
 
 

@@ -15,6 +15,7 @@ from edgekit.targets.common import no_op
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+    from torch.fx import Node
 
 __all__ = ["probe"]
 
@@ -22,6 +23,7 @@ _FAILED_OP = re.compile(
     r"in operator (?:aten::)?([A-Za-z_0-9:]+?)(?:\.[A-Za-z_0-9]*)?:|Failed to create (?:a )?([A-Za-z_0-9]+) node"
 )
 _RUNTIME = "ExecuTorch's runtime"
+_MOST_AXES = 6  # of XNNPACK's tensors, https://github.com/google/XNNPACK/blob/master/include/xnnpack.h
 
 
 def probe(buffer: bytes, program: ExportedProgram) -> None:
@@ -50,6 +52,10 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
     log.seek(0)
     said = log.read().decode("utf-8", "replace")
     found = ["".join(names) for names in _FAILED_OP.findall(said)]
+    wide = next((item for item in program.graph.nodes if _rank(item) > _MOST_AXES), None)
+    if not found and wide is not None:
+        kind = f"{wide.target} of a tensor with {_rank(wide)} axes"
+        return UnsupportedOpError(no_op(_RUNTIME, kind, wide))
     if not found:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return ModelError(
@@ -60,6 +66,11 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
         (item for item in program.graph.nodes if str(item.target).removeprefix("aten.").split(".")[0] == name), None
     )
     return UnsupportedOpError(no_op(_RUNTIME, f"aten.{name}", node))
+
+
+def _rank(node: Node) -> int:
+    found = node.meta.get("val") if node.op == "call_function" else None
+    return found.dim() if hasattr(found, "dim") else 0
 
 
 @contextlib.contextmanager

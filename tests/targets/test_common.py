@@ -3,9 +3,16 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
+from edgekit.errors import UnsupportedOpError
+from edgekit.graph import capture, rewrite
+from edgekit.targets import LowerOptions, coreml, executorch
 from edgekit.targets.common import quiet
 
 
@@ -23,3 +30,20 @@ def test_what_a_toolchain_says_stays_off_the_terminal(capsys: pytest.CaptureFixt
         assert capsys.readouterr().err == "heard again\n"
     finally:
         logger.removeHandler(handler)
+
+
+class ManyAxes(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.reshape(2, 2, 2, 2, 2, 2, 2, -1).permute(6, 4, 2, 0, 7, 5, 3, 1).sigmoid()
+        return parts.permute(1, 0, 3, 2, 5, 4, 7, 6).reshape(1, -1)
+
+
+@pytest.mark.parametrize(("rewrites", "lower"), [("coreml", coreml.lower), ("executorch", executorch.lower)])
+def test_more_axes_than_a_runtime_takes_are_told_with_their_module(
+    rewrites: str, lower: Callable[..., object], tmp_path: Path
+) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), ManyAxes()).eval()
+    program = rewrite(capture(model, torch.zeros(1, 3, 32, 32)), rewrites)[0]
+    with pytest.raises(UnsupportedOpError, match=r"(reshape|permute|sigmoid).*used in module\.1") as caught:
+        lower(program, tmp_path / "file", LowerOptions(precision="fp32"))
+    assert "\n" not in str(caught.value)
