@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Compiled once, PyTorch and what stands around it are imported in a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .PHONY: help environment export test test-harnesses test-slow matrix zoo students lint benchmarks clean

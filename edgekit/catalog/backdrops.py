@@ -14,8 +14,10 @@ FloatArray = NDArray[np.float32]
 
 STYLES = ("seller", "review")
 
+GROUNDS = {"seller": 10, "review": 36}
+LIGHTS = 16
+
 _TILE = 288
-_CLEAN, _CLUTTER, LIGHTS = 10, 36, 16
 
 
 def _soft_noise(rng: np.random.Generator, cells: int, size: int) -> FloatArray:
@@ -30,7 +32,7 @@ def _backgrounds(style: str) -> tuple[Image.Image, ...]:
     axis = np.linspace(-1, 1, _TILE, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
     tiles = []
-    for index in range(_CLEAN if style == "seller" else _CLUTTER):
+    for index in range(GROUNDS[style]):
         if style == "seller":
             light = (
                 225
@@ -74,10 +76,10 @@ def _backgrounds(style: str) -> tuple[Image.Image, ...]:
 
 
 @cache
-def grounds(style: str, sharp: bool) -> tuple[Image.Image, ...]:
-    """The backgrounds, enlarged or reduced so that nearest-neighbour sampling neither blocks nor sparkles."""
+def backdrop(style: str, sharp: bool, index: int) -> Image.Image:
+    """A background, enlarged or reduced so that nearest-neighbour sampling neither blocks nor sparkles."""
     side = _TILE * 3 // 2 if sharp else _TILE * 3 // 4
-    return tuple(tile.resize((side, side), Image.Resampling.BICUBIC) for tile in _backgrounds(style))
+    return _backgrounds(style)[index].resize((side, side), Image.Resampling.BICUBIC)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from edgekit.catalog.backdrops import LIGHTS, grounds, lights, noise_plane
+from edgekit.catalog.backdrops import GROUNDS, LIGHTS, backdrop, lights, noise_plane
 from edgekit.catalog.camera import Array, Levels, place_camera, shoot
 from edgekit.catalog.patterns import CANVAS
 
@@ -48,8 +48,7 @@ def _occluder(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int) -> 
 def photograph(product: Levels, rng: np.random.Generator, style: str, size: int) -> Array:
     """Photograph a flattened product in `style`; uint8 [size, size, 3] RGB."""
     review = style == "review"
-    tiles = grounds(style, size > 144)
-    tile = tiles[int(rng.integers(len(tiles)))]
+    tile = backdrop(style, size > 144, int(rng.integers(GROUNDS[style])))
     span = rng.uniform(0.45, 1.0) * tile.width
     left, top = rng.uniform(0, 1, 2) * (tile.width - span)
     tint = rng.uniform(0.75, 1.15) + rng.uniform(-0.1, 0.1, 3) if review else rng.uniform(0.88, 1.06, 3)

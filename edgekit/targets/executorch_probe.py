@@ -70,7 +70,7 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
 
 def _rank(node: Node) -> int:
     found = node.meta.get("val") if node.op == "call_function" else None
-    return found.dim() if hasattr(found, "dim") else 0
+    return len(getattr(found, "shape", ()))
 
 
 @contextlib.contextmanager
