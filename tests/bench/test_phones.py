@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from functools import partial
 
 import jsonschema
 import pytest
 
+from edgekit.bench.android_job import Job
 from edgekit.bench.schema import read_result
 from tests.bench.adb_device import bench
 from tests.bench_native.arm64 import arm64_machine
@@ -89,8 +91,9 @@ def test_one_broken_device_costs_only_its_own_result(lab, runner, published, inv
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-def test_a_phone_that_is_lost_between_two_artifacts_is_told(lab, runner, published, invoke, tmp_path):
+def test_a_phone_that_is_lost_between_two_artifacts_is_told(lab, runner, published, invoke, tmp_path, monkeypatch):
     """Devices are chosen once: the one that is gone fails twice, and costs the other nothing."""
+    monkeypatch.setattr("edgekit.bench.android.Job", partial(Job, cleanup_timeout_s=3.0))
     lab.add()
     gone = lab.add("gone-run")
     (artifact,) = published.glob("*/*.onnx")

@@ -44,10 +44,10 @@ def convert(model, size, path, precision):
 @pytest.mark.parametrize(
     ("name", "size", "precision", "cosine", "error"),
     [
-        ("efficientnet_b0", 64, "FLOAT32", 0.99999, 1e-4),
+        pytest.param("efficientnet_b0", 64, "FLOAT32", 0.99999, 1e-4, marks=pytest.mark.slow),
         ("mobilevit_xxs", 64, "FLOAT32", 0.99999, 1e-4),
         ("vit_tiny_patch16_224", 96, "FLOAT16", 0.9999, 2e-2),
-        ("fastvit_t8", 64, "FLOAT32", 0.99999, 1e-4),
+        pytest.param("fastvit_t8", 64, "FLOAT32", 0.99999, 1e-4, marks=pytest.mark.slow),
     ],
 )
 def test_embeddings_are_pytorchs(tmp_path, name, size, precision, cosine, error):
