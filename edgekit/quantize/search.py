@@ -50,6 +50,7 @@ _FAINT = 0.5  # weights only: where that leaves at most this share of the damage
 # catalog-mobilevit-xs gains 20 %.
 _WORTH = 500.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
+_TAKEN_BACK = 12  # at most so many steps, the dearest, are tried without
 TRIFLE = 1e-2  # of all damage together: not worth a step before all others are taken
 
 
@@ -133,6 +134,9 @@ def search(
 ) -> tuple[dict[str, Scheme], Loss]:
     """The fewest steps, taken in `order`, after which the whole model keeps both limits; and what it then loses.
 
+    Of those, the dearest are taken back where the model keeps its limits without them: a step's own damage, which
+    orders them, says little of what it does beside others.
+
     Args:
         found: the layers.
         order: what can be done for them.
@@ -145,28 +149,41 @@ def search(
         UsageError: not even all steps are enough; says the best that was found.
     """
 
-    def taken(count: int) -> dict[str, Scheme]:
-        return islands(found, {**first_choice(found), **{step.layer: step.scheme for step in order[:count]}})
+    def after(chosen: Sequence[Step]) -> dict[str, Scheme]:
+        return islands(found, {**first_choice(found), **{step.layer: step.scheme for step in chosen}})
 
-    def keeps(count: int) -> bool:
-        return worst(taken(count), min_cosine) >= min_cosine
+    def taken(count: int) -> dict[str, Scheme]:
+        return after(order[:count])
+
+    def keeps(schemes: Mapping[str, Scheme]) -> bool:
+        return worst(schemes, min_cosine) >= min_cosine
 
     low, high = 0, len(order)
-    if not keeps(low):
+    if not keeps(taken(low)):
         if (best := worst(taken(high), -1.0)) < min_cosine:
             raise UsageError(_cannot(min_cosine, max_recall_drop, best))
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if keeps(middle) else (middle, high)
+            low, high = (low, middle) if keeps(taken(middle)) else (middle, high)
         low = high
     while True:
         last = low == len(order)
         loss = judge(taken(low), -1.0 if last else min_cosine)
         if loss.meets(min_cosine, max_recall_drop):
-            return taken(low), loss
+            break
         if last:
             raise UsageError(_cannot(min_cosine, max_recall_drop, loss.min_cosine))
         low = min(len(order), low + max(1, len(order) // _STRIDE))
+    chosen = list(order[:low])
+    for step in sorted(chosen, key=lambda step: -step.cost)[:_TAKEN_BACK]:
+        fewer = [other for other in chosen if other is not step]
+        if keeps(after(fewer)):
+            chosen = fewer
+    if len(chosen) < low:
+        less = judge(after(chosen), min_cosine)
+        if less.meets(min_cosine, max_recall_drop):
+            return after(chosen), less
+    return taken(low), loss
 
 
 def _cannot(min_cosine: float, max_recall_drop: float, best: float) -> str:

@@ -61,6 +61,27 @@ def test_limits_are_kept_with_few_steps(found, damage):
     assert "w8a8" in schemes.values()
 
 
+def test_a_step_that_helps_nothing_beside_others_is_taken_back(found, damage):
+    """The layer that alone seems worst stays in 8 bits where the whole model holds without its step."""
+    order = steps(found, damage)
+    needed = order[2].layer
+
+    def whole(schemes, _=0.0):
+        return 0.9 if schemes[needed].startswith("w8a8") else 1.0
+
+    schemes, loss = search(
+        found,
+        order,
+        whole,
+        lambda schemes, _: Loss(whole(schemes), 1.0),
+        min_cosine=0.99,
+        max_recall_drop=0.3,
+    )
+    assert loss.min_cosine == 1.0
+    only = {**first_choice(found), needed: order[2].scheme}
+    assert schemes == islands(found, only)
+
+
 def test_images_that_were_not_searched_on_may_want_more(found, damage):
     fastest = cosine(islands(found, first_choice(found)))
     searched, _ = run(found, damage, fastest)
