@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from torch.export import ExportedProgram
@@ -26,6 +27,7 @@ from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.plain_writes import plain_writes
 from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
+from edgekit.graph.spell_axes import spell_axes
 from edgekit.graph.spell_complex import spell_complex
 from edgekit.graph.spell_norms import spell_norms
 from edgekit.graph.spell_padding import spell_padding
@@ -109,6 +111,8 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("resize_product", resize_product, ONNX),
     Rewrite("resize_rows_columns", resize_rows_columns, COREML),
     Rewrite("spell_resizes", spell_resizes, ALL),
+    Rewrite("spell_axes", partial(spell_axes, most=5), COREML),
+    Rewrite("spell_axes", partial(spell_axes, most=6), XNNPACK),
     Rewrite("merge_views", merge_views, ALL),
     Rewrite("remove_dead", remove_dead, ALL),
 )

@@ -17,14 +17,10 @@ from edgekit.graph.spelling import Spelling, constant_like, spell
 __all__ = ["spell_shapes"]
 
 aten = torch.ops.aten
-_MOST_AXES = 5
 
 
 def spell_shapes(graph_module: GraphModule) -> int:
-    """Spell a roll of the flattened tensor, diagonals of any two axes, and matrices made of a diagonal.
-
-    A permute of more than five axes moves fewer: none of length 1, and those that stay side by side as one.
-    """
+    """Spell a roll of the flattened tensor, diagonals of any two axes, and matrices made of a diagonal."""
     return spell(graph_module, _SHAPES)
 
 
@@ -65,29 +61,7 @@ def _diagonal_matrix(node: Node) -> Node | None:
     return emit(node, aten.where.self, here, rows, constant_like(node, 0, val(node).dtype, rank))
 
 
-def _permute(node: Node) -> Node | None:
-    inner, size = int_shape(node.args[0]), int_shape(node)
-    if inner is None or size is None or len(size) <= _MOST_AXES:
-        return None
-    kept = [axis for axis, length in enumerate(inner) if length != 1]
-    order = [kept.index(axis % len(inner)) for axis in node.args[1] if inner[axis] != 1]
-    runs: list[list[int]] = []
-    for place in order:
-        if runs and runs[-1][-1] == place - 1:
-            runs[-1].append(place)
-        else:
-            runs.append([place])
-    if len(runs) > _MOST_AXES:
-        return None
-    first = sorted(range(len(runs)), key=lambda index: runs[index][0])
-    lengths = [math.prod(inner[kept[place]] for place in runs[index]) for index in first]
-    merged = emit(node, aten.reshape.default, node.args[0], lengths)
-    turned = emit(node, aten.permute.default, merged, [first.index(index) for index in range(len(runs))])
-    return emit(node, aten.reshape.default, turned, size)
-
-
 _SHAPES: dict[Any, Spelling] = {
-    aten.permute.default: _permute,
     aten.roll.default: _roll,
     aten.diagonal.default: _diagonal,
     aten.diagonal_copy.default: _diagonal,

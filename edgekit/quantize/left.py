@@ -28,7 +28,8 @@ class TimeLeft:
     def __init__(self, reporter: Reporter, work: Sequence[float], now: Callable[[], float] = time.perf_counter) -> None:
         self._reporter, self._work, self._now = reporter, list(work), now
         self._whole, self._done = sum(work), 0.0
-        self._started, self._said = now(), -_EVERY
+        self._from: tuple[float, float] | None = None  # the time and what was done then
+        self._said = -_EVERY
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Tick]:
@@ -47,11 +48,18 @@ class TimeLeft:
         self._reporter.progress(line)
 
     def _left(self, here: float) -> str:
-        """What is left, once that much of the present stage's work is done."""
-        since, done = self._now() - self._started, self._done + here
-        if since < _SURE or done <= 0:
+        """What is left, once that much of the present stage's work is done.
+
+        The first image does not count: it pays for what is made once.
+        """
+        now, done = self._now(), self._done + here
+        if self._from is None:
+            self._from = (now, done) if done > 0 else None
             return ""
-        left = f"about {_spoken(since * (self._whole - done) / done)} left in all"
+        since, fresh = now - self._from[0], done - self._from[1]
+        if since < _SURE or fresh <= 0:
+            return ""
+        left = f"about {_spoken(since * (self._whole - done) / fresh)} left in all"
         if since - self._said >= _EVERY:
             self._said = since
             self._reporter.progress(left)

@@ -28,7 +28,7 @@ def test_what_is_left_counts_all_stages_from_the_first() -> None:
     with reporter.stage("one") as tick:
         tick(1, 100)
         now[0] = 10.0
-        tick(50, 100)  # an eighth of all in 10 seconds
+        tick(50, 100)  # 49 of 400 in 10 seconds: the first paid for what is made once
         now[0] = 20.0
     with reporter.stage("two") as tick:
         tick(0, 30)
@@ -38,8 +38,8 @@ def test_what_is_left_counts_all_stages_from_the_first() -> None:
         tick(1, 2)
     assert heard.texts == [
         "",
-        "about 70 s left in all",
-        "about 60 s left in all",
+        "about 71 s left in all",
+        "about 61 s left in all",
         "about 1 s left in all",
         "about 1 s left in all",
     ]

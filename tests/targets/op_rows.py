@@ -265,6 +265,28 @@ SHAPES: dict[str, Op] = {
 }
 
 
+def _many(x: Tensor) -> Tensor:
+    """The map as [2,2,3,4,2,5]."""
+    return x.reshape(2, 2, 3, 4, 2, 5)
+
+
+AXES: dict[str, Op] = {
+    "permute": lambda x: _many(x).permute(0, 2, 4, 1, 3, 5).sigmoid().permute(5, 3, 1, 0, 2, 4),
+    "permute of 8": lambda x: x.reshape(2, 2, 3, 2, 2, 2, 5, 1).permute(6, 4, 2, 0, 7, 5, 3, 1) * 2,
+    "linear": lambda x: F.linear(_many(x)[None].relu(), _weights(3, 5), _weights(3)).tanh(),
+    "greatest": lambda x: _many(x).amax(3).flatten(2) - _many(x).amin((1, 3), keepdim=True).sum((0, 5)).mean(),
+    "sum": lambda x: _many(x).sum((-1, 0), keepdim=True) * _many(x),
+    "mean": lambda x: _many(x).mean((1, 2, 4)),
+    "softmax": lambda x: _many(x).softmax(2) + _many(x).softmax(-1),
+    "broadcast": lambda x: _many(x) + _many(x)[:, :1] * _weights(4, 1, 5) - _many(x).mean((3, 4), keepdim=True),
+    "choice": lambda x: torch.where(_many(x) > _weights(3, 1, 2, 1), _many(x), _many(x)[..., :1]).clamp(max=0.7),
+    "parts": lambda x: torch.cat([_many(x)[:, :, 1:].tanh(), _many(x)[:, :, ::2]], 2),
+    "decomposed positions": lambda x: (
+        _many(x)[None] + _many(x)[None].mean(6, keepdim=True) + _many(x)[None].mean(5, keepdim=True)
+    ).softmax(6),
+}
+
+
 def _written(x: Tensor) -> Tensor:
     x = x.clone()
     x[:, 1:3, ::2] = 0.5
@@ -512,6 +534,7 @@ ROWS: dict[str, Op] = {
         ("reduction", REDUCTIONS),
         ("mask", MASKS),
         ("shape", SHAPES),
+        ("axes", AXES),
         ("product", PRODUCTS),
         ("activation", ACTIVATIONS),
         ("norm", NORMS),
@@ -526,6 +549,8 @@ ROWS: dict[str, Op] = {
 
 # One of each kind that an exporter or a runtime got wrong.
 QUICK = (
+    "axes: permute",
+    "axes: decomposed positions",
     "arithmetic: add alpha",
     "arithmetic: add int alpha",
     "arithmetic: rsub",

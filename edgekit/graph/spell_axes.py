@@ -1,0 +1,174 @@
+"""Tensors of more axes than a runtime takes: the same computation on fewer, those that stay side by side as one."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import arg, emit, int_shape, replace, shape
+
+__all__ = ["spell_axes"]
+
+aten = torch.ops.aten
+
+
+def spell_axes(graph_module: GraphModule, most: int) -> int:
+    """Spell operators on tensors of more than `most` axes on fewer. Changes of shape around them merge later.
+
+    Taken are permutes, elementwise operators with their broadcasting, reductions, softmax, slices, concatenations and
+    linear layers; what treats more than `most` groups of axes apart is left alone. `most` is at least 4.
+    """
+    count = 0
+    for node in list(graph_module.graph.nodes):
+        pointwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
+        row = _ROWS.get(node.target, _elementwise if pointwise else None)
+        if row is None:
+            continue
+        shapes = [int_shape(item) for item in (node, *node.all_input_nodes)]
+        if None in shapes or max(len(size or ()) for size in shapes) <= most:
+            continue
+        new = row(node, most)
+        if new is not None:
+            replace(node, new)
+            count += 1
+    return count
+
+
+def _permute(node: Node, most: int) -> Node | None:
+    inner, size = _sizes(node.args[0]), _sizes(node)
+    kept: list[int] = [axis for axis, length in enumerate(inner) if length != 1]
+    order = [kept.index(axis % len(inner)) for axis in node.args[1] if inner[axis] != 1]
+    runs: list[list[int]] = []
+    for place in order:
+        if runs and runs[-1][-1] == place - 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    if len(runs) > most:
+        return _moved(node, [inner[axis] for axis in kept], order)
+    first = sorted(range(len(runs)), key=lambda index: runs[index][0])
+    lengths = [math.prod(inner[kept[place]] for place in runs[index]) for index in first]
+    merged = emit(node, aten.reshape.default, node.args[0], lengths)
+    turned = emit(node, aten.permute.default, merged, [first.index(index) for index in range(len(runs))])
+    return emit(node, aten.reshape.default, turned, size)
+
+
+def _moved(node: Node, lengths: Sequence[int], order: Sequence[int]) -> Node:
+    """A permute as several, each of which moves one run of axes forward over others: four groups of axes at most."""
+    now, value = list(range(len(order))), node.args[0]
+    for place, axis in enumerate(order):
+        start = now.index(axis)
+        if start == place:
+            continue
+        end = start + 1
+        while end < len(now) and now[end] == order[place + end - start]:
+            end += 1
+        groups = [now[:place], now[place:start], now[start:end], now[end:]]
+        flat = _reshaped(node, value, [math.prod(lengths[item] for item in group) for group in groups])
+        value = emit(node, aten.permute.default, flat, [0, 2, 1, 3])
+        now = [*groups[0], *groups[2], *groups[1], *groups[3]]
+    return _reshaped(node, value, _sizes(node))
+
+
+def _elementwise(node: Node, most: int) -> Node | None:
+    """Axes merge where every operand either has both of them whole or is broadcast along both."""
+    size = _sizes(node)
+    operands = node.all_input_nodes
+    wide = {item: [1] * (len(size) - len(_sizes(item))) + _sizes(item) for item in operands}
+    if not operands or any(len(sizes) != len(size) for sizes in wide.values()):
+        return None
+    runs: list[list[int]] = []
+    for axis, length in enumerate(size):
+        if length == 1:
+            continue
+        whole = [wide[item][axis] == length for item in operands]
+        if runs and whole == [wide[item][runs[-1][-1]] == size[runs[-1][-1]] for item in operands]:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    if not runs or len(runs) > most:
+        return None
+    slim = {item: _reshaped(node, item, [math.prod(wide[item][axis] for axis in run) for run in runs]) for item in wide}
+    args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), lambda item: slim[item])
+    return _reshaped(node, emit(node, node.target, *args, **kwargs), size)
+
+
+def _along(name: str) -> Callable[[Node, int], Node | None]:
+    """A row for an operator that treats the axes of its argument `name` apart from all others, in its first input."""
+
+    def row(node: Node, most: int) -> Node | None:
+        tensors = list(node.args[0]) if isinstance(node.args[0], (list, tuple)) else [node.args[0]]
+        if set(tensors) != set(node.all_input_nodes):
+            return None
+        sizes = [_sizes(item) for item in tensors]
+        rank = len(sizes[0])
+        given = arg(node, name)
+        many = isinstance(given, (list, tuple))
+        apart = sorted({axis % rank for axis in given} if many else set() if given is None else {given % rank})
+        if not apart or any(len(one) != rank for one in sizes):
+            return None
+        runs = _runs(rank, apart, keep_each=not many)
+        if len(runs) > most:
+            return None
+        slim = [_reshaped(node, item, [math.prod(one[axis] for axis in run) for run in runs])
+                for item, one in zip(tensors, sizes, strict=True)]  # fmt: skip
+        places = [place for place, run in enumerate(runs) if run[0] in apart]
+        values = {entry.name: arg(node, entry.name) for entry in node.target._schema.arguments}
+        first = node.target._schema.arguments[0].name
+        values |= {first: slim if isinstance(node.args[0], (list, tuple)) else slim[0]}
+        values |= {name: places if many else places[0]}
+        positional = [entry for entry in node.target._schema.arguments if not entry.kwarg_only]
+        keywords = {entry.name: values[entry.name] for entry in node.target._schema.arguments if entry.kwarg_only}
+        new = emit(node, node.target, *(values[entry.name] for entry in positional), **keywords)
+        return _reshaped(node, new, _sizes(node))
+
+    return row
+
+
+def _runs(rank: int, apart: Sequence[int], *, keep_each: bool) -> list[list[int]]:
+    """Neighbouring axes together: those of `apart`, each by itself where `keep_each`, and those of the rest."""
+    runs: list[list[int]] = []
+    for axis in range(rank):
+        together = runs and (axis in apart) == (runs[-1][-1] in apart) and not (keep_each and axis in apart)
+        if together:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    return runs
+
+
+def _linear(node: Node, most: int) -> Node | None:
+    size, inner = _sizes(node), _sizes(node.args[0])
+    flat = _reshaped(node, node.args[0], [math.prod(inner[:-1]), inner[-1]])
+    return _reshaped(node, emit(node, node.target, flat, *node.args[1:], **node.kwargs), size)
+
+
+def _sizes(value: Any) -> list[int]:
+    """The shape of a tensor that is known to be of static shape."""
+    return [int(size) for size in shape(value)]
+
+
+def _reshaped(before: Node, value: Node, size: Sequence[int]) -> Node:
+    return emit(before, aten.reshape.default, value, list(size))
+
+
+# By operator: what it is on fewer axes, or None where that cannot be; elementwise operators are known by their tag.
+_ROWS: dict[Any, Callable[[Node, int], Node | None]] = {
+    aten.permute.default: _permute,
+    aten.linear.default: _linear,
+    aten.amax.default: _along("dim"),
+    aten.amin.default: _along("dim"),
+    aten.sum.dim_IntList: _along("dim"),
+    aten.mean.dim: _along("dim"),
+    aten.softmax.int: _along("dim"),
+    aten._softmax.default: _along("dim"),
+    aten.slice.Tensor: _along("dim"),
+    aten.cat.default: _along("dim"),
+}
