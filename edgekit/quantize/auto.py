@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.quantize.judge import Judge
+from edgekit.quantize.judge import Judge, Loss
 from edgekit.quantize.layers import layers, static_tensors, untouched
 from edgekit.quantize.plan import Scheme, TensorPlan
 from edgekit.quantize.ranges import best_ranges, plan_tensors
@@ -92,7 +92,7 @@ def choose(
             alive,
             steps(alive, damage),
             lambda schemes, least: judge.worst(schemes, hard, least),
-            lambda schemes, least: judge.loss(schemes, order, least),
+            lambda schemes, least: _judged(judge, schemes, order, hard, least),
             min_cosine=1 - (1 - settings.min_cosine) * (1 - _KEPT_BACK),
             max_recall_drop=settings.max_recall_drop,
         )
@@ -108,6 +108,16 @@ def choose(
     observer = settings.observer or "best"
     pay = integers_pay(alive, schemes)
     return Choice(observer, simulator.tensors, shifts, {**dict.fromkeys(dead, "float"), **schemes}, why, damage, pay)
+
+
+def _judged(
+    judge: Judge, schemes: Mapping[str, Scheme], order: Sequence[int], hard: list[int], least: float
+) -> Loss:
+    """The loss on all images; one that is below `least` is looked at first from then on."""
+    loss = judge.loss(schemes, order, least)
+    if loss.missed is not None:
+        hard.insert(0, loss.missed)
+    return loss
 
 
 def _shifts_pay(

@@ -27,13 +27,14 @@ _K = 10
 class Loss:
     """Cosines of quantized embeddings to the float ones, and points of recall@10 lost, plain and mixed.
 
-    A drop is None where the images have no labels, or too few to say.
+    A drop is None where the images have no labels, or too few to say. `missed` is the image that ended the judging.
     """
 
     min_cosine: float
     mean_cosine: float
     recall_drop: float | None = None
     mixed_drop: float | None = None
+    missed: int | None = None
 
     def meets(self, min_cosine: float, max_recall_drop: float) -> bool:
         """Whether both limits are kept; a drop that is not known keeps its limit."""
@@ -82,7 +83,7 @@ class Judge:
             rows[index] = self._embed(schemes, [index])[0]
             cosines.append(float(cosine(rows[[index]], self.original[[index]])[0]))
             if cosines[-1] < least:
-                return Loss(cosines[-1], float(np.mean(cosines)))
+                return Loss(cosines[-1], float(np.mean(cosines)), missed=index)
         return Loss(min(cosines), float(np.mean(cosines)), *self._drops(rows))
 
     def _embed(

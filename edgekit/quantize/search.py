@@ -50,6 +50,7 @@ _FAINT = 0.5  # weights only: where that leaves at most this share of the damage
 # catalog-mobilevit-xs gains 20 %.
 _WORTH = 500.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
+_ROUNDS = 3  # of taking steps back, each with the image on which the one before fell short
 _TAKEN_BACK = 12  # at most so many steps, the dearest, are tried without
 TRIFLE = 1e-2  # of all damage together: not worth a step before all others are taken
 
@@ -142,6 +143,7 @@ def search(
         order: what can be done for them.
         worst: the lowest cosine under some schemes on the hardest images, or the first below a limit; quick, and asked
             often.
+            An image on which `judge` found the loss too high should be among them from then on.
         judge: the loss under some schemes on all images, or on those up to the first below a limit; asked of what
             `worst` lets pass.
 
@@ -174,15 +176,17 @@ def search(
         if last:
             raise UsageError(_cannot(min_cosine, max_recall_drop, loss.min_cosine))
         low = min(len(order), low + max(1, len(order) // _STRIDE))
-    chosen = list(order[:low])
-    for step in sorted(chosen, key=lambda step: -step.cost)[:_TAKEN_BACK]:
-        fewer = [other for other in chosen if other is not step]
-        if keeps(after(fewer)):
-            chosen = fewer
-    if len(chosen) < low:
-        less = judge(after(chosen), min_cosine)
+    for _ in range(_ROUNDS):
+        fewer = list(order[:low])
+        for step in sorted(fewer, key=lambda step: -step.cost)[:_TAKEN_BACK]:
+            without = [other for other in fewer if other is not step]
+            if keeps(after(without)):
+                fewer = without
+        if len(fewer) == low:
+            break
+        less = judge(after(fewer), min_cosine)
         if less.meets(min_cosine, max_recall_drop):
-            return after(chosen), less
+            return after(fewer), less
     return taken(low), loss
 
 
