@@ -45,10 +45,11 @@ _ELEMENT = 32.0  # multiplications that cost as much time as one value of an ope
 _BORDER = 16.0  # and as one value that goes from integers to float or back
 _BYTE = 0.2  # share of the time that all weights in float, not in 8 bits, count as much as
 _FAINT = 0.5  # weights only: where that leaves at most this share of the damage
-# Multiplications in static layers for each value at their borders, below which ONNX Runtime is faster in float. By
-# benchmarks/quantize.py: 50 on catalog-s0 gains nothing, 314 on catalog-b0 loses 15 %, 884 gains 10 %, 1546 on
-# catalog-mobilevit-xs gains 20 %.
-_WORTH = 500.0
+# What static layers must save in ONNX Runtime, in multiplications, for each value that is converted at their borders
+# and for each that a static sigmoid or product takes. Fitted to benchmarks/quantize.py and `edgekit bench` on x86 with
+# VNNI: catalog-s0, 50 a border, gains nothing; catalog-b0, 30 a product, loses 15 % with 1.4 million values at borders
+# and gains 10 % with half a million; catalog-mobilevit-xs gains 20 %; EfficientNet-Lite0, 300 a border, gains 35 %.
+_WORTH_BORDER, _WORTH_VALUE = 48.0, 28.0
 _STRIDE = 20  # share of the steps that are taken at once where the images that were not searched on want more
 _ROUNDS = 3  # of taking steps back, each with the image on which the one before fell short
 _TAKEN_BACK = 12  # at most so many steps, the dearest, are tried without
@@ -208,7 +209,9 @@ def integers_pay(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> bool:
     results, nodes = {layer.result for layer in static}, {layer.node for layer in static}
     given = sum(_count(layer.result) for layer in static if not nodes.issuperset(_takers(layer.result)))
     taken = sum(_count(node) for layer in static for node in layer.inputs if _source(node, results) not in results)
-    return sum(map(_work, static)) >= _WORTH * (given + taken)
+    values = sum(_count(layer.node) for layer in static if layer.kind in ("sigmoid", "mul"))
+    saved = sum(_work(layer) for layer in static if layer.weight is not None)
+    return saved >= _WORTH_BORDER * (given + taken) + _WORTH_VALUE * values
 
 
 def _time(layer: Layer, scheme: Scheme) -> float:
