@@ -110,9 +110,7 @@ def choose(
     return Choice(observer, simulator.tensors, shifts, {**dict.fromkeys(dead, "float"), **schemes}, why, damage, pay)
 
 
-def _judged(
-    judge: Judge, schemes: Mapping[str, Scheme], order: Sequence[int], hard: list[int], least: float
-) -> Loss:
+def _judged(judge: Judge, schemes: Mapping[str, Scheme], order: Sequence[int], hard: list[int], least: float) -> Loss:
     """The loss on all images; one that is below `least` is looked at first from then on."""
     loss = judge.loss(schemes, order, least)
     if loss.missed is not None:
