@@ -26,7 +26,7 @@ export: environment ## the bundled model as a verified Core ML package
 	$(BIN)/edgekit export --target ios
 
 test: environment ## the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 test-harnesses: environment ## what runs on phones, as far as it runs here; docs/device-lab.md names the tools it needs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m toolchain

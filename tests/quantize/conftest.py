@@ -6,8 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
+import numpy as np
 import pytest
 
+from edgekit.datasets import CatalogPictures
+from edgekit.embedder import Embedder, build_embedder
+from edgekit.recipe import resolve_model
 from tests.conftest import TOWER
 
 SCHEMES = ("w8a8", "w8a8-dynamic", "w8")
@@ -38,3 +42,15 @@ def quantized(
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
     return out
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Embedder:
+    """The toy tower."""
+    return build_embedder(resolve_model("tests.toys:tower").override(input={"size": (64, 64)}))
+
+
+@pytest.fixture(scope="session")
+def images(embedder: Embedder) -> np.ndarray:
+    """uint8 [24,64,64,3]: photos of the catalogue."""
+    return np.stack([picture.image for picture in CatalogPictures(24, embedder.spec)])
