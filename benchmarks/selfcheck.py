@@ -55,7 +55,7 @@ def main(models: tuple[str, ...], targets: tuple[str, ...], out: Path | None) ->
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
             found = json.loads(done.stderr[done.stderr.rindex("{") :])
             rows.append({"model": model, "target": target, **found, "share": found["check"] / found["export"]})
-            click.echo(f"{model} {target}: {100 * found['check'] / found['export']:.1f} %", err=True)
+            click.echo(f"{model} {target}: {100 * rows[-1]['share']:.1f} %", err=True)
     cells = [
         (
             row["model"],

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Warm", "edgekit", "ranks", "start"]
+__all__ = ["Warm", "command_line", "edgekit", "ranks", "start"]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _IMPORTED = [
@@ -70,7 +70,7 @@ def start(work: Callable[..., object], *arguments: Any, **environment: str) -> W
 
 def edgekit(*arguments: object, **environment: str) -> Warm:
     """`edgekit ARGUMENTS` as a process."""
-    return start(_edgekit, *map(str, arguments), **environment)
+    return start(command_line, *map(str, arguments), **environment)
 
 
 def ranks(count: int) -> list[dict[str, str]]:
@@ -82,7 +82,8 @@ def ranks(count: int) -> list[dict[str, str]]:
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
-def _edgekit(*arguments: str) -> None:
+def command_line(*arguments: str) -> None:
+    """`edgekit ARGUMENTS` in this process, which it ends."""
     from edgekit.cli import main
 
     sys.argv = ["edgekit", *arguments]

@@ -55,9 +55,9 @@ def _permute(node: Node, most: int) -> Node | None:
         return _moved(node, [inner[axis] for axis in kept], order)
     first = sorted(range(len(runs)), key=lambda index: runs[index][0])
     lengths = [math.prod(inner[kept[place]] for place in runs[index]) for index in first]
-    merged = emit(node, aten.reshape.default, node.args[0], lengths)
+    merged = _reshaped(node, node.args[0], lengths)
     turned = emit(node, aten.permute.default, merged, [first.index(index) for index in range(len(runs))])
-    return emit(node, aten.reshape.default, turned, size)
+    return _reshaped(node, turned, size)
 
 
 def _moved(node: Node, lengths: Sequence[int], order: Sequence[int]) -> Node:

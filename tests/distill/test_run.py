@@ -6,7 +6,6 @@ import json
 import random
 import resource
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgekit.cli import main
 from edgekit.console import Silent
 from edgekit.distill import checkpoint
 from edgekit.distill.run import DistillRequest, distill
@@ -277,8 +275,7 @@ def with_a_full_disk(*arguments: str) -> None:
     """The kernel refuses to write past a limit, as it does on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    sys.argv = ["edgekit", *arguments]
-    main()
+    warm.command_line(*arguments)
 
 
 def test_a_full_disk_keeps_the_last_state(recipe, tmp_path, cache):
