@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
+import filelock
 import hypothesis
 import pytest
 
@@ -29,20 +31,29 @@ def invoke() -> Callable[..., click.testing.Result]:
     return lambda *args: runner.invoke(cli, [str(arg) for arg in args])
 
 
-@pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
-    """The toy tower, exported and verified for all three targets in one run. Read only."""
-    out = tmp_path_factory.mktemp("published")
-    result = invoke("export", *TOWER, "--target", "all", "--samples", 24, "--out", out, "--quiet")
-    assert result.exit_code == 0, result.output
+def _exported(
+    name: str, target: str, factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]
+) -> Path:
+    """The folder `name` with the toy tower's export, made by the first worker to need it and read by all."""
+    base = factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with filelock.FileLock(f"{out}.lock"):
+        if not out.exists():
+            partial = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=out.parent))
+            result = invoke("export", *TOWER, "--target", target, "--samples", 24, "--out", partial, "--quiet")
+            assert result.exit_code == 0, result.output
+            partial.rename(out)
     return out
 
 
 @pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
+    """The toy tower, exported and verified for all three targets in one run. Read only."""
+    return _exported("published", "all", tmp_path_factory, invoke)
+
+
+@pytest.fixture(scope="session")
 def tower_file(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
-    """The toy tower as EdgeKit exports it to ONNX."""
-    out = tmp_path_factory.mktemp("tower")
-    result = invoke("export", *TOWER, "--target", "onnx", "--samples", 24, "--out", out, "--quiet")
-    assert result.exit_code == 0, result.output
-    (found,) = out.glob("**/*.onnx")
+    """The toy tower as EdgeKit exports it to ONNX. Read only."""
+    (found,) = _exported("tower", "onnx", tmp_path_factory, invoke).glob("**/*.onnx")
     return found

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import adbutils
+import psutil
 
 from tests.waiting import PATIENCE
 
-__all__ = ["Bench", "Device", "bench"]
+__all__ = ["Bench", "Device", "bench", "clients"]
 
 _SHELL = shutil.which("mksh") or "/bin/sh"  # mksh is Android's
 _TOOLS = {
@@ -373,10 +374,10 @@ class Bench:
         """Stop the server, the devices, and what still runs on them."""
         self.command("kill-server")
         for client in self.pending:
-            client.wait(30)
+            client.wait(PATIENCE)
         self._run(self._stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
         self.loop.close()
 
     def left(self, devices: Sequence[Device] | None = None) -> list[Path]:
@@ -405,7 +406,7 @@ class Bench:
         device.port = device.server.sockets[0].getsockname()[1]
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
 
 async def _free_port() -> int:
@@ -423,3 +424,13 @@ def bench(folder: Path) -> Iterator[Bench]:
         yield made
     finally:
         made.close()
+
+
+def clients() -> list[psutil.Process]:
+    """The adb clients that this process started and that have not ended."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it may end while it is looked at
+            if child.name() == "adb":
+                found.append(child)
+    return found

@@ -11,13 +11,12 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from edgekit.bench.adb import Adb
 from edgekit.bench.devices import plain
 from edgekit.errors import DeviceError, InputError, MissingDependencyError, UsageError
-from tests.bench.adb_device import Bench, bench
+from tests.bench.adb_device import Bench, bench, clients
 from tests.waiting import PATIENCE, until
 
 HOSTILE = ("a b", "it's", 'say "x"', "x; touch PWNED", "$(touch PWNED)", "`touch PWNED`", "-e", "*", "a\nb", "", "é\t")
@@ -36,7 +35,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 def test_words_reach_the_device_as_they_are(lab: Bench) -> None:
     device = lab.add()
     adb = Adb(server_port=lab.port, serial=device.serial)
-    found = run(adb.shell(["printf", "%s\\0", *HOSTILE], 20))
+    found = run(adb.shell(["printf", "%s\\0", *HOSTILE], PATIENCE))
     assert found.code == 0
     assert found.text.split("\0")[:-1] == list(HOSTILE)
     assert not list(lab.folder.rglob("PWNED"))
@@ -45,7 +44,7 @@ def test_words_reach_the_device_as_they_are(lab: Bench) -> None:
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
 def test_exit_code_stdout_and_stderr_are_kept_apart(lab: Bench, code: int) -> None:
     adb = Adb(server_port=lab.port, serial=lab.add().serial)
-    found = run(adb.shell(["sh", "-c", f"printf out; printf err >&2; exit {code}"], 20))
+    found = run(adb.shell(["sh", "-c", f"printf out; printf err >&2; exit {code}"], PATIENCE))
     assert (found.code, found.stdout, found.stderr) == (code, b"out", b"err")
 
 
@@ -55,7 +54,7 @@ def test_files_come_back_as_they_went_whatever_they_are_called(lab: Bench) -> No
     for name in ("plain", "a b", "it's", 'say "x"', "x; touch PWNED", "$(touch PWNED)", "a\nb", "-p"):
         local = lab.folder / name
         local.write_bytes(data)
-        run(adb.push(local, "/data/local/tmp/file", 30))
+        run(adb.push(local, "/data/local/tmp/file", PATIENCE))
         run(adb.pull("/data/local/tmp/file", lab.folder / "back", 30, max_bytes=1 << 20))
         assert (lab.folder / "back").read_bytes() == data
     lab.command("-s", adb.serial or "", "pull", "/data/local/tmp/file", str(lab.folder / "again"))
@@ -68,9 +67,9 @@ def test_files_come_back_as_they_went_whatever_they_are_called(lab: Bench) -> No
 def test_too_much_output_is_not_read(lab: Bench) -> None:
     adb = Adb(server_port=lab.port, serial=lab.add().serial)
     with pytest.raises(InputError, match="over 1024 KiB"):
-        run(adb.shell(["cat", "/dev/zero"], 60, limit=1 << 20))
+        run(adb.shell(["cat", "/dev/zero"], PATIENCE, limit=1 << 20))
     with pytest.raises(InputError, match="over 64 KiB while pulling zero"):
-        run(adb.pull("/dev/zero", lab.folder / "back", 60, max_bytes=1 << 16))
+        run(adb.pull("/dev/zero", lab.folder / "back", PATIENCE, max_bytes=1 << 16))
     assert (lab.folder / "back").stat().st_size <= 1 << 16
 
 
@@ -80,7 +79,7 @@ def test_a_hanging_shell_ends_at_its_time_limit_and_the_client_with_it(lab: Benc
     with pytest.raises(DeviceError, match=rf"{device.serial}: no end after 0.5 s while running true"):
         run(Adb(server_port=lab.port, serial=device.serial).shell(["true"], 0.5))
     assert time.monotonic() - started < PATIENCE
-    assert not [child for child in psutil.Process().children() if child.name() == "adb"]
+    assert not clients()
 
 
 def test_cancelling_ends_the_client(lab: Bench) -> None:
@@ -88,11 +87,11 @@ def test_cancelling_ends_the_client(lab: Bench) -> None:
 
     async def work() -> None:
         async with asyncio.timeout(0.5):
-            await Adb(server_port=lab.port, serial=device.serial).shell(["true"], 60)
+            await Adb(server_port=lab.port, serial=device.serial).shell(["true"], PATIENCE)
 
     with pytest.raises(TimeoutError):
         run(work())
-    assert not [child for child in psutil.Process().children() if child.name() == "adb"]
+    assert not clients()
 
 
 def test_no_adb_says_how_to_get_it() -> None:
@@ -122,7 +121,7 @@ def test_troubles_are_said_plainly(lab: Bench, fault: str) -> None:
         "gone": "lost or not connected",
     }
     with pytest.raises(DeviceError, match=said[fault]) as told:
-        run(adb.push(local, "/data/local/tmp/model", 30))
+        run(adb.push(local, "/data/local/tmp/model", PATIENCE))
     assert str(told.value).startswith(adb.serial or "")
     assert str(told.value).isprintable()
 

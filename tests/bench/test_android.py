@@ -27,7 +27,7 @@ from edgekit.bench.devices import Outcome, run
 from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, InputError, IntegrityError, MissingDependencyError, UsageError
 from edgekit.files import sha256_file
-from tests.bench.adb_device import Bench, Device, bench
+from tests.bench.adb_device import Bench, Device, bench, clients
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
@@ -389,7 +389,7 @@ def test_cancelling_at_any_step_leaves_nothing(lab: Bench, job: Job) -> None:
         for after in (0.0, 0.5) if step == "measure" else (0.0, 0.01):
             asyncio.run(cancelled(device, step, after))
             clean(lab, [device])
-    assert not [child for child in psutil.Process().children() if child.name() == "adb"]
+    assert not clients()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

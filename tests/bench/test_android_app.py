@@ -19,6 +19,7 @@ from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, EdgeKitError, InputError
 from edgekit.files import sha256_file
 from tests.bench.adb_device import Bench, Device, bench
+from tests.waiting import PATIENCE
 
 SCHEMA = Result.model_json_schema()
 # FAULT is what it does wrong. It reads the job with Python, as the app reads it with a JSON parser.
@@ -117,7 +118,7 @@ def test_the_job_that_arrives_is_what_the_schema_says(lab: Bench, job: Job) -> N
         with pytest.raises(asyncio.CancelledError):
             await running
 
-    asyncio.run(asyncio.wait_for(look(), 60))
+    asyncio.run(asyncio.wait_for(look(), PATIENCE))
     jsonschema.Draft202012Validator(AppJob.model_json_schema()).validate(kept[0])
     assert AppJob.model_validate(kept[0]).model == "model.pte"
     assert_clean(lab, device)  # and the app that was running is stopped
@@ -178,7 +179,9 @@ def test_a_person_s_app_is_not_uninstalled_by_mistake(lab: Bench, job: Job) -> N
 def test_a_device_lost_while_the_app_runs_is_put_back_when_it_returns(lab: Bench, job: Job) -> None:
     devices = [lab.add("drop-run", FAULT="slow"), lab.add()]
     adb = Adb(server_port=lab.port)
-    lost, well = asyncio.run(bench_devices(adb, replace(job, cleanup_timeout_s=20), [one.serial for one in devices]))
+    lost, well = asyncio.run(
+        bench_devices(adb, replace(job, cleanup_timeout_s=PATIENCE), [one.serial for one in devices])
+    )
     assert isinstance(lost.error, DeviceError)
     assert well.result is not None and well.result.validity.valid
     for device in devices:

@@ -20,6 +20,7 @@ from edgekit.distill.checkpoint import load, rng_state, save, set_rng_state
 from edgekit.errors import InputError, OutputError
 from edgekit.files import write_atomically
 from tests.distill.conftest import one_line
+from tests.waiting import PATIENCE
 
 FACTS = {"position": {"step": 3, "owed": [0.1, -0.30000000000000004]}, "recipe": {"name": "Täschchen"}, "none": None}
 EACH = settings(
@@ -114,7 +115,7 @@ def test_a_write_that_finds_no_room_leaves_the_old_state(tmp_path: Path) -> None
     mine, theirs = fork.Pipe()
     process = fork.Process(target=_save_with_little_room, args=(path, theirs))
     process.start()
-    process.join(60)
+    process.join(PATIENCE)
     assert process.exitcode == 0
     assert mine.poll()
     said = mine.recv()

@@ -16,6 +16,8 @@ from edgekit.targets import find
 from tests.conftest import TOWER
 from tests.quantize.test_command import followed
 
+SEARCH = (*TOWER, "--samples", 32, "--min-cosine", 0.995)
+
 
 def test_convolutions_that_xnnpack_cannot_scale_together_are_not(invoke, tmp_path):
     """Each alone it scales as the model runs; where both do, executorch 1.5.1 gives cosine 0.98 and no error."""
@@ -34,29 +36,37 @@ def test_convolutions_that_xnnpack_cannot_scale_together_are_not(invoke, tmp_pat
     assert (found * own.embed(images)).sum(axis=1).min() > 0.9999
 
 
-def test_a_plan_is_searched_for(embedder, images, invoke, tmp_path):
-    """The schemes that the search chose lose in the quantized program what they lost in the search."""
-    result = invoke("quantize", *TOWER, "--samples", 32, "--min-cosine", 0.995, "--out", tmp_path, "--json")
+@pytest.fixture(scope="module")
+def searched(invoke, tmp_path_factory):
+    """The folder of the tower's plan, and what its search said."""
+    out = tmp_path_factory.mktemp("searched")
+    result = invoke("quantize", *SEARCH, "--out", out, "--json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)["targets"]["onnx"]
+    return out, json.loads(result.stdout)
+
+
+def test_a_plan_is_searched_for(searched, embedder, images):
+    """The schemes that the search chose lose in the quantized program what they lost in the search."""
+    folder, told = searched[0], searched[1]["targets"]["onnx"]
     assert told["min_cosine"] > 0.995
-    plan = quantize.read_plan(tmp_path / "plan.json")
+    plan = quantize.read_plan(folder / "plan.json")
     assert plan.scheme == "auto"
     assert any(row.scheme != "float" and row.damage for row in plan.layers)
-    cosines = (followed(embedder, tmp_path / "plan.json", "onnx", images) * embedder.embed(images)).sum(axis=1)
+    cosines = (followed(embedder, folder / "plan.json", "onnx", images) * embedder.embed(images)).sum(axis=1)
     assert cosines.min() == pytest.approx(told["min_cosine"], abs=0.005)
 
 
-def test_a_second_search_and_a_second_export_write_the_same_bytes(invoke, tmp_path):
-    for run in ("one", "two"):
-        out = tmp_path / run
-        assert invoke("quantize", *TOWER, "--samples", 32, "--out", out, "--quiet").exit_code == 0
-        more = ("--target", "onnx", "--target", "android", "--no-verify", "--out", out / "files", "--quiet")
-        assert invoke("export", *TOWER, "--plan", out / "plan.json", *more).exit_code == 0
-    files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()]
+def test_a_second_search_and_a_second_export_write_the_same_bytes(searched, invoke, tmp_path):
+    folders = searched[0], tmp_path / "again"
+    assert invoke("quantize", *SEARCH, "--out", folders[1], "--json").exit_code == 0
+    for folder in folders:
+        more = ("--target", "onnx", "--target", "android", "--no-verify", "--out", folder / "files", "--quiet")
+        assert invoke("export", *TOWER, "--plan", folder / "plan.json", *more).exit_code == 0
+    files, again = ({path.relative_to(one) for path in one.rglob("*") if path.is_file()} for one in folders)
+    assert files == again
     assert len(files) >= 5  # the plan, what may stand beside it, and each target's file and manifest
     for path in files:
-        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
+        assert (folders[0] / path).read_bytes() == (folders[1] / path).read_bytes(), path
 
 
 def test_explain_tells_the_worst_layer_first(invoke, tmp_path):

@@ -121,13 +121,13 @@ def running(phone: Phone) -> list[psutil.Process]:
     path = phone.folder / "hangs"
     with suppress(FileNotFoundError, ValueError):
         group = int(path.read_text())
-        return [one for one in psutil.process_iter() if _group(one.pid) == group]
+        return [one for one in psutil.process_iter() if _group(one) == group]
     return []
 
 
-def _group(pid: int) -> int | None:
-    with suppress(OSError):
-        return os.getpgid(pid) if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE else None
+def _group(process: psutil.Process) -> int | None:
+    with suppress(OSError, psutil.Error):  # it may end while it is looked at
+        return os.getpgid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else None
     return None
 
 
