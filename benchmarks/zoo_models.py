@@ -91,7 +91,11 @@ def _torchvision(name: str) -> Embedder:
     args: dict[str, Any] = {"weights": None}
     if name in ("googlenet", "inception_v3"):
         args |= {"init_weights": False, "aux_logits": False}
-    return _embedder(ModelSpec(backbone=f"torchvision.models:{name}", args=args), _TORCHVISION_SIZE.get(name, 128))
+    made = _embedder(ModelSpec(backbone=f"torchvision.models:{name}", args=args), _TORCHVISION_SIZE.get(name, 128))
+    for weight in made.parameters():
+        if weight.dim() > 1 and not weight.any():  # vit_b_32's head starts at zero, and so would every embedding
+            nn.init.trunc_normal_(weight, std=0.02, generator=torch.Generator().manual_seed(0))
+    return made
 
 
 def _transformers_types() -> list[str]:

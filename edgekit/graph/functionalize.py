@@ -15,7 +15,7 @@ from torch.export.graph_signature import OutputKind
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import ModelError
-from edgekit.graph.edit import arg, imagine, is_call
+from edgekit.graph.edit import arg, imagine, is_call, module_path
 from edgekit.graph.plain_layout import plain_layout
 
 __all__ = ["functionalize", "has_hazards", "without_hazards"]
@@ -23,6 +23,16 @@ __all__ = ["functionalize", "has_hazards", "without_hazards"]
 aten = torch.ops.aten
 # These read a tensor's size and type, never its values.
 _METADATA = (aten.sym_size.int, aten._assert_tensor_metadata.default)
+# Operators that only torch knows, composed of others that are spelled out for the runtimes.
+_COMPOSED = frozenset(
+    {
+        aten.argsort.default,
+        aten.argsort.stable,
+        aten.msort.default,
+        aten.quantile.default,
+        aten.quantile.scalar,
+    }
+)
 
 
 def functionalize(graph_module: GraphModule) -> int:
@@ -48,28 +58,37 @@ def functionalize(graph_module: GraphModule) -> int:
 
 
 def without_hazards(program: ExportedProgram) -> ExportedProgram:
-    """The program without in-place calls that others may see: `program` itself, or torch's functionalisation of it.
+    """The program without in-place calls that others may see and without what only torch knows by its name.
 
-    That trusts the schemas. An operator that gives its input back, or a view of it, and does not say so in its schema
-    is taken apart first.
+    That is `program` itself, or torch's functionalisation of it, which trusts the schemas. An operator that gives its
+    input back, or a view of it, and does not say so in its schema is taken apart first.
 
     Raises:
         ModelError: torch cannot make the program functional.
     """
-    if not has_hazards(program):
+    operators = [node for node in program.graph.nodes if node.op == "call_function" and hasattr(node.target, "_schema")]
+    apart = {node.target for node in operators if node.target in _COMPOSED}
+    if not apart and not has_hazards(program):
         return program
-    secretive = {
-        node.target: functools.partial(node.target._op_dk, DispatchKey.CompositeImplicitAutograd)
-        for node in program.graph.nodes
-        if node.op == "call_function" and hasattr(node.target, "_schema") and not _named(node) and _aliased(node)
-    }
+    apart |= {node.target for node in operators if not _named(node) and _aliased(node)}
+    ways = {op: functools.partial(op._op_dk, DispatchKey.CompositeImplicitAutograd) for op in apart}
     try:
-        new = program.run_decompositions(secretive)
+        new = program.run_decompositions(ways)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"the model changes a tensor in place that must stay as it is: {reason}") from error
+        reason = str(error).splitlines()[0].split(". ")[0]
+        raise ModelError(
+            f"the model changes a tensor in place that must stay as it is, in {_changed_in(program)}: write that as "
+            f"ordinary calls, such as torch.where ({reason})"
+        ) from error
     _forget_changed_input(new)
     return new
+
+
+def _changed_in(program: ExportedProgram) -> str:
+    """The modules that change a tensor which others may see."""
+    return " or ".join(
+        dict.fromkeys(module_path(node) for node in program.graph.nodes if _changes(node) and _hazard(node))
+    )
 
 
 def _forget_changed_input(program: ExportedProgram) -> None:

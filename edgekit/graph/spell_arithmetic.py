@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -206,6 +207,52 @@ def _xor(node: Node) -> Node | None:
     return emit(node, aten.ne.Tensor, *node.args)
 
 
+def _copysign(node: Node) -> Node:
+    """Of a zero, the sign is taken to be positive."""
+    size = emit(node, aten.abs.default, node.args[0])
+    if not isinstance(node.args[1], Node):
+        return size if math.copysign(1, node.args[1]) > 0 else emit(node, aten.neg.default, size)
+    below = emit(node, aten.lt.Scalar, node.args[1], 0)
+    return emit(node, aten.where.self, below, emit(node, aten.neg.default, size), size)
+
+
+def _exp2(node: Node) -> Node:
+    return emit(node, aten.exp.default, emit(node, aten.mul.Tensor, node.args[0], math.log(2)))
+
+
+def _sinc(node: Node) -> Node:
+    angle = emit(node, aten.mul.Tensor, node.args[0], math.pi)
+    one = constant_like(node, 1, val(node).dtype, val(node).dim())
+    zero = emit(node, aten.eq.Scalar, angle, 0)
+    ratio = emit(
+        node, aten.div.Tensor, emit(node, aten.sin.default, angle), emit(node, aten.where.self, zero, one, angle)
+    )
+    return emit(node, aten.where.self, zero, one, ratio)
+
+
+def _xlogy(node: Node) -> Node | None:
+    factor, value = node.args
+    if not isinstance(factor, Node) or not isinstance(value, Node):
+        return None
+    product = emit(node, aten.mul.Tensor, factor, emit(node, aten.log.default, value))
+    nothing = constant_like(node, 0, val(product).dtype, val(node).dim())
+    return emit(node, aten.where.self, emit(node, aten.eq.Scalar, factor, 0), nothing, product)
+
+
+def _remainder(node: Node) -> Node | None:
+    """With the divisor's sign, also where the runtime's own remainder has the dividend's (ExecuTorch, of integers)."""
+    if val(node).is_floating_point():
+        return None
+    once = emit(node, node.target, *node.args)
+    return emit(node, node.target, emit(node, aten.add.Tensor, once, node.args[1]), node.args[1])
+
+
+def _rrelu(node: Node) -> Node | None:
+    if arg(node, "training"):
+        return None
+    return emit(node, aten.leaky_relu.default, node.args[0], (arg(node, "lower") + arg(node, "upper")) / 2)
+
+
 def _dist(node: Node) -> Node:
     gap = emit(node, aten.sub.Tensor, *node.args[:2])
     return emit(node, aten.linalg_vector_norm.default, gap, arg(node, "p"))
@@ -227,4 +274,14 @@ _RARE: dict[Any, Spelling] = {
     aten.bitwise_xor.Tensor: _xor,
     aten.logical_xor.default: _xor,
     aten.dist.default: _dist,
+    aten.copysign.Tensor: _copysign,
+    aten.copysign.Scalar: _copysign,
+    aten.exp2.default: _exp2,
+    aten.sinc.default: _sinc,
+    aten.special_sinc.default: _sinc,
+    aten.xlogy.Tensor: _xlogy,
+    aten.special_xlogy.default: _xlogy,
+    aten.remainder.Scalar: _remainder,
+    aten.remainder.Tensor: _remainder,
+    aten.rrelu.default: _rrelu,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,6 +85,9 @@ ARITHMETIC: dict[str, Op] = {
     "remainder tensor": lambda x: torch.remainder(x, x.sigmoid() + 0.1),
     "fmod": lambda x: torch.fmod(x, 0.75),
     "int remainder": lambda x: _ints(x) % 3,
+    "int remainder negative": lambda x: _ints(x) % -3,
+    "int remainder tensors": lambda x: _ints(x) % (_ints(x.flip(1)) * 2 + 1),
+    "xlogy": lambda x: torch.xlogy(x.relu(), x.relu()),
     "lerp": lambda x: torch.lerp(x, x.sigmoid(), 0.3),
     "lerp tensor": lambda x: torch.lerp(x, x.tanh(), x.sigmoid()),
     "pow scalar": lambda x: x.abs().clamp_min(1e-3).pow(2.5),
@@ -154,6 +158,8 @@ REDUCTIONS: dict[str, Op] = {
     "cumsum dtype": lambda x: (x > 0).cumsum(dim=3, dtype=torch.float32),
     "cumprod": lambda x: (x * 0.2 + 1).cumprod(dim=3),
     "cummax": lambda x: torch.cummax(x, dim=2)[0],
+    "cummin": lambda x: torch.cummin(x, dim=-1)[0],
+    "logcumsumexp": lambda x: torch.logcumsumexp(x, dim=1),
     "norm 1": lambda x: torch.norm(x, p=1, dim=1),
     "norm 2": lambda x: torch.norm(x, p=2, dim=(2, 3)),
     "norm 3": lambda x: torch.norm(x, p=3, dim=1, keepdim=True),
@@ -177,6 +183,9 @@ REDUCTIONS: dict[str, Op] = {
     "sort": lambda x: x.flatten(2).sort(dim=-1, descending=True)[0],
     "median": lambda x: x.flatten(2)[..., :119].median(dim=-1)[0],
     "aminmax": lambda x: torch.cat(torch.aminmax(x, dim=1), 1),
+    "median of all": lambda x: x.median().reshape(1, 1) * x,
+    "median place": lambda x: x.gather(2, x.median(dim=2, keepdim=True)[1]),
+    "kth value": lambda x: torch.kthvalue(x, 3, dim=2, keepdim=True)[0],
     "quantile": lambda x: torch.quantile(x.flatten(2), 0.3, dim=2),
 }
 
@@ -204,6 +213,13 @@ MASKS: dict[str, Op] = {
     "int8 cast": lambda x: (x * 3).to(torch.int32).float(),
     "threshold": lambda x: F.threshold(x, 0.2, -3.0),
 }
+
+
+def _assigned(x: Tensor, place: Any, value: Tensor | float) -> Tensor:
+    x = x.clone()
+    x[place] = value
+    return x
+
 
 SHAPES: dict[str, Op] = {
     "roll": lambda x: torch.roll(x, (3, -2), (2, 3)),
@@ -241,6 +257,16 @@ SHAPES: dict[str, Op] = {
     "take along dim": lambda x: torch.take_along_dim(x, x.argsort(dim=3), dim=3),
     "scatter": lambda x: torch.zeros(1, 4, 12, 10).scatter(2, (torch.arange(480) % 12).reshape(1, 4, 12, 10), x),
     "index put": lambda x: x.index_put((torch.tensor([0]), torch.tensor([2])), torch.tensor(0.5)),
+    "index put list": lambda x: x.index_put(
+        (torch.tensor([0]), torch.tensor([[2], [0]]), torch.tensor([-1, 3])), x[0, 1, 0]
+    ),
+    "index put rows": lambda x: _assigned(x, (slice(None), [0, -1]), 0.5),
+    "index put values": lambda x: _assigned(x, (slice(None), slice(None), [5, 0, 2]), x[:, :, 3:6].tanh()),
+    "index put mask": lambda x: _assigned(x, (slice(None), torch.tensor([True, False, False, True])), x[:, :1]),
+    "argsort": lambda x: x.gather(2, x.argsort(2)),
+    "msort": lambda x: torch.msort(x[0]),
+    "index copy": lambda x: x.index_copy(2, torch.tensor([7, 1]), x[:, :, 3:5].tanh()),
+    "index fill": lambda x: x.index_fill(-1, torch.tensor([0, 9]), 0.25),
     "slice scatter": lambda x: torch.slice_scatter(x, x[:, 1:3].tanh(), 1, 0, 2),
     "select scatter": lambda x: torch.select_scatter(x, x[:, 1].tanh(), 1, 0),
     "masked write": lambda x: _written(x),
@@ -494,6 +520,12 @@ CONVOLUTIONS: dict[str, Op] = {
     ),
     "transposed depthwise": lambda x: F.conv_transpose2d(x, _weights(4, 1, 3, 3), None, 2, 1, 1, groups=4),
     "transposed 1d": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), _weights(3), 2, 1),
+    "transposed beyond its stride": lambda x: F.conv_transpose2d(
+        x, _weights(4, 5, 2, 3), _weights(5), 1, (0, 1), (1, 2), 1, (2, 3)
+    ),
+    "transposed 1d beyond its stride": lambda x: F.conv_transpose1d(
+        x.flatten(2), _weights(4, 2, 1), _weights(4), 1, 0, 2, 2, 3
+    ),
     "transposed 1d grouped": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), None, 3, 1, 2, 2),
     "transposed 3d": lambda x: F.conv_transpose3d(x[:, None], _weights(1, 3, 2, 3, 3), None, (1, 2, 2), 0, (0, 1, 0)),
     "made weight": lambda x: F.conv2d(x, x[:, :, :3, :3] * 0.1),
@@ -583,9 +615,6 @@ REFUSED: dict[str, frozenset[str]] = {
     "coreml": COMPLEX_REFUSED
     | frozenset(
         {
-            "reduction: cummax",
-            "reduction: median",
-            "reduction: quantile",
             "shape: repeat interleave tensor",
             "shape: view dtype",
             "pool: max unpool",
@@ -594,6 +623,6 @@ REFUSED: dict[str, frozenset[str]] = {
             "convolution: unbatched",
         }
     ),
-    "executorch": COMPLEX_REFUSED,
+    "executorch": COMPLEX_REFUSED | {"convolution: transposed 3d"},
     "onnx": COMPLEX_REFUSED,
 }

@@ -1,0 +1,88 @@
+"""Writes at indices that are known at export (`index_put`, `index_copy`, `index_fill`), as a join and one gather."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, val
+from edgekit.graph.spelling import Spelling, cast, constant_like, spell
+
+__all__ = ["plain_puts"]
+
+aten = torch.ops.aten
+
+
+def plain_puts(graph_module: GraphModule) -> int:
+    """Spell writes at constant indices; those that add to what is there, or are not of static shape, stay.
+
+    A write along one axis joins the old rows and the new ones there, any other joins the flattened tensors; which
+    comes from where is told by the same write, done with numbers of places.
+    """
+    return spell(graph_module, _PUTS)
+
+
+def _put(node: Node) -> Node | None:
+    size = int_shape(node)
+    given = arg(node, "indices")
+    indices = [None if item is None else constant(item) for item in given]
+    known = [place for place, item in enumerate(given) if item is not None]
+    if size is None or arg(node, "accumulate") or any(indices[place] is None for place in known):
+        return None
+    if len(known) == 1 and indices[known[0]].dim() == 1:
+        index = indices[known[0]]
+        return _along(node, known[0], index.nonzero()[:, 0] if index.dtype == torch.bool else index, node.args[2])
+    whole = torch.arange(math.prod(size)).reshape(size)
+    taken = whole[tuple(slice(None) if index is None else index for index in indices)]
+    part = emit(node, aten.expand.default, node.args[2], list(taken.shape))
+    numbers = torch.arange(taken.numel()).reshape(taken.shape) + whole.numel()
+    places = aten.index_put.default(whole, indices, numbers).flatten()
+    flat = [emit(node, aten.reshape.default, source, [-1]) for source in (node.args[0], part)]
+    picked = _picked(node, flat, 0, places)
+    return emit(node, aten.reshape.default, picked, size)
+
+
+def _copy(node: Node) -> Node | None:
+    index = constant(arg(node, "index"))
+    return None if index is None else _along(node, arg(node, "dim"), index, arg(node, "source"))
+
+
+def _fill(node: Node) -> Node | None:
+    index, value = constant(arg(node, "index")), arg(node, "value")
+    if index is None:
+        return None
+    if not isinstance(value, Node):
+        value = constant_like(node, value, val(node).dtype, 0)
+    return _along(node, arg(node, "dim"), index, value)
+
+
+def _along(node: Node, axis: int, index: Tensor, part: Node) -> Node | None:
+    size = int_shape(node)
+    if not size:
+        return None
+    axis, count = axis % len(size), index.numel()
+    index = index.flatten() % size[axis]
+    part = emit(node, aten.expand.default, cast(node, part, val(node).dtype), [*size[:axis], count, *size[axis + 1 :]])
+    places = torch.arange(size[axis]).index_copy(0, index, torch.arange(count) + size[axis])
+    return _picked(node, [arg(node, "self"), part], axis, places)
+
+
+def _picked(node: Node, sources: list[Node], axis: int, places: Tensor) -> Node:
+    index = add_constant(node.graph.owning_module, places, "put_places")
+    return emit(node, aten.index_select.default, emit(node, aten.cat.default, sources, axis), axis, index)
+
+
+_PUTS: dict[Any, Spelling] = {
+    aten.index_put.default: _put,
+    aten._unsafe_index_put.default: _put,
+    aten.index_copy.default: _copy,
+    aten.index_fill.int_Scalar: _fill,
+    aten.index_fill.int_Tensor: _fill,
+}

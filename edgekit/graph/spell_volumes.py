@@ -1,0 +1,112 @@
+"""Convolutions and pools of volumes [N,C,D,H,W] as ones of images, for a runtime that has no others."""
+
+# torch.fx types an argument as a union of sixteen kinds.
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.errors import UnsupportedOpError
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, module_path
+from edgekit.graph.spelling import Spelling, spell, spread
+
+__all__ = ["spell_pools_of_volumes", "spell_volumes"]
+
+aten = torch.ops.aten
+
+
+def spell_volumes(graph_module: GraphModule) -> int:
+    """Spell a convolution of volumes as one of images, the kernel's layers side by side in its channels.
+
+    Raises:
+        UnsupportedOpError: a kernel is made by the model, a shape is not fixed, or the convolution is transposed.
+    """
+    return spell(graph_module, _CONVOLUTIONS)
+
+
+def spell_pools_of_volumes(graph_module: GraphModule) -> int:
+    """Spell a pool of volumes as one over rows and columns and one over layers; both kinds of pool part so."""
+    return spell(graph_module, {aten.avg_pool3d.default: _averages, aten.max_pool3d.default: _maxima})
+
+
+def _volume(node: Node) -> Node:
+    """out[d] is the sum over the kernel's layers k of conv2d(in[d * stride + k * dilation - padding], kernel[k])."""
+    source, weight = node.args[0], constant(arg(node, "weight"))
+    inner, size = int_shape(source), int_shape(node)
+    if weight is None or inner is None or size is None or len(size) != 5:
+        return _refuse(node)
+    step, pad, gap = (spread(arg(node, name), 3) for name in ("stride", "padding", "dilation"))
+    batch, channels, _, high, wide = inner
+    outputs, _, layers = weight.shape[:3]
+    depth = size[2]
+    if pad[0]:
+        source = emit(node, aten.pad.default, source, [0, 0, 0, 0, pad[0], pad[0]])
+    places = torch.arange(depth)[:, None] * step[0] + torch.arange(layers) * gap[0]
+    index = add_constant(node.graph.owning_module, places.flatten(), "layer_index")
+    taken = emit(node, aten.index_select.default, source, 2, index)
+    taken = emit(node, aten.reshape.default, taken, [batch, channels, depth, layers * high * wide])
+    taken = emit(node, aten.permute.default, taken, [0, 2, 1, 3])
+    taken = emit(node, aten.reshape.default, taken, [batch * depth, channels * layers, high, wide])
+    flat = add_constant(node.graph.owning_module, weight.flatten(1, 2), "layers")
+    given = (arg(node, "bias"), step[1:], pad[1:], gap[1:], arg(node, "groups"))
+    maps = emit(node, aten.conv2d.default, taken, flat, *given)
+    maps = emit(node, aten.reshape.default, maps, [batch, depth, outputs, size[3] * size[4]])
+    return emit(node, aten.reshape.default, emit(node, aten.permute.default, maps, [0, 2, 1, 3]), size)
+
+
+def _refuse(node: Node) -> Node:
+    raise UnsupportedOpError(
+        f"ExecuTorch has no op for {node.target}, used in {module_path(node)}: write that module with operators of "
+        "images, or export to another target"
+    )
+
+
+def _averages(node: Node) -> Node | None:
+    divisor, kernel = arg(node, "divisor_override"), spread(arg(node, "kernel_size"), 3)
+    ceil, counted = arg(node, "ceil_mode"), arg(node, "count_include_pad")
+    if divisor is not None and ceil:
+        return None
+
+    def pool(maps: Node, *window: list[int]) -> Node:
+        return emit(node, aten.avg_pool2d.default, maps, *window, ceil, counted or divisor is not None)
+
+    pooled = _in_two(node, kernel, ("stride", "padding"), (1, 0), pool)
+    if pooled is None or divisor is None:
+        return pooled
+    return emit(node, aten.mul.Tensor, pooled, math.prod(kernel) / divisor)
+
+
+def _maxima(node: Node) -> Node | None:
+    def pool(maps: Node, *window: list[int]) -> Node:
+        return emit(node, aten.max_pool2d.default, maps, *window, arg(node, "ceil_mode"))
+
+    return _in_two(node, spread(arg(node, "kernel_size"), 3), ("stride", "padding", "dilation"), (1, 0, 1), pool)
+
+
+def _in_two(
+    node: Node, kernel: list[int], names: tuple[str, ...], neutral: tuple[int, ...], pool: Callable[..., Node]
+) -> Node | None:
+    """`pool` over the last two axes, then over the one before them; `neutral` are the arguments of an idle axis."""
+    inner, size = int_shape(node.args[0]), int_shape(node)
+    if inner is None or size is None:
+        return None
+    given = [spread(arg(node, name) or kernel, 3) if name == "stride" else spread(arg(node, name), 3) for name in names]
+    channels, depth, high, wide = inner[-4:]
+    maps = emit(node, aten.reshape.default, node.args[0], [-1, channels * depth, high, wide])
+    maps = pool(maps, kernel[1:], *(values[1:] for values in given))
+    maps = emit(node, aten.reshape.default, maps, [-1, channels, depth, size[-2] * size[-1]])
+    along = [[values[0], idle] for values, idle in zip(given, neutral, strict=True)]
+    return emit(node, aten.reshape.default, pool(maps, [kernel[0], 1], *along), size)
+
+
+_CONVOLUTIONS: dict[Any, Spelling] = {
+    aten.conv3d.default: _volume,
+    aten.conv3d.padding: _refuse,
+    aten.conv_transpose3d.input: _refuse,
+}
