@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
@@ -17,22 +16,13 @@ from torch.fx import GraphModule, Node
 from edgekit.errors import ModelError
 from edgekit.graph.edit import arg, imagine, is_call, module_path
 from edgekit.graph.plain_layout import plain_layout
+from edgekit.graph.spell_composed import COMPOSED, own_definition
 
 __all__ = ["functionalize", "has_hazards", "without_hazards"]
 
 aten = torch.ops.aten
 # These read a tensor's size and type, never its values.
 _METADATA = (aten.sym_size.int, aten._assert_tensor_metadata.default)
-# Operators that only torch knows, composed of others that are spelled out for the runtimes.
-_COMPOSED = frozenset(
-    {
-        aten.argsort.default,
-        aten.argsort.stable,
-        aten.msort.default,
-        aten.quantile.default,
-        aten.quantile.scalar,
-    }
-)
 
 
 def functionalize(graph_module: GraphModule) -> int:
@@ -67,11 +57,11 @@ def without_hazards(program: ExportedProgram) -> ExportedProgram:
         ModelError: torch cannot make the program functional.
     """
     operators = [node for node in program.graph.nodes if node.op == "call_function" and hasattr(node.target, "_schema")]
-    apart = {node.target for node in operators if node.target in _COMPOSED}
+    apart = {node.target for node in operators if node.target in COMPOSED}
     if not apart and not has_hazards(program):
         return program
     apart |= {node.target for node in operators if not _named(node) and _aliased(node)}
-    ways = {op: functools.partial(op._op_dk, DispatchKey.CompositeImplicitAutograd) for op in apart}
+    ways = {op: own_definition(op) for op in apart}
     try:
         new = program.run_decompositions(ways)
     except RuntimeError as error:

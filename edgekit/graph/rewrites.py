@@ -24,7 +24,6 @@ from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
-from edgekit.graph.plain_puts import plain_puts
 from edgekit.graph.plain_writes import plain_writes
 from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
@@ -34,12 +33,13 @@ from edgekit.graph.spell_norms import spell_norms
 from edgekit.graph.spell_padding import spell_padding
 from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
 from edgekit.graph.spell_products import spell_products
+from edgekit.graph.spell_puts import spell_puts
 from edgekit.graph.spell_reductions import spell_boolean_sums, spell_reductions, spell_spreads
 from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
 from edgekit.graph.spell_scans import spell_scans
 from edgekit.graph.spell_shapes import spell_shapes
 from edgekit.graph.spell_sorts import spell_medians, spell_sorts
-from edgekit.graph.spell_transposed import spell_transposed
+from edgekit.graph.spell_transposed import spell_output_padding, spell_transposed
 from edgekit.graph.spell_volumes import spell_pools_of_volumes, spell_volumes
 from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
@@ -90,7 +90,7 @@ PREPARE: tuple[Rewrite, ...] = (
     Rewrite("spell_antialiased", spell_antialiased, ALL),
     Rewrite("drop_identities", drop_identities, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
-    Rewrite("plain_puts", plain_puts, ALL),
+    Rewrite("spell_puts", spell_puts, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
     Rewrite("fold_normalization", fold_normalization, ALL),
     Rewrite("plain_attention", plain_attention, ALL),
@@ -109,6 +109,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_boolean_sums", spell_boolean_sums, XNNPACK),
     Rewrite("spell_spreads", spell_spreads, ALL),
     Rewrite("spell_shapes", spell_shapes, COREML),
+    Rewrite("spell_output_padding", spell_output_padding, COREML),
     Rewrite("spell_pools_of_volumes", spell_pools_of_volumes, ALL),
     Rewrite("spell_pooling", spell_pooling, ALL),
     Rewrite("spell_sorts", spell_sorts, XNNPACK),

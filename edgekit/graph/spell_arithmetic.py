@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, emit, val
+from edgekit.graph.edit import arg, emit, shape, val
 from edgekit.graph.spelling import Spelling, cast, constant_like, spell
 
 __all__ = ["spell_arithmetic", "spell_rare_arithmetic"]
 
 aten = torch.ops.aten
+_MOST_BOUNDS = 256
 
 
 def spell_arithmetic(graph_module: GraphModule) -> int:
@@ -181,6 +182,12 @@ def _isfinite(node: Node) -> Node | None:
     return emit(node, aten.lt.Scalar, emit(node, aten.abs.default, node.args[0]), float("inf"))
 
 
+def _isinf(node: Node) -> Node | None:
+    if not val(node.args[0]).is_floating_point():
+        return None
+    return emit(node, aten.eq.Scalar, emit(node, aten.abs.default, node.args[0]), float("inf"))
+
+
 def _nan_to_num(node: Node) -> Node | None:
     value, dtype = node.args[0], val(node).dtype
     if not dtype.is_floating_point:
@@ -201,10 +208,37 @@ def _nan_to_num(node: Node) -> Node | None:
     return value
 
 
-def _xor(node: Node) -> Node | None:
-    if any(not isinstance(value, Node) or val(value).dtype != torch.bool for value in node.args):
+def _logical(target: Any) -> Spelling:
+    """A bitwise call on booleans as `target`; on numbers it stays."""
+
+    def spelled(node: Node) -> Node | None:
+        if any(not isinstance(value, Node) or val(value).dtype != torch.bool for value in node.args):
+            return None
+        return emit(node, target, *node.args)
+
+    return spelled
+
+
+def _places(node: Node, bounds: Any, value: Any, right: bool) -> Node | None:
+    """How many of few ascending bounds lie below each value, or at it too."""
+    if not isinstance(value, Node) or not isinstance(bounds, Node) or val(bounds).dim() != 1:
         return None
-    return emit(node, aten.ne.Tensor, *node.args)
+    if not shape(bounds)[0] <= _MOST_BOUNDS:
+        return None
+    test = aten.ge.Tensor if right else aten.gt.Tensor
+    beyond = emit(node, test, emit(node, aten.unsqueeze.default, value, -1), bounds)
+    return emit(node, aten.sum.dim_IntList, cast(node, beyond, torch.float32), [-1])
+
+
+def _bucketize(node: Node) -> Node | None:
+    return _places(node, arg(node, "boundaries"), node.args[0], arg(node, "right"))
+
+
+def _searchsorted(node: Node) -> Node | None:
+    if arg(node, "sorter") is not None:
+        return None
+    right = arg(node, "side") == "right" if arg(node, "side") is not None else arg(node, "right")
+    return _places(node, arg(node, "sorted_sequence"), arg(node, "self"), right)
 
 
 def _copysign(node: Node) -> Node:
@@ -218,25 +252,6 @@ def _copysign(node: Node) -> Node:
 
 def _exp2(node: Node) -> Node:
     return emit(node, aten.exp.default, emit(node, aten.mul.Tensor, node.args[0], math.log(2)))
-
-
-def _sinc(node: Node) -> Node:
-    angle = emit(node, aten.mul.Tensor, node.args[0], math.pi)
-    one = constant_like(node, 1, val(node).dtype, val(node).dim())
-    zero = emit(node, aten.eq.Scalar, angle, 0)
-    ratio = emit(
-        node, aten.div.Tensor, emit(node, aten.sin.default, angle), emit(node, aten.where.self, zero, one, angle)
-    )
-    return emit(node, aten.where.self, zero, one, ratio)
-
-
-def _xlogy(node: Node) -> Node | None:
-    factor, value = node.args
-    if not isinstance(factor, Node) or not isinstance(value, Node):
-        return None
-    product = emit(node, aten.mul.Tensor, factor, emit(node, aten.log.default, value))
-    nothing = constant_like(node, 0, val(product).dtype, val(node).dim())
-    return emit(node, aten.where.self, emit(node, aten.eq.Scalar, factor, 0), nothing, product)
 
 
 def _remainder(node: Node) -> Node | None:
@@ -270,17 +285,21 @@ _RARE: dict[Any, Spelling] = {
     aten.round.decimals: _round,
     aten.logaddexp.default: _logaddexp,
     aten.isfinite.default: _isfinite,
+    aten.isinf.default: _isinf,
     aten.nan_to_num.default: _nan_to_num,
-    aten.bitwise_xor.Tensor: _xor,
-    aten.logical_xor.default: _xor,
+    aten.__and__.Tensor: _logical(aten.logical_and.default),
+    aten.__or__.Tensor: _logical(aten.logical_or.default),
+    aten.__xor__.Tensor: _logical(aten.ne.Tensor),
+    aten.bitwise_and.Tensor: _logical(aten.logical_and.default),
+    aten.bitwise_or.Tensor: _logical(aten.logical_or.default),
+    aten.bitwise_xor.Tensor: _logical(aten.ne.Tensor),
+    aten.logical_xor.default: _logical(aten.ne.Tensor),
+    aten.bucketize.Tensor: _bucketize,
+    aten.searchsorted.Tensor: _searchsorted,
     aten.dist.default: _dist,
     aten.copysign.Tensor: _copysign,
     aten.copysign.Scalar: _copysign,
     aten.exp2.default: _exp2,
-    aten.sinc.default: _sinc,
-    aten.special_sinc.default: _sinc,
-    aten.xlogy.Tensor: _xlogy,
-    aten.special_xlogy.default: _xlogy,
     aten.remainder.Scalar: _remainder,
     aten.remainder.Tensor: _remainder,
     aten.rrelu.default: _rrelu,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, emit, int_shape, replace, shape
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, replace, shape
 
 __all__ = ["spell_axes"]
 
@@ -156,6 +156,9 @@ def _sizes(value: Any) -> list[int]:
 
 
 def _reshaped(before: Node, value: Node, size: Sequence[int]) -> Node:
+    tensor = constant(value)
+    if tensor is not None:  # one of too many axes is as bad as a result with them
+        return add_constant(before.graph.owning_module, tensor.reshape(list(size)), str(value.target))
     return emit(before, aten.reshape.default, value, list(size))
 
 

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import arg, emit, int_shape, shape
-from edgekit.graph.spelling import Spelling, spell, spread
+from edgekit.graph.spelling import spell, spread
 
-__all__ = ["spell_transposed"]
+__all__ = ["spell_output_padding", "spell_transposed"]
 
 aten = torch.ops.aten
+_TRANSPOSED = (aten.conv_transpose1d.default, aten.conv_transpose2d.input, aten.conv_transpose3d.input)
 
 
 def spell_transposed(graph_module: GraphModule) -> int:
@@ -23,16 +22,23 @@ def spell_transposed(graph_module: GraphModule) -> int:
 
     PyTorch allows that where the kernel is dilated; no runtime does.
     """
-    return spell(graph_module, _TRANSPOSED)
+    return spell(graph_module, dict.fromkeys(_TRANSPOSED, lambda node: _whole(node, "stride", below=True)))
 
 
-def _transposed(node: Node) -> Node | None:
+def spell_output_padding(graph_module: GraphModule) -> int:
+    """Spell one whose output padding exceeds its padding, which coremltools 9.0 refuses or gets wrong."""
+    return spell(graph_module, dict.fromkeys(_TRANSPOSED, lambda node: _whole(node, "padding", below=False)))
+
+
+def _whole(node: Node, limit: str, *, below: bool) -> Node | None:
+    """The result as a part of what the kernel covers; None where every output padding keeps to the limit."""
     size = int_shape(node)
     if size is None or int_shape(node.args[0]) is None:
         return None
     count = len(size) - 2
     more, steps, cut = (spread(arg(node, name), count) for name in ("output_padding", "stride", "padding"))
-    if all(extra < step for extra, step in zip(more, steps, strict=True)):
+    most = [bound - below for bound in spread(arg(node, limit), count)]
+    if all(extra <= bound for extra, bound in zip(more, most, strict=True)):
         return None
     bias, none = arg(node, "bias"), [0] * count
     given = (arg(node, "weight"), None, steps, none, none, arg(node, "groups"), arg(node, "dilation"))
@@ -47,10 +53,3 @@ def _transposed(node: Node) -> Node | None:
     if bias is None:
         return whole
     return emit(node, aten.add.Tensor, whole, emit(node, aten.reshape.default, bias, [1, -1, *[1] * count]))
-
-
-_TRANSPOSED: dict[Any, Spelling] = {
-    aten.conv_transpose1d.default: _transposed,
-    aten.conv_transpose2d.input: _transposed,
-    aten.conv_transpose3d.input: _transposed,
-}

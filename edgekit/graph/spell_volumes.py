@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.errors import UnsupportedOpError
-from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, module_path
-from edgekit.graph.spelling import Spelling, spell, spread
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape
+from edgekit.graph.spelling import spell, spread
 
 __all__ = ["spell_pools_of_volumes", "spell_volumes"]
 
@@ -22,12 +20,8 @@ aten = torch.ops.aten
 
 
 def spell_volumes(graph_module: GraphModule) -> int:
-    """Spell a convolution of volumes as one of images, the kernel's layers side by side in its channels.
-
-    Raises:
-        UnsupportedOpError: a kernel is made by the model, a shape is not fixed, or the convolution is transposed.
-    """
-    return spell(graph_module, _CONVOLUTIONS)
+    """Spell a convolution of volumes as one of images, the kernel's layers side by side in its channels."""
+    return spell(graph_module, {aten.conv3d.default: _volume})
 
 
 def spell_pools_of_volumes(graph_module: GraphModule) -> int:
@@ -35,12 +29,12 @@ def spell_pools_of_volumes(graph_module: GraphModule) -> int:
     return spell(graph_module, {aten.avg_pool3d.default: _averages, aten.max_pool3d.default: _maxima})
 
 
-def _volume(node: Node) -> Node:
+def _volume(node: Node) -> Node | None:
     """out[d] is the sum over the kernel's layers k of conv2d(in[d * stride + k * dilation - padding], kernel[k])."""
     source, weight = node.args[0], constant(arg(node, "weight"))
     inner, size = int_shape(source), int_shape(node)
     if weight is None or inner is None or size is None or len(size) != 5:
-        return _refuse(node)
+        return None
     step, pad, gap = (spread(arg(node, name), 3) for name in ("stride", "padding", "dilation"))
     batch, channels, _, high, wide = inner
     outputs, _, layers = weight.shape[:3]
@@ -58,13 +52,6 @@ def _volume(node: Node) -> Node:
     maps = emit(node, aten.conv2d.default, taken, flat, *given)
     maps = emit(node, aten.reshape.default, maps, [batch, depth, outputs, size[3] * size[4]])
     return emit(node, aten.reshape.default, emit(node, aten.permute.default, maps, [0, 2, 1, 3]), size)
-
-
-def _refuse(node: Node) -> Node:
-    raise UnsupportedOpError(
-        f"ExecuTorch has no op for {node.target}, used in {module_path(node)}: write that module with operators of "
-        "images, or export to another target"
-    )
 
 
 def _averages(node: Node) -> Node | None:
@@ -103,10 +90,3 @@ def _in_two(
     maps = emit(node, aten.reshape.default, maps, [-1, channels, depth, size[-2] * size[-1]])
     along = [[values[0], idle] for values, idle in zip(given, neutral, strict=True)]
     return emit(node, aten.reshape.default, pool(maps, [kernel[0], 1], *along), size)
-
-
-_CONVOLUTIONS: dict[Any, Spelling] = {
-    aten.conv3d.default: _volume,
-    aten.conv3d.padding: _refuse,
-    aten.conv_transpose3d.input: _refuse,
-}

@@ -103,6 +103,25 @@ def _unfold_axis(node: Node) -> Node | None:
     return emit(node, aten.permute.default, windows, [*order, axis + 1])
 
 
+def _windows_back(node: Node) -> Node | None:
+    """What functionalisation leaves of a write into `Tensor.unfold`: windows that do not meet, and zeros between."""
+    windows, size = int_shape(node.args[0]), int_shape(node)
+    width, step = arg(node, "size"), arg(node, "step")
+    if windows is None or not size or step < width:
+        return None
+    axis = arg(node, "dim") % len(size)
+    count = windows[axis]
+    order = list(range(len(windows) - 1))
+    order.insert(axis + 1, len(windows) - 1)
+    turned = emit(node, aten.permute.default, node.args[0], order)
+    flat = emit(node, aten.reshape.default, turned, [*size[:axis], count * width, *size[axis + 1 :]])
+    nothing = emit(node, aten.mul.Tensor, emit(node, aten.slice.Tensor, flat, axis, 0, 1), 0)
+    places = torch.arange(size[axis])
+    inside = (places % step < width) & (places // step < count)
+    index = torch.where(inside, places // step * width + places % step, count * width)
+    return _gather(node, emit(node, aten.cat.default, [flat, nothing], axis), axis, index, size)
+
+
 def _geometry(node: Node) -> dict[str, tuple[int, int]]:
     return {name: pair(arg(node, name)) for name in ("kernel_size", "dilation", "padding", "stride")}
 
@@ -194,6 +213,7 @@ def _sum_windows(node: Node, columns: Node, given: dict[str, tuple[int, int]]) -
 _WINDOWS: dict[Any, Spelling] = {
     aten.unfold.default: _unfold_axis,
     aten.unfold_copy.default: _unfold_axis,
+    aten.unfold_backward.default: _windows_back,
     aten.im2col.default: _unfold,
     aten.col2im.default: _fold,
 }

@@ -8,17 +8,30 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
-from edgekit.errors import UsageError
+from edgekit.errors import UnsupportedOpError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    from torch.export import ExportedProgram
     from torch.fx import Node
 
-__all__ = ["check_images", "no_op", "quiet"]
+__all__ = ["check_images", "no_op", "perhaps", "quiet", "refuse_bfloat16"]
 
 log = logging.getLogger(__name__)
+# What ordinary modules call beside core ATen: where an error names no operator, these are suspected last.
+_ORDINARY = frozenset((
+    "__and__", "__or__", "adaptive_avg_pool2d", "add_", "arange", "avg_pool2d", "baddbmm", "batch_norm",
+    "channel_shuffle", "chunk", "clamp_min", "contiguous", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "cosine_similarity", "detach", "dropout", "dropout_", "einsum", "expand_as", "flatten",
+    "full", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "layer_norm",
+    "leaky_relu", "lift_fresh_copy", "linalg_vector_norm", "linear", "log_softmax", "masked_fill", "matmul",
+    "max_pool2d", "mean", "mish", "narrow", "ones", "pad", "permute", "pixel_shuffle", "prelu", "relu6", "reshape",
+    "rms_norm", "roll", "scaled_dot_product_attention", "selu", "silu", "slice", "softmax", "softplus", "split",
+    "split_with_sizes", "squeeze", "stack", "sum", "t", "to", "transpose", "unbind", "unflatten", "unsqueeze",
+    "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d", "view_as", "where", "zeros",
+))  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -38,11 +51,42 @@ def quiet(what: str) -> Iterator[None]:
             log.debug("%s said:\n%s", what, text)
 
 
-def no_op(runtime: str, name: str, node: Node | None) -> str:
-    """The one line for an operator that a runtime lacks: what, where, which runtime, and what to do."""
+def perhaps(program: ExportedProgram) -> str:
+    """For an error that names no operator, ", perhaps because of" the first that is not an ordinary one."""
+    import torch
+
+    from edgekit.graph.edit import module_path, op_name
+
+    for node in program.graph.nodes:
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if torch.Tag.core not in node.target.tags and op_name(node) not in _ORDINARY:
+            return f", perhaps because of {node.target}, used in {module_path(node)}"
+    return ""
+
+
+def refuse_bfloat16(program: ExportedProgram, runtime: str) -> None:
+    """Raises UnsupportedOpError where the program computes in bfloat16, which a runtime does not."""
+    import torch
+
     from edgekit.graph.edit import module_path
 
-    where = "the model" if node is None else module_path(node)
+    for node in program.graph.nodes:
+        if node.op == "call_function" and getattr(node.meta.get("val"), "dtype", None) == torch.bfloat16:
+            raise UnsupportedOpError(
+                f"{runtime} has nothing in bfloat16, in which {module_path(node)} computes {node.target}: use float32 "
+                "there, or export to another target"
+            )
+
+
+def no_op(runtime: str, name: str, node: Node | None, program: ExportedProgram | None = None) -> str:
+    """The one line for an operator that a runtime lacks: what, where, which runtime, and what to do.
+
+    Without a node, `program` tells where it may come from.
+    """
+    from edgekit.graph.edit import module_path
+
+    where = module_path(node) if node is not None else "the model" + (perhaps(program) if program is not None else "")
     advice = "write that module with other ops, or export to another target"
     return f"{runtime} has no op for {name}, used in {where}: {advice}"
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import MissingDependencyError, ModelError, ParityError, UnsupportedOpError, UsageError
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, no_op, quiet
+from edgekit.targets.common import check_images, no_op, perhaps, quiet, refuse_bfloat16
 from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     if options.dynamic_batch:
         raise UsageError("a Core ML image input holds one image: leave out --dynamic-batch for this target")
     height, width = _input_size(program)
+    refuse_bfloat16(program, "Core ML")
     ct = _coremltools()
     with quiet("coremltools"), marked(program, options.float32_calls):
         model = _convert(ct, _convertible(program), (height, width), options)
@@ -212,13 +213,13 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
     gc.freeze()
     try:
         try:
-            return _converted(ct, program, size, options, _passes(ct, options))
+            return _converted(ct, program, size, options, _passes(ct, program, options))
         except Exception as error:
             if _failed_node(error, program) is not None:
                 raise
             # A pass broke a program that was taken: the one that cancels transposes trips over a product of a tensor
             # with itself (https://github.com/apple/coremltools/issues/2155).
-            passes = _passes(ct, options)
+            passes = _passes(ct, program, options)
             passes.remove_passes({"common::reduce_transposes"})
             return _converted(ct, program, size, options, passes)
     except Exception as error:
@@ -226,7 +227,7 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         if node is not None:
             raise UnsupportedOpError(f"{_unsupported(node)} ({reason})") from error
-        raise ModelError(f"coremltools cannot convert this model: {reason}") from error
+        raise ModelError(f"coremltools cannot convert this model{perhaps(program)}: {reason}") from error
     finally:
         gc.unfreeze()
 
@@ -255,12 +256,20 @@ def _compute_precision(ct: Any, program: ExportedProgram, options: LowerOptions)
     return half_but(handles(program)) if options.float32_calls else ct.precision.FLOAT16
 
 
-def _passes(ct: Any, options: LowerOptions) -> Any:
-    if not options.levels:
-        return ct.PassPipeline.DEFAULT
-    from edgekit.targets.coreml_levels import pipeline
+def _passes(ct: Any, program: ExportedProgram, options: LowerOptions) -> Any:
+    from edgekit.graph.edit import arg
 
-    return pipeline(options.levels)
+    if options.levels:
+        from edgekit.targets.coreml_levels import pipeline
+
+        passes = pipeline(options.levels)
+    else:
+        passes = ct.PassPipeline.DEFAULT
+    transposed = (node for node in program.graph.nodes if str(node.target).startswith("aten.conv_transpose"))
+    if any(arg(node, "groups") > 1 for node in transposed):
+        # coremltools 9.0 takes the weights of a grouped transposed convolution for those of one that is not.
+        passes.remove_passes({"common::fuse_conv_scale", "common::fuse_conv_batchnorm"})
+    return passes
 
 
 @contextlib.contextmanager

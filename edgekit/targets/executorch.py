@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, OutputError, UnsupportedOpError
 from edgekit.targets.base import Coverage, LowerOptions
-from edgekit.targets.common import no_op
+from edgekit.targets.common import no_op, perhaps
 from edgekit.targets.executorch_half import to_half
 from edgekit.targets.executorch_lean import lean_lowering
 from edgekit.targets.executorch_probe import probe
@@ -198,8 +198,8 @@ def explained(error: Exception, program: ExportedProgram) -> Exception:
         if bare in str(error) or bare.replace(".", "::") in str(error):
             return UnsupportedOpError(no_op(_RUNTIME, bare, node))
     if made := re.search(r"\b(?:aten|prims)::\w+", str(error)):  # by the lowering, of several nodes perhaps
-        return UnsupportedOpError(no_op(_RUNTIME, made[0].replace("::", "."), None))
-    return ModelError(f"ExecuTorch cannot lower the model: {text}")
+        return UnsupportedOpError(no_op(_RUNTIME, made[0].replace("::", "."), None, program))
+    return ModelError(f"ExecuTorch cannot lower the model{perhaps(program)}: {text}")
 
 
 def _line(error: Exception) -> str:

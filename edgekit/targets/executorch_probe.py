@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgekit.errors import ModelError, UnsupportedOpError
-from edgekit.targets.common import no_op
+from edgekit.targets.common import no_op, perhaps
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -48,7 +48,6 @@ def probe(buffer: bytes, program: ExportedProgram) -> None:
 
 
 def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> ModelError:
-    sys.stderr.flush()
     log.seek(0)
     said = log.read().decode("utf-8", "replace")
     found = ["".join(names) for names in _FAILED_OP.findall(said)]
@@ -59,13 +58,16 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
     if not found:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return ModelError(
-            f"{_RUNTIME} refuses the program that was made for it ({reason}): try --precision fp32, or another target"
+            f"{_RUNTIME} refuses the program that was made for it{perhaps(program)} ({reason}): try --precision fp32, "
+            "or another target"
         )
     name = found[-1].removesuffix("_copy")
-    node = next(
-        (item for item in program.graph.nodes if str(item.target).removeprefix("aten.").split(".")[0] == name), None
-    )
-    return UnsupportedOpError(no_op(_RUNTIME, f"aten.{name}", node))
+    names = {item: str(item.target).removeprefix("aten.").split(".")[0] for item in program.graph.nodes}
+    if name == "convolution":  # one of all kinds of convolution: XNNPACK takes those of images
+        node = max((item for item in names if names[item].startswith("conv")), key=_rank, default=None)
+    else:
+        node = next((item for item in names if names[item] == name), None)
+    return UnsupportedOpError(no_op(_RUNTIME, f"aten.{name}", node, program))
 
 
 def _rank(node: Node) -> int:
@@ -75,12 +77,16 @@ def _rank(node: Node) -> int:
 
 @contextlib.contextmanager
 def _to_file(file: BinaryIO) -> Iterator[None]:
-    """Send what C++ code writes to the terminal's error channel into `file` while this lasts."""
+    """Send what C++ code writes to the terminal's error channel into `file` while this lasts.
+
+    It writes to Python's channel where there is one, which a notebook or a test has in another place.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     try:
         os.dup2(file.fileno(), 2)
-        yield
+        with open(file.fileno(), "w", closefd=False) as text, contextlib.redirect_stderr(text):
+            yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)

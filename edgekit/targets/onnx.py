@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import InputError, MissingDependencyError, ModelError, UnsupportedOpError, UsageError
 from edgekit.reason import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, no_op, quiet
+from edgekit.targets.common import check_images, no_op, perhaps, quiet, refuse_bfloat16
 from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         from edgekit.targets.onnx_levels import store_levels
         from edgekit.targets.onnx_passes import improve
 
+        refuse_bfloat16(program, "ONNX Runtime")
         model = _export(program, options)
         improve(model)
         if options.levels:
@@ -128,9 +129,19 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
         except Exception as error:
             raise _failure(error, program) from error
     assert exported is not None
+    _free_names(exported.model.graph)
     mark_wide(exported)
     _name_batch(exported.model.graph)
     return exported.model
+
+
+def _free_names(graph: Any) -> None:
+    """Keep the names of the input and the output to themselves: torch calls what `aten.embedding` gives `embedding`."""
+    own = [*graph.inputs, *graph.outputs]
+    taken = {value.name for value in own}
+    for value in (value for node in graph.all_nodes() for value in node.outputs):
+        if value.name in taken and not any(value is one for one in own):
+            value.name = f"{value.name}_inside"
 
 
 def _name_batch(graph: Any) -> None:
@@ -192,12 +203,12 @@ def _failure(error: Exception, program: ExportedProgram) -> ModelError:
     if named is not None:
         name = ".".join(named.groups())
         node = next((item for item in (*decomposed, *program.graph.nodes) if str(item.target) == name), None)
-        return UnsupportedOpError(no_op("ONNX", name, node))
+        return UnsupportedOpError(no_op("ONNX", name, node, program))
     for node in decomposed:
         if node.op == "call_function" and hasattr(node.target, "_schema") and not registry.get_decomps(node.target):
             return UnsupportedOpError(no_op("ONNX", str(node.target), node))
     reason = " ".join(str(cause).split())[:200] or type(cause).__name__
-    return ModelError(f"torch.onnx cannot export this model: {reason}")
+    return ModelError(f"torch.onnx cannot export this model{perhaps(program)}: {reason}")
 
 
 def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> None:

@@ -123,6 +123,14 @@ ARITHMETIC: dict[str, Op] = {
     "logaddexp": lambda x: torch.logaddexp(x, x.sigmoid()),
     "heaviside": lambda x: torch.heaviside(x, torch.tensor(0.5)),
     "nan to num": lambda x: torch.nan_to_num(x / x.relu(), nan=0.0, posinf=1.0, neginf=-1.0),
+    "ldexp": lambda x: torch.ldexp(x, torch.tensor([2, -1, 0, 1])[:, None, None]),
+    "renorm": lambda x: x.renorm(2, 1, 1.5),
+    "bucketize": lambda x: torch.bucketize(x, torch.tensor([-0.5, 0.0, 0.7])),
+    "bucketize right": lambda x: torch.bucketize(_ints(x), torch.tensor([-1, 0, 2]), right=True),
+    "searchsorted": lambda x: torch.searchsorted(torch.tensor([-0.5, 0.0, 0.7]), x, side="right"),
+    "bitwise of booleans": lambda x: ((x > 0) & (x < 0.5)) | ((x > 0.2) ^ ~(x < 0.7)),
+    "cosine similarity": lambda x: F.cosine_similarity(x, x.flip(1), dim=1, eps=1e-3),
+    "pairwise distance": lambda x: F.pairwise_distance(x, x.flip(2), p=1.0, keepdim=True),
     "dist": lambda x: torch.dist(x, x.sigmoid(), 2.0).reshape(1, 1),
     "cross": lambda x: torch.linalg.cross(x[:, :3], x[:, 1:], dim=1),
 }
@@ -215,6 +223,12 @@ MASKS: dict[str, Op] = {
 }
 
 
+def _window_written(x: Tensor) -> Tensor:
+    x = x.clone()
+    x.unfold(2, 3, 3)[..., 0].mul_(2)
+    return x
+
+
 def _assigned(x: Tensor, place: Any, value: Tensor | float) -> Tensor:
     x = x.clone()
     x[place] = value
@@ -265,6 +279,10 @@ SHAPES: dict[str, Op] = {
     "index put mask": lambda x: _assigned(x, (slice(None), torch.tensor([True, False, False, True])), x[:, :1]),
     "argsort": lambda x: x.gather(2, x.argsort(2)),
     "msort": lambda x: torch.msort(x[0]),
+    "index put added": lambda x: x.index_put((torch.tensor([0]), torch.tensor([3])), x[0, 1], accumulate=True),
+    "index add": lambda x: x.index_add(2, torch.tensor([7, 1, 7]), x[:, :, 3:6], alpha=0.5),
+    "unfold written": lambda x: _window_written(x),
+    "embedding of values": lambda x: F.embedding((x.sigmoid() * 9).long(), _weights(10, 3)),
     "index copy": lambda x: x.index_copy(2, torch.tensor([7, 1]), x[:, :, 3:5].tanh()),
     "index fill": lambda x: x.index_fill(-1, torch.tensor([0, 9]), 0.25),
     "slice scatter": lambda x: torch.slice_scatter(x, x[:, 1:3].tanh(), 1, 0, 2),
@@ -520,6 +538,14 @@ CONVOLUTIONS: dict[str, Op] = {
     ),
     "transposed depthwise": lambda x: F.conv_transpose2d(x, _weights(4, 1, 3, 3), None, 2, 1, 1, groups=4),
     "transposed 1d": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), _weights(3), 2, 1),
+    "transposed and padded": lambda x: F.conv_transpose2d(
+        x, _weights(4, 2, 3, 3), _weights(4), (2, 1), 0, (1, 0), 2, 2
+    ),
+    "transposed and padded more": lambda x: F.conv_transpose2d(x, _weights(4, 5, 3, 3), _weights(5), 3, 1, (2, 1)),
+    "transposed 1d and padded": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), _weights(3), 3, 1, 2),
+    "transposed grouped scaled": lambda x: (
+        F.conv_transpose2d(x, _weights(4, 3, 2, 2), _weights(6), 2, groups=2) * _weights(6, 1, 1) + _weights(6, 1, 1)
+    ),
     "transposed beyond its stride": lambda x: F.conv_transpose2d(
         x, _weights(4, 5, 2, 3), _weights(5), 1, (0, 1), (1, 2), 1, (2, 3)
     ),
@@ -619,7 +645,6 @@ REFUSED: dict[str, frozenset[str]] = {
             "shape: view dtype",
             "pool: max unpool",
             "resize: grid sample bicubic",
-            "convolution: transposed 3d",
             "convolution: unbatched",
         }
     ),

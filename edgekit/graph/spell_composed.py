@@ -1,0 +1,40 @@
+"""Operators that only torch knows by name, taken apart by torch's own definition before any rewrite looks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch._C import DispatchKey
+from torch._decomp import decomposition_table
+
+__all__ = ["COMPOSED", "own_definition"]
+
+aten = torch.ops.aten
+COMPOSED = frozenset(
+    {
+        aten.argsort.default,
+        aten.argsort.stable,
+        aten.cosine_similarity.default,
+        aten.kron.default,
+        aten.ldexp.Tensor,
+        aten.msort.default,
+        aten.quantile.default,
+        aten.quantile.scalar,
+        aten.pairwise_distance.default,
+        aten.renorm.default,
+        aten.sinc.default,
+        aten.special_sinc.default,
+        aten.special_xlogy.default,
+        aten.xlogy.Tensor,
+    }
+)
+
+
+def own_definition(op: Any) -> Callable[..., Any]:
+    """What torch makes of an operator: others, which have spellings for the runtimes."""
+    if op.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd):
+        return functools.partial(op._op_dk, DispatchKey.CompositeImplicitAutograd)
+    return decomposition_table[op]
