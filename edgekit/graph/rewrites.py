@@ -34,7 +34,7 @@ from edgekit.graph.spell_padding import spell_padding
 from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
 from edgekit.graph.spell_products import spell_products
 from edgekit.graph.spell_puts import spell_puts
-from edgekit.graph.spell_reductions import spell_boolean_sums, spell_reductions, spell_spreads
+from edgekit.graph.spell_reductions import spell_boolean_sums, spell_maxima, spell_reductions, spell_spreads
 from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
 from edgekit.graph.spell_scans import spell_scans
 from edgekit.graph.spell_shapes import spell_shapes
@@ -107,6 +107,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_medians", spell_medians, ALL),
     Rewrite("spell_rare_arithmetic", spell_rare_arithmetic, ALL),
     Rewrite("spell_boolean_sums", spell_boolean_sums, XNNPACK),
+    Rewrite("spell_maxima", spell_maxima, XNNPACK),
     Rewrite("spell_spreads", spell_spreads, ALL),
     Rewrite("spell_shapes", spell_shapes, COREML),
     Rewrite("spell_output_padding", spell_output_padding, COREML),

@@ -14,7 +14,7 @@ from torch.fx import GraphModule, Node
 from edgekit.graph.edit import arg, calls, emit, getitem, int_shape, is_call, replace, shape, val
 from edgekit.graph.spelling import Spelling, cast, spell
 
-__all__ = ["spell_boolean_sums", "spell_reductions", "spell_spreads"]
+__all__ = ["spell_boolean_sums", "spell_maxima", "spell_reductions", "spell_spreads"]
 
 aten = torch.ops.aten
 _EXACT = 1 << 24  # whole numbers that float32 holds
@@ -32,6 +32,28 @@ def spell_reductions(graph_module: GraphModule) -> int:
 def spell_boolean_sums(graph_module: GraphModule) -> int:
     """Spell sums of booleans as sums of float32, which are exact up to 2**24 of them."""
     return spell(graph_module, dict.fromkeys(_SUMS, _sum_of_booleans))
+
+
+def spell_maxima(graph_module: GraphModule) -> int:
+    """Spell maxima along axes with these kept and then dropped, which is how XNNPACK takes them."""
+    count = spell(graph_module, {aten.amax.default: _amax})
+    for node in calls(graph_module, aten.max.dim):
+        if all(user.args[1] == 0 for user in node.users):
+            new = _dropped(node, [arg(node, "dim")], arg(node, "keepdim"))
+            for user in list(node.users):
+                replace(user, new)
+            count += 1
+    return count
+
+
+def _amax(node: Node) -> Node | None:
+    axes = list(arg(node, "dim"))
+    return None if arg(node, "keepdim") or not axes else _dropped(node, axes, False)
+
+
+def _dropped(node: Node, axes: list[int], keepdim: bool) -> Node:
+    kept = emit(node, aten.amax.default, node.args[0], axes, True)
+    return kept if keepdim else emit(node, aten.squeeze.dims, kept, axes)
 
 
 def spell_spreads(graph_module: GraphModule) -> int:
