@@ -24,13 +24,14 @@ log = logging.getLogger(__name__)
 _ORDINARY = frozenset((
     "__and__", "__or__", "adaptive_avg_pool2d", "add_", "arange", "avg_pool2d", "baddbmm", "batch_norm",
     "channel_shuffle", "chunk", "clamp_min", "contiguous", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
-    "conv_transpose2d", "cosine_similarity", "detach", "dropout", "dropout_", "einsum", "expand_as", "flatten",
-    "full", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "layer_norm",
-    "leaky_relu", "lift_fresh_copy", "linalg_vector_norm", "linear", "log_softmax", "masked_fill", "matmul",
-    "max_pool2d", "mean", "mish", "narrow", "ones", "pad", "permute", "pixel_shuffle", "prelu", "relu6", "reshape",
-    "rms_norm", "roll", "scaled_dot_product_attention", "selu", "silu", "slice", "softmax", "softplus", "split",
-    "split_with_sizes", "squeeze", "stack", "sum", "t", "to", "transpose", "unbind", "unflatten", "unsqueeze",
-    "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d", "view_as", "where", "zeros",
+    "conv_transpose2d", "cosine_similarity", "detach", "dropout", "dropout_", "einsum", "expand_as", "eye", "flatten",
+    "full", "full_like", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "instance_norm",
+    "layer_norm", "leaky_relu", "lift_fresh_copy", "linalg_vector_norm", "linear", "linspace", "log_softmax",
+    "masked_fill", "matmul", "max_pool2d", "mean", "mish", "narrow", "ones", "ones_like", "pad", "permute",
+    "pixel_shuffle", "prelu", "relu6", "reshape", "rms_norm", "roll", "scaled_dot_product_attention", "selu", "silu",
+    "slice", "softmax", "softplus", "split", "split_with_sizes", "squeeze", "stack", "sum", "t", "to", "transpose",
+    "tril", "triu", "unbind", "unflatten", "unsqueeze", "upsample_bicubic2d", "upsample_bilinear2d",
+    "upsample_nearest2d", "view_as", "where", "zeros", "zeros_like",
 ))  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import warnings
@@ -10,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgekit.errors import UnsupportedOpError
+from edgekit.errors import ModelError, UnsupportedOpError
 from edgekit.graph import capture, rewrite
-from edgekit.targets import LowerOptions, coreml, executorch
-from edgekit.targets.common import quiet
+from edgekit.targets import LowerOptions, coreml, executorch, onnx
+from edgekit.targets.common import perhaps, quiet
 
 
 def test_what_a_toolchain_says_stays_off_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +48,57 @@ def test_more_axes_than_a_runtime_takes_are_told_with_their_module(
     with pytest.raises(UnsupportedOpError, match=r"(reshape|cumsum).*used in module\.1") as caught:
         lower(program, tmp_path / "file", LowerOptions(precision="fp32"))
     assert "\n" not in str(caught.value)
+
+
+class Inner(nn.Module):
+    def __init__(self, op: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.op = op
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x).flatten(1)
+
+
+def model(op: Callable[[Tensor], Tensor]) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.BatchNorm2d(8), nn.GELU(), Inner(op)).eval()
+
+
+def test_what_is_not_ordinary_is_suspected() -> None:
+    image = torch.zeros(1, 3, 32, 32)
+    ordinary = capture(model(lambda x: nn.functional.interpolate(x, scale_factor=2.0).softmax(1)), image)
+    assert perhaps(ordinary) == ""
+    odd = capture(model(lambda x: x + torch.linalg.inv(x + 9 * torch.eye(8))), image)
+    assert perhaps(odd) == ", perhaps because of aten.linalg_inv.default, used in module.3"
+
+
+@pytest.mark.parametrize(
+    ("rewrites", "lower"), [("coreml", coreml.lower), ("executorch", executorch.lower), ("onnx", onnx.lower)]
+)
+@pytest.mark.parametrize("op", [lambda x: torch.linalg.inv(x + 9 * torch.eye(8)), lambda x: torch.histc(x, 8)[None]])
+def test_an_error_without_an_operator_names_the_likeliest_and_its_module(
+    rewrites: str, lower: Callable[..., object], op: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
+    program = rewrite(capture(model(op), torch.zeros(1, 3, 32, 32)), rewrites)[0]
+    with pytest.raises(ModelError, match=r"(linalg_inv|histc).*used in module\.3") as caught:
+        lower(program, tmp_path / "file", LowerOptions(precision="fp32"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("rewrites", "lower"), [("coreml", coreml.lower), ("onnx", onnx.lower)])
+def test_bfloat16_is_refused_with_its_module(rewrites: str, lower: Callable[..., object], tmp_path: Path) -> None:
+    program = rewrite(
+        capture(model(lambda x: (x.bfloat16() @ x.bfloat16()).float()), torch.zeros(1, 3, 32, 32)), rewrites
+    )
+    with pytest.raises(UnsupportedOpError, match=r"nothing in bfloat16, in which module\.3 computes"):
+        lower(program[0], tmp_path / "file", LowerOptions(precision="fp32"))
+
+
+def test_the_runtime_s_reason_is_read_where_python_s_error_channel_is_elsewhere(tmp_path: Path) -> None:
+    kernel = torch.ones(1, 2, 2, 2, 2)
+    op = model(lambda x: nn.functional.conv_transpose3d(x[:, None], kernel))
+    program = rewrite(capture(op, torch.zeros(1, 3, 32, 32)), "executorch")[0]
+    with (
+        contextlib.redirect_stderr(io.StringIO()),
+        pytest.raises(UnsupportedOpError, match=r"aten\.convolution, used in module\.3"),
+    ):
+        executorch.lower(program, tmp_path / "file", LowerOptions(precision="fp32"))
