@@ -262,6 +262,13 @@ def _remainder(node: Node) -> Node | None:
     return emit(node, node.target, emit(node, aten.add.Tensor, once, node.args[1]), node.args[1])
 
 
+def _reciprocal(node: Node) -> Node | None:
+    """A division: coremltools 9.0 adds 1e-4 to what it inverts, and XNNPACK divides but does not invert."""
+    if not val(node.args[0]).is_floating_point():
+        return None
+    return emit(node, aten.div.Tensor, constant_like(node, 1, val(node).dtype, val(node).dim()), node.args[0])
+
+
 def _rrelu(node: Node) -> Node | None:
     if arg(node, "training"):
         return None
@@ -303,4 +310,5 @@ _RARE: dict[Any, Spelling] = {
     aten.remainder.Scalar: _remainder,
     aten.remainder.Tensor: _remainder,
     aten.rrelu.default: _rrelu,
+    aten.reciprocal.default: _reciprocal,
 }

@@ -66,6 +66,7 @@ ARITHMETIC: dict[str, Op] = {
     "sub scalar alpha": lambda x: torch.sub(x, 2.0, alpha=0.5),
     "rsub": lambda x: torch.rsub(x, x.sigmoid(), alpha=0.5),
     "rsub scalar": lambda x: torch.rsub(x, 1.5, alpha=0.5),
+    "reciprocal": lambda x: 100 * (1 / (1 + x.abs())) + 100 * torch.reciprocal(x.abs() + 2),
     "one minus": lambda x: 1.0 - x,
     "addmm": lambda x: torch.addmm(_weights(12, 12), x[0, 0], x[0, 1].t(), beta=0.5, alpha=2.0),
     "addmv": lambda x: torch.addmv(_weights(12), x[0, 0], x[0, 1, 0], beta=0.5, alpha=2.0),
