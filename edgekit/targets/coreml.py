@@ -234,7 +234,9 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
 
 def _converted(ct: Any, program: ExportedProgram, size: tuple[int, int], options: LowerOptions, passes: Any) -> Any:
     import numpy as np
+    from coremltools.converters.mil.converter import _reset_conversion_state
 
+    _reset_conversion_state()  # a conversion that failed leaves its count of names, and other bytes would follow
     with _unvalidated():
         return ct.convert(
             program,
