@@ -250,6 +250,10 @@ def _copysign(node: Node) -> Node:
     return emit(node, aten.where.self, below, emit(node, aten.neg.default, size), size)
 
 
+def _erfc(node: Node) -> Node:
+    return emit(node, aten.rsub.Scalar, emit(node, aten.erf.default, node.args[0]), 1.0)
+
+
 def _exp2(node: Node) -> Node:
     return emit(node, aten.exp.default, emit(node, aten.mul.Tensor, node.args[0], math.log(2)))
 
@@ -306,7 +310,10 @@ _RARE: dict[Any, Spelling] = {
     aten.dist.default: _dist,
     aten.copysign.Tensor: _copysign,
     aten.copysign.Scalar: _copysign,
+    aten.erfc.default: _erfc,
+    aten.special_erfc.default: _erfc,
     aten.exp2.default: _exp2,
+    aten.special_exp2.default: _exp2,
     aten.remainder.Scalar: _remainder,
     aten.remainder.Tensor: _remainder,
     aten.rrelu.default: _rrelu,

@@ -31,6 +31,8 @@ __all__ = ["ExecuTorchRunner", "lower", "open"]
 _RUNTIME = "ExecuTorch"
 _INSTALL = "ExecuTorch is not installed: run `pip install executorch`"
 _BOOKKEEPING = frozenset({"executorch_call_delegate", "getitem", "alloc"})
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_MOST_CELLS = 128
 
 
 def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Coverage:
@@ -50,6 +52,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
+    _check_recurrences(program)
     with quiet(), lean_lowering():
         try:
             edge = to_edge_transform_and_lower(
@@ -69,6 +72,22 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         probe(buffer, program)
     write(path, buffer)
     return share
+
+
+def _check_recurrences(program: ExportedProgram) -> None:
+    """ExecuTorch writes a recurrent layer out step by step; its partitioner's time grows with their cube."""
+    from edgekit.graph.edit import arg, module_path, op_name, shape
+
+    for node in program.graph.nodes:
+        if node.op != "call_function" or op_name(node) not in _RECURRENT:
+            continue
+        steps = shape(node.args[0])[1 if arg(node, "batch_first") else 0]
+        cells = steps * arg(node, "num_layers") * (1 + arg(node, "bidirectional"))
+        if cells > _MOST_CELLS:
+            raise UnsupportedOpError(
+                f"ExecuTorch has no op for {node.target}, used in {module_path(node)}, and writes it out as {cells} "
+                f"steps, over {_MOST_CELLS}, which takes hours: let it see fewer places, or export to another target"
+            )
 
 
 def write(path: Path, buffer: bytes) -> None:

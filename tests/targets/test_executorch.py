@@ -259,3 +259,23 @@ def test_a_hostile_delegate_writes_nothing(blob, tmp_path):
     with pytest.raises(InputError, match=r"a\.pte holds a Core ML delegate that is damaged or unsafe"):
         executorch_coreml._unpack(blob, folder, Path("a.pte"))
     assert list(tmp_path.rglob("*")) == [folder]
+
+
+class Recurrent(nn.Module):
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.layer = nn.LSTM(3, 4, batch_first=True, bidirectional=True)
+
+    def forward(self, image: Tensor) -> Tensor:
+        taken = self.layer(image.flatten(2).transpose(1, 2)[:, : self.steps])[0]
+        return nn.functional.normalize(taken.mean(1), dim=1)
+
+
+def test_a_long_recurrence_is_refused_before_hours_are_spent_on_it(tmp_path: Path) -> None:
+    short, long = (
+        rewrite(capture(Recurrent(steps).eval(), torch.rand(1, 3, 16, 16)), "executorch")[0] for steps in (3, 65)
+    )
+    executorch.lower(short, tmp_path / "short.pte", LowerOptions(precision="fp32"))
+    with pytest.raises(UnsupportedOpError, match=r"aten\.lstm.*used in layer.*130 steps"):
+        executorch.lower(long, tmp_path / "long.pte", LowerOptions(precision="fp32"))
