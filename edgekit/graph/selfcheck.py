@@ -120,7 +120,8 @@ def _walk(program: ExportedProgram, rows: Sequence[Rewrite], held: Probe) -> Che
             )
         raise ModelError(
             f"the captured program gives other embeddings than the model (they are {held.error(program):.2g} apart): "
-            "its forward depends on something that torch.export does not see, such as a hook, a cache or global state"
+            "its forward depends on something that torch.export does not see, such as a hook, a cache, global state or "
+            "the nested tensors of nn.TransformerEncoder (enable_nested_tensor=False leaves them out)"
         )
     now = to_program(functional(program), program)
     if not held.holds(now):

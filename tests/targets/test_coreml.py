@@ -11,10 +11,13 @@ from typing import Any
 import coremltools as ct
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.embedder import Embedder
 from edgekit.errors import InputError, ModelError, ParityError, UnsupportedOpError, UsageError
+from edgekit.graph import capture, rewrite
 from edgekit.targets import coreml
 from edgekit.targets.base import LowerOptions
 from tests.targets.conftest import METADATA, SIZE, build
@@ -88,6 +91,27 @@ def test_two_processes_write_the_same_bytes(
 ) -> None:
     one, two = (tree(folder / f"coreml-{precision}") for folder in rebuilt)
     assert one == two
+
+
+class Inverse(nn.Module):
+    """What coremltools refuses in the middle of a conversion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 16, stride=16)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.linalg.inv(self.stem(image / 255) + 9 * torch.eye(2)).flatten(1)
+
+
+def test_a_conversion_that_failed_leaves_the_bytes_of_the_next_alone(
+    rebuilt: tuple[Path, Path], tree: Callable[[Path], dict[str, bytes]], program: ExportedProgram, tmp_path: Path
+) -> None:
+    refused = rewrite(capture(Inverse().eval(), torch.zeros(1, 3, 32, 32)), "coreml")[0]
+    with pytest.raises(UnsupportedOpError, match="linalg_inv"):
+        coreml.lower(refused, tmp_path / "refused", LowerOptions())
+    coreml.lower(program, tmp_path / "coreml-fp16", LowerOptions(precision="fp16", metadata=METADATA))
+    assert tree(tmp_path / "coreml-fp16") == tree(rebuilt[0] / "coreml-fp16")
 
 
 def test_opening_a_package_with_coremltools_leaves_its_bytes(
