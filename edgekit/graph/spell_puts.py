@@ -18,6 +18,7 @@ from edgekit.graph.spelling import Spelling, cast, constant_like, spell
 __all__ = ["spell_puts"]
 
 aten = torch.ops.aten
+_MOST_PLACES = 1 << 20  # of a constant with eight bytes each
 
 
 def spell_puts(graph_module: GraphModule) -> int:
@@ -41,7 +42,7 @@ def _put(node: Node) -> Node | None:
         index = indices[known[0]]
         index = index.nonzero()[:, 0] if index.dtype == torch.bool else index
         return (_added if adds else _along)(node, known[0], index, arg(node, "values"))
-    if adds:
+    if adds or math.prod(size) > _MOST_PLACES:
         return None
     whole = torch.arange(math.prod(size)).reshape(size)
     taken = whole[tuple(slice(None) if index is None else index for index in indices)]
@@ -81,7 +82,7 @@ def _added(node: Node, axis: int, index: Tensor, part: Node) -> Node | None:
         return None
     axis, count = axis % len(size), index.numel()
     matrix = torch.zeros(count, size[axis], dtype=val(node).dtype)
-    matrix[torch.arange(count), index.flatten() % size[axis]] = 1
+    matrix[torch.arange(count), index.flatten().long() % size[axis]] = 1
     part = emit(node, aten.expand.default, part, [*size[:axis], count, *size[axis + 1 :]])
     last = emit(node, aten.transpose.int, part, axis, -1)
     placed = emit(node, aten.matmul.default, last, add_constant(node.graph.owning_module, matrix, "put_matrix"))
@@ -93,7 +94,7 @@ def _along(node: Node, axis: int, index: Tensor, part: Node) -> Node | None:
     if not size:
         return None
     axis, count = axis % len(size), index.numel()
-    index = index.flatten() % size[axis]
+    index = index.flatten().long() % size[axis]
     part = emit(node, aten.expand.default, cast(node, part, val(node).dtype), [*size[:axis], count, *size[axis + 1 :]])
     places = torch.arange(size[axis]).index_copy(0, index, torch.arange(count) + size[axis])
     return _picked(node, [arg(node, "self"), part], axis, places)
