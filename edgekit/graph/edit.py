@@ -45,6 +45,7 @@ __all__ = [
     "replace",
     "shape",
     "sole_user",
+    "spread",
     "to_graph",
     "to_program",
     "val",
@@ -185,10 +186,16 @@ def op_name(node: Node) -> str:
     return str(getattr(node.target, "__name__", node.target)) if schema is None else schema.name.split("::")[-1]
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """A per-axis argument (stride, padding, kernel) of length 1 or 2, as (rows, columns)."""
+def spread(value: Any, count: int) -> list[int]:
+    """A per-axis argument (stride, padding, kernel) that is given once or for each of `count` axes, for each."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+    return values * count if len(values) == 1 else values
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """A per-axis argument of length 1 or 2, as (rows, columns)."""
+    values = spread(value, 2)
+    return values[0], values[1]
 
 
 def features_axis(layer: Node) -> int | None:

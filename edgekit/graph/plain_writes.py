@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, emit, int_shape, is_call, replace, val
+from edgekit.graph.edit import arg, calls, emit, int_shape, is_call, replace, val
+from edgekit.graph.spelling import gather
 
 __all__ = ["plain_writes"]
 
@@ -42,7 +43,7 @@ def plain_writes(graph_module: GraphModule) -> int:
         elif is_call(node, aten.copy.default):
             new = _copy(node, node.args[1], size)
         else:
-            new = _joined(node, size) or _gathered(graph_module, node)
+            new = _joined(node, size) or _gathered(node)
         if new is not None:
             replace(node, new)
             count += 1
@@ -80,7 +81,7 @@ def _joined(node: Node, size: list[int]) -> Node | None:
     return parts[0] if len(parts) == 1 else emit(node, aten.cat.default, parts, axis)
 
 
-def _gathered(graph_module: GraphModule, node: Node) -> Node | None:
+def _gathered(node: Node) -> Node | None:
     whole, part = node.args[:2]
     rest = torch.utils._pytree.tree_leaves((node.args[2:], node.kwargs))
     if int_shape(part) is None or not _alike(node) or any(isinstance(item, Node) for item in rest):
@@ -92,9 +93,7 @@ def _gathered(graph_module: GraphModule, node: Node) -> Node | None:
     new_places = torch.arange(math.prod(new)).reshape(new) + math.prod(size)
     places = node.target(old_places, new_places, *node.args[2:], **node.kwargs).flatten()
     flat = [emit(node, aten.reshape.default, source, [-1]) for source in (whole, part)]
-    index = add_constant(graph_module, places, "written_places")
-    picked = emit(node, aten.index_select.default, emit(node, aten.cat.default, flat), 0, index)
-    return emit(node, aten.reshape.default, picked, size)
+    return gather(node, emit(node, aten.cat.default, flat), 0, places, size, "written_places")
 
 
 def _alike(node: Node) -> bool:

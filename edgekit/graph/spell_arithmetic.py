@@ -176,16 +176,15 @@ def _logaddexp(node: Node) -> Node:
     return emit(node, aten.add.Tensor, emit(node, aten.maximum.default, left, right), tail)
 
 
-def _isfinite(node: Node) -> Node | None:
-    if not val(node.args[0]).is_floating_point():
-        return None
-    return emit(node, aten.lt.Scalar, emit(node, aten.abs.default, node.args[0]), float("inf"))
+def _size_to_infinity(test: Any) -> Spelling:
+    """`test` of a number's size and infinity."""
 
+    def spelled(node: Node) -> Node | None:
+        if not val(node.args[0]).is_floating_point():
+            return None
+        return emit(node, test, emit(node, aten.abs.default, node.args[0]), float("inf"))
 
-def _isinf(node: Node) -> Node | None:
-    if not val(node.args[0]).is_floating_point():
-        return None
-    return emit(node, aten.eq.Scalar, emit(node, aten.abs.default, node.args[0]), float("inf"))
+    return spelled
 
 
 def _nan_to_num(node: Node) -> Node | None:
@@ -295,8 +294,8 @@ _RARE: dict[Any, Spelling] = {
     aten.fmod.Tensor: _fmod,
     aten.round.decimals: _round,
     aten.logaddexp.default: _logaddexp,
-    aten.isfinite.default: _isfinite,
-    aten.isinf.default: _isinf,
+    aten.isfinite.default: _size_to_infinity(aten.lt.Scalar),
+    aten.isinf.default: _size_to_infinity(aten.eq.Scalar),
     aten.nan_to_num.default: _nan_to_num,
     aten.__and__.Tensor: _logical(aten.logical_and.default),
     aten.__or__.Tensor: _logical(aten.logical_or.default),

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, val
-from edgekit.graph.spelling import Spelling, cast, constant_like, spell
+from edgekit.graph.spelling import Spelling, cast, constant_like, gather, spell
 
 __all__ = ["spell_puts"]
 
@@ -50,8 +50,7 @@ def _put(node: Node) -> Node | None:
     numbers = torch.arange(taken.numel()).reshape(taken.shape) + whole.numel()
     places = aten.index_put.default(whole, indices, numbers).flatten()
     flat = [emit(node, aten.reshape.default, source, [-1]) for source in (node.args[0], part)]
-    picked = _picked(node, flat, 0, places)
-    return emit(node, aten.reshape.default, picked, size)
+    return gather(node, emit(node, aten.cat.default, flat, 0), 0, places, size, "put_places")
 
 
 def _copy(node: Node) -> Node | None:
@@ -97,12 +96,10 @@ def _along(node: Node, axis: int, index: Tensor, part: Node) -> Node | None:
     index = index.flatten().long() % size[axis]
     part = emit(node, aten.expand.default, cast(node, part, val(node).dtype), [*size[:axis], count, *size[axis + 1 :]])
     places = torch.arange(size[axis]).index_copy(0, index, torch.arange(count) + size[axis])
-    return _picked(node, [arg(node, "self"), part], axis, places)
-
-
-def _picked(node: Node, sources: list[Node], axis: int, places: Tensor) -> Node:
-    index = add_constant(node.graph.owning_module, places, "put_places")
-    return emit(node, aten.index_select.default, emit(node, aten.cat.default, sources, axis), axis, index)
+    rows = emit(node, aten.cat.default, [arg(node, "self"), part], axis)
+    return emit(
+        node, aten.index_select.default, rows, axis, add_constant(node.graph.owning_module, places, "put_places")
+    )
 
 
 _PUTS: dict[Any, Spelling] = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, emit, int_shape, shape
-from edgekit.graph.spelling import spell, spread
+from edgekit.graph.edit import arg, emit, int_shape, shape, spread
+from edgekit.graph.spelling import spell
 
 __all__ = ["spell_output_padding", "spell_transposed"]
 

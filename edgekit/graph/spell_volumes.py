@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape
-from edgekit.graph.spelling import spell, spread
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, spread
+from edgekit.graph.spelling import gather, spell
 
 __all__ = ["spell_pools_of_volumes", "spell_volumes"]
 
@@ -42,9 +42,8 @@ def _volume(node: Node) -> Node | None:
     if pad[0]:
         source = emit(node, aten.pad.default, source, [0, 0, 0, 0, pad[0], pad[0]])
     places = torch.arange(depth)[:, None] * step[0] + torch.arange(layers) * gap[0]
-    index = add_constant(node.graph.owning_module, places.flatten(), "layer_index")
-    taken = emit(node, aten.index_select.default, source, 2, index)
-    taken = emit(node, aten.reshape.default, taken, [batch, channels, depth, layers * high * wide])
+    lengths = [batch, channels, depth, layers * high * wide]
+    taken = gather(node, source, 2, places.flatten(), lengths, "layer_index")
     taken = emit(node, aten.permute.default, taken, [0, 2, 1, 3])
     taken = emit(node, aten.reshape.default, taken, [batch * depth, channels * layers, high, wide])
     flat = add_constant(node.graph.owning_module, weight.flatten(1, 2), "layers")

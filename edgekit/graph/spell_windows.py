@@ -12,7 +12,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.errors import UnsupportedOpError
 from edgekit.graph.edit import add_constant, arg, emit, int_shape, module_path, pair, shape, val
-from edgekit.graph.spelling import Spelling, spell
+from edgekit.graph.spelling import Spelling, gather, spell
 
 __all__ = ["spell_strides", "spell_windows"]
 
@@ -81,8 +81,7 @@ def _no_memory(node: Node) -> str:
 
 
 def _gather(node: Node, source: Node, axis: int, index: torch.Tensor, size: list[Any]) -> Node:
-    rows = add_constant(node.graph.owning_module, index, "window_index")
-    return emit(node, aten.reshape.default, emit(node, aten.index_select.default, source, axis, rows), size)
+    return gather(node, source, axis, index, size, "window_index")
 
 
 def _unfold_axis(node: Node) -> Node | None:

@@ -13,7 +13,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, calls, emit, replace, shape, val
 
-__all__ = ["Spelling", "cast", "constant_like", "spell", "spread", "static_tail"]
+__all__ = ["Spelling", "cast", "constant_like", "gather", "spell", "static_tail"]
 
 aten = torch.ops.aten
 # A row: what a call is in plainer operators, or None where it is left alone.
@@ -43,10 +43,10 @@ def constant_like(before: Node, number: float, dtype: torch.dtype, rank: int) ->
     return add_constant(before.graph.owning_module, torch.full([1] * rank, number, dtype=dtype), "number")
 
 
-def spread(value: Any, count: int) -> list[int]:
-    """An argument that is given once or for each axis, for each of `count` axes."""
-    values = list(value) if isinstance(value, (list, tuple)) else [value]
-    return values * count if len(values) == 1 else values
+def gather(before: Node, source: Node, axis: int, index: torch.Tensor, size: list[Any], hint: str) -> Node:
+    """The rows `index` of `source` along an axis, in the shape `size`; the constant is called `hint`."""
+    rows = add_constant(before.graph.owning_module, index, hint)
+    return emit(before, aten.reshape.default, emit(before, aten.index_select.default, source, axis, rows), size)
 
 
 def static_tail(node: Any, count: int) -> list[int] | None:

@@ -48,6 +48,8 @@ def probe(buffer: bytes, program: ExportedProgram) -> None:
 
 
 def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> ModelError:
+    from edgekit.graph.edit import op_name
+
     log.seek(0)
     said = log.read().decode("utf-8", "replace")
     found = ["".join(names) for names in _FAILED_OP.findall(said)]
@@ -62,7 +64,7 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
             "or another target"
         )
     name = found[-1].removesuffix("_copy")
-    names = {item: str(item.target).removeprefix("aten.").split(".")[0] for item in program.graph.nodes}
+    names = {item: op_name(item) for item in program.graph.nodes if item.op == "call_function"}
     if name == "convolution":  # one of all kinds of convolution: XNNPACK takes those of images
         node = max((item for item in names if names[item].startswith("conv")), key=_rank, default=None)
     else:
