@@ -154,11 +154,23 @@ def _memory(value: Any) -> int | None:
 
 
 def _twin(node: Node) -> Any:
-    """The operator that computes what this one writes: `relu` for `relu_`, `add.Tensor` for `add_.Tensor`."""
+    """The operator that computes what this one writes, of the same arguments: `relu` for `relu_`, `pow.Tensor_Scalar`
+    for `pow_.Scalar`.
+    """
     name = node.target._schema.name.removeprefix("aten::")
     packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") and not name.endswith("__") else None
-    twin = getattr(packet, node.target._overloadname, None)
-    return None if twin is None or twin._schema.is_mutable else twin
+    if packet is None:
+        return None
+    twins = sorted((getattr(packet, own) for own in packet.overloads()), key=lambda twin: not _same_name(twin, node))
+    return next((twin for twin in twins if not twin._schema.is_mutable and _types(twin) == _types(node.target)), None)
+
+
+def _same_name(twin: Any, node: Node) -> bool:
+    return bool(twin._overloadname == node.target._overloadname)
+
+
+def _types(target: Any) -> list[str]:
+    return [str(entry.type) for entry in target._schema.arguments]
 
 
 def _twin_is_alike(node: Node, target: Node) -> bool:

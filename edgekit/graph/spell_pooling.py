@@ -31,7 +31,7 @@ def spell_adaptive_pooling(graph_module: GraphModule) -> int:
 
 
 def spell_pooling(graph_module: GraphModule) -> int:
-    """Spell averages that have a divisor, a ceiling or uncounted pads, and maxima with dilation, in plain windows."""
+    """Spell averages that have a divisor or a ceiling, and maxima with dilation, in plain windows."""
     return spell(graph_module, {**_AVERAGE, **_MAXIMA}) + _spell_values(graph_module, _MAXIMA_PAIRS, _max_pool)
 
 
@@ -144,7 +144,7 @@ def _average(node: Node) -> Node | None:
     divisor = arg(node, "divisor_override") if "divisor_override" in names else None
     counted = arg(node, "count_include_pad")
     inner, outer = sizes
-    if divisor is None and not arg(node, "ceil_mode") and (counted or not any(padding)):
+    if divisor is None and not arg(node, "ceil_mode") and (counted or axes < 3 or not any(padding)):
         # coremltools does not know that a stride may be left unsaid.
         said = arg(node, "stride")
         return None if said else emit(node, node.target, node.args[0], kernel, stride, padding, False, counted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from edgekit.parity.metrics import cosine, recall
 from edgekit.quantize.calibrate import pixels_of
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.simulate import Simulator
+from edgekit.threads import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,19 +53,27 @@ class Judge:
         self._simulator = simulator
         self._labels = [picture.label for picture in pictures]
         self.images = [pixels_of(picture.image) for picture in pictures]
-        self.original = self._embed({}, range(len(pictures)), progress)
+        rows = []
+        for row in in_turn(lambda pixels: simulator.embed(pixels, {}).numpy(), self.images):
+            rows.append(row)
+            progress(len(rows))
+        self.original = np.concatenate(rows)
 
     def cosines(self, schemes: Mapping[str, Scheme], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
         """The cosine [N] that each image keeps under `schemes`, by layer."""
-        return cosine(self._embed(schemes, range(len(self.images)), progress), self.original)
+        kept = []
+        for _, _, own in self._each(schemes, range(len(self.images))):
+            kept.append(own)
+            progress(len(kept))
+        return np.array(kept)
 
     def worst(self, schemes: Mapping[str, Scheme], which: Sequence[int], least: float) -> float:
         """The lowest cosine under `schemes` among the images `which`, in this order; the first that is below `least`
         is told at once.
         """
         found = 1.0
-        for index in which:
-            found = min(found, float(cosine(self._embed(schemes, [index]), self.original[[index]])[0]))
+        for _, _, kept in self._each(schemes, which):
+            found = min(found, kept)
             if found < least:
                 break
         return found
@@ -79,24 +88,21 @@ class Judge:
         """
         order = [*first, *sorted(set(range(len(self.images))) - set(first))]
         rows, cosines = np.empty_like(self.original), []
-        for index in order:
-            rows[index] = self._embed(schemes, [index])[0]
-            cosines.append(float(cosine(rows[[index]], self.original[[index]])[0]))
-            if cosines[-1] < least:
+        for index, row, kept in self._each(schemes, order):
+            rows[index] = row
+            cosines.append(kept)
+            if kept < least:
                 return Loss(cosines[-1], float(np.mean(cosines)), missed=index)
         return Loss(min(cosines), float(np.mean(cosines)), *self._drops(rows))
 
-    def _embed(
-        self,
-        schemes: Mapping[str, Scheme],
-        which: Sequence[int],
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> np.ndarray:
-        rows = []
-        for done, index in enumerate(which, 1):
-            rows.append(self._simulator.embed(self.images[index], schemes).numpy())
-            progress(done)
-        return np.concatenate(rows)
+    def _each(self, schemes: Mapping[str, Scheme], which: Iterable[int]) -> Iterator[tuple[int, np.ndarray, float]]:
+        """Of each image `which`: its number, its embedding [D] under `schemes`, and the cosine that it keeps."""
+
+        def one(index: int) -> tuple[int, np.ndarray, float]:
+            row = self._simulator.embed(self.images[index], schemes).numpy()
+            return index, row[0], float(cosine(row, self.original[[index]])[0])
+
+        return in_turn(one, which)
 
     def _drops(self, found: np.ndarray) -> tuple[float, float] | tuple[None, None]:
         if None in self._labels or len(set(self._labels)) < 2:

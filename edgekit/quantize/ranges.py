@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.quantize.observers import OBSERVERS
 from edgekit.quantize.plan import TensorPlan
+from edgekit.threads import in_turn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,20 +73,23 @@ def best_ranges(
         name: {(found[name].low, found[name].high): found[name] for found in reversed(planned)} for name in planned[0]
     }
     damage: dict[tuple[int, _Bounds], float] = defaultdict(float)
-    done, total = 0, sum(map(len, options.values())) * min(_FEW, len(images)) + 2 * len(options) * len(images[_FEW:])
+    left = {name: list(own) for name, own in options.items() if len(own) > 1}
+    done, total = 0, sum(map(len, left.values())) * min(_FEW, len(images)) + 2 * len(left) * len(images[_FEW:])
 
     def best(name: str, among: Iterable[_Bounds]) -> list[_Bounds]:
         return sorted(among, key=lambda key: damage[id(seen[name]), key])
 
-    left = {name: list(own) for name, own in options.items()}
     for number, image in enumerate(images):
         if number == _FEW:
             left = {name: best(name, own)[:2] for name, own in left.items()}
         original = simulator.hold(image)
-        for name, key in [(name, key) for name, own in left.items() for key in own]:
-            if len(options[name]) > 1:
-                now = simulator.embed_held_tensor(image, name, options[name][key])
-                damage[id(seen[name]), key] += max(0.0, 1 - float((now * original).sum()))
+        trials = [(name, key) for name, own in left.items() for key in own]
+
+        def one(trial: tuple[str, _Bounds], image: Tensor = image) -> Tensor:
+            return simulator.embed_held_tensor(image, trial[0], options[trial[0]][trial[1]])
+
+        for (name, key), now in zip(trials, in_turn(one, trials), strict=True):
+            damage[id(seen[name]), key] += max(0.0, 1 - float((now * original).sum()))
             done += 1
             progress(min(done, total), total)
-    return {name: own[best(name, left[name])[0]] for name, own in options.items()}
+    return {name: own[best(name, left.get(name, own))[0]] for name, own in options.items()}

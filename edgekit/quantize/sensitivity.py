@@ -9,6 +9,7 @@ from torch import Tensor
 
 from edgekit.quantize.plan import Scheme
 from edgekit.quantize.simulate import Simulator
+from edgekit.threads import in_turn
 
 __all__ = ["Damage", "measure"]
 
@@ -41,9 +42,12 @@ def measure(
     done = 0
     for image in images:
         original = simulator.hold(image)
-        for name, scheme in found:
-            now = simulator.embed_held(image, name, scheme)
-            found[name, scheme].append(max(0.0, 1 - float((now * original).sum())))
+
+        def one(trial: tuple[str, Scheme], image: Tensor = image) -> Tensor:
+            return simulator.embed_held(image, *trial)
+
+        for own, now in zip(found.values(), in_turn(one, found), strict=True):
+            own.append(max(0.0, 1 - float((now * original).sum())))
             done += 1
             progress(done)
     return {

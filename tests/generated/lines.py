@@ -119,7 +119,7 @@ y.squeeze_(-1)
 # `self.mask` is bool [H,W], `self.bias` 0 or minus infinity.
 MASKS = """
 return torch.where(x > 0, x, x * 0.1)
-return x * (x > x.mean((2, 3), keepdim=True))
+return x * (x > x.mean((2, 3), keepdim=True) + 0.01)
 return x.masked_fill(x.abs() < 0.05, 0.0)
 return x * (x > 0).float() + x.lt(0).to(x.dtype)
 m = torch.arange(x.shape[3]) < x.shape[3] // 2; return x * m

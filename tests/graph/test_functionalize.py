@@ -111,6 +111,10 @@ def test_a_change_that_others_see_is_theirs_too(name: str) -> None:
         lambda self, x: self.fc(x).view(2, 8).mul_(2.0).add_(1.0),
         lambda self, x: self.fc(x).chunk(2)[0].sigmoid_(),
         lambda self, x: F.hardswish(self.fc(x), inplace=True).t().clamp_(0.1),
+        # Their twins go by other names, or one of that name takes its arguments in another order.
+        lambda self, x: self.fc(x).pow_(2).add_(1e-3).sqrt_(),
+        lambda self, x: self.fc(x).abs_().pow_(x.abs()),
+        lambda self, x: self.fc(x).mul_(9).floor_divide_(x.abs() + 0.3),
     ],
 )
 def test_a_change_that_nobody_else_sees_needs_no_decomposition(steps: Callable[[Any, Tensor], Tensor]) -> None:
