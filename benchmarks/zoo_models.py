@@ -44,7 +44,10 @@ _TORCHVISION = (
     "swin_v2_t", "maxvit_t",
 )  # fmt: skip
 _TORCHVISION_SIZE = {"inception_v3": 299, "maxvit_t": 224, "vit_b_32": 224}
-_VISION_TOWERS = ("clip_vision_model", "siglip_vision_model", "siglip2_vision_model", "chinese_clip_vision_model")
+_VISION_TOWERS = ("clip_vision_model", "siglip_vision_model", "chinese_clip_vision_model")
+# Of text too (their image towers are among those above), of tokens or patches that someone else makes, or of a library
+# that has to be compiled.
+_NO_TOWERS = {"clip", "metaclip_2", "siglip", "siglip2", "imagegpt", "perceiver", "dinat", "timm_wrapper"}
 _OPEN_CLIP = ("RN50", "ViT-B-32", "ViT-S-32", "ViT-B-16-SigLIP", "convnext_base", "MobileCLIP-S1", "coca_ViT-B-32")
 
 
@@ -102,24 +105,36 @@ def _transformers_types() -> list[str]:
     from transformers.models.auto import modeling_auto
 
     found = set(modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES) & set(modeling_auto.MODEL_MAPPING_NAMES)
-    return [*sorted(found), *(name for name in _VISION_TOWERS if name in modeling_auto.MODEL_MAPPING_NAMES)]
+    return [
+        *sorted(found - _NO_TOWERS),
+        *(name for name in _VISION_TOWERS if name in modeling_auto.MODEL_MAPPING_NAMES),
+    ]
+
+
+def _config(kind: str) -> Any:
+    """A configuration of transformers with two layers, or two a stage, where it counts them."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(kind)
+    if isinstance(getattr(config, "depths", None), list):
+        config.depths = [min(depth, 2) for depth in config.depths]
+    elif isinstance(getattr(config, "num_hidden_layers", None), int):
+        config.num_hidden_layers = 2
+    if kind == "efficientnet":  # B7, if nothing is said
+        config.image_size, config.width_coefficient, config.depth_coefficient = 224, 1.0, 1.0
+    return config
 
 
 def transformers_tower(kind: str) -> nn.Module:
-    """A vision model of transformers, of two layers where its configuration counts them."""
-    from transformers import AutoConfig, AutoModel
+    """A vision model of transformers."""
+    from transformers import AutoModel
 
-    config = AutoConfig.for_model(kind)
-    if isinstance(getattr(config, "num_hidden_layers", None), int) and not hasattr(config, "depths"):
-        config.num_hidden_layers = 2
-    model: nn.Module = AutoModel.from_config(config)
+    model: nn.Module = AutoModel.from_config(_config(kind))
     return model
 
 
 def _transformers(name: str) -> Embedder:
-    from transformers import AutoConfig
-
-    size = getattr(AutoConfig.for_model(name), "image_size", 224)
+    size = getattr(_config(name), "image_size", 224)
     size = size if isinstance(size, int) else max(size)
     model = ModelSpec(backbone="zoo_models:transformers_tower", args={"kind": name})
     try:

@@ -17,7 +17,7 @@ from edgekit.factory import first_line, from_factory, from_timm
 from edgekit.outputs import Output, find_output
 from edgekit.recipe import InputSpec, Recipe
 from edgekit.weights import Taken, load_weights
-from edgekit.wrappers import call_with, own_input, unwrap, widen
+from edgekit.wrappers import call_with, image_part, own_input, unwrap, widen
 
 __all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "state_sha256"]
 
@@ -231,7 +231,7 @@ def _feature_width(embedder: Embedder, recipe: Recipe) -> int:
         from edgekit.graph.blame import place
 
         found = place(error.__traceback__, embedder)
-        where = f" ({found})" if found is not None else ""
+        where = (f" ({found})" if found is not None else "") + image_part(embedder.backbone)
         if "Half" in str(error) or "BFloat16" in str(error):
             where += "; all weights are float32 here: leave casts such as .half() out of forward"
         raise ModelError(f"{name!r} cannot embed a {size[0]}x{size[1]} image: {first_line(error)}{where}") from error

@@ -12,7 +12,7 @@ from torch import nn
 
 from edgekit.errors import ModelError
 
-__all__ = ["call_with", "own_input", "unwrap", "widen"]
+__all__ = ["call_with", "image_part", "own_input", "unwrap", "widen"]
 
 # By the name of a class in the wrapper's ancestry, because most come from packages that need not be here.
 _INNER = {
@@ -29,6 +29,8 @@ _INNER = {
 _ANYWHERE = ("OptimizedModule", "DataParallel", "DistributedDataParallel")  # transparent where a part is wrapped, too
 _INSIDE = ("model", "backbone", "net", "network", "encoder", "module")  # of a container that has no forward of its own
 _SHARDED = ("FullyShardedDataParallel", "FSDPModule")
+# What models of images and text call the part that sees the image.
+_TOWERS = ("vision_model", "vision_tower", "vision_encoder", "image_encoder", "image_model", "visual", "visual_encoder")
 _IMAGE = ("pixel_values", "image", "images", "img", "imgs", "pixels")
 
 
@@ -129,8 +131,15 @@ def call_with(module: nn.Module, name: str) -> str | None:
     if needed:
         raise ModelError(
             f"{name!r} asks for {', '.join(needed)} besides the image: give a module whose forward takes one image"
+            f"{image_part(module)}"
         )
     return keyword
+
+
+def image_part(module: nn.Module) -> str:
+    """Advice where a part of the module goes by a name that image towers have; else nothing."""
+    part = next((path for path, _ in module.named_modules() if path.rpartition(".")[2] in _TOWERS), None)
+    return "" if part is None else f"; its part {part!r} may be what sees the image: return that from the factory"
 
 
 def _kind(module: nn.Module) -> str:

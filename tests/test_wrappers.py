@@ -171,6 +171,19 @@ class Captioner(toys.Tower):
         return super().forward(image) + text
 
 
+class TwoTowers(nn.Module):
+    """As CLIP in transformers: keyword arguments that may be left out, and are missed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vision_model, self.text_model = toys.Tower(), nn.Embedding(9, 24)
+
+    def forward(self, input_ids: Tensor | None = None, pixel_values: Tensor | None = None) -> Tensor:
+        if input_ids is None:
+            raise ValueError("You have to specify input_ids")
+        return self.vision_model(pixel_values) + self.text_model(input_ids).sum(1)
+
+
 class HalfInside(toys.Tower):
     def forward(self, image: Tensor) -> Tensor:
         return super().forward(image.half())
@@ -184,6 +197,7 @@ class HalfInside(toys.Tower):
         ("without_values", "meta device"),
         ("Parts", "student, teacher"),
         ("Captioner", "asks for text besides the image"),
+        ("TwoTowers", r"have to specify input_ids.*its part 'vision_model' may be what sees the image"),
         ("HalfInside", r"cannot embed a 224x224 image.*in HalfInside at .*toys\.py:\d+ `features = .*float32"),
     ],
 )

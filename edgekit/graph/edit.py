@@ -43,6 +43,7 @@ __all__ = [
     "op_name",
     "pair",
     "replace",
+    "row_by_row",
     "shape",
     "sole_user",
     "spread",
@@ -236,13 +237,20 @@ def number(operand: Any) -> torch.Tensor | None:
     return torch.tensor(operand, dtype=torch.float64) if isinstance(operand, (int, float)) else constant(operand)
 
 
+def row_by_row(tensor: torch.Tensor) -> torch.Tensor:
+    """The same values, the last axis fastest in memory, axes of one entry too: XNNPACK's delegate reads their stride."""
+    if tensor.stride() == torch.empty(tensor.shape, device="meta").stride():
+        return tensor
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format).copy_(tensor)
+
+
 def add_constant(graph_module: GraphModule, tensor: torch.Tensor, hint: str) -> Node:
     """Register `tensor` under a fresh name that starts with `hint` and return its node, at the head of the graph."""
     base, name, count = hint, hint, 0
     while hasattr(graph_module, name):
         count += 1
         name = f"{base}_{count}"
-    tensor = tensor.detach().contiguous()
+    tensor = row_by_row(tensor.detach())
     graph_module.register_buffer(name, tensor)
     head = next(iter(graph_module.graph.nodes))
     with graph_module.graph.inserting_before(head):

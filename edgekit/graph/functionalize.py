@@ -61,7 +61,7 @@ def without_hazards(program: ExportedProgram) -> ExportedProgram:
     if not apart and not has_hazards(program):
         return program
     apart |= {node.target for node in operators if not _named(node) and _aliased(node)}
-    ways = {op: own_definition(op) for op in apart}
+    ways = {op: own_definition(op) for op in apart | COMPOSED}  # the definition of one may name others
     try:
         new = program.run_decompositions(ways)
     except RuntimeError as error:

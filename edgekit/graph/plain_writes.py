@@ -17,7 +17,7 @@ from edgekit.graph.spelling import gather
 __all__ = ["plain_writes"]
 
 aten = torch.ops.aten
-_FILLS = (aten.fill.Scalar, aten.zero.default)
+_FILLS = (aten.fill.Scalar, aten.fill.Tensor, aten.zero.default)
 _SCATTERS = (
     aten.slice_scatter.default,
     aten.select_scatter.default,
@@ -39,7 +39,10 @@ def plain_writes(graph_module: GraphModule) -> int:
             continue
         if is_call(node, *_FILLS):
             value = 0 if is_call(node, aten.zero.default) else arg(node, "value")
-            new = None if isinstance(value, Node) else emit(node, aten.full.default, size, value, dtype=val(node).dtype)
+            if isinstance(value, Node):
+                new = _copy(node, value, size)
+            else:
+                new = emit(node, aten.full.default, size, value, dtype=val(node).dtype)
         elif is_call(node, aten.copy.default):
             new = _copy(node, node.args[1], size)
         else:

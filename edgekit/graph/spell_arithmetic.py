@@ -211,9 +211,15 @@ def _logical(target: Any) -> Spelling:
     """A bitwise call on booleans as `target`; on numbers it stays."""
 
     def spelled(node: Node) -> Node | None:
-        if any(not isinstance(value, Node) or val(value).dtype != torch.bool for value in node.args):
+        if val(node).dtype != torch.bool or any(
+            isinstance(value, Node) and val(value).dtype != torch.bool for value in node.args
+        ):
             return None
-        return emit(node, target, *node.args)
+        rank = val(node).dim()
+        values = [
+            value if isinstance(value, Node) else constant_like(node, value, torch.bool, rank) for value in node.args
+        ]
+        return emit(node, target, *values)
 
     return spelled
 
@@ -265,6 +271,19 @@ def _remainder(node: Node) -> Node | None:
     return emit(node, node.target, emit(node, aten.add.Tensor, once, node.args[1]), node.args[1])
 
 
+def _remainder_of_number(node: Node) -> Node:
+    number = constant_like(node, node.args[0], val(node).dtype, val(node).dim())
+    return emit(node, aten.remainder.Tensor, number, node.args[1])
+
+
+def _clamp(node: Node) -> Node | None:
+    """With tensors as limits; the upper one decides where they cross, in Core ML too."""
+    value, low, high = node.args[0], arg(node, "min"), arg(node, "max")
+    if low is None or high is None:
+        return None
+    return emit(node, aten.minimum.default, emit(node, aten.maximum.default, value, low), high)
+
+
 def _reciprocal(node: Node) -> Node | None:
     """A division: coremltools 9.0 adds 1e-4 to what it inverts, and XNNPACK divides but does not invert."""
     if not val(node.args[0]).is_floating_point():
@@ -297,12 +316,16 @@ _RARE: dict[Any, Spelling] = {
     aten.isfinite.default: _size_to_infinity(aten.lt.Scalar),
     aten.isinf.default: _size_to_infinity(aten.eq.Scalar),
     aten.nan_to_num.default: _nan_to_num,
-    aten.__and__.Tensor: _logical(aten.logical_and.default),
-    aten.__or__.Tensor: _logical(aten.logical_or.default),
-    aten.__xor__.Tensor: _logical(aten.ne.Tensor),
-    aten.bitwise_and.Tensor: _logical(aten.logical_and.default),
-    aten.bitwise_or.Tensor: _logical(aten.logical_or.default),
-    aten.bitwise_xor.Tensor: _logical(aten.ne.Tensor),
+    **{
+        getattr(packet, overload): _logical(target)
+        for packets, target in (
+            ((aten.__and__, aten.bitwise_and), aten.logical_and.default),
+            ((aten.__or__, aten.bitwise_or), aten.logical_or.default),
+            ((aten.__xor__, aten.bitwise_xor), aten.ne.Tensor),
+        )
+        for packet in packets
+        for overload in ("Tensor", "Scalar")
+    },
     aten.logical_xor.default: _logical(aten.ne.Tensor),
     aten.bucketize.Tensor: _bucketize,
     aten.searchsorted.Tensor: _searchsorted,
@@ -315,6 +338,8 @@ _RARE: dict[Any, Spelling] = {
     aten.special_exp2.default: _exp2,
     aten.remainder.Scalar: _remainder,
     aten.remainder.Tensor: _remainder,
+    aten.remainder.Scalar_Tensor: _remainder_of_number,
+    aten.clamp.Tensor: _clamp,
     aten.rrelu.default: _rrelu,
     aten.reciprocal.default: _reciprocal,
 }

@@ -15,12 +15,15 @@ __all__ = ["COMPOSED", "own_definition"]
 aten = torch.ops.aten
 COMPOSED = frozenset(
     {
+        aten.aminmax.default,
         aten.argsort.default,
         aten.argsort.stable,
         aten.cosine_similarity.default,
         aten.kron.default,
         aten.ldexp.Tensor,
         aten.msort.default,
+        aten.nanmean.default,
+        aten.nansum.default,
         aten.quantile.default,
         aten.quantile.scalar,
         aten.pairwise_distance.default,
@@ -28,6 +31,8 @@ COMPOSED = frozenset(
         aten.sinc.default,
         aten.special_sinc.default,
         aten.special_xlogy.default,
+        aten.xlogy.Scalar_Other,
+        aten.xlogy.Scalar_Self,
         aten.xlogy.Tensor,
     }
 )

@@ -11,7 +11,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.nn import functional as F
 
-from edgekit.graph.edit import add_constant, arg, emit, shape, val
+from edgekit.graph.edit import add_constant, arg, emit, shape, spread, val
 from edgekit.graph.spelling import Spelling, spell
 
 __all__ = ["spell_padding"]
@@ -22,7 +22,8 @@ aten = torch.ops.aten
 def spell_padding(graph_module: GraphModule) -> int:
     """Spell negative padding as slices before what is left of it, and circular padding as a gather.
 
-    Reflected and replicated padding is a gather where it crops, or where the padded axes are not the last two.
+    Reflected and replicated padding is a gather where it crops, or where the padded axes are not the last two. What a
+    convolution of volumes pads by a word is said in numbers.
     """
     return spell(graph_module, _PADDING)
 
@@ -92,7 +93,21 @@ def _replicated(node: Node) -> Node | None:
     return _copied(node, "replicate")
 
 
+def _said(node: Node) -> Node:
+    """A convolution of volumes whose padding is a word, in numbers; what is odd goes behind, as in torch."""
+    kernel, gaps = shape(arg(node, "weight"))[2:], spread(arg(node, "dilation"), 3)
+    same = arg(node, "padding") == "same"
+    whole = [gap * (width - 1) * same for width, gap in zip(kernel, gaps, strict=True)]
+    source = node.args[0]
+    if any(pad % 2 for pad in whole):
+        source = emit(node, aten.pad.default, source, [side for pad in whole[::-1] for side in (0, pad % 2)])
+    before = [pad // 2 for pad in whole]
+    rest = arg(node, "weight"), arg(node, "bias"), arg(node, "stride"), before, gaps, arg(node, "groups")
+    return emit(node, aten.conv3d.default, source, *rest)
+
+
 _PADDING: dict[Any, Spelling] = {
+    aten.conv3d.padding: _said,
     aten.pad.default: _pad,
     aten.constant_pad_nd.default: _constant,
     aten.reflection_pad1d.default: _reflected,

@@ -11,22 +11,22 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, emit, getitem, int_shape, is_call, replace, shape, val
+from edgekit.graph.edit import arg, calls, drop_dead, emit, getitem, int_shape, is_call, replace, shape, val
 from edgekit.graph.spelling import Spelling, cast, spell
 
 __all__ = ["spell_boolean_sums", "spell_maxima", "spell_reductions", "spell_spreads"]
 
 aten = torch.ops.aten
 _EXACT = 1 << 24  # whole numbers that float32 holds
-_MOST_FACTORS = 64
 
 
 def spell_reductions(graph_module: GraphModule) -> int:
     """Spell `dtype=` as a cast before the call, and `torch.norm` as a vector norm.
 
-    `std_mean` and `var_mean` become a spread and a mean.
+    `std_mean` and `var_mean` become a spread and a mean, `max` and `min` along an axis whose places nobody reads `amax`
+    and `amin`.
     """
-    return spell(graph_module, _ROWS) + _spell_spread_and_mean(graph_module)
+    return spell(graph_module, _ROWS) + _spell_spread_and_mean(graph_module) + _spell_values(graph_module)
 
 
 def spell_boolean_sums(graph_module: GraphModule) -> int:
@@ -36,24 +36,14 @@ def spell_boolean_sums(graph_module: GraphModule) -> int:
 
 def spell_maxima(graph_module: GraphModule) -> int:
     """Spell maxima along axes with these kept and then dropped, which is how XNNPACK takes them."""
-    count = spell(graph_module, {aten.amax.default: _amax})
-    for node in calls(graph_module, aten.max.dim):
-        if all(user.args[1] == 0 for user in node.users):
-            new = _dropped(node, [arg(node, "dim")], arg(node, "keepdim"))
-            for user in list(node.users):
-                replace(user, new)
-            count += 1
-    return count
+    return spell(graph_module, {aten.amax.default: _amax})
 
 
 def _amax(node: Node) -> Node | None:
     axes = list(arg(node, "dim"))
-    return None if arg(node, "keepdim") or not axes else _dropped(node, axes, False)
-
-
-def _dropped(node: Node, axes: list[int], keepdim: bool) -> Node:
-    kept = emit(node, aten.amax.default, node.args[0], axes, True)
-    return kept if keepdim else emit(node, aten.squeeze.dims, kept, axes)
+    if arg(node, "keepdim") or not axes:
+        return None
+    return emit(node, aten.squeeze.dims, emit(node, aten.amax.default, node.args[0], axes, True), axes)
 
 
 def spell_spreads(graph_module: GraphModule) -> int:
@@ -90,20 +80,46 @@ def _norm(node: Node) -> Node | None:
     return emit(node, aten.linalg_vector_norm.default, node.args[0], 2 if power is None else power, axes, keep)
 
 
+_PAIRS = {
+    aten.std_mean.default: aten.std.default,
+    aten.std_mean.dim: aten.std.dim,
+    aten.std_mean.correction: aten.std.correction,
+    aten.var_mean.default: aten.var.default,
+    aten.var_mean.dim: aten.var.dim,
+    aten.var_mean.correction: aten.var.correction,
+}
+
+
 def _spell_spread_and_mean(graph_module: GraphModule) -> int:
     count = 0
-    for node in calls(graph_module, aten.std_mean.correction, aten.var_mean.correction):
+    for node in calls(graph_module, *_PAIRS):
         if not node.users or not all(is_call(user, getitem) for user in node.users):
             continue
-        spread = aten.std.correction if node.target is aten.std_mean.correction else aten.var.correction
-        axes, keep = arg(node, "dim"), arg(node, "keepdim")
-        axes = axes if axes else list(range(val(node.args[0]).dim()))
+        named = "dim" in [entry.name for entry in node.target._schema.arguments]
+        axes = (arg(node, "dim") if named else None) or list(range(val(node.args[0]).dim()))
+        keep = arg(node, "keepdim") if named else False
         for user in list(node.users):
             if user.args[1] == 0:
-                part = emit(node, spread, node.args[0], axes, correction=arg(node, "correction"), keepdim=keep)
+                part = emit(node, _PAIRS[node.target], *node.args, **node.kwargs)
             else:
                 part = emit(node, aten.mean.dim, node.args[0], axes, keep)
             replace(user, part)
+        count += 1
+    return count
+
+
+_VALUES = {aten.max.dim: aten.amax.default, aten.min.dim: aten.amin.default}
+
+
+def _spell_values(graph_module: GraphModule) -> int:
+    count = 0
+    for node in calls(graph_module, *_VALUES):
+        drop_dead([user for user in node.users if not user.users])
+        if node._erased or not all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
+            continue
+        values = emit(node, _VALUES[node.target], node.args[0], [arg(node, "dim")], arg(node, "keepdim"))
+        for user in list(node.users):
+            replace(user, values)
         count += 1
     return count
 
@@ -128,17 +144,41 @@ def _spread(node: Node) -> Node | None:
     return emit(node, aten.sqrt.default, variance) if "std" in node.target._schema.name else variance
 
 
-def _prod(node: Node) -> Node | None:
-    source, rank = node.args[0], val(node.args[0]).dim()
-    axis = arg(node, "dim") % rank
-    length = shape(source)[axis]
-    if type(length) is not int or not 0 < length <= _MOST_FACTORS or arg(node, "dtype") is not None:
+def _prod_of_all(node: Node) -> Node | None:
+    if arg(node, "dtype") is not None or int_shape(node.args[0]) is None:
         return None
-    parts = [emit(node, aten.slice.Tensor, source, axis, place, place + 1) for place in range(length)]
-    result = parts[0]
-    for part in parts[1:]:
-        result = emit(node, aten.mul.Tensor, result, part)
+    return _prod(emit(node, aten.prod.dim_int, emit(node, aten.reshape.default, node.args[0], [-1]), 0))
+
+
+def _prod(node: Node) -> Node | None:
+    result, axis = node.args[0], arg(node, "dim") % val(node.args[0]).dim()
+    length = shape(result)[axis]
+    if type(length) is not int or length < 1 or arg(node, "dtype") is not None:
+        return None
+    while length > 1:
+        half = length // 2
+        bounds = ((0, half), (half, 2 * half), (2 * half, length))
+        parts = [emit(node, aten.slice.Tensor, result, axis, *ends) for ends in bounds if ends[0] < ends[1]]
+        result = emit(node, aten.mul.Tensor, *parts[:2])
+        if length % 2:
+            result = emit(node, aten.cat.default, [result, parts[2]], axis)
+        length -= half
     return result if arg(node, "keepdim") else emit(node, aten.squeeze.dim, result, axis)
+
+
+def _all_axes(node: Node) -> Node | None:
+    """`amax` and `amin` of a whole tensor with its axes said, as torch.onnx wants them."""
+    if arg(node, "dim"):
+        return None
+    return emit(node, node.target, node.args[0], list(range(val(node.args[0]).dim())), arg(node, "keepdim"))
+
+
+def _place_of_all(node: Node) -> Node | None:
+    """`argmax` and `argmin` of a whole tensor along one axis of all its values."""
+    if arg(node, "dim") is not None or int_shape(node.args[0]) is None:
+        return None
+    place = emit(node, node.target, emit(node, aten.reshape.default, node.args[0], [-1]), 0)
+    return emit(node, aten.reshape.default, place, shape(node)) if arg(node, "keepdim") else place
 
 
 _SUMS = (aten.sum.default, aten.sum.dim_IntList)
@@ -153,9 +193,12 @@ _ROWS: dict[Any, Spelling] = {
             aten.cumsum.default,
             aten.cumprod.default,
             aten.prod.dim_int,
+            aten.prod.default,
         ),
         _dtype_first,
     ),
+    **dict.fromkeys((aten.amax.default, aten.amin.default), _all_axes),
+    **dict.fromkeys((aten.argmax.default, aten.argmin.default), _place_of_all),
     **dict.fromkeys((aten.norm.Scalar, aten.norm.ScalarOpt_dim), _norm),
 }
 _SPREADS: dict[Any, Spelling] = {
@@ -171,4 +214,5 @@ _SPREADS: dict[Any, Spelling] = {
         _spread,
     ),
     aten.prod.dim_int: _prod,
+    aten.prod.default: _prod_of_all,
 }

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgekit.errors import ModelError
 from edgekit.graph.blame import place
+from edgekit.graph.edit import row_by_row
 
 __all__ = ["agree", "copy_of", "random_image", "run", "untouched"]
 
@@ -29,6 +30,8 @@ def copy_of(module: nn.Module, example: Tensor) -> nn.Module | None:
     """
     try:
         twin = copy.deepcopy(module).eval().requires_grad_(False)
+        for tensor in [*twin.parameters(), *twin.buffers()]:
+            tensor.data = row_by_row(tensor.data)  # channels_last is for training on GPUs; ExecuTorch stumbles over it
     except Exception:  # deepcopy may meet anything: locks, generators, tensors with a history
         twin = None
     image = random_image(example)

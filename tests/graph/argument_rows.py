@@ -374,6 +374,7 @@ ROWS: dict[Any, list[Case]] = {
     ],
     aten.copy.default: [case(f(2, 3), f(3)), case(f(2, 3), i(2, 3)), case(i(2, 3), f(3), True)],
     aten.fill.Scalar: [case(f(2, 3), 2.5), case(i(2, 3), 2.5), case(b(2), 1)],
+    aten.fill.Tensor: [case(f(2, 3), torch.tensor(2.5)), case(i(2, 3), torch.tensor(2.5)), case(b(2), torch.tensor(1))],
     aten.zero.default: [case(f(2, 3)), case(b(2, 3))],
     aten.slice_scatter.default: [
         case(f(4, 6), f(4, 2), 1, 1, 3),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["QUICK", "REFUSED", "ROWS"]
+__all__ = ["QUICK", "REFUSED", "ROWS", "UNTRACEABLE"]
 
 Op = Callable[[Tensor], Tensor]
 
@@ -89,6 +89,10 @@ ARITHMETIC: dict[str, Op] = {
     "int remainder negative": lambda x: _ints(x) % -3,
     "int remainder tensors": lambda x: _ints(x) % (_ints(x.flip(1)) * 2 + 1),
     "xlogy": lambda x: torch.xlogy(x.relu(), x.relu()),
+    "xlogy of a number": lambda x: torch.xlogy(2.0, x.abs() + 0.5),
+    "xlogy by a number": lambda x: torch.xlogy(x, 2.5),
+    "special xlogy": lambda x: torch.special.xlogy(x.abs(), x.abs() + 1),
+    "remainder of a number": lambda x: 7.0 % (x.abs() + 1),
     "lerp": lambda x: torch.lerp(x, x.sigmoid(), 0.3),
     "lerp tensor": lambda x: torch.lerp(x, x.tanh(), x.sigmoid()),
     "pow scalar": lambda x: x.abs().clamp_min(1e-3).pow(2.5),
@@ -120,6 +124,7 @@ ARITHMETIC: dict[str, Op] = {
     "clamp": lambda x: x.clamp(-0.3, 0.4) + x.clamp(min=0.1) + x.clamp(max=0.1),
     "clamp tensor": lambda x: torch.clamp(x, x.sigmoid() - 0.6, x.sigmoid()),
     "maximum": lambda x: torch.maximum(x, x.sigmoid()) + torch.minimum(x, x.tanh()),
+    "clamp crossed": lambda x: torch.clamp(x, x.sigmoid(), x.sigmoid() - 0.6),
     "int clamp": lambda x: _ints(x).clamp(-2, 2),
     "copysign": lambda x: torch.copysign(x.sigmoid(), x),
     "logaddexp": lambda x: torch.logaddexp(x, x.sigmoid()),
@@ -130,6 +135,7 @@ ARITHMETIC: dict[str, Op] = {
     "bucketize": lambda x: torch.bucketize(x, torch.tensor([-0.5, 0.0, 0.7])),
     "bucketize right": lambda x: torch.bucketize(_ints(x), torch.tensor([-1, 0, 2]), right=True),
     "searchsorted": lambda x: torch.searchsorted(torch.tensor([-0.5, 0.0, 0.7]), x, side="right"),
+    "bitwise of booleans and numbers": lambda x: ((x > 0) & True).float() + ((x > 0.5) | False) + ((x > 0) ^ True),
     "bitwise of booleans": lambda x: ((x > 0) & (x < 0.5)) | ((x > 0.2) ^ ~(x < 0.7)),
     "cosine similarity": lambda x: F.cosine_similarity(x, x.flip(1), dim=1, eps=1e-3),
     "pairwise distance": lambda x: F.pairwise_distance(x, x.flip(2), p=1.0, keepdim=True),
@@ -143,6 +149,15 @@ REDUCTIONS: dict[str, Op] = {
     "std of all": lambda x: x.std().reshape(1, 1) * x,
     "var biased": lambda x: x.var(1, unbiased=False),
     "var correction": lambda x: torch.var(x, dim=2, correction=2),
+    "prod of all": lambda x: (x.abs() + 0.99).clamp(max=1.01).prod()[None],
+    "prod of many": lambda x: (x.flatten(2).abs() + 0.9).clamp(max=1.02).prod(2),
+    "extremes": lambda x: x.max(1, True)[0] - x.min(1, True).values + x.max(2)[0].unsqueeze(2),
+    "aminmax of all": lambda x: torch.stack(list(torch.aminmax(x))),
+    "argmax of all": lambda x: x.argmax()[None].float() + x.argmin(keepdim=True),
+    "nanmean": lambda x: torch.where(x > 0, x, torch.nan).nanmean((2, 3)),
+    "nansum": lambda x: torch.where(x > 0, x, torch.nan).nansum((2, 3)),
+    "std_mean of all": lambda x: torch.stack(torch.std_mean(x)),
+    "var_mean biased": lambda x: torch.cat(torch.var_mean(x, (2, 3), False, True), 1),
     "std_mean": lambda x: torch.cat(torch.std_mean(x, dim=(2, 3)), 1),
     "var_mean": lambda x: torch.cat(torch.var_mean(x, dim=1, correction=0), 1),
     "logsumexp": lambda x: torch.logsumexp(x * 5, dim=(2, 3)),
@@ -532,6 +547,7 @@ CONVOLUTIONS: dict[str, Op] = {
         x * F.conv1d(x.mean((2, 3))[:, None], _weights(1, 1, 3), padding=1).transpose(1, 2)[..., None].sigmoid()
     ),
     "3d": lambda x: F.conv3d(x[:, None], _weights(3, 1, 2, 3, 3), _weights(3), (1, 2, 1), (1, 0, 1), (2, 1, 1)),
+    "3d same": lambda x: F.conv3d(x[:, None], _weights(2, 1, 2, 3, 3), padding="same"),
     "3d grouped": lambda x: F.conv3d(x.reshape(1, 2, 2, 12, 10), _weights(4, 1, 2, 3, 3), groups=2),
     "transposed": lambda x: F.conv_transpose2d(x, _weights(4, 5, 3, 3), _weights(5), 2, 1, 1),
     "transposed grouped": lambda x: F.conv_transpose2d(x, _weights(4, 3, 2, 2), _weights(6), 2, groups=2),
@@ -639,6 +655,7 @@ QUICK = (
 )
 # What stays refused, and must say so by name.
 COMPLEX_REFUSED = frozenset({"complex: real fft", "complex: fft filter", "complex: fft mixing"})
+UNTRACEABLE = frozenset({"shape: index mask"})  # torch.export looks at no value, not even a constant's
 REFUSED: dict[str, frozenset[str]] = {
     "coreml": COMPLEX_REFUSED
     | frozenset(
