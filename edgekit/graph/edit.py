@@ -238,7 +238,7 @@ def number(operand: Any) -> torch.Tensor | None:
 
 
 def row_by_row(tensor: torch.Tensor) -> torch.Tensor:
-    """The same values, the last axis fastest in memory, axes of one entry too: XNNPACK's delegate reads their stride."""
+    """The same values, the last axis fastest in memory, of one entry too: XNNPACK's delegate reads their stride."""
     if tensor.stride() == torch.empty(tensor.shape, device="meta").stride():
         return tensor
     return torch.empty_like(tensor, memory_format=torch.contiguous_format).copy_(tensor)
