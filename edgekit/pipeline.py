@@ -21,6 +21,7 @@ from edgekit.targets import LowerOptions
 from edgekit.threads import one_thread
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch.export import ExportedProgram
 
     from edgekit.console import Reporter
@@ -120,9 +121,12 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         request = replace(request, plan=plan, precision=None)
     source = None
     if request.verify:
+        from edgekit import parity
+
         if request.plan is not None:
             _warn_of_foreign(request.plan, model, data, reporter)
-        source = _Source(data, data.digest(), embed_original(embedder, data, reporter))
+        plain = parity.plain_images(embedder.embed, embedder.spec.size)
+        source = _Source(data, data.digest(), embed_original(embedder, data, reporter), plain)
     return ExportResult([_one(request, target, model, source, reporter) for target in request.targets])
 
 
@@ -204,11 +208,12 @@ def embed_original(embedder: Embedder, data: Pictures, reporter: Reporter) -> Re
 
 @dataclass(frozen=True)
 class _Source:
-    """The images of this run and what the original makes of them."""
+    """The images of this run, what the original makes of them, and images of one colour that it takes."""
 
     data: Pictures
     digest: str
     reference: Reference
+    plain: Mapping[str, np.ndarray]
 
 
 def _refuse_unfit(request: ExportRequest) -> None:
@@ -373,8 +378,9 @@ def _verify(
     from edgekit import parity
 
     with reporter.stage(f"{target.slug}: verify on {len(source.data)} images") as tick:
-        return parity.check(
-            target.backend().open(path),
+        runner = target.backend().open(path)
+        report = parity.check(
+            runner,
             source.reference,
             source.data,
             request.recipe.gates.of(precision),
@@ -383,6 +389,7 @@ def _verify(
             progress=tick,
             batch=_BATCH,
         )
+        return parity.held_on_plain(report, runner, source.plain)
 
 
 def _again(

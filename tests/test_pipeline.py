@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click.testing
+import numpy as np
 import pytest
 import torch
 from torch.export import ExportedProgram
@@ -60,6 +62,24 @@ def test_a_lowering_that_spoils_is_to_blame(tmp_path: Path, monkeypatch: pytest.
     assert item.artifact is None and not list(tmp_path.iterdir())
     assert "what was lowered has cosine 1.000000 with the original" in str(item.error)
     assert "lowering to onnx is to blame" in str(item.error)
+
+
+def test_a_file_that_gives_no_number_for_one_colour_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_scale = {"size": (64, 64), "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    recipe = resolve_model("tests.toys:Standardized").override(input=one_scale)
+    wanted = replace(request(tmp_path), recipe=recipe)
+    (done,) = pipeline.export(wanted, Silent()).exports
+    assert done.error is None and done.manifest is not None and done.artifact is not None
+    black = np.zeros((1, 64, 64, 3), np.uint8)
+    assert np.isfinite(onnx.open(done.artifact).embed(black)).all()
+
+    rows = tuple(row for row in graph.rows_of("onnx") if row.name != "keep_small_steps")
+    monkeypatch.setattr(graph, "rows_of", lambda *_: rows)
+    (done,) = pipeline.export(replace(wanted, out=tmp_path / "again"), Silent()).exports
+    assert "an image that is all black or white holds NaN" in str(done.error)
+    assert not list((tmp_path / "again").rglob("*.onnx"))
 
 
 def test_every_target_that_is_held_back_is_told(tmp_path: Path, invoke: Invoke) -> None:

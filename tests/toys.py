@@ -269,3 +269,11 @@ def trained(width: int = 48) -> nn.Module:
         for hook in hooks:
             hook.remove()
     return model
+
+
+class Standardized(Tower):
+    """As models that normalise an image by its own spread, which is zero where all is one colour."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        spread = image.std((1, 2, 3), keepdim=True) + 1e-8
+        return super().forward((image - image.mean((1, 2, 3), keepdim=True)) / spread)

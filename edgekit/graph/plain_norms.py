@@ -79,32 +79,65 @@ def _one_type(norm: Node) -> bool:
     return all(val(source).dtype == val(norm).dtype for source in norm.all_input_nodes)
 
 
-def plain_group_norm(graph_module: GraphModule) -> int:
-    """Write a group norm of one group over [B,C,H,W] as global pooling, a C -> 1 convolution and elementwise steps."""
+def plain_group_norm(graph_module: GraphModule, least: int = 2) -> int:
+    """Write group and instance norms in global pooling and elementwise steps, with a C -> 1 convolution for one group.
+
+    The runtime's own kernels subtract the squared mean from the mean square, which leaves nothing where the mean is
+    large. Tensors of fewer than `least` axes stay.
+    """
     count = 0
-    for node in calls(graph_module, aten.group_norm.default):
-        source, size = node.args[0], int_shape(node)
-        if size is None or len(size) != 4 or arg(node, "num_groups") != 1 or 0 in size or not _one_type(node):
+    for node in calls(graph_module, aten.group_norm.default, aten.instance_norm.default):
+        size = int_shape(node)
+        if size is None or len(size) < least or 0 in size or not _one_type(node):
             continue
         gain, offset = (constant(arg(node, name)) for name in ("weight", "bias"))
         if (gain is None) != (arg(node, "weight") is None) or (offset is None) != (arg(node, "bias") is None):
             continue
-        dtype, channels = val(node).dtype, size[1]
-        ones = add_constant(graph_module, torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype), "mean_weight")
-        eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
-        mean = emit(node, aten.conv2d.default, emit(node, aten.mean.dim, source, [2, 3], True), ones)
-        centred = emit(node, aten.sub.Tensor, source, mean)
-        square = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, centred, centred), [2, 3], True)
-        spread = emit(node, aten.rsqrt.default, emit(node, aten.conv2d.default, square, ones, eps))
-        axes = (1, channels, 1, 1)
-        if gain is not None:
-            spread = emit(node, aten.mul.Tensor, spread, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
-        new = emit(node, aten.mul.Tensor, centred, spread)
-        if offset is not None:
-            new = emit(node, aten.add.Tensor, new, add_constant(graph_module, offset.reshape(axes), "norm_offset"))
+        if node.target is aten.instance_norm.default:
+            if not arg(node, "use_input_stats"):
+                continue
+            groups = size[1]
+        else:
+            groups = arg(node, "num_groups")
+        new = _one_group(node, gain, offset) if groups == 1 and len(size) == 4 else _groups(node, groups, gain, offset)
         replace(node, new)
         count += 1
     return count
+
+
+def _groups(node: Node, groups: int, gain: torch.Tensor | None, offset: torch.Tensor | None) -> Node:
+    graph_module, size = node.graph.owning_module, int_shape(node)
+    flat = [size[0], groups, -1, size[-1]] if len(size) > 2 else [size[0], groups, -1, 1]
+    source = emit(node, aten.reshape.default, node.args[0], flat)
+    eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=val(node).dtype), "norm_eps")
+    centred = emit(node, aten.sub.Tensor, source, emit(node, aten.mean.dim, source, [2, 3], True))
+    square = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, centred, centred), [2, 3], True)
+    spread = emit(node, aten.rsqrt.default, emit(node, aten.add.Tensor, square, eps))
+    new = emit(node, aten.reshape.default, emit(node, aten.mul.Tensor, centred, spread), size)
+    axes = [1, size[1], *[1] * (len(size) - 2)]
+    if gain is not None:
+        new = emit(node, aten.mul.Tensor, new, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
+    if offset is not None:
+        new = emit(node, aten.add.Tensor, new, add_constant(graph_module, offset.reshape(axes), "norm_offset"))
+    return new
+
+
+def _one_group(node: Node, gain: torch.Tensor | None, offset: torch.Tensor | None) -> Node:
+    graph_module, source = node.graph.owning_module, node.args[0]
+    dtype, channels = val(node).dtype, int_shape(node)[1]
+    ones = add_constant(graph_module, torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype), "mean_weight")
+    eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
+    mean = emit(node, aten.conv2d.default, emit(node, aten.mean.dim, source, [2, 3], True), ones)
+    centred = emit(node, aten.sub.Tensor, source, mean)
+    square = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, centred, centred), [2, 3], True)
+    spread = emit(node, aten.rsqrt.default, emit(node, aten.conv2d.default, square, ones, eps))
+    axes = (1, channels, 1, 1)
+    if gain is not None:
+        spread = emit(node, aten.mul.Tensor, spread, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
+    new = emit(node, aten.mul.Tensor, centred, spread)
+    if offset is not None:
+        new = emit(node, aten.add.Tensor, new, add_constant(graph_module, offset.reshape(axes), "norm_offset"))
+    return new
 
 
 def plain_vector_norm(graph_module: GraphModule) -> int:

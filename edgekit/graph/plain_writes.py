@@ -34,15 +34,16 @@ def plain_writes(graph_module: GraphModule) -> int:
     """
     count = 0
     for node in calls(graph_module, aten.copy.default, *_FILLS, *_SCATTERS):
+        new: Node | None
         size = int_shape(node)
         if size is None or int_shape(node.args[0]) is None:
             continue
         if is_call(node, *_FILLS):
             value = 0 if is_call(node, aten.zero.default) else arg(node, "value")
-            if isinstance(value, Node):
-                new = _copy(node, value, size)
-            else:
-                new = emit(node, aten.full.default, size, value, dtype=val(node).dtype)
+            whole = isinstance(value, Node)
+            new = (
+                _copy(node, value, size) if whole else emit(node, aten.full.default, size, value, dtype=val(node).dtype)
+            )
         elif is_call(node, aten.copy.default):
             new = _copy(node, node.args[1], size)
         else:

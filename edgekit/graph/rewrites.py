@@ -20,6 +20,8 @@ from edgekit.graph.fold_normalization import fold_normalization
 from edgekit.graph.fold_scales import fold_scales
 from edgekit.graph.functionalize import functionalize, without_hazards
 from edgekit.graph.hoist_slices import hoist_slices
+from edgekit.graph.keep_small_steps import keep_small_steps
+from edgekit.graph.narrow_doubles import narrow_doubles
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
@@ -90,6 +92,7 @@ PREPARE: tuple[Rewrite, ...] = (
     Rewrite("spell_antialiased", spell_antialiased, ALL),
     Rewrite("drop_identities", drop_identities, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
+    Rewrite("narrow_doubles", narrow_doubles, ALL),
     Rewrite("spell_puts", spell_puts, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
     Rewrite("fold_normalization", fold_normalization, ALL),
@@ -119,6 +122,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
     Rewrite("plain_group_norm", plain_group_norm, XNNPACK),
+    Rewrite("plain_group_norm", partial(plain_group_norm, least=5), COREML),
     Rewrite("plain_vector_norm", plain_vector_norm, XNNPACK),
     Rewrite("split_depthwise", split_depthwise, XNNPACK),
     Rewrite("untie_kernels", untie_kernels, XNNPACK),
@@ -128,6 +132,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_axes", partial(spell_axes, most=5), COREML),
     Rewrite("spell_axes", partial(spell_axes, most=6), XNNPACK),
     Rewrite("merge_views", merge_views, ALL),
+    Rewrite("keep_small_steps", keep_small_steps, ONNX),
     Rewrite("remove_dead", remove_dead, ALL),
 )
 REWRITES = (*PREPARE, *SPECIALIZE)

@@ -151,7 +151,8 @@ def _prod_of_all(node: Node) -> Node | None:
 
 
 def _prod(node: Node) -> Node | None:
-    result, axis = node.args[0], arg(node, "dim") % val(node.args[0]).dim()
+    result: Any = node.args[0]
+    axis = arg(node, "dim") % val(result).dim()
     length = shape(result)[axis]
     if type(length) is not int or length < 1 or arg(node, "dtype") is not None:
         return None

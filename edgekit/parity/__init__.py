@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgekit.parity.check import Picture, Reference, check, compare, embed_original
 from edgekit.parity.gates import Gates
+from edgekit.parity.plain import held_on_plain, plain_images
 from edgekit.parity.report import ParityReport, RecallFigures, Retrieval, Verdict
 from edgekit.parity.steps import losing_step
 
@@ -18,5 +19,7 @@ __all__ = [
     "check",
     "compare",
     "embed_original",
+    "held_on_plain",
     "losing_step",
+    "plain_images",
 ]

@@ -207,6 +207,10 @@ ROWS: dict[Any, list[Case]] = {
     aten.sub.Tensor: [row for row in _ADDS if not (isinstance(row.args[0], Given) and row.args[0].dtype == torch.bool)],
     aten.mul.Tensor: _MULS,
     aten.div.Tensor: [*_MULS, case(f(2, 3, 4), 0.0), case(f(2, 3, 4), -4), case(i(2, 3), i(3)), case(i(2, 3), 2)],
+    aten.add.Scalar: [case(f(2, 3), 1e-8, 2), case(f(2, 3), 1e-8), case(i(2, 3), 2, -1)],
+    aten.sub.Scalar: [case(f(2, 3), 1e-9, 2), case(f(2, 3), 1e-9), case(i(2, 3), 2, -1)],
+    aten.mul.Scalar: [case(f(2, 3), 1.000009), case(f(2, 3), -2), case(i(2, 3), 2)],
+    aten.div.Scalar: [case(f(2, 3), 0.999999), case(f(2, 3), -2), case(i(2, 3), 2)],
     aten.relu.default: [*_UNARY, case(i(2, 3)), case(f(5)), case(f(0, 3))],
     aten.relu6.default: _UNARY,
     aten.gelu.default: [*_UNARY, case(f(2, 3), approximate="tanh")],
@@ -288,6 +292,12 @@ ROWS: dict[Any, list[Case]] = {
         case(f(2, 4, 3, 3), 1),
         case(f(2, 4, 3, 3), 1, f(4), f(4)),
         case(f(2, 4, 5), 1, c(4), None, 0.1),
+    ],
+    aten.instance_norm.default: [
+        case(f(2, 4, 3, 3), c(4), c(4), None, None, True, 0.2, 1e-2, True),
+        case(f(2, 4, 5), None, None, None, None, True, 0.1, 0.1, False),
+        case(f(2, 4, 3, 3), f(4), f(4), None, None, True, 0.1, 1e-3, True),
+        case(f(2, 4, 3, 3), c(4), c(4), c(4), c(4), False, 0.1, 1e-3, True),
     ],
     aten.linalg_vector_norm.default: [
         case(f(2, 5), 2, [-1], True),

@@ -412,6 +412,10 @@ NORMS: dict[str, Op] = {
         x, 2, torch.tensor([1.0, 2.0, 0.5, 1.5]), torch.tensor([0.1, 0.2, 0.3, 0.4]), 1e-3
     ),
     "group norm 3d": lambda x: F.group_norm(x.flatten(2), 2, eps=1e-3),
+    "group norm of a large mean": lambda x: F.group_norm(x + 30, 2, torch.arange(4.0), torch.ones(4), eps=1e-3),
+    "group norm of features": lambda x: F.group_norm(x.mean((2, 3)), 2, eps=1e-3),
+    "group norm of volumes": lambda x: F.group_norm(x.unflatten(2, (3, 4)), 2, eps=1e-3),
+    "instance norm of a large mean": lambda x: F.instance_norm(x + 30, eps=1e-3),
     "instance norm": lambda x: F.instance_norm(x, eps=1e-3),
     "instance norm affine": lambda x: F.instance_norm(x, weight=torch.tensor([1.0, 2.0, 0.5, 1.5]), bias=torch.ones(4)),
     "instance norm stats": lambda x: F.instance_norm(
