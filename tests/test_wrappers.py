@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from edgekit.embedder import build_embedder
 from edgekit.errors import ModelError
+from edgekit.graph import capture
 from edgekit.recipe import ModelSpec, Recipe
 from tests import toys
 
@@ -93,6 +94,15 @@ def ema_v3() -> nn.Module:
     return ModelEmaV3(configured())
 
 
+def symbolic() -> nn.Module:
+    """As torchvision's create_feature_extractor gives: a GraphModule, whose forward is generated."""
+    return torch.fx.symbolic_trace(toys.tower())
+
+
+def exported() -> nn.Module:
+    return torch.export.export(toys.tower(), (torch.zeros(1, 3, 224, 224),)).module()
+
+
 def with_transform() -> tuple[nn.Module, Callable[[Any], Any]]:
     return configured(), lambda image: image
 
@@ -115,6 +125,14 @@ def test_a_wrapper_is_seen_through(name: str) -> None:
     image = 255 * torch.rand(2, 3, 64, 48)
     expected = configured()((image - embedder.mean) * embedder.scale)
     torch.testing.assert_close(embedder(image), nn.functional.normalize(expected))
+
+
+def test_a_generated_forward_is_one() -> None:
+    embedder = build_embedder(Recipe(name="toy", model=ModelSpec(backbone="tests.test_wrappers:symbolic")))
+    images = torch.rand(2, 3, 224, 224) * 255
+    expected = toys.tower()((images - embedder.mean) * embedder.scale)
+    torch.testing.assert_close(embedder(images), nn.functional.normalize(expected))
+    capture(embedder, embedder.example())
 
 
 def test_wrapped_parts_are_seen_through_and_the_inner_model_s_input_is_used() -> None:
@@ -196,6 +214,7 @@ class HalfInside(toys.Tower):
         ("scripted_part", r"TorchScript.*'2'"),
         ("without_values", "meta device"),
         ("Parts", "student, teacher"),
+        ("exported", "cannot be put in eval mode"),
         ("Captioner", "asks for text besides the image"),
         ("TwoTowers", r"have to specify input_ids.*its part 'vision_model' may be what sees the image"),
         ("HalfInside", r"cannot embed a 224x224 image.*in HalfInside at .*toys\.py:\d+ `features = .*float32"),
