@@ -17,7 +17,7 @@ from edgekit.factory import first_line, from_factory, from_timm
 from edgekit.outputs import Output, find_output
 from edgekit.recipe import InputSpec, Recipe
 from edgekit.weights import Taken, load_weights
-from edgekit.wrappers import call_with, image_part, own_input, unwrap, widen
+from edgekit.wrappers import call_with, drop_fake_quantization, image_part, own_input, unwrap, widen
 
 __all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "state_sha256"]
 
@@ -112,6 +112,8 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
         backbone, wrappers = unwrap(from_factory(recipe.model), name)
         if wrappers:
             notes.append(f"{name} is exported without its {', '.join(wrappers)}")
+        if imitations := drop_fake_quantization(backbone):
+            notes.append(f"{name} is exported without its {imitations} fake-quantize modules and observers, in float32")
         if narrow := widen(backbone, name):
             notes.append(f"{name} has {' and '.join(narrow)} weights, which are exported as float32")
     else:

@@ -12,7 +12,7 @@ from torch import nn
 
 from edgekit.errors import ModelError
 
-__all__ = ["call_with", "image_part", "own_input", "unwrap", "widen"]
+__all__ = ["call_with", "drop_fake_quantization", "image_part", "own_input", "unwrap", "widen"]
 
 # By the name of a class in the wrapper's ancestry, because most come from packages that need not be here.
 _INNER = {
@@ -29,6 +29,8 @@ _INNER = {
 _ANYWHERE = ("OptimizedModule", "DataParallel", "DistributedDataParallel")  # transparent where a part is wrapped, too
 _INSIDE = ("model", "backbone", "net", "network", "encoder", "module")  # of a container that has no forward of its own
 _SHARDED = ("FullyShardedDataParallel", "FSDPModule")
+_INT8 = tuple(f"torch.{place}.quantized" for place in ("ao.nn", "ao.nn.intrinsic", "nn", "nn.intrinsic"))
+_IMITATIONS = ("FakeQuantizeBase", "FakeQuantizerBase", "ObserverBase")  # of torch.ao.quantization and torchao
 # What models of images and text call the part that sees the image.
 _TOWERS = ("vision_model", "vision_tower", "vision_encoder", "image_encoder", "image_model", "visual", "visual_encoder")
 _IMAGE = ("pixel_values", "image", "images", "img", "imgs", "pixels")
@@ -68,8 +70,21 @@ def unwrap(module: nn.Module, name: str) -> tuple[nn.Module, list[str]]:
     return module, taken
 
 
+def drop_fake_quantization(module: nn.Module) -> int:
+    """Put the identity in place of what only imitates or observes int8, in place. Returns how many there were."""
+    found = [
+        (part, name)
+        for part in module.modules()
+        for name, child in part.named_children()
+        if any(cls.__name__ in _IMITATIONS for cls in type(child).__mro__)
+    ]
+    for part, name in found:
+        setattr(part, name, nn.Identity())
+    return len(found)
+
+
 def widen(module: nn.Module, name: str) -> list[str]:
-    """Put all weights in float32 and in this machine's memory, in place. Returns the dtypes that were changed.
+    """Put all weights in dense float32 and in this machine's memory, in place. Returns the kinds that were changed.
 
     Raises:
         ModelError: weights that have no values yet.
@@ -77,6 +92,9 @@ def widen(module: nn.Module, name: str) -> list[str]:
     tensors = [*module.parameters(), *module.buffers()]
     if any(tensor.device.type == "meta" for tensor in tensors):
         raise ModelError(f"{name!r} has weights without values (the meta device): load them in the factory")
+    packed = _unpack(module)
+    if packed:
+        tensors = [*module.parameters(), *module.buffers()]
     plain = [(part, key, value) for part in module.modules() for key, value in _plain_tensors(part)]
     changed = {
         str(value.dtype).removeprefix("torch.")
@@ -89,7 +107,7 @@ def widen(module: nn.Module, name: str) -> list[str]:
     for part, key, value in plain:
         if value.is_floating_point() and value.dtype is not torch.float32:
             part.__dict__[key] = value.float()
-    return sorted(changed)
+    return sorted(changed | packed)
 
 
 def own_input(module: nn.Module) -> dict[str, Any]:
@@ -177,6 +195,11 @@ def _refuse(module: nn.Module, name: str) -> None:
                 f"{name!r} is a TorchScript program{where}, which has no Python code to trace: "
                 "return the module from which it was scripted, with its state dict loaded"
             )
+        if any(cls.__module__.startswith(_INT8) for cls in type(part).__mro__):
+            raise ModelError(
+                f"{name!r} is quantized to int8 already{where or f' ({type(part).__name__})'}: return the float model, "
+                "and quantize its artifact with `edgekit quantize`"
+            )
         if any(cls.__name__ in _SHARDED for cls in type(part).__mro__):
             raise ModelError(
                 f"{name!r} is sharded by FSDP{where}: gather its weights (get_model_state_dict with "
@@ -189,6 +212,30 @@ def _plain_tensors(part: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for key, value in part.__dict__.items():
         if isinstance(value, torch.Tensor):
             yield key, value
+
+
+def _unpack(module: nn.Module) -> set[str]:
+    """Put plain tensors in place of sparse ones and of torchao's. Returns the kinds that were there."""
+    kinds: set[str] = set()
+    dense: dict[int, Any] = {}  # tied weights stay tied
+    for part in module.modules():
+        for table in (part._parameters, part._buffers, part.__dict__):
+            for key, value in table.items():
+                if not isinstance(value, torch.Tensor) or not (kind := _packing(value)):
+                    continue
+                kinds.add(kind)
+                if id(value) not in dense:
+                    plain = value.detach().to_dense() if kind == "sparse" else value.detach().dequantize()
+                    dense[id(value)] = nn.Parameter(plain, False) if table is part._parameters else plain
+                table[key] = dense[id(value)]
+    return kinds
+
+
+def _packing(tensor: torch.Tensor) -> str:
+    """What keeps a tensor from being one of plain numbers; "" where nothing does."""
+    if tensor.is_quantized or type(tensor).dequantize is not torch.Tensor.dequantize:
+        return type(tensor).__name__ if type(tensor) is not torch.Tensor else "quantized"
+    return "" if tensor.layout is torch.strided else "sparse"
 
 
 def _configured(module: nn.Module) -> dict[str, Any]:
