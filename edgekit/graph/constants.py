@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,12 +15,13 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakIdKeyDictionary
 
+from edgekit.graph.guards import Guarded, guard_here
 from edgekit.graph.subject import random_image, run, untouched
 
 __all__ = ["Constants"]
 
 # What gives Python a value, ...
-_READS = {
+_READS: set[Callable[..., Any]] = {
     *(Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__complex__, Tensor.__index__, Tensor.__contains__),
     *(Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__format__, Tensor.__repr__),
     *(Tensor.is_nonzero, torch.is_nonzero, Tensor.equal, torch.equal, Tensor.allclose, torch.allclose),
@@ -38,13 +39,15 @@ class Constants(TorchFunctionMode):
 
     Those are its parameters, buffers and attributes that a call leaves alone, tensors made in forward, and all that is
     computed from these alone; it is computed a second time beside the traced tensors. A boolean mask among them is, as
-    an index, the numbers that it stands for, so that sizes are known.
+    an index, the numbers that it stands for, so that sizes are known. Checks that can only raise do not.
     """
 
     def __init__(self, module: nn.Module, example: Tensor) -> None:
         super().__init__()
         self.module = module
-        self.steady = _steady(module, random_image(example))
+        with Guarded(_READS) as guarded:
+            self.steady = _steady(module, random_image(example))
+        self.guarded = guarded.read
         self.roots: Any = WeakIdKeyDictionary()  # traced tensors that stand for the module's own to their names
         self.known: Any = WeakIdKeyDictionary()  # traced tensors to tensors with their values
         self.spoiled: set[StorageWeakRef | None] = {None}  # of values that something unknown may have been written to
@@ -73,6 +76,9 @@ class Constants(TorchFunctionMode):
         constant = all(self._is_constant(leaf) for leaf in leaves)
         if constant and (func in _READS or func in _SIZED):
             return self._kept(self._computed(func, args, kwargs))
+        guard = guard_here() if func in _READS else None
+        if guard is not None and self.guarded.get(guard):
+            return self.guarded[guard].popleft()
         before = [(leaf, _version(leaf)) for leaf in leaves if self._is_known(leaf)]
         result = func(*args, **kwargs)
         if constant:

@@ -18,7 +18,7 @@ from edgekit.eager import plain
 from edgekit.errors import ModelError
 from edgekit.graph import capture, rewrite
 from edgekit.graph.reparameterize import reparameterize
-from tests.graph.habits import asserts
+from tests.graph.habits import asserts, asserts_twice, raises
 
 Forward = Callable[[Any, Tensor], Tensor]
 _SWITCH = Callable[[], AbstractContextManager[Any]]
@@ -146,7 +146,7 @@ HARMLESS: dict[str, Forward] = {
         body.__name__: body
         for body in (
             *(counts, counts_anew, overwrites, averages, keeps, caches, remembers, checkpoints, hides, prints, maps),
-            *(by_numpy, compiles, asserts),
+            *(by_numpy, compiles, asserts, asserts_twice, raises),
         )
     },
 }
@@ -371,6 +371,25 @@ def by_batch(self: Any, image: Tensor) -> Tensor:
     return self.stem(image) * (2 if torch.ones(image.shape[0]).sum() > 4 else 1)
 
 
+def raises_else(self: Any, image: Tensor) -> Tensor:
+    found = self.stem(image)
+    if found.sum() > 1e9:
+        raise ValueError("large")
+    elif found.sum() > 0:
+        found = -found
+    return found
+
+
+def raises_and_catches(self: Any, image: Tensor) -> Tensor:
+    found = self.stem(image)
+    try:
+        if found.sum() > 0:
+            raise ValueError("positive")
+    except ValueError:
+        found = -found
+    return found
+
+
 def through_python(self: Any, image: Tensor) -> Tensor:
     size = torch.tensor(self.stem(image).sum().item())
     return self.stem(image) * (2 if size > 0 else 1)
@@ -380,7 +399,7 @@ def through_python(self: Any, image: Tensor) -> Tensor:
     "body",
     [
         *(once_written, written_through_a_view, written_in_another_shape, kept_anew, random_branch, by_batch),
-        through_python,
+        *(through_python, raises_else, raises_and_catches),
     ],
 )
 def test_a_value_that_is_no_constant_is_not_read(body: Forward) -> None:
