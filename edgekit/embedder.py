@@ -234,8 +234,8 @@ def _feature_width(embedder: Embedder, recipe: Recipe) -> int:
 
         found = place(error.__traceback__, embedder)
         where = (f" ({found})" if found is not None else "") + image_part(embedder.backbone)
-        if "Half" in str(error) or "BFloat16" in str(error):
-            where += "; all weights are float32 here: leave casts such as .half() out of forward"
+        if any(kind in str(error) for kind in ("Half", "BFloat16", "Double", "double")):
+            where += "; all weights are float32 here: leave casts such as .half() and .double() out of forward"
         raise ModelError(f"{name!r} cannot embed a {size[0]}x{size[1]} image: {first_line(error)}{where}") from error
     embedder.output = find_output(returned, recipe.model.output, recipe.model.pool, size, name)
     if widened:

@@ -253,7 +253,9 @@ def test_packed_weights_become_plain_and_it_is_said(name: str, kind: str) -> Non
     images = 255 * torch.rand(2, 3, 64, 64)
     expected = Small().eval()((images - embedder.mean) * embedder.scale)
     torch.testing.assert_close(embedder(images), nn.functional.normalize(expected), atol=1e-2, rtol=0.05)
-    capture(embedder, embedder.example())
+    program = capture(embedder, embedder.example())
+    assert not any("sparse" in str(node.target) for node in program.graph.nodes)
+    torch.testing.assert_close(program.module()(images[:1]), embedder(images[:1]))
 
 
 def scripted() -> nn.Module:
@@ -292,9 +294,21 @@ class HalfInside(toys.Tower):
         return super().forward(image.half())
 
 
+class DoubleInside(toys.Tower):
+    def forward(self, image: Tensor) -> Tensor:
+        return self.out(super().forward(image).double())
+
+
+class Loss(toys.Tower):
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image).square().mean()
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
+        ("DoubleInside", r"in DoubleInside at .*leave casts such as .half\(\) and .double\(\) out"),
+        ("Loss", r"gives \[\], which is one number for an image.*return what that number is made from$"),
         ("scripted", "TorchScript"),
         ("scripted_part", r"TorchScript.*'2'"),
         ("without_values", "meta device"),
