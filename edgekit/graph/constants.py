@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
@@ -74,8 +75,10 @@ class Constants(TorchFunctionMode):
             args = (args[0], self._index(args[1]), *args[2:])
         leaves = tree_leaves((args, kwargs))
         constant = all(self._is_constant(leaf) for leaf in leaves)
-        if constant and (func in _READS or func in _SIZED):
-            return self._kept(self._computed(func, args, kwargs))
+        if constant and func in _READS:
+            return self._computed(func, args, kwargs)
+        if constant and (func in _SIZED or (func is torch.where and len(args) + len(kwargs) == 1)):
+            return self._made(func, args, kwargs)
         guard = guard_here() if func in _READS else None
         if guard is not None and self.guarded.get(guard):
             return self.guarded[guard].popleft()
@@ -93,6 +96,7 @@ class Constants(TorchFunctionMode):
         for name, tensor in _state(module):
             if name in self.steady:
                 self.roots[tensor] = name
+                _remember(tensor, self.steady[name])
 
     def _is_constant(self, leaf: Any) -> bool:
         if isinstance(leaf, (torch.SymInt, torch.SymFloat, torch.SymBool)):
@@ -119,7 +123,12 @@ class Constants(TorchFunctionMode):
             args, kwargs = tree_map(self._value, (args, kwargs))
             return func(*args, **kwargs)
 
-    def _kept(self, result: Any) -> Any:
+    def _made(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The same as constants for the trace, which takes no views."""
+        with _disable_current_modes():
+            result = tree_map(
+                lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._computed(func, args, kwargs)
+            )
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
                 self.known[leaf] = leaf
@@ -141,6 +150,7 @@ class Constants(TorchFunctionMode):
         for leaf, value in zip(traced, values, strict=False):
             if isinstance(leaf, Tensor) and isinstance(value, Tensor) and leaf.shape == value.shape:
                 self.known[leaf] = value
+                _remember(leaf, value)
 
     def _spoil(self, before: Sequence[tuple[Tensor, float]], result: Any) -> None:
         """Forget values that a call wrote to, or of which it gave a view through which it may be written to."""
@@ -167,12 +177,19 @@ class Constants(TorchFunctionMode):
         if isinstance(item, slice):
             yield slice(*(self._number(bound) for bound in (item.start, item.stop, item.step)))
         elif self._is_known(item) and item.dtype is torch.bool and item.ndim:
-            yield from self._computed(Tensor.nonzero, (item,), {"as_tuple": True})
+            yield from self._made(Tensor.nonzero, (item,), {"as_tuple": True})
         else:
             yield item
 
     def _number(self, bound: Any) -> Any:
         return self._computed(Tensor.item, (bound,), {}) if self._is_known(bound) else bound
+
+
+def _remember(traced: Tensor, value: Tensor) -> None:
+    """Let torch's own code find the number where it takes a tensor for one, as in `x.roll(self.shift, 1)`."""
+    if isinstance(traced, FakeTensor) and value.ndim == 0 and not value.is_complex():
+        with torch._C.DisableTorchFunction(), _disable_current_modes():
+            traced.item_memo = value.item()  # forgotten where something is written to the tensor
 
 
 def _steady(module: nn.Module, image: Tensor) -> dict[str, Tensor]:

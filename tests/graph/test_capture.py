@@ -326,6 +326,12 @@ READ: dict[str, Forward] = {
     "range": says(lambda self, found: torch.stack([found[:, place] for place in range(self.n)], 1)),
     "list": says(lambda self, found: found.flatten(1)[:, self.sizes.tolist()]),
     "attribute": says(lambda self, found: found * self.attribute.item()),
+    "rolled by a tensor": says(lambda self, found: found.roll(self.n, 1)),
+    "sizes of tensors": says(lambda self, found: F.adaptive_avg_pool2d(found, tuple(self.sizes))),
+    "padded by a tensor": says(lambda self, found: F.pad(found, (0, self.n - 1))),
+    "made of a tensor's size": says(lambda self, found: found[:, torch.arange(self.n)]),
+    "where": says(lambda self, found: found.index_select(1, torch.where(self.keep)[0])),
+    "numpy": says(lambda self, found: found * float(self.sizes.numpy().sum())),
     "derived": says(lambda self, found: found * (self.per_channel.exp().sum() / self.n).item()),
 }
 
@@ -335,6 +341,7 @@ READ: dict[str, Forward] = {
 def test_a_constant_that_is_read_is_what_is_in_it(name: str, dynamic_batch: bool) -> None:
     module = Settings(READ[name]).eval()
     program = capture(module, pixels(), dynamic_batch=dynamic_batch)
+    assert not any("item" in str(node.target) for node in program.graph.nodes)
     image = pixels(3 if dynamic_batch else 1)
     torch.testing.assert_close(program.module()(image), module(image).detach())
 
@@ -356,6 +363,12 @@ def written_in_another_shape(self: Any, image: Tensor) -> Tensor:
     found, kept = self.stem(image), torch.zeros(8)
     kept.view_as(found).copy_(found)
     return found if kept.sum() > 0 else -found
+
+
+def sized_by_what_was_written(self: Any, image: Tensor) -> Tensor:
+    found, size = self.stem(image), torch.ones((), dtype=torch.long)
+    size.view(1).copy_(found[0, :1].abs() * 100)
+    return found.roll(size, 1)
 
 
 def kept_anew(self: Any, image: Tensor) -> Tensor:
@@ -398,7 +411,15 @@ def through_python(self: Any, image: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     "body",
     [
-        *(once_written, written_through_a_view, written_in_another_shape, kept_anew, random_branch, by_batch),
+        *(
+            once_written,
+            written_through_a_view,
+            written_in_another_shape,
+            sized_by_what_was_written,
+            kept_anew,
+            random_branch,
+            by_batch,
+        ),
         *(through_python, raises_else, raises_and_catches),
     ],
 )
