@@ -17,7 +17,7 @@ from edgekit.factory import first_line, from_factory, from_timm
 from edgekit.outputs import Output, find_output
 from edgekit.recipe import InputSpec, Recipe
 from edgekit.weights import Taken, load_weights
-from edgekit.wrappers import call_with, image_part, own_input, unwrap, widen
+from edgekit.wrappers import call_with, drop_fake_quantization, image_part, own_input, unwrap, widen
 
 __all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "state_sha256"]
 
@@ -112,6 +112,8 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
         backbone, wrappers = unwrap(from_factory(recipe.model), name)
         if wrappers:
             notes.append(f"{name} is exported without its {', '.join(wrappers)}")
+        if imitations := drop_fake_quantization(backbone):
+            notes.append(f"{name} is exported without its {imitations} fake-quantize modules and observers, in float32")
         if narrow := widen(backbone, name):
             notes.append(f"{name} has {' and '.join(narrow)} weights, which are exported as float32")
     else:
@@ -232,8 +234,8 @@ def _feature_width(embedder: Embedder, recipe: Recipe) -> int:
 
         found = place(error.__traceback__, embedder)
         where = (f" ({found})" if found is not None else "") + image_part(embedder.backbone)
-        if "Half" in str(error) or "BFloat16" in str(error):
-            where += "; all weights are float32 here: leave casts such as .half() out of forward"
+        if any(kind in str(error) for kind in ("Half", "BFloat16", "Double", "double")):
+            where += "; all weights are float32 here: leave casts such as .half() and .double() out of forward"
         raise ModelError(f"{name!r} cannot embed a {size[0]}x{size[1]} image: {first_line(error)}{where}") from error
     embedder.output = find_output(returned, recipe.model.output, recipe.model.pool, size, name)
     if widened:

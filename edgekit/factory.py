@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -56,7 +58,10 @@ def from_factory(model: ModelSpec) -> nn.Module:
     if not isinstance(target, nn.Module):
         factory: Callable[..., Any] = target
         try:
-            made = factory(**model.args)
+            with _as_a_library():
+                made = factory(**model.args)
+        except _Ended as error:
+            raise ModelError(f"factory {model.backbone!r} raised {error}") from error
         except Exception as error:
             raise ModelError(
                 f"factory {model.backbone!r} raised {type(error).__name__}: {first_line(error)}"
@@ -76,7 +81,8 @@ def _attribute(backbone: str) -> Any:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        target: Any = importlib.import_module(module_name)
+        with _as_a_library():
+            target: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise UsageError(f"factory {backbone!r}: no module named {error.name!r} on the Python path") from error
@@ -88,6 +94,29 @@ def _attribute(backbone: str) -> Any:
             raise UsageError(f"factory {backbone!r}: {module_name} has no {attribute!r}")
         target = getattr(target, part)
     return target
+
+
+@contextmanager
+def _as_a_library() -> Iterator[None]:
+    """Within it, code that is meant as a script sees none of this command's arguments, and raises rather than ends."""
+    given, refuse = sys.argv, argparse.ArgumentParser.error
+    sys.argv = given[:1]
+    argparse.ArgumentParser.error = _raise  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    except SystemExit as error:
+        raise _Ended(f"SystemExit: {error}") from error
+    finally:
+        sys.argv, argparse.ArgumentParser.error = given, refuse  # type: ignore[method-assign]
+
+
+class _Ended(Exception):
+    """Code of the user's that would have ended the process."""
+
+
+def _raise(_parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """In place of argparse's, which prints how a script is used."""
+    raise SystemExit(message)
 
 
 def first_line(error: BaseException) -> str:

@@ -78,6 +78,11 @@ def find_output(returned: Any, output: str | None, pool: Pool | None, size: tupl
         raise ModelError(f"{name!r} gives {_shown(key, tensor)} of {tensor.dtype}; an embedding has real numbers")
     if tensor.ndim and tensor.shape[0] != 1 and tensor.ndim > 1:
         raise ModelError(f"{name!r} gives {_shown(key, tensor)} for one image; an embedder must give [1,C]")
+    if tensor.ndim < 2 and tensor.numel() == 1:
+        raise ModelError(
+            f"{name!r} gives {_shown(key, tensor)}, which is one number for an image; an embedder's backbone must give "
+            "pooled features [1,C]: return what that number is made from"
+        )
     path = tuple(key.split(".")) if key else ()
     if _is_pooled(tensor):
         if pool is not None:

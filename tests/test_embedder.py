@@ -133,6 +133,8 @@ def test_the_same_seed_gives_the_same_model() -> None:
     [
         ("tests.toys:raises", ModelError, "raised RuntimeError: the configuration file is missing"),
         ("tests.toys:not_a_module", ModelError, "returned dict"),
+        ("tests.toys:ends", ModelError, "raised SystemExit: 3"),
+        ("tests.toys:asks", ModelError, "raised SystemExit: the following arguments are required: --config"),
         ("tests.toys:absent", UsageError, "no 'absent'"),
         ("no_such_package.models:tower", UsageError, "no module named 'no_such_package'"),
         ("tests.toys:unpooled", ModelError, "pooled features"),
@@ -143,6 +145,36 @@ def test_a_bad_factory_is_one_line(name: str, error: type[Exception], says: str)
         build_embedder(recipe(name))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("sys.exit(3)", "importing ends failed: SystemExit: 3"),
+        (
+            "parser.add_argument('file')",
+            "importing ends failed: SystemExit: the following arguments are required: file",
+        ),
+    ],
+)
+def test_a_script_that_ends_the_process_is_one_line(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    script = f"import argparse, sys\nparser = argparse.ArgumentParser()\n{line}\nparser.parse_args()\n"
+    (tmp_path / "ends.py").write_text(script)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelError, match=says):
+        build_embedder(recipe("ends:model"))
+    assert "usage" not in capsys.readouterr().err
+
+
+def test_a_script_s_options_have_their_defaults(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ("import argparse", "from tests.toys import tower", "parser = argparse.ArgumentParser()")
+    lines += ("parser.add_argument('--width', type=int, default=16)", "width = parser.parse_args().width")
+    (tmp_path / "with_options.py").write_text("\n".join([*lines, "def model(): return tower(width=width)"]))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.argv", ["edgekit", "export", "--backbone", "with_options:model"])
+    assert build_embedder(recipe("with_options:model")).dim == 16
 
 
 def test_a_size_that_the_backbone_cannot_take_is_refused() -> None:

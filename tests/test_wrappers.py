@@ -12,10 +12,12 @@ import timm
 import torch
 from timm.utils import ModelEmaV2, ModelEmaV3
 from torch import Tensor, nn
+from torch.ao import quantization as ao
 from torch.optim.swa_utils import AveragedModel
 
 from edgekit.embedder import build_embedder
 from edgekit.errors import ModelError
+from edgekit.graph import capture
 from edgekit.recipe import ModelSpec, Recipe
 from tests import toys
 
@@ -93,6 +95,15 @@ def ema_v3() -> nn.Module:
     return ModelEmaV3(configured())
 
 
+def symbolic() -> nn.Module:
+    """As torchvision's create_feature_extractor gives: a GraphModule, whose forward is generated."""
+    return torch.fx.symbolic_trace(toys.tower())
+
+
+def exported() -> nn.Module:
+    return torch.export.export(toys.tower(), (torch.zeros(1, 3, 224, 224),)).module()
+
+
 def with_transform() -> tuple[nn.Module, Callable[[Any], Any]]:
     return configured(), lambda image: image
 
@@ -115,6 +126,14 @@ def test_a_wrapper_is_seen_through(name: str) -> None:
     image = 255 * torch.rand(2, 3, 64, 48)
     expected = configured()((image - embedder.mean) * embedder.scale)
     torch.testing.assert_close(embedder(image), nn.functional.normalize(expected))
+
+
+def test_a_generated_forward_is_one() -> None:
+    embedder = build_embedder(Recipe(name="toy", model=ModelSpec(backbone="tests.test_wrappers:symbolic")))
+    images = torch.rand(2, 3, 224, 224) * 255
+    expected = toys.tower()((images - embedder.mean) * embedder.scale)
+    torch.testing.assert_close(embedder(images), nn.functional.normalize(expected))
+    capture(embedder, embedder.example())
 
 
 def test_wrapped_parts_are_seen_through_and_the_inner_model_s_input_is_used() -> None:
@@ -153,6 +172,92 @@ def of_width(dtype: str) -> nn.Module:
     return model
 
 
+class Small(nn.Module):
+    """A convolution, a mean and a linear layer, as plain as quantizing wants it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm, self.act = nn.Conv2d(3, 16, 3, 4), nn.BatchNorm2d(16), nn.ReLU()
+        self.out = nn.Linear(16, 32)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.out(self.act(self.norm(self.conv(image))).mean((2, 3)))
+
+
+class FakeQuantized(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fake = ao.FakeQuantize(ao.MovingAverageMinMaxObserver, 0, 255)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.fake(super().forward(image))
+
+
+def qat() -> nn.Module:
+    torch.backends.quantized.engine = "qnnpack"
+    model = Small().train()
+    model.qconfig = ao.get_default_qat_qconfig("qnnpack")  # type: ignore[assignment]
+    return ao.prepare_qat(ao.fuse_modules_qat(model, [["conv", "norm", "act"]]))
+
+
+def observed() -> nn.Module:
+    model = Small().eval()
+    model.qconfig = ao.get_default_qconfig("qnnpack")  # type: ignore[assignment]
+    return ao.prepare(model)
+
+
+def int8() -> nn.Module:
+    return ao.convert(observed())
+
+
+def dynamic_int8() -> nn.Module:
+    return ao.quantize_dynamic(Small(), {nn.Linear})
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["FakeQuantized", "qat", "observed"])
+def test_imitations_of_int8_are_left_out_and_it_is_said(name: str) -> None:
+    spec = ModelSpec(backbone=f"tests.test_wrappers:{name}")
+    embedder = build_embedder(Recipe(name="toy", model=spec, input={"size": 64}))
+    assert any("fake-quantize" in line for line in embedder.notes)
+    images = 255 * torch.rand(2, 3, 64, 64)
+    expected = Small().eval()((images - embedder.mean) * embedder.scale)
+    torch.testing.assert_close(embedder(images), nn.functional.normalize(expected))
+    capture(embedder, embedder.example())
+
+
+class Sparse(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("near", torch.eye(32).to_sparse())
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.sparse.mm(self.near, super().forward(image).t()).t()
+
+
+def int8_weights() -> nn.Module:
+    quantization = pytest.importorskip("torchao.quantization")
+    model = Small()
+    quantization.quantize_(model, quantization.Int8WeightOnlyConfig())
+    return model
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "kind"), [("Sparse", "sparse"), ("int8_weights", "Int8Tensor")])
+def test_packed_weights_become_plain_and_it_is_said(name: str, kind: str) -> None:
+    spec = ModelSpec(backbone=f"tests.test_wrappers:{name}")
+    embedder = build_embedder(Recipe(name="toy", model=spec, input={"size": 64}))
+    assert any(kind in line for line in embedder.notes)
+    assert {type(value) for value in embedder.state_dict().values()} == {Tensor}
+    images = 255 * torch.rand(2, 3, 64, 64)
+    expected = Small().eval()((images - embedder.mean) * embedder.scale)
+    torch.testing.assert_close(embedder(images), nn.functional.normalize(expected), atol=1e-2, rtol=0.05)
+    program = capture(embedder, embedder.example())
+    assert not any("sparse" in str(node.target) for node in program.graph.nodes)
+    torch.testing.assert_close(program.module()(images[:1]), embedder(images[:1]))
+
+
 def scripted() -> nn.Module:
     return torch.jit.script(nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
 
@@ -189,13 +294,28 @@ class HalfInside(toys.Tower):
         return super().forward(image.half())
 
 
+class DoubleInside(toys.Tower):
+    def forward(self, image: Tensor) -> Tensor:
+        return self.out(super().forward(image).double())
+
+
+class Loss(toys.Tower):
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image).square().mean()
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
+        ("DoubleInside", r"in DoubleInside at .*leave casts such as .half\(\) and .double\(\) out"),
+        ("Loss", r"gives \[\], which is one number for an image.*return what that number is made from$"),
         ("scripted", "TorchScript"),
         ("scripted_part", r"TorchScript.*'2'"),
         ("without_values", "meta device"),
         ("Parts", "student, teacher"),
+        ("int8", r"int8 already \(part 'conv'\).*float model.*edgekit quantize"),
+        ("dynamic_int8", r"int8 already \(part 'out'\)"),
+        ("exported", "cannot be put in eval mode"),
         ("Captioner", "asks for text besides the image"),
         ("TwoTowers", r"have to specify input_ids.*its part 'vision_model' may be what sees the image"),
         ("HalfInside", r"cannot embed a 224x224 image.*in HalfInside at .*toys\.py:\d+ `features = .*float32"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+
 import torch
 from torch import Tensor, nn
 
@@ -75,6 +78,17 @@ def joined() -> nn.Module:
 
 def raises() -> nn.Module:
     raise RuntimeError("the configuration file is missing")
+
+
+def ends() -> nn.Module:
+    sys.exit(3)
+
+
+def asks() -> nn.Module:
+    """A script's entry that wants an option."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", required=True)
+    return tower(parser.parse_args().config)
 
 
 def not_a_module() -> object:

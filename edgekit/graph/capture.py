@@ -17,7 +17,7 @@ from torch.export import Dim, ExportedProgram
 from edgekit.eager import plain
 from edgekit.errors import ModelError
 from edgekit.graph.blame import Place, batch_watched, explain, explain_batch
-from edgekit.graph.masks import Numbered
+from edgekit.graph.constants import Constants
 from edgekit.graph.reparameterize import reparameterize
 from edgekit.graph.settle import settle
 from edgekit.graph.subject import copy_of, random_image, untouched
@@ -80,8 +80,10 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
     decided: list[Place] = []
     for strict in (False, True):
         try:
-            numbered = nullcontext() if strict else Numbered(module)  # its code would be part of the bytecode
-            with _quiet(), _traceable_data(), untouched(module), numbered, batch_watched(module) as decided:
+            constants = (
+                nullcontext() if strict else Constants(module, example)
+            )  # strict: it would be part of the bytecode
+            with _quiet(), _traceable_data(), untouched(module), constants, batch_watched(module) as decided:
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
             first = first or error

@@ -30,6 +30,7 @@ _ASSERTS = {
     aten.sym_constrain_range.default,
     aten.sym_constrain_range_for_size.default,
 }
+_OF_DENSE: dict[Any, Any] = {aten._sparse_mm.default: aten.mm.default}  # all tensors are dense here
 
 
 def settle(program: ExportedProgram, module: nn.Module) -> ExportedProgram:
@@ -48,6 +49,7 @@ def settle(program: ExportedProgram, module: nn.Module) -> ExportedProgram:
     while any([_inline(node) for node in list(graph.nodes) if _is_region(node)]):
         pass
     for node in list(graph.nodes):
+        node.target = _OF_DENSE.get(node.target, node.target)
         if node.target in _ASSERTS:
             graph.erase_node(node)
     live = _live(program)

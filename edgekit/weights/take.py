@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError
+from edgekit.weights.additions import without_additions
 from edgekit.weights.files import read_tensors
 from edgekit.weights.leftovers import sort_left
 from edgekit.weights.readings import Reading, Wanted, find_readings, preference, unwrap, wanted_by
@@ -84,7 +85,8 @@ def _take(
         if not found:
             raise InputError("holds no tensors; save model.state_dict()")
         wanted = wanted_by(module)
-        given = _as_torch_names(_with_twins(_below(found, key), notes), wanted)
+        given, additions = without_additions(_with_twins(_below(found, key), notes), wanted)
+        given = _as_torch_names(given, wanted)
         backbone = getattr(module, "backbone", None)
         choices = _choices(given, wanted, module)
         best = choices[0]
@@ -106,7 +108,7 @@ def _take(
         for other in choices
         if other.reading.is_whole(wanted) and not other.foreign and _places(other) != _places(best)
     ]
-    return _told(source, found, best, also, changed)
+    return _told(source, found, best, also, changed, additions)
 
 
 def _below(found: Sequence[Named], key: str | None) -> Sequence[Named]:
@@ -247,7 +249,14 @@ def _word(value: torch.Tensor) -> str:
     return str(value.dtype).removeprefix("torch.")
 
 
-def _told(source: str, found: Sequence[Named], best: _Choice, also: Sequence[_Choice], changed: Counter[str]) -> Taken:
+def _told(
+    source: str,
+    found: Sequence[Named],
+    best: _Choice,
+    also: Sequence[_Choice],
+    changed: Counter[str],
+    additions: Sequence[str],
+) -> Taken:
     reading = best.reading
     words = [f"took {len(reading.pairs)} of {len(found)} tensors"]
     if reading.part:
@@ -257,6 +266,7 @@ def _told(source: str, found: Sequence[Named], best: _Choice, also: Sequence[_Ch
         words.append("of a pickled module, whose code was not run")
     if reading.layout:
         words.append(f"laid out anew by {reading.layout}")
+    words += additions
     words += [f"{count} converted from {dtype}" for dtype, count in changed.most_common()]
     if best.dropped:
         words.append(f"left {_few(best.dropped)}, which the embedding does without")
@@ -266,7 +276,7 @@ def _told(source: str, found: Sequence[Named], best: _Choice, also: Sequence[_Ch
     if also:
         parts = [other.reading.part or "the file itself" for other in also]
         words.append(f"{_few(parts)} would fit too: --weights-key takes another")
-    plain = not (of_module or reading.part or reading.layout or best.dropped or best.elsewhere or also)
+    plain = not (of_module or reading.part or reading.layout or best.dropped or best.elsewhere or also or additions)
     return Taken(Path(source).name, "; ".join(words), reading.part, tuple(best.dropped), plain)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError
 from edgekit.weights.archives import Archive, dtype_named, values
+from edgekit.weights.arrays import stored_array
 from edgekit.weights.pickles import Global, Made
 from edgekit.weights.stored import Named, Stored, strided
 
@@ -37,8 +38,15 @@ _ODD = {
 
 
 def tensors(archive: Archive) -> list[Named]:
-    """Every tensor of the file, in its order; InputError where they are nested beyond reason."""
-    stored, holders = _survey(archive)
+    """Every tensor of the file, in its order, or every array of numpy where it holds no tensors.
+
+    Raises InputError where they are nested beyond reason.
+    """
+    return _named(archive, lambda node: _stored(node, archive)) or _named(archive, stored_array)
+
+
+def _named(archive: Archive, read: Callable[[Made], Stored | None]) -> list[Named]:
+    stored, holders = _survey(archive, read)
     found: list[Named] = []
     met: set[int] = set()
     todo: list[tuple[Any, str, str, int, bool]] = [(archive.content, "", "", 0, False)]
@@ -68,7 +76,7 @@ def tensors(archive: Archive) -> list[Named]:
     return found
 
 
-def _survey(archive: Archive) -> tuple[dict[int, Stored], set[int]]:
+def _survey(archive: Archive, read: Callable[[Made], Stored | None]) -> tuple[dict[int, Stored], set[int]]:
     """The tensors by the identity of what would have made them, and all that holds one, however deep."""
     stored: dict[int, Stored] = {}
     holders_of: defaultdict[int, list[int]] = defaultdict(list)
@@ -76,7 +84,7 @@ def _survey(archive: Archive) -> tuple[dict[int, Stored], set[int]]:
     todo = [archive.content]
     while todo:
         node = todo.pop()
-        if isinstance(node, Made) and (found := _stored(node, archive)) is not None:
+        if isinstance(node, Made) and (found := read(node)) is not None:
             stored[id(node)] = found
             continue
         for _, child in _inside(node):

@@ -18,7 +18,7 @@ from edgekit.eager import plain
 from edgekit.errors import ModelError
 from edgekit.graph import capture, rewrite
 from edgekit.graph.reparameterize import reparameterize
-from tests.graph.habits import asserts
+from tests.graph.habits import asserts, asserts_twice, raises
 
 Forward = Callable[[Any, Tensor], Tensor]
 _SWITCH = Callable[[], AbstractContextManager[Any]]
@@ -146,7 +146,7 @@ HARMLESS: dict[str, Forward] = {
         body.__name__: body
         for body in (
             *(counts, counts_anew, overwrites, averages, keeps, caches, remembers, checkpoints, hides, prints, maps),
-            *(by_numpy, compiles, asserts),
+            *(by_numpy, compiles, asserts, asserts_twice, raises),
         )
     },
 }
@@ -246,6 +246,186 @@ def test_batch_norm_of_the_batch_is_refused_and_of_weights_or_instances_is_not()
     with pytest.raises(ModelError, match=r"BatchNorm2d \(1\).*test_capture|BatchNorm.*BatchNorm2d \(1\)"):
         capture(nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten()), pixels())
     capture(nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8), nn.AdaptiveMaxPool2d(1), nn.Flatten()), pixels())
+
+
+class Settings(nn.Module):
+    """Constants of all kinds, read into Python in forward."""
+
+    def __init__(self, body: Forward) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 8, 3, 2, 1)
+        self.power = nn.Parameter(torch.tensor(3.0))
+        self.per_channel = nn.Parameter(torch.arange(1.0, 9.0))
+        self.register_buffer("ready", torch.tensor(True))
+        self.register_buffer("initialized", torch.tensor(1, dtype=torch.uint8))
+        self.register_buffer("n", torch.tensor(3))
+        self.register_buffer("sizes", torch.tensor([4, 6]))
+        self.register_buffer("keep", torch.arange(8) % 3 == 0)
+        self.register_buffer("std", torch.tensor([0.2, 0.3, 0.4]))
+        self.attribute = torch.tensor(2.0)
+        self.body = body
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.body(self, image)
+
+
+def normalizes(self: Any, image: Tensor) -> Tensor:
+    from torchvision.transforms.v2.functional import normalize
+
+    return self.conv(normalize(image, [0.5, 0.5, 0.5], [0.2, 0.3, 0.4]))
+
+
+def normalizes_by_buffers(self: Any, image: Tensor) -> Tensor:
+    if (self.std == 0).any():
+        raise ValueError("std")
+    return self.conv(image / self.std.view(-1, 1, 1))
+
+
+def resizes(self: Any, image: Tensor) -> Tensor:
+    height, width = self.sizes
+    return F.interpolate(self.conv(image), (int(height), int(width)))
+
+
+def of_places(self: Any, image: Tensor) -> Tensor:
+    return self.conv(image)[:, self.keep.nonzero().flatten()]
+
+
+def made_here(self: Any, image: Tensor) -> Tensor:
+    counts = torch.zeros(4, dtype=torch.long)
+    counts[1] = 5
+    counts[1:] += self.n
+    return self.conv(image)[:, : counts.max()]
+
+
+def is_ready(self: Any, image: Tensor) -> Tensor:
+    return self.conv(image) if self.ready else self.conv(image) * 0
+
+
+def is_initialized(self: Any, image: Tensor) -> Tensor:
+    if self.initialized.item() == 0:
+        self.per_channel.data.copy_(self.conv(image).mean((0, 2, 3)))
+        self.initialized.fill_(1)
+    return self.conv(image) * self.per_channel[:, None, None]
+
+
+def says(read: Callable[[Any, Tensor], Tensor]) -> Forward:
+    return lambda self, image: read(self, self.conv(image))
+
+
+READ: dict[str, Forward] = {
+    **{body.__name__: body for body in (normalizes, normalizes_by_buffers, resizes, of_places, made_here)},
+    **{body.__name__: body for body in (is_ready, is_initialized)},
+    "compared": says(lambda self, found: found * 2 if self.n > 2 else found),
+    "gem": says(lambda self, found: F.avg_pool2d(found.clamp(min=1e-6).pow(self.power.item()), 8) ** (1 / self.power)),
+    "power": says(lambda self, found: found.abs() ** float(self.power.detach())),
+    "rolled": says(lambda self, found: found.roll(int(self.n), 1)),
+    "sliced": says(lambda self, found: found[:, : self.n]),
+    "masked": says(lambda self, found: found[:, self.keep]),
+    "masked after": says(lambda self, found: found[:, ~self.keep & (self.per_channel > 2)]),
+    "range": says(lambda self, found: torch.stack([found[:, place] for place in range(self.n)], 1)),
+    "list": says(lambda self, found: found.flatten(1)[:, self.sizes.tolist()]),
+    "attribute": says(lambda self, found: found * self.attribute.item()),
+    "rolled by a tensor": says(lambda self, found: found.roll(self.n, 1)),
+    "sizes of tensors": says(lambda self, found: F.adaptive_avg_pool2d(found, tuple(self.sizes))),
+    "padded by a tensor": says(lambda self, found: F.pad(found, (0, self.n - 1))),
+    "made of a tensor's size": says(lambda self, found: found[:, torch.arange(self.n)]),
+    "where": says(lambda self, found: found.index_select(1, torch.where(self.keep)[0])),
+    "numpy": says(lambda self, found: found * float(self.sizes.numpy().sum())),
+    "derived": says(lambda self, found: found * (self.per_channel.exp().sum() / self.n).item()),
+}
+
+
+@pytest.mark.parametrize("dynamic_batch", [False, True])
+@pytest.mark.parametrize("name", READ)
+def test_a_constant_that_is_read_is_what_is_in_it(name: str, dynamic_batch: bool) -> None:
+    module = Settings(READ[name]).eval()
+    program = capture(module, pixels(), dynamic_batch=dynamic_batch)
+    assert not any("item" in str(node.target) for node in program.graph.nodes)
+    image = pixels(3 if dynamic_batch else 1)
+    torch.testing.assert_close(program.module()(image), module(image).detach())
+
+
+def once_written(self: Any, image: Tensor) -> Tensor:
+    found = self.stem(image)
+    counted = found * 2 if self.calls > 1000 else found
+    self.calls += 1
+    return counted
+
+
+def written_through_a_view(self: Any, image: Tensor) -> Tensor:
+    found, kept = self.stem(image), torch.zeros(8)
+    kept[2:].copy_(found[0, 2:])
+    return found if kept.sum() > 0 else -found
+
+
+def written_in_another_shape(self: Any, image: Tensor) -> Tensor:
+    found, kept = self.stem(image), torch.zeros(8)
+    kept.view_as(found).copy_(found)
+    return found if kept.sum() > 0 else -found
+
+
+def sized_by_what_was_written(self: Any, image: Tensor) -> Tensor:
+    found, size = self.stem(image), torch.ones((), dtype=torch.long)
+    size.view(1).copy_(found[0, :1].abs() * 100)
+    return found.roll(size, 1)
+
+
+def kept_anew(self: Any, image: Tensor) -> Tensor:
+    self.last = self.stem(image)[0]
+    return self.stem(image) * (2 if self.last.sum() > 0 else 1)
+
+
+def random_branch(self: Any, image: Tensor) -> Tensor:
+    return self.stem(image) * (2 if torch.rand(()) > 0.5 else 1)
+
+
+def by_batch(self: Any, image: Tensor) -> Tensor:
+    return self.stem(image) * (2 if torch.ones(image.shape[0]).sum() > 4 else 1)
+
+
+def raises_else(self: Any, image: Tensor) -> Tensor:
+    found = self.stem(image)
+    if found.sum() > 1e9:
+        raise ValueError("large")
+    elif found.sum() > 0:
+        found = -found
+    return found
+
+
+def raises_and_catches(self: Any, image: Tensor) -> Tensor:
+    found = self.stem(image)
+    try:
+        if found.sum() > 0:
+            raise ValueError("positive")
+    except ValueError:
+        found = -found
+    return found
+
+
+def through_python(self: Any, image: Tensor) -> Tensor:
+    size = torch.tensor(self.stem(image).sum().item())
+    return self.stem(image) * (2 if size > 0 else 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            once_written,
+            written_through_a_view,
+            written_in_another_shape,
+            sized_by_what_was_written,
+            kept_anew,
+            random_branch,
+            by_batch,
+        ),
+        *(through_python, raises_else, raises_and_catches),
+    ],
+)
+def test_a_value_that_is_no_constant_is_not_read(body: Forward) -> None:
+    with pytest.raises(ModelError, match=r"Core at .*test_capture\.py:\d+|--dynamic-batch"):
+        capture(Core(body), pixels(), dynamic_batch=body is by_batch)
 
 
 class Hooked(nn.Module):

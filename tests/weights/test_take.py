@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from edgekit.errors import InputError
 from edgekit.weights import Taken, apply_state_dict, load_weights
+from edgekit.weights.arrays import stored_array
+from edgekit.weights.pickles import Made
 from tests.weights.models import Backbone, Embedder, same, seeded, small_state
 
 State = Mapping[str, Tensor]
@@ -398,3 +403,65 @@ def test_both_names_of_weight_normalisation_fit(tmp_path: Path, new: bool) -> No
     model, _ = take(tmp_path, source, model=_normalised(new=new))
     by_shape = {tuple(value.shape): value for value in source.values()}
     assert all(torch.equal(value, by_shape[tuple(value.shape)]) for value in model.state_dict().values())
+
+
+def _with_additions(name: str, more: State) -> dict[str, Tensor]:
+    state = bare()
+    return {f"{key}_orig" if key == name and more else key: value for key, value in state.items()} | dict(more)
+
+
+def test_pruned_weights_are_multiplied_by_their_masks_and_it_is_said(tmp_path: Path) -> None:
+    mask = (torch.arange(16).reshape(4, 4) % 3 == 0).float()
+    target, taken = take(tmp_path, _with_additions("blocks.0.weight", {"blocks.0.weight_mask": mask}))
+    expected = bare() | {"blocks.0.weight": bare()["blocks.0.weight"] * mask}
+    assert same(target.backbone.state_dict(), expected)
+    assert "1 multiplied by their pruning masks" in taken.line and not taken.is_plain
+
+
+def test_a_pruned_model_takes_its_own_names(tmp_path: Path) -> None:
+    model = Backbone()
+    prune.random_unstructured(model.blocks[0], "weight", 0.5)
+    state = {key: value.clone() for key, value in seeded(model).state_dict().items()}
+    target, taken = take(tmp_path, state, model=model)
+    assert same(target.state_dict(), state) and taken.is_plain
+
+
+def test_what_fake_quantization_adds_is_left_and_said(tmp_path: Path) -> None:
+    names = ("blocks.0.weight_fake_quant.scale", "blocks.1.activation_post_process.activation_post_process.min_val")
+    target, taken = take(tmp_path, bare() | {name: torch.ones(1) for name in names})
+    assert same(target.backbone.state_dict(), bare())
+    assert "left 2 of fake quantization" in taken.line
+
+
+@pytest.mark.parametrize("prefix", ["", "base_model.model."])
+def test_layers_below_adapters_are_taken_and_adapters_that_are_not_merged_refused(tmp_path: Path, prefix: str) -> None:
+    state = {prefix + key.replace("blocks.1.", "blocks.1.base_layer."): value for key, value in bare().items()}
+    target, _ = take(tmp_path, state)
+    assert same(target.backbone.state_dict(), bare())
+    adapter = {f"{prefix}blocks.1.lora_A.default.weight": torch.ones(2, 4)}
+    refused(tmp_path, state | adapter, "LoRA", "merge_and_unload", "blocks.1.lora_A")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3, 4, 5])
+@pytest.mark.parametrize("module", ["numpy._core", "numpy.core"])
+def test_arrays_of_numpy_are_taken_as_tensors_are(tmp_path: Path, protocol: int, module: str) -> None:
+    arrays = {key: value.numpy() for key, value in bare().items()}
+    arrays["blocks.0.weight"] = np.asfortranarray(arrays["blocks.0.weight"])
+    path = tmp_path / "w.pkl"
+    data = pickle.dumps({"state_dict": arrays, "names": np.array(["a", "b"])}, protocol)
+    if protocol < 4:  # later ones give the length of a name
+        data = data.replace(b"numpy._core", module.encode())
+    path.write_bytes(data)
+    target = Embedder()
+    taken = load_weights(target, path)
+    assert same(target.backbone.state_dict(), bare()) and "state_dict" in taken.line
+
+
+def test_arrays_that_torch_save_wrote_are_taken_and_a_short_one_refused(tmp_path: Path) -> None:
+    target, _ = take(tmp_path, {key: value.numpy() for key, value in bare().items()})
+    assert same(target.backbone.state_dict(), bare())
+    short = Made("numpy._core.numeric._frombuffer", (b"1234", Made("numpy.dtype", ("f4",), state=(3, "<")), (2,), "C"))
+    found = stored_array(short)
+    assert found is not None
+    with pytest.raises(InputError, match="another size"):
+        found.load()
