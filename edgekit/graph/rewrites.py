@@ -22,6 +22,7 @@ from edgekit.graph.functionalize import functionalize, without_hazards
 from edgekit.graph.hoist_slices import hoist_slices
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
+from edgekit.graph.plain_names import plain_names
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.plain_writes import plain_writes
@@ -77,6 +78,7 @@ class Rewrite(NamedTuple):
 PREPARE: tuple[Rewrite, ...] = (
     Rewrite("functionalize", functionalize, ALL),
     Rewrite("plain_writes", plain_writes, ALL),
+    Rewrite("plain_names", plain_names, ALL),
     Rewrite("spell_strides", spell_strides, ALL),
     Rewrite("spell_complex", spell_complex, ALL),
     Rewrite("spell_arithmetic", spell_arithmetic, ALL),
