@@ -30,6 +30,7 @@ from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
 from edgekit.graph.spell_axes import spell_axes
 from edgekit.graph.spell_complex import spell_complex
+from edgekit.graph.spell_einsum import spell_einsum
 from edgekit.graph.spell_norms import spell_norms
 from edgekit.graph.spell_padding import spell_padding
 from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
@@ -83,6 +84,7 @@ PREPARE: tuple[Rewrite, ...] = (
     Rewrite("spell_complex", spell_complex, ALL),
     Rewrite("spell_arithmetic", spell_arithmetic, ALL),
     Rewrite("spell_products", spell_products, ALL),
+    Rewrite("spell_einsum", spell_einsum, ALL),
     Rewrite("spell_norms", spell_norms, ALL),
     Rewrite("spell_reductions", spell_reductions, ALL),
     Rewrite("spell_windows", spell_windows, ALL),

@@ -369,6 +369,11 @@ def _written(x: Tensor) -> Tensor:
     return x * 2
 
 
+def _heads(x: Tensor) -> Tensor:
+    """[1,4,3,5,8]."""
+    return x.reshape(1, 4, 3, 8, 5).transpose(3, 4)
+
+
 PRODUCTS: dict[str, Op] = {
     "einsum": lambda x: torch.einsum("bchw,bdhw->bcd", x, x),
     "einsum diagonal": lambda x: torch.einsum("bchw,bchv->bwc", x, x),
@@ -376,6 +381,15 @@ PRODUCTS: dict[str, Op] = {
     "einsum three": lambda x: torch.einsum("bchw,bch,cd->bdw", x, x.mean(3), _weights(4, 5)),
     "einsum sum": lambda x: torch.einsum("bchw->bc", x),
     "einsum trace": lambda x: torch.einsum("bcii->bc", x[..., :10, :]),
+    "einsum ellipses": lambda x: torch.einsum("...id,...jd->...ij", _tokens(x)[:, :20], _weights(5, 4)),
+    "einsum ellipsis of one": lambda x: torch.einsum("...id, jd -> ...ij", _tokens(x)[:, None, :30], _weights(5, 4)),
+    "einsum implicit": lambda x: (
+        torch.einsum("...hw,wa", x, _weights(10, 3)) + torch.einsum("zhw,wA", x[0], _weights(10, 3)).mean()
+    ),
+    "einsum broadcast": lambda x: torch.einsum("...id,...jd->...ij", x, x[:, :1]),
+    "einsum of shuffled heads": lambda x: torch.einsum(
+        "bclhn,bhcls,bcshp->bclhp", _heads(x), torch.ones(1, 5, 4, 3, 3), _heads(x)
+    ),
     "tensordot": lambda x: torch.tensordot(x, _weights(4, 12, 3), dims=([1, 2], [0, 1])),
     "cdist": lambda x: torch.cdist(_tokens(x)[:, :40], _weights(1, 7, 4)),
     "cdist of tokens": lambda x: torch.cdist(_tokens(x), _tokens(x)[:, :30] + 4),
