@@ -374,6 +374,11 @@ def _heads(x: Tensor) -> Tensor:
     return x.reshape(1, 4, 3, 8, 5).transpose(3, 4)
 
 
+def _orthogonal(weight: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(weight, full_matrices=False)
+    return left @ right
+
+
 PRODUCTS: dict[str, Op] = {
     "einsum": lambda x: torch.einsum("bchw,bdhw->bcd", x, x),
     "einsum diagonal": lambda x: torch.einsum("bchw,bchv->bwc", x, x),
@@ -406,6 +411,9 @@ PRODUCTS: dict[str, Op] = {
     "gram": lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2) / 120,
     "bilinear": lambda x: F.bilinear(x, x.tanh(), _weights(3, 10, 10)),
     "linear 1d": lambda x: F.linear(x, _weights(3, 10), _weights(3)),
+    "known decomposition": lambda x: (
+        x @ _orthogonal(_weights(10, 6)) + torch.linalg.qr(_weights(10, 6))[1].abs().mean()
+    ),
     "chain": lambda x: torch.linalg.multi_dot([x[0, 0], _weights(10, 5), _weights(5, 6)]),
 }
 
@@ -654,6 +662,8 @@ COMPLEX: dict[str, Op] = {
     "complex rotation": _complex_rotation,
     "complex frequencies": _complex_frequencies,
     "complex angle": lambda x: torch.angle(torch.complex(x, x.sigmoid())),
+    "known filter": lambda x: x @ torch.fft.irfft(torch.fft.rfft(_weights(10, 6)) * 0.5, 6),
+    "known turn": lambda x: x * torch.fft.fft(_weights(12, 10)).conj().imag + torch.fft.fft(_weights(10)).real,
     "real fft": lambda x: torch.fft.rfft2(x, norm="ortho").abs(),
     "fft filter": lambda x: torch.fft.irfft2(
         torch.fft.rfft2(x, norm="ortho") * torch.view_as_complex(_weights(4, 12, 6, 2)), s=(12, 10), norm="ortho"
