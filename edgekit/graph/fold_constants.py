@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, constant, int_shape, replace
+from edgekit.graph.edit import add_constant, constant, getitem, replace
 
 __all__ = ["fold_constants", "remove_dead"]
 
@@ -20,7 +23,7 @@ def fold_constants(graph_module: GraphModule) -> int:
 
     Only calls that feed a non-constant one become constants, in the end; results over 2**26 elements stay calls.
     """
-    known: dict[Node, torch.Tensor] = {}
+    known: dict[Node, Any] = {}
     for node in graph_module.graph.nodes:
         value = constant(node)
         if value is not None:
@@ -29,13 +32,19 @@ def fold_constants(graph_module: GraphModule) -> int:
             args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda source: known[source])
             with torch.no_grad():
                 result = node.target(*args, **kwargs)
-            if isinstance(result, torch.Tensor):
+            if isinstance(result, torch.Tensor) or _tensors(result):
                 known[node] = result
     count = 0
     for node in list(known):
-        if node.op == "get_attr" or node._erased or all(user in known for user in node.users):
+        if (
+            not isinstance(known[node], torch.Tensor)
+            or node.op == "get_attr"
+            or node._erased
+            or all(user in known for user in node.users)
+        ):
             continue
-        replace(node, add_constant(graph_module, known[node].clone(), "folded"))
+        value = known[node].resolve_conj().resolve_neg()
+        replace(node, add_constant(graph_module, value.clone(), "folded"))
         count += 1
     return count
 
@@ -48,17 +57,29 @@ def remove_dead(graph_module: GraphModule) -> int:
 
 
 def _foldable(node: Node) -> bool:
-    size = int_shape(node)
-    if node.op != "call_function" or size is None or not hasattr(node.target, "_schema"):
+    if node.op != "call_function" or not _small(node):
         return False
-    if torch.Tag.nondeterministic_seeded in node.target.tags:
+    if node.target is getitem:
+        return True
+    if not hasattr(node.target, "_schema") or torch.Tag.nondeterministic_seeded in node.target.tags:
         return False
-    if node.target._schema.is_mutable or any(isinstance(item, torch.SymInt) for item in _leaves(node)):
+    return not node.target._schema.is_mutable and not any(isinstance(item, torch.SymInt) for item in _leaves(node))
+
+
+def _small(node: Node) -> bool:
+    """Whether the result is a tensor, or several, of fixed shape and of no more than 2**26 elements each."""
+    results = node.meta.get("val")
+    results = [results] if isinstance(results, torch.Tensor) else results
+    if not _tensors(results):
         return False
-    elements = 1
-    for length in size:
-        elements *= length
-    return elements <= _MAX_ELEMENTS
+    sizes = [list(result.shape) for result in results]
+    fixed = all(type(length) is int for size in sizes for length in size)
+    return fixed and all(math.prod(size) <= _MAX_ELEMENTS for size in sizes)
+
+
+def _tensors(results: object) -> bool:
+    """Whether an operator gave several tensors."""
+    return isinstance(results, (list, tuple)) and all(isinstance(result, torch.Tensor) for result in results)
 
 
 def _leaves(node: Node) -> list[object]:

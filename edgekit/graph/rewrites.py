@@ -24,6 +24,7 @@ from edgekit.graph.keep_small_steps import keep_small_steps
 from edgekit.graph.narrow_doubles import narrow_doubles
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
+from edgekit.graph.plain_names import plain_names
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.plain_writes import plain_writes
@@ -31,6 +32,7 @@ from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
 from edgekit.graph.spell_axes import spell_axes
 from edgekit.graph.spell_complex import spell_complex
+from edgekit.graph.spell_einsum import spell_einsum
 from edgekit.graph.spell_norms import spell_norms
 from edgekit.graph.spell_padding import spell_padding
 from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
@@ -79,10 +81,12 @@ class Rewrite(NamedTuple):
 PREPARE: tuple[Rewrite, ...] = (
     Rewrite("functionalize", functionalize, ALL),
     Rewrite("plain_writes", plain_writes, ALL),
+    Rewrite("plain_names", plain_names, ALL),
     Rewrite("spell_strides", spell_strides, ALL),
     Rewrite("spell_complex", spell_complex, ALL),
     Rewrite("spell_arithmetic", spell_arithmetic, ALL),
     Rewrite("spell_products", spell_products, ALL),
+    Rewrite("spell_einsum", spell_einsum, ALL),
     Rewrite("spell_norms", spell_norms, ALL),
     Rewrite("spell_reductions", spell_reductions, ALL),
     Rewrite("spell_windows", spell_windows, ALL),

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, emit, shape, val
+from edgekit.graph.edit import add_constant, arg, constant, emit, shape, val
 from edgekit.graph.spelling import Spelling, cast, constant_like, spell
 
 __all__ = ["spell_arithmetic", "spell_rare_arithmetic"]
 
 aten = torch.ops.aten
 _MOST_BOUNDS = 256
+_SHIFTED = (torch.uint8, torch.int32, torch.int64)
 
 
 def spell_arithmetic(graph_module: GraphModule) -> int:
@@ -105,6 +106,15 @@ def _where(node: Node) -> Node | None:
     return emit(node, aten.where.self, node.args[0], *values)
 
 
+def _scattered_number(node: Node) -> Node | None:
+    """`scatter` of a whole number into others as one of theirs."""
+    value, values = arg(node, "value"), arg(node, "self")
+    if not isinstance(value, int) or not val(node).is_floating_point():
+        return None
+    reduce = {"reduce": arg(node, "reduce")} if node.target is aten.scatter.value_reduce else {}
+    return emit(node, node.target, values, arg(node, "dim"), arg(node, "index"), float(value), **reduce)
+
+
 def _divided(node: Node) -> Node:
     return emit(node, aten.div.Tensor, *node.args)
 
@@ -127,6 +137,8 @@ _FACTORS: dict[Any, Spelling] = {
     aten.where.Scalar: _where,
     aten.where.ScalarSelf: _where,
     aten.where.ScalarOther: _where,
+    aten.scatter.value: _scattered_number,
+    aten.scatter.value_reduce: _scattered_number,
 }
 
 
@@ -235,6 +247,28 @@ def _places(node: Node, bounds: Any, value: Any, right: bool) -> Node | None:
     return emit(node, aten.sum.dim_IntList, cast(node, beyond, torch.float32), [-1])
 
 
+def _shifted(to_left: bool) -> Spelling:
+    """A shift by known places as a product, or a quotient, with a power of two; a byte's in a wider type."""
+
+    def spelled(node: Node) -> Node | None:
+        value, places = node.args
+        dtype = val(node).dtype
+        known = constant(places) if isinstance(places, Node) else torch.full([1] * val(node).dim(), places)
+        if not isinstance(value, Node) or dtype not in _SHIFTED or known is None:
+            return None
+        if known.min() < 0 or known.max() >= (8 if dtype == torch.uint8 else 31):
+            return None
+        wide = torch.int32 if dtype == torch.uint8 else dtype
+        power = add_constant(node.graph.owning_module, (torch.ones_like(known) << known).to(wide), "power_of_two")
+        value = cast(node, value, wide)
+        if not to_left:
+            return emit(node, aten.div.Tensor_mode, value, power, rounding_mode="floor")
+        product = emit(node, aten.mul.Tensor, value, power)
+        return product if wide == dtype else emit(node, aten.remainder.Scalar, product, 256)
+
+    return spelled
+
+
 def _bucketize(node: Node) -> Node | None:
     return _places(node, arg(node, "boundaries"), node.args[0], arg(node, "right"))
 
@@ -327,6 +361,16 @@ _RARE: dict[Any, Spelling] = {
         for overload in ("Tensor", "Scalar")
     },
     aten.logical_xor.default: _logical(aten.ne.Tensor),
+    **{
+        getattr(packet, overload): _shifted(to_left)
+        for packets, to_left in (
+            ((aten.__lshift__, aten.bitwise_left_shift), True),
+            ((aten.__rshift__, aten.bitwise_right_shift), False),
+        )
+        for packet in packets
+        for overload in packet.overloads()
+        if overload in ("Scalar", "Tensor", "Tensor_Scalar")
+    },
     aten.bucketize.Tensor: _bucketize,
     aten.searchsorted.Tensor: _searchsorted,
     aten.dist.default: _dist,

@@ -13,6 +13,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.errors import UnsupportedOpError
 from edgekit.graph.edit import add_constant, arg, constant, drop_dead, emit, val
+from edgekit.graph.fold_constants import fold_constants
 
 __all__ = ["spell_complex"]
 
@@ -27,6 +28,9 @@ def spell_complex(graph_module: GraphModule) -> int:
     Raises:
         UnsupportedOpError: an operator on complex numbers that has no row here; names it and its module.
     """
+    if not any(_is_complex(node) for node in graph_module.graph.nodes):
+        return 0
+    fold_constants(graph_module)  # what weights alone decide needs no spelling
     pairs: Pairs = {}
     done: list[Node] = []
     for node in list(graph_module.graph.nodes):

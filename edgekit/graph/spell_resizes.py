@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, emit
+from edgekit.graph.edit import add_constant, arg, emit, val
 from edgekit.graph.spatial_product import product_along
 from edgekit.graph.spelling import Spelling, spell, static_tail
 
@@ -31,7 +31,8 @@ def spell_antialiased(graph_module: GraphModule) -> int:
 def spell_resizes(graph_module: GraphModule) -> int:
     """Spell bicubic resizes, and bilinear ones by a scale that their sizes do not say, as products with matrices.
 
-    Nearest neighbours by other than a whole factor are a gather of rows and columns.
+    Nearest neighbours by other than a whole factor are a gather of rows and columns, the grid of an affine map the
+    product of all places with its matrix.
     """
     return spell(graph_module, _OTHERS)
 
@@ -108,6 +109,20 @@ def _nearest_of(axes: int) -> Spelling:
     return gather
 
 
+def _affine_grid(node: Node) -> Node | None:
+    """Every place of the result, with a one after its coordinates, times the transposed matrix."""
+    theta, (batch, _, *places) = node.args[0], arg(node, "size")
+    if not all(isinstance(length, int) for length in places):
+        return None
+    axes = len(places)
+    identity = torch.eye(axes, axes + 1)[None]
+    plain = aten.affine_grid_generator.default(identity, [1, 1, *places], arg(node, "align_corners")).reshape(-1, axes)
+    rows = torch.cat([plain, torch.ones(len(plain), 1)], 1).to(val(node).dtype)
+    known = add_constant(node.graph.owning_module, rows, "places")
+    grid = emit(node, aten.matmul.default, known, emit(node, aten.transpose.int, theta, 1, 2))
+    return emit(node, aten.reshape.default, grid, [batch if isinstance(batch, int) else -1, *places, axes])
+
+
 def _rows(names: tuple[str, ...], row: Callable[[int], Spelling]) -> dict[Any, Spelling]:
     """One row for each overload of these operators; the digit before the `d` says how many axes they resize."""
     table: dict[Any, Spelling] = {}
@@ -123,6 +138,7 @@ _PRODUCTS = _rows(
     ("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "upsample_linear1d", "upsample_trilinear3d"), _product_of
 )
 _OTHERS = {
+    aten.affine_grid_generator.default: _affine_grid,
     **_rows(("upsample_bicubic2d",), _product_of),
     **_rows(("upsample_bilinear2d",), lambda _axes: _bilinear),
     **_rows(

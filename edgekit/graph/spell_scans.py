@@ -12,7 +12,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import arg, calls, emit, int_shape, replace, val
-from edgekit.graph.spelling import cast
+from edgekit.graph.spelling import cast, spell
 
 __all__ = ["spell_scans"]
 
@@ -21,8 +21,11 @@ aten = torch.ops.aten
 
 def spell_scans(graph_module: GraphModule) -> int:
     """Spell `cumprod`, `logcumsumexp`, `cummax` and `cummin` of fixed shape, the latter two where their places are not
-    asked for: after the step of width w, each element stands for the 2w up to it. Returns how many."""
-    count = 0
+    asked for: after the step of width w, each element stands for the 2w up to it. Returns how many.
+
+    The axis of `cumsum` is counted from the front, which coremltools wants of all but the last.
+    """
+    count = spell(graph_module, {aten.cumsum.default: _axis_from_the_front})
     for node in calls(graph_module, *_STEPS):
         outputs = list(node.users) if isinstance(node.meta.get("val"), tuple) else [node]
         size = int_shape(node.args[0])
@@ -34,6 +37,11 @@ def spell_scans(graph_module: GraphModule) -> int:
             replace(user, new)
         count += 1
     return count
+
+
+def _axis_from_the_front(node: Node) -> Node | None:
+    axis, rank = arg(node, "dim"), val(node).dim()
+    return emit(node, aten.cumsum.default, node.args[0], axis + rank) if axis < 0 and rank else None
 
 
 def _scan(node: Node, values: Node, axis: int, size: list[int], step: Callable[[Node, Node, Node], Node]) -> Node:

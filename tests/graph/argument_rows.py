@@ -153,6 +153,9 @@ ROWS: dict[Any, list[Case]] = {
     aten.split.Tensor: [case(f(5, 6), 2), case(f(2, 6), 4, -1)],
     aten.split.sizes: [case(f(2, 6), [1, 2, 3], -1), case(f(6), [4, 0, 2])],
     aten.split_with_sizes.default: [case(f(2, 6), [1, 5], 1), case(f(6), [4, 2])],
+    aten.unsafe_chunk.default: [case(f(5, 6), 2), case(f(2, 6), 4, -1)],
+    aten.unsafe_split.Tensor: [case(f(5, 6), 2), case(f(2, 6), 4, -1)],
+    aten.unsafe_split_with_sizes.default: [case(f(2, 6), [1, 5], 1), case(f(6), [4, 2])],
     aten.tensor_split.sections: [case(f(2, 7), 3, -1), case(f(7), 3)],
     aten.unbind.int: [case(f(3, 2), 1), case(f(3, 2)), case(b(2, 3), -1)],
     aten.as_strided.default: [

@@ -88,6 +88,10 @@ ARITHMETIC: dict[str, Op] = {
     "int remainder": lambda x: _ints(x) % 3,
     "int remainder negative": lambda x: _ints(x) % -3,
     "int remainder tensors": lambda x: _ints(x) % (_ints(x.flip(1)) * 2 + 1),
+    "int shifts": lambda x: (_ints(x) << 2) + (_ints(x) >> 1) + torch.bitwise_left_shift(_ints(x), 3),
+    "byte shifts": lambda x: ((x > 0).to(torch.uint8) << 7) + ((_ints(x).abs().to(torch.uint8) << 7) >> 1),
+    "int shifts by a constant": lambda x: _ints(x) << torch.tensor([0, 1, 2, 3])[:, None, None],
+    "int shifts back": lambda x: torch.bitwise_right_shift(_ints(x), torch.tensor([[2], [1], [0], [3]])[..., None]),
     "xlogy": lambda x: torch.xlogy(x.relu(), x.relu()),
     "xlogy of a number": lambda x: torch.xlogy(2.0, x.abs() + 0.5),
     "xlogy by a number": lambda x: torch.xlogy(x, 2.5),
@@ -180,6 +184,7 @@ REDUCTIONS: dict[str, Op] = {
     "all": lambda x: (x > -0.5).all(dim=1).float(),
     "prod": lambda x: x.prod(dim=1),
     "cumsum": lambda x: x.cumsum(dim=2),
+    "cumsum of rows": lambda x: x.cumsum(-2) + x.cumprod(-2),
     "cumsum dtype": lambda x: (x > 0).cumsum(dim=3, dtype=torch.float32),
     "cumprod": lambda x: (x * 0.2 + 1).cumprod(dim=3),
     "cummax": lambda x: torch.cummax(x, dim=2)[0],
@@ -287,6 +292,7 @@ SHAPES: dict[str, Op] = {
     "take": lambda x: torch.take(x, torch.tensor([[1, 400, 77]])),
     "take along dim": lambda x: torch.take_along_dim(x, x.argsort(dim=3), dim=3),
     "scatter": lambda x: torch.zeros(1, 4, 12, 10).scatter(2, (torch.arange(480) % 12).reshape(1, 4, 12, 10), x),
+    "scatter of an int": lambda x: torch.zeros(1, 4, 12, 10).scatter_(2, x.argmax(2, keepdim=True), 1),
     "index put": lambda x: x.index_put((torch.tensor([0]), torch.tensor([2])), torch.tensor(0.5)),
     "index put list": lambda x: x.index_put(
         (torch.tensor([0]), torch.tensor([[2], [0]]), torch.tensor([-1, 3])), x[0, 1, 0]
@@ -313,6 +319,14 @@ SHAPES: dict[str, Op] = {
     "linspace": lambda x: x * torch.linspace(-1, 1, x.shape[-1]),
     "split list": lambda x: torch.cat([part.tanh() for part in x.split([3, 5, 4], 2)][::-1], 2),
     "tensor split": lambda x: torch.cat(torch.tensor_split(x, (2, 7), dim=2)[::-1], 2),
+    "unsafe split": lambda x: torch.cat(
+        [
+            *torch.unsafe_split(x, 5, -1)[::-1],
+            *torch.unsafe_chunk(x, 2, -1),
+            *torch.unsafe_split_with_sizes(x, [3, 7], 3),
+        ],
+        3,
+    ),
     "hsplit": lambda x: torch.cat([x.chunk(3, 3)[i] for i in (2, 0, 1)], 3),
     "stack": lambda x: torch.stack([x, x.tanh(), x * 2], dim=2).mean(2),
     "narrow": lambda x: x.narrow(2, 3, 4),
@@ -355,6 +369,16 @@ def _written(x: Tensor) -> Tensor:
     return x * 2
 
 
+def _heads(x: Tensor) -> Tensor:
+    """[1,4,3,5,8]."""
+    return x.reshape(1, 4, 3, 8, 5).transpose(3, 4)
+
+
+def _orthogonal(weight: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(weight, full_matrices=False)
+    return left @ right
+
+
 PRODUCTS: dict[str, Op] = {
     "einsum": lambda x: torch.einsum("bchw,bdhw->bcd", x, x),
     "einsum diagonal": lambda x: torch.einsum("bchw,bchv->bwc", x, x),
@@ -362,6 +386,15 @@ PRODUCTS: dict[str, Op] = {
     "einsum three": lambda x: torch.einsum("bchw,bch,cd->bdw", x, x.mean(3), _weights(4, 5)),
     "einsum sum": lambda x: torch.einsum("bchw->bc", x),
     "einsum trace": lambda x: torch.einsum("bcii->bc", x[..., :10, :]),
+    "einsum ellipses": lambda x: torch.einsum("...id,...jd->...ij", _tokens(x)[:, :20], _weights(5, 4)),
+    "einsum ellipsis of one": lambda x: torch.einsum("...id, jd -> ...ij", _tokens(x)[:, None, :30], _weights(5, 4)),
+    "einsum implicit": lambda x: (
+        torch.einsum("...hw,wa", x, _weights(10, 3)) + torch.einsum("zhw,wA", x[0], _weights(10, 3)).mean()
+    ),
+    "einsum broadcast": lambda x: torch.einsum("...id,...jd->...ij", x, x[:, :1]),
+    "einsum of shuffled heads": lambda x: torch.einsum(
+        "bclhn,bhcls,bcshp->bclhp", _heads(x), torch.ones(1, 5, 4, 3, 3), _heads(x)
+    ),
     "tensordot": lambda x: torch.tensordot(x, _weights(4, 12, 3), dims=([1, 2], [0, 1])),
     "cdist": lambda x: torch.cdist(_tokens(x)[:, :40], _weights(1, 7, 4)),
     "cdist of tokens": lambda x: torch.cdist(_tokens(x), _tokens(x)[:, :30] + 4),
@@ -378,6 +411,9 @@ PRODUCTS: dict[str, Op] = {
     "gram": lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2) / 120,
     "bilinear": lambda x: F.bilinear(x, x.tanh(), _weights(3, 10, 10)),
     "linear 1d": lambda x: F.linear(x, _weights(3, 10), _weights(3)),
+    "known decomposition": lambda x: (
+        x @ _orthogonal(_weights(10, 6)) + torch.linalg.qr(_weights(10, 6))[1].abs().mean()
+    ),
     "chain": lambda x: torch.linalg.multi_dot([x[0, 0], _weights(10, 5), _weights(5, 6)]),
 }
 
@@ -528,7 +564,19 @@ RESIZES: dict[str, Op] = {
     "affine grid": lambda x: F.grid_sample(
         x, F.affine_grid(torch.tensor([[[0.8, 0.2, 0.1], [-0.2, 0.9, 0.0]]]), [1, 4, 6, 7], False), align_corners=False
     ),
+    "affine grid made": lambda x: F.grid_sample(
+        x, F.affine_grid(_theta(x), [1, 4, 12, 10], False), align_corners=False
+    ),
+    "affine grid aligned": lambda x: F.affine_grid(_theta(x), [1, 4, 6, 7], True),
+    "affine grid of a volume": lambda x: F.affine_grid(x[:, :3, 0, :4], [1, 4, 3, 6, 5], False),
+    "spatial transformer": lambda x: F.grid_sample(
+        x, F.affine_grid(_theta(x), [1, 4, 6, 7], True), align_corners=True, padding_mode="border"
+    ),
 }
+
+
+def _theta(x: Tensor) -> Tensor:
+    return x.mean((2, 3))[:, :3].reshape(1, 1, 3) * torch.tensor([[0.3], [-0.2]]) + torch.eye(2, 3)
 
 
 def _grid() -> Tensor:
@@ -596,10 +644,30 @@ def _standardized() -> Tensor:
     return (weight - mean) * torch.rsqrt(variance + 1e-5)
 
 
+class _Cell:
+    """A recurrent cell on the map's rows."""
+
+    def __init__(self, kind: type[torch.nn.Module]) -> None:
+        torch.manual_seed(0)
+        self.cell = kind(10, 6).requires_grad_(False)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        made = self.cell(x[0, 0])
+        return torch.cat(made) if isinstance(made, tuple) else made
+
+
+RECURRENT: dict[str, Op] = {
+    "gru cell": _Cell(torch.nn.GRUCell),
+    "lstm cell": _Cell(torch.nn.LSTMCell),
+    "rnn cell": _Cell(torch.nn.RNNCell),
+}
+
 COMPLEX: dict[str, Op] = {
     "complex rotation": _complex_rotation,
     "complex frequencies": _complex_frequencies,
     "complex angle": lambda x: torch.angle(torch.complex(x, x.sigmoid())),
+    "known filter": lambda x: x @ torch.fft.irfft(torch.fft.rfft(_weights(10, 6)) * 0.5, 6),
+    "known turn": lambda x: x * torch.fft.fft(_weights(12, 10)).conj().imag + torch.fft.fft(_weights(10)).real,
     "real fft": lambda x: torch.fft.rfft2(x, norm="ortho").abs(),
     "fft filter": lambda x: torch.fft.irfft2(
         torch.fft.rfft2(x, norm="ortho") * torch.view_as_complex(_weights(4, 12, 6, 2)), s=(12, 10), norm="ortho"
@@ -622,6 +690,7 @@ ROWS: dict[str, Op] = {
         ("pad", PADS),
         ("resize", RESIZES),
         ("convolution", CONVOLUTIONS),
+        ("recurrent", RECURRENT),
         ("complex", COMPLEX),
     )
     for name, op in rows.items()
