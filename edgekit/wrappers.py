@@ -198,7 +198,7 @@ def _refuse(module: nn.Module, name: str) -> None:
         if any(cls.__module__.startswith(_INT8) for cls in type(part).__mro__):
             raise ModelError(
                 f"{name!r} is quantized to int8 already{where or f' ({type(part).__name__})'}: return the float model, "
-                "and quantize its artifact with `edgekit quantize`"
+                "which `edgekit quantize` takes"
             )
         if any(cls.__name__ in _SHARDED for cls in type(part).__mro__):
             raise ModelError(

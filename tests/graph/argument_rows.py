@@ -249,6 +249,8 @@ ROWS: dict[Any, list[Case]] = {
         case(d(3, 4), c(4, 5, dtype=torch.float64)),
     ],
     aten.bmm.default: [case(f(2, 3, 4), f(2, 4, 5)), case(i(2, 3, 4), i(2, 4, 5))],
+    aten.mm.default: [case(f(3, 4), f(4, 5)), case(c(3, 4), f(4, 5))],
+    aten._sparse_mm.default: [case(f(3, 4), f(4, 5)), case(c(3, 4), f(4, 5))],
     aten.linear.default: [
         case(f(2, 3, 4), c(5, 4), c(5)),
         case(f(2, 4), c(5, 4)),
