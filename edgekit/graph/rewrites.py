@@ -39,6 +39,7 @@ from edgekit.graph.spell_puts import spell_puts
 from edgekit.graph.spell_reductions import spell_boolean_sums, spell_maxima, spell_reductions, spell_spreads
 from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
 from edgekit.graph.spell_scans import spell_scans
+from edgekit.graph.spell_scatters import spell_masked_scatters, spell_scattered_means, spell_scatters
 from edgekit.graph.spell_shapes import spell_shapes
 from edgekit.graph.spell_sorts import spell_medians, spell_sorts
 from edgekit.graph.spell_transposed import spell_output_padding, spell_transposed
@@ -107,6 +108,9 @@ PREPARE: tuple[Rewrite, ...] = (
 )
 # What one runtime is faster with, and the last tidying.
 SPECIALIZE: tuple[Rewrite, ...] = (
+    Rewrite("spell_scattered_means", spell_scattered_means, ALL),
+    Rewrite("spell_scatters", spell_scatters, COREML | XNNPACK),
+    Rewrite("spell_masked_scatters", spell_masked_scatters, ALL),
     Rewrite("spell_scans", spell_scans, ALL),
     Rewrite("spell_medians", spell_medians, ALL),
     Rewrite("spell_rare_arithmetic", spell_rare_arithmetic, ALL),

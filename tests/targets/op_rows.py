@@ -257,6 +257,11 @@ def _assigned(x: Tensor, place: Any, value: Tensor | float) -> Tensor:
     return x
 
 
+def _crowd(x: Tensor) -> Tensor:
+    """Places from 0 to 11 that the image decides, [1,4,7,10], many of them more than once."""
+    return (x[:, :, :7].sigmoid() * 11).round().long()
+
+
 SHAPES: dict[str, Op] = {
     "roll": lambda x: torch.roll(x, (3, -2), (2, 3)),
     "roll flat": lambda x: torch.roll(x, 5),
@@ -292,6 +297,20 @@ SHAPES: dict[str, Op] = {
     "take": lambda x: torch.take(x, torch.tensor([[1, 400, 77]])),
     "take along dim": lambda x: torch.take_along_dim(x, x.argsort(dim=3), dim=3),
     "scatter": lambda x: torch.zeros(1, 4, 12, 10).scatter(2, (torch.arange(480) % 12).reshape(1, 4, 12, 10), x),
+    **{
+        f"scatter reduced to {kind}": lambda x, kind=kind: x.scatter_reduce(2, _crowd(x), x.tanh()[:, :, :7], kind)
+        for kind in ("sum", "mean", "prod", "amax", "amin")
+    },
+    **{
+        f"scatter reduced to {kind} alone": lambda x, kind=kind: _tokens(x)[:, ::2].scatter_reduce(
+            -2, _crowd(x)[:, :, 0].expand(1, 4, 10).mT * 5, x[:, :, 0].mT, kind, include_self=False
+        )
+        for kind in ("sum", "mean", "prod", "amax", "amin")
+    },
+    "scatter added": lambda x: x.scatter(2, _crowd(x), x.tanh()[:, :, :7], reduce="add"),
+    "scatter multiplied": lambda x: x.scatter(2, _crowd(x), 2, reduce="multiply"),
+    "masked scatter": lambda x: x.masked_scatter(x > 0, _weights(480)),
+    "masked scatter of rows": lambda x: x.masked_scatter(torch.arange(12)[:, None] % 5 == 0, x.tanh()),
     "scatter of an int": lambda x: torch.zeros(1, 4, 12, 10).scatter_(2, x.argmax(2, keepdim=True), 1),
     "index put": lambda x: x.index_put((torch.tensor([0]), torch.tensor([2])), torch.tensor(0.5)),
     "index put list": lambda x: x.index_put(
