@@ -381,6 +381,33 @@ AXES: dict[str, Op] = {
 }
 
 
+def _neighbourhoods(x: Tensor) -> Tensor:
+    """Attention of each place to the nine around it."""
+    rows, columns = (
+        (torch.arange(length) - 1).clamp(0, length - 3)[:, None] + torch.arange(3) for length in x.shape[2:]
+    )
+    near = x.reshape(1, 2, 2, 12, 10).permute(0, 1, 3, 4, 2)[:, :, rows[:, :, None, None], columns]
+    query = x.reshape(1, 2, 2, 12, 10).permute(0, 1, 3, 4, 2)
+    scores = (query[:, :, :, None, :, None] * near).sum(-1).permute(0, 1, 2, 4, 3, 5).flatten(-2).softmax(-1)
+    return (scores.unsqueeze(-2) @ near.permute(0, 1, 2, 4, 3, 5, 6).flatten(4, 5)).squeeze(-2)
+
+
+AXES |= {
+    "expand": lambda x: (
+        _many(x)[:, :, :1].expand(-1, -1, 3, -1, -1, -1).permute(0, 2, 4, 1, 3, 5).reshape(12, -1).tanh()
+    ),
+    "relative logits": lambda x: (
+        x.unsqueeze(3)
+        .expand(-1, -1, -1, 5, -1)[..., None]
+        .expand(-1, -1, -1, -1, -1, 2)
+        .permute(0, 1, 3, 2, 5, 4)
+        .reshape(4, 60, 20)
+    ),
+    "products": lambda x: _many(x) @ _many(x).mT,
+    "neighbourhoods": _neighbourhoods,
+}
+
+
 def _written(x: Tensor) -> Tensor:
     x = x.clone()
     x[:, 1:3, ::2] = 0.5
