@@ -42,7 +42,7 @@ from edgekit.graph.spell_scans import spell_scans
 from edgekit.graph.spell_scatters import spell_masked_scatters, spell_scattered_means, spell_scatters
 from edgekit.graph.spell_shapes import spell_shapes
 from edgekit.graph.spell_sorts import spell_medians, spell_sorts
-from edgekit.graph.spell_transposed import spell_output_padding, spell_transposed
+from edgekit.graph.spell_transposed import spell_made_kernels, spell_output_padding, spell_transposed
 from edgekit.graph.spell_volumes import spell_pools_of_volumes, spell_volumes
 from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
@@ -118,6 +118,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_maxima", spell_maxima, XNNPACK),
     Rewrite("spell_spreads", spell_spreads, ALL),
     Rewrite("spell_shapes", spell_shapes, COREML),
+    Rewrite("spell_made_kernels", spell_made_kernels, COREML),
     Rewrite("spell_output_padding", spell_output_padding, COREML),
     Rewrite("spell_pools_of_volumes", spell_pools_of_volumes, ALL),
     Rewrite("spell_pooling", spell_pooling, ALL),

@@ -666,6 +666,12 @@ CONVOLUTIONS: dict[str, Op] = {
     ),
     "transposed 1d grouped": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), None, 3, 1, 2, 2),
     "transposed 3d": lambda x: F.conv_transpose3d(x[:, None], _weights(1, 3, 2, 3, 3), None, (1, 2, 2), 0, (0, 1, 0)),
+    "transposed of a made weight": lambda x: F.conv_transpose2d(
+        x, x.reshape(4, 20, 3, 2)[:, :3] * 0.1, _weights(6), (2, 3), (1, 0), (1, 2), 2, (2, 1)
+    ),
+    "transposed of a made weight and cut": lambda x: F.conv_transpose2d(
+        x, x.reshape(4, 30, 2, 2)[:, :5], None, 2, (2, 1)
+    ),
     "made weight": lambda x: F.conv2d(x, x[:, :, :3, :3] * 0.1),
     "standardized": lambda x: F.conv2d(x, _standardized(), padding=1),
     "big depthwise": lambda x: F.conv2d(x, _weights(4, 1, 7, 7), padding=3, groups=4),
