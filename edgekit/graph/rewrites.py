@@ -41,9 +41,10 @@ from edgekit.graph.spell_puts import spell_puts
 from edgekit.graph.spell_reductions import spell_boolean_sums, spell_maxima, spell_reductions, spell_spreads
 from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
 from edgekit.graph.spell_scans import spell_scans
+from edgekit.graph.spell_scatters import spell_masked_scatters, spell_scattered_means, spell_scatters
 from edgekit.graph.spell_shapes import spell_shapes
 from edgekit.graph.spell_sorts import spell_medians, spell_sorts
-from edgekit.graph.spell_transposed import spell_output_padding, spell_transposed
+from edgekit.graph.spell_transposed import spell_made_kernels, spell_output_padding, spell_transposed
 from edgekit.graph.spell_volumes import spell_pools_of_volumes, spell_volumes
 from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
@@ -110,6 +111,9 @@ PREPARE: tuple[Rewrite, ...] = (
 )
 # What one runtime is faster with, and the last tidying.
 SPECIALIZE: tuple[Rewrite, ...] = (
+    Rewrite("spell_scattered_means", spell_scattered_means, ALL),
+    Rewrite("spell_scatters", spell_scatters, COREML | XNNPACK),
+    Rewrite("spell_masked_scatters", spell_masked_scatters, ALL),
     Rewrite("spell_scans", spell_scans, ALL),
     Rewrite("spell_medians", spell_medians, ALL),
     Rewrite("spell_rare_arithmetic", spell_rare_arithmetic, ALL),
@@ -117,6 +121,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_maxima", spell_maxima, XNNPACK),
     Rewrite("spell_spreads", spell_spreads, ALL),
     Rewrite("spell_shapes", spell_shapes, COREML),
+    Rewrite("spell_made_kernels", spell_made_kernels, COREML),
     Rewrite("spell_output_padding", spell_output_padding, COREML),
     Rewrite("spell_pools_of_volumes", spell_pools_of_volumes, ALL),
     Rewrite("spell_pooling", spell_pooling, ALL),

@@ -13,6 +13,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, replace, shape
+from edgekit.graph.spelling import gather
 
 __all__ = ["spell_axes"]
 
@@ -22,8 +23,9 @@ aten = torch.ops.aten
 def spell_axes(graph_module: GraphModule, most: int) -> int:
     """Spell operators on tensors of more than `most` axes on fewer. Changes of shape around them merge later.
 
-    Taken are permutes, elementwise operators with their broadcasting, reductions, softmax, slices, concatenations and
-    linear layers; what treats more than `most` groups of axes apart is left alone. `most` is at least 4.
+    Taken are permutes, elementwise operators with their broadcasting, reductions, softmax, slices, concatenations,
+    expansions, gathers of known places, matrix products and linear layers; what treats more than `most` groups of axes
+    apart is left alone. `most` is at least 4.
     """
     count = 0
     for node in list(graph_module.graph.nodes):
@@ -144,6 +146,43 @@ def _runs(rank: int, apart: Sequence[int], *, keep_each: bool) -> list[list[int]
     return runs
 
 
+def _expand(node: Node, most: int) -> Node | None:
+    size = _sizes(node)
+    inner = [1] * (len(size) - len(_sizes(node.args[0]))) + _sizes(node.args[0])
+    grown = [axis for axis, length in enumerate(size) if inner[axis] != length]
+    runs = _runs(len(size), grown, keep_each=False)
+    if len(runs) > most:
+        return None
+    slim = _reshaped(node, node.args[0], [math.prod(inner[axis] for axis in run) for run in runs])
+    wide = emit(node, aten.expand.default, slim, [math.prod(size[axis] for axis in run) for run in runs])
+    return _reshaped(node, wide, size)
+
+
+def _matmul(node: Node, _most: int) -> Node | None:
+    """A product of matrices whose axes before the last two are the same on both sides."""
+    left, right = (_sizes(item) for item in node.args)
+    if left[:-2] != right[:-2]:
+        return None
+    slim = [
+        _reshaped(node, item, [math.prod(size[:-2]), *size[-2:]])
+        for item, size in zip(node.args, (left, right), strict=True)
+    ]
+    return _reshaped(node, emit(node, aten.matmul.default, *slim), _sizes(node))
+
+
+def _index(node: Node, _most: int) -> Node | None:
+    """Known places along neighbouring axes as one gather along these axes together."""
+    inner, given = _sizes(node.args[0]), arg(node, "indices")
+    axes = [axis for axis, item in enumerate(given) if item is not None]
+    known = [constant(given[axis]) for axis in axes]
+    if axes != list(range(axes[0], axes[-1] + 1)) or any(index is None for index in known):
+        return None
+    lengths = inner[axes[0] : axes[-1] + 1]
+    places = torch.arange(math.prod(lengths)).reshape(lengths)[tuple(known)].flatten()
+    flat = _reshaped(node, node.args[0], [*inner[: axes[0]], math.prod(lengths), *inner[axes[-1] + 1 :]])
+    return gather(node, flat, axes[0], places, _sizes(node), "known_places")
+
+
 def _linear(node: Node, most: int) -> Node | None:
     size, inner = _sizes(node), _sizes(node.args[0])
     flat = _reshaped(node, node.args[0], [math.prod(inner[:-1]), inner[-1]])
@@ -166,6 +205,9 @@ def _reshaped(before: Node, value: Node, size: Sequence[int]) -> Node:
 _ROWS: dict[Any, Callable[[Node, int], Node | None]] = {
     aten.permute.default: _permute,
     aten.linear.default: _linear,
+    aten.matmul.default: _matmul,
+    aten.expand.default: _expand,
+    aten.index.Tensor: _index,
     aten.amax.default: _along("dim"),
     aten.amin.default: _along("dim"),
     aten.sum.dim_IntList: _along("dim"),

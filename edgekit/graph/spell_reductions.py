@@ -1,7 +1,7 @@
 """Reductions with every argument spelled out: dtypes as casts, sums of booleans, spreads, norms of old spelling."""
 
 # torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
+# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
 
 from __future__ import annotations
 

@@ -136,6 +136,14 @@ def test_an_antialiased_resize_of_a_dynamic_batch_is_spelled_out() -> None:
     torch.testing.assert_close(program.module()(x)[0], module(x)[0], rtol=1e-5, atol=1e-5)
 
 
+def test_scattered_means_of_a_dynamic_batch_are_spelled_out() -> None:
+    module = Rows([lambda x: x.scatter_reduce(2, (x.sigmoid() * 11).long(), x.tanh(), "mean")])
+    program, counts = rewrite(capture(module, example(), dynamic_batch=True), "onnx")
+    assert counts["spell_scattered_means"] == 1
+    x = torch.cat([example(), example().flip(2), -example()])
+    torch.testing.assert_close(program.module()(x)[0], module(x)[0], rtol=1e-5, atol=1e-5)
+
+
 def test_what_complex_numbers_cannot_do_is_refused_with_its_name_and_module() -> None:
     class Exponential(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

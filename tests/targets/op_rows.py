@@ -257,6 +257,11 @@ def _assigned(x: Tensor, place: Any, value: Tensor | float) -> Tensor:
     return x
 
 
+def _crowd(x: Tensor) -> Tensor:
+    """Places from 0 to 11 that the image decides, [1,4,7,10], many of them more than once."""
+    return (x[:, :, :7].sigmoid() * 11).round().long()
+
+
 SHAPES: dict[str, Op] = {
     "roll": lambda x: torch.roll(x, (3, -2), (2, 3)),
     "roll flat": lambda x: torch.roll(x, 5),
@@ -292,6 +297,20 @@ SHAPES: dict[str, Op] = {
     "take": lambda x: torch.take(x, torch.tensor([[1, 400, 77]])),
     "take along dim": lambda x: torch.take_along_dim(x, x.argsort(dim=3), dim=3),
     "scatter": lambda x: torch.zeros(1, 4, 12, 10).scatter(2, (torch.arange(480) % 12).reshape(1, 4, 12, 10), x),
+    **{
+        f"scatter reduced to {kind}": lambda x, kind=kind: x.scatter_reduce(2, _crowd(x), x.tanh()[:, :, :7], kind)
+        for kind in ("sum", "mean", "prod", "amax", "amin")
+    },
+    **{
+        f"scatter reduced to {kind} alone": lambda x, kind=kind: _tokens(x)[:, ::2].scatter_reduce(
+            -2, _crowd(x)[:, :, 0].expand(1, 4, 10).mT * 5, x[:, :, 0].mT, kind, include_self=False
+        )
+        for kind in ("sum", "mean", "prod", "amax", "amin")
+    },
+    "scatter added": lambda x: x.scatter(2, _crowd(x), x.tanh()[:, :, :7], reduce="add"),
+    "scatter multiplied": lambda x: x.scatter(2, _crowd(x), 2, reduce="multiply"),
+    "masked scatter": lambda x: x.masked_scatter(x > 0, _weights(480)),
+    "masked scatter of rows": lambda x: x.masked_scatter(torch.arange(12)[:, None] % 5 == 0, x.tanh()),
     "scatter of an int": lambda x: torch.zeros(1, 4, 12, 10).scatter_(2, x.argmax(2, keepdim=True), 1),
     "index put": lambda x: x.index_put((torch.tensor([0]), torch.tensor([2])), torch.tensor(0.5)),
     "index put list": lambda x: x.index_put(
@@ -359,6 +378,33 @@ AXES: dict[str, Op] = {
     "decomposed positions": lambda x: (
         _many(x)[None] + _many(x)[None].mean(6, keepdim=True) + _many(x)[None].mean(5, keepdim=True)
     ).softmax(6),
+}
+
+
+def _neighbourhoods(x: Tensor) -> Tensor:
+    """Attention of each place to the nine around it."""
+    rows, columns = (
+        (torch.arange(length) - 1).clamp(0, length - 3)[:, None] + torch.arange(3) for length in x.shape[2:]
+    )
+    near = x.reshape(1, 2, 2, 12, 10).permute(0, 1, 3, 4, 2)[:, :, rows[:, :, None, None], columns]
+    query = x.reshape(1, 2, 2, 12, 10).permute(0, 1, 3, 4, 2)
+    scores = (query[:, :, :, None, :, None] * near).sum(-1).permute(0, 1, 2, 4, 3, 5).flatten(-2).softmax(-1)
+    return (scores.unsqueeze(-2) @ near.permute(0, 1, 2, 4, 3, 5, 6).flatten(4, 5)).squeeze(-2)
+
+
+AXES |= {
+    "expand": lambda x: (
+        _many(x)[:, :, :1].expand(-1, -1, 3, -1, -1, -1).permute(0, 2, 4, 1, 3, 5).reshape(12, -1).tanh()
+    ),
+    "relative logits": lambda x: (
+        x.unsqueeze(3)
+        .expand(-1, -1, -1, 5, -1)[..., None]
+        .expand(-1, -1, -1, -1, -1, 2)
+        .permute(0, 1, 3, 2, 5, 4)
+        .reshape(4, 60, 20)
+    ),
+    "products": lambda x: _many(x) @ _many(x).mT,
+    "neighbourhoods": _neighbourhoods,
 }
 
 
@@ -624,6 +670,12 @@ CONVOLUTIONS: dict[str, Op] = {
     ),
     "transposed 1d grouped": lambda x: F.conv_transpose1d(x.flatten(2), _weights(4, 3, 4), None, 3, 1, 2, 2),
     "transposed 3d": lambda x: F.conv_transpose3d(x[:, None], _weights(1, 3, 2, 3, 3), None, (1, 2, 2), 0, (0, 1, 0)),
+    "transposed of a made weight": lambda x: F.conv_transpose2d(
+        x, x.reshape(4, 20, 3, 2)[:, :3] * 0.1, _weights(6), (2, 3), (1, 0), (1, 2), 2, (2, 1)
+    ),
+    "transposed of a made weight and cut": lambda x: F.conv_transpose2d(
+        x, x.reshape(4, 30, 2, 2)[:, :5], None, 2, (2, 1)
+    ),
     "made weight": lambda x: F.conv2d(x, x[:, :, :3, :3] * 0.1),
     "standardized": lambda x: F.conv2d(x, _standardized(), padding=1),
     "big depthwise": lambda x: F.conv2d(x, _weights(4, 1, 7, 7), padding=3, groups=4),
