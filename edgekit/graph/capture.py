@@ -80,9 +80,7 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
     decided: list[Place] = []
     for strict in (False, True):
         try:
-            constants = (
-                nullcontext() if strict else Constants(module, example)
-            )  # strict: it would be part of the bytecode
+            constants = nullcontext() if strict else Constants(module, example)  # its code would be in the bytecode
             with _quiet(), _traceable_data(), untouched(module), constants, batch_watched(module) as decided:
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
