@@ -121,7 +121,7 @@ def _config(kind: str) -> Any:
     elif isinstance(getattr(config, "num_hidden_layers", None), int):
         config.num_hidden_layers = 2
     if kind == "efficientnet":  # B7, if nothing is said
-        config.image_size, config.width_coefficient, config.depth_coefficient = 224, 1.0, 1.0
+        config.image_size, config.hidden_dim, config.width_coefficient, config.depth_coefficient = 224, 1280, 1.0, 1.0
     return config
 
 

@@ -34,6 +34,8 @@ _SIZED = {
     *(Tensor.repeat_interleave, torch.repeat_interleave),
 }
 
+_REPEATS = (Tensor.repeat_interleave, torch.repeat_interleave)
+
 
 class Constants(TorchFunctionMode):
     """While `module` is traced, what it reads of tensors that no image changes is what is in them.
@@ -73,6 +75,8 @@ class Constants(TorchFunctionMode):
             return func(*args, **kwargs)
         if func in (Tensor.__getitem__, Tensor.__setitem__):
             args = (args[0], self._index(args[1]), *args[2:])
+        if func in _REPEATS:
+            func, args, kwargs = self._repeated(func, *args, **kwargs)
         leaves = tree_leaves((args, kwargs))
         constant = all(self._is_constant(leaf) for leaf in leaves)
         if constant and func in _READS:
@@ -180,6 +184,19 @@ class Constants(TorchFunctionMode):
             yield from self._made(Tensor.nonzero, (item,), {"as_tuple": True})
         else:
             yield item
+
+    def _repeated(
+        self, func: Any, tensor: Any, *args: Any, **kwargs: Any
+    ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """`repeat_interleave` of what is no constant by constant counts: a choice of places."""
+        given: dict[str, Any] = dict(zip(("repeats", "dim"), args, strict=False)) | kwargs
+        counts: Any = given.get("repeats")
+        dim = given.get("dim")
+        if self._is_known(tensor) or not self._is_known(counts) or counts.numel() < 2:
+            return func, (tensor, *args), kwargs
+        places = self._computed(torch.repeat_interleave, (counts,), {})
+        flat = tensor.flatten() if dim is None else tensor
+        return torch.index_select, (flat, 0 if dim is None else dim, places), {}
 
     def _number(self, bound: Any) -> Any:
         return self._computed(Tensor.item, (bound,), {}) if self._is_known(bound) else bound

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["QUICK", "REFUSED", "ROWS", "UNTRACEABLE"]
+__all__ = ["QUICK", "REFUSED", "ROWS"]
 
 Op = Callable[[Tensor], Tensor]
 
@@ -780,18 +780,16 @@ QUICK = (
 )
 # What stays refused, and must say so by name.
 COMPLEX_REFUSED = frozenset({"complex: real fft", "complex: fft filter", "complex: fft mixing"})
-UNTRACEABLE = frozenset({"shape: index mask"})  # torch.export looks at no value, not even a constant's
 REFUSED: dict[str, frozenset[str]] = {
     "coreml": COMPLEX_REFUSED
     | frozenset(
         {
-            "shape: repeat interleave tensor",
             "shape: view dtype",
             "pool: max unpool",
             "resize: grid sample bicubic",
             "convolution: unbatched",
         }
     ),
-    "executorch": COMPLEX_REFUSED | {"convolution: transposed 3d"},
-    "onnx": COMPLEX_REFUSED,
+    "executorch": COMPLEX_REFUSED | {"convolution: transposed 3d", "shape: view dtype"},
+    "onnx": COMPLEX_REFUSED | {"shape: view dtype"},
 }

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgekit.errors import ModelError, UnsupportedOpError
+from edgekit.errors import UnsupportedOpError
 from edgekit.graph import capture, rewrite
 from edgekit.targets.base import LowerOptions
-from tests.targets.op_rows import QUICK, REFUSED, ROWS, UNTRACEABLE
+from tests.targets.op_rows import QUICK, REFUSED, ROWS
 
 SUFFIX = {"coreml": ".mlpackage", "executorch": ".pte", "onnx": ".onnx"}
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 24, 20, 3)).astype(np.uint8)
@@ -78,10 +78,7 @@ def test_the_files_of_a_few_rows_of_every_kind_compute_what_the_modules_do(targe
 @pytest.mark.parametrize("target", sorted(SUFFIX))
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_every_row_is_right_or_refused_by_name(name: str, target: str, tmp_path: Path) -> None:
-    if name in UNTRACEABLE:
-        with pytest.raises(ModelError, match=r"made from the values of a tensor .*in Row \(rows\.0\).*index numbers"):
-            both(tmp_path, target, name)
-    elif name in REFUSED[target]:
+    if name in REFUSED[target]:
         with pytest.raises(UnsupportedOpError) as refusal:
             both(tmp_path, target, name)
         assert re.search(r"aten\.\w+.*used in rows\.0\b", str(refusal.value))
