@@ -148,6 +148,19 @@ def _average(node: Node) -> Node | None:
         # coremltools does not know that a stride may be left unsaid.
         said = arg(node, "stride")
         return None if said else emit(node, node.target, node.args[0], kernel, stride, padding, False, counted)
+    if all(
+        parts == 1 and width - pad >= length
+        for length, parts, width, pad in zip(inner, outer, kernel, padding, strict=True)
+    ):
+        # One window over all there is, and perhaps far beyond: EfficientNet of transformers asks for 1280 of 7 pixels.
+        spans = [
+            min(width, length + 2 * pad) if counted else length
+            for length, width, pad in zip(inner, kernel, padding, strict=True)
+        ]
+        rank = val(node).dim()
+        pooled = emit(node, aten.mean.dim, node.args[0], list(range(rank - axes, rank)), True)
+        factor = math.prod(inner) / (math.prod(spans) if divisor is None else divisor)
+        return pooled if factor == 1 else emit(node, aten.mul.Tensor, pooled, factor)
     tails = [
         max((parts - 1) * step + width - length - pad, 0)
         for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True)

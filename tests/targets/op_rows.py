@@ -521,6 +521,12 @@ POOLS: dict[str, Op] = {
     "avg pool ceil": lambda x: F.avg_pool2d(x, (3, 2), (2, 3), (1, 0), ceil_mode=True),
     "avg pool ceil uncounted": lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False),
     "avg pool uncounted": lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
+    "avg pool of far more": lambda x: F.avg_pool2d(x, 1280, ceil_mode=True),
+    "avg pool of more": lambda x: torch.cat(
+        [F.avg_pool2d(x, (15, 13), 20, (3, 2), True, counted) for counted in (True, False)]
+        + [F.avg_pool2d(x, (15, 13), 20, (3, 2), True, True, 7)],
+        1,
+    ),
     "avg pool divisor": lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=5),
     "avg pool divisor ceil": lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, divisor_override=2),
     "avg pool 1d": lambda x: F.avg_pool1d(x.flatten(2), 4, 3, 2, True, False),
