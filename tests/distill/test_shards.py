@@ -235,6 +235,18 @@ def test_few_files_stay_open_and_threads_do_not_mix_them_up(tmp_path: Path) -> N
     assert len(source._handles) <= 8
 
 
+def test_a_file_stays_open_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened(tar_of(tmp_path / "a.tar", [("a.jpg", JPEGS[0])]))
+    read = os.pread
+
+    def among_others(number: int, length: int, offset: int) -> bytes:
+        source._handles.clear()  # as other threads do that open many
+        return read(number, length, offset)
+
+    monkeypatch.setattr(os, "pread", among_others)
+    assert source.read(0, SIZE).shape == (*SIZE, 3)
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 

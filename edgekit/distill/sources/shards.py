@@ -88,7 +88,8 @@ class ShardSource:
         name, shard = self.photo_name(index), int(self._shard[index])
         length = min(int(self._sizes[index]), MAX_FILE_BYTES + 1)
         try:
-            data = os.pread(self._handle(shard).number, length, int(self._offsets[index]))
+            handle = self._handle(shard)  # held until it is read: another thread may be the one that closes it
+            data = os.pread(handle.number, length, int(self._offsets[index]))
         except OSError as error:
             raise InputError(f"{name}: cannot be read ({error.strerror})") from None
         if len(data) < length:
