@@ -54,17 +54,20 @@ def travel(name: str, chosen: list[str], stage: str) -> dict[str, Any]:
     if stage != "capture":
         photos = photographs(2, height, width, 2)
         held = graph.probe(embedder.run, [embedder.pixels(photo[None]) for photo in photos])
+        judged = steady(embedder, photographs(6, height, width, 3))[:2]
         for target in chosen:
-            row[target] = _one(embedder, program, held, target, stage)
+            row[target] = _one(embedder, program, held, judged, target, stage)
     return row | {"seconds": time.perf_counter() - started}
 
 
-def _one(embedder: Embedder, program: Any, held: Any, target: str, stage: str) -> dict[str, Any]:
+def _one(
+    embedder: Embedder, program: Any, held: Any, judged: list[np.ndarray], target: str, stage: str
+) -> dict[str, Any]:
     """The rewrites of one target and, where asked for, its file."""
     found: dict[str, Any] = {}
     try:
         done = graph.checked(program, graph.rows_of(SETS[target]), held)
-        cosine = _cosine(embedder, lambda batch: _interpreted(embedder, done.program, batch))
+        cosine = _cosine(embedder, judged, lambda batch: _interpreted(embedder, done.program, batch))
         found["left_out"] = [" ".join(map(str, item)) for item in done.left_out]
         found["rewrite"] = "ok" if cosine >= FLOOR else f"cosine {cosine:.6f}"
     except Exception as error:
@@ -80,7 +83,7 @@ def _one(embedder: Embedder, program: Any, held: Any, target: str, stage: str) -
         except Exception as error:
             return found | {"lower": _reason(error)}
         try:
-            found["cosine"] = cosine = _cosine(embedder, RUNTIMES[target](path))
+            found["cosine"] = cosine = _cosine(embedder, judged, RUNTIMES[target](path))
             found["run"] = "ok" if cosine >= FLOOR else f"cosine {cosine:.6f}"
         except Exception as error:
             found["run"] = _reason(error)
@@ -107,9 +110,8 @@ def photographs(count: int, height: int, width: int, seed: int) -> list[np.ndarr
     return made
 
 
-def _cosine(embedder: Embedder, run: Callable[[list[np.ndarray]], np.ndarray]) -> float:
-    """The smallest cosine of what `run` and the module make of two images; NaN where a value is no number."""
-    photos = steady(embedder, photographs(6, *embedder.spec.size, 3))[:2]
+def _cosine(embedder: Embedder, photos: list[np.ndarray], run: Callable[[list[np.ndarray]], np.ndarray]) -> float:
+    """The smallest cosine of what `run` and the module make of the photos; NaN where a value is no number."""
     wanted = np.concatenate([embedder.embed(photo[None]) for photo in photos]).astype(np.float64)
     got = np.asarray(run(photos), dtype=np.float64).reshape(wanted.shape)
     lengths = np.linalg.norm(got, axis=1) * np.linalg.norm(wanted, axis=1)

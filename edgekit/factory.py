@@ -100,6 +100,7 @@ def _attribute(backbone: str) -> Any:
 def _as_a_library() -> Iterator[None]:
     """Within it, code that is meant as a script sees none of this command's arguments, and raises rather than ends."""
     given, refuse = sys.argv, argparse.ArgumentParser.error
+    # A parser's own error prints its usage and ends the process; mypy allows no method in a method's place.
     sys.argv = given[:1]
     argparse.ArgumentParser.error = _raise  # type: ignore[method-assign, assignment]
     try:

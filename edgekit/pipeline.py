@@ -389,7 +389,7 @@ def _verify(
             progress=tick,
             batch=_BATCH,
         )
-        return parity.held_on_plain(report, runner, source.plain)
+        return parity.held_on_plain(report, runner.embed, source.plain)
 
 
 def _again(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_turn(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+def in_turn(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
     """What `function` makes of each item, in the order of `items`, several at once: on each core that this process may
     use, torch on one thread, so that every result is what it would be alone.
 

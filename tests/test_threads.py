@@ -44,7 +44,7 @@ def test_nothing_is_begun_after_it_is_closed() -> None:
 
     results = in_turn(lambda number: number, items())
     assert next(results) == 0
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     seen = len(begun)
     assert seen < 100
     assert threading.active_count() < 100

@@ -239,5 +239,5 @@ def _storage(tensor: Tensor) -> StorageWeakRef | None:
     """What views of one tensor share; None where it cannot be told."""
     try:
         return StorageWeakRef(tensor.untyped_storage())
-    except (NotImplementedError, RuntimeError):  # sparse tensors, and those within vmap
+    except RuntimeError:  # sparse tensors, and those within vmap
         return None

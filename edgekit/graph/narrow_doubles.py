@@ -25,6 +25,8 @@ def narrow_doubles(graph_module: GraphModule) -> int:
     given = [node for node in everything if node.op == "placeholder"]
     if any(_is(node, torch.complex128) for node in everything) or any(_is(node, torch.float64) for node in given):
         return 0
+    if any(is_call(node, aten.view.dtype) for node in nodes):
+        return 0
     ends = [node for node in everything if node.op == "output"]
     known: dict[Node, Node] = {}
     for node in nodes:
@@ -32,8 +34,6 @@ def narrow_doubles(graph_module: GraphModule) -> int:
             value = constant(source)
             if value is not None and value.dtype is torch.float64 and source not in known:
                 known[source] = add_constant(graph_module, value.float(), "narrow")
-        if is_call(node, aten.view.dtype):
-            return 0
         node.args, node.kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda item: known.get(item, item))
         node.args, node.kwargs = tree_map(_narrow, (node.args, node.kwargs))
         node.meta["val"] = imagine(node.graph, node.target, node.args, node.kwargs)

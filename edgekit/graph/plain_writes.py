@@ -34,16 +34,13 @@ def plain_writes(graph_module: GraphModule) -> int:
     """
     count = 0
     for node in calls(graph_module, aten.copy.default, *_FILLS, *_SCATTERS):
-        new: Node | None
         size = int_shape(node)
         if size is None or int_shape(node.args[0]) is None:
             continue
         if is_call(node, *_FILLS):
             value = 0 if is_call(node, aten.zero.default) else arg(node, "value")
-            whole = isinstance(value, Node)
-            new = (
-                _copy(node, value, size) if whole else emit(node, aten.full.default, size, value, dtype=val(node).dtype)
-            )
+            filled = isinstance(value, Node)
+            new = _copy(node, value, size) if filled else _full(node, value, size)
         elif is_call(node, aten.copy.default):
             new = _copy(node, node.args[1], size)
         else:
@@ -54,7 +51,11 @@ def plain_writes(graph_module: GraphModule) -> int:
     return count
 
 
-def _copy(node: Node, source: Node, size: list[int]) -> Node:
+def _full(node: Node, value: float, size: list[int]) -> Node | None:
+    return emit(node, aten.full.default, size, value, dtype=val(node).dtype)
+
+
+def _copy(node: Node, source: Node, size: list[int]) -> Node | None:
     if val(source).dtype != val(node).dtype:
         source = emit(node, aten.to.dtype, source, val(node).dtype)
     return source if int_shape(source) == size else emit(node, aten.expand.default, source, size)

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, drop_dead, emit, getitem, is_call, replace, shape, val
+from edgekit.graph.edit import add_constant, arg, emit, shape, val
 from edgekit.graph.spatial_product import product_along
-from edgekit.graph.spelling import Spelling, spell, static_tail
+from edgekit.graph.spelling import Spelling, spell, spell_values, static_tail
 
 __all__ = ["spell_adaptive_pooling", "spell_pooling"]
 
@@ -27,27 +26,14 @@ def spell_adaptive_pooling(graph_module: GraphModule) -> int:
     """Spell adaptive pooling to a fixed grid: windows of one size, or products and maxima where the grid does not
     divide the map. Average pooling to one pixel stays as it is.
     """
-    return spell(graph_module, _ADAPTIVE) + _spell_values(graph_module, _ADAPTIVE_MAXIMA, _adaptive_max)
+    return spell(graph_module, _ADAPTIVE) + spell_values(graph_module, dict.fromkeys(_ADAPTIVE_MAXIMA, _adaptive_max))
 
 
 def spell_pooling(graph_module: GraphModule) -> int:
     """Spell averages that have a divisor or a ceiling, and maxima with dilation, in plain windows."""
-    return spell(graph_module, {**_AVERAGE, **_MAXIMA}) + _spell_values(graph_module, _MAXIMA_PAIRS, _max_pool)
-
-
-def _spell_values(graph_module: GraphModule, targets: Sequence[Any], spelled: Any) -> int:
-    """Spell calls that give (values, indices), where only the values are read."""
-    count = 0
-    for node in calls(graph_module, *targets):
-        drop_dead([user for user in node.users if not user.users])
-        if node._erased or not all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
-            continue
-        new = spelled(node)
-        if new is not None:
-            for user in list(node.users):
-                replace(user, new)
-            count += 1
-    return count
+    return spell(graph_module, {**_AVERAGE, **_MAXIMA}) + spell_values(
+        graph_module, dict.fromkeys(_PLAIN_MAXIMA, _max_pool)
+    )
 
 
 def _sizes(node: Node, axes: int) -> tuple[list[int], list[int]] | None:
@@ -238,4 +224,3 @@ _PLAIN_MAXIMA = {
     aten.max_pool2d_with_indices.default: aten.max_pool2d.default,
     aten.max_pool3d_with_indices.default: aten.max_pool3d.default,
 }
-_MAXIMA_PAIRS = tuple(_PLAIN_MAXIMA)

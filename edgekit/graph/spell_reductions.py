@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, drop_dead, emit, getitem, int_shape, is_call, replace, shape, val
-from edgekit.graph.spelling import Spelling, cast, spell
+from edgekit.graph.edit import arg, calls, emit, getitem, int_shape, is_call, replace, shape, val
+from edgekit.graph.spelling import Spelling, cast, spell, spell_values
 
 __all__ = ["spell_boolean_sums", "spell_maxima", "spell_reductions", "spell_spreads"]
 
@@ -26,7 +26,11 @@ def spell_reductions(graph_module: GraphModule) -> int:
     `std_mean` and `var_mean` become a spread and a mean, `max` and `min` along an axis whose places nobody reads `amax`
     and `amin`.
     """
-    return spell(graph_module, _ROWS) + _spell_spread_and_mean(graph_module) + _spell_values(graph_module)
+    return (
+        spell(graph_module, _ROWS)
+        + _spell_spread_and_mean(graph_module)
+        + spell_values(graph_module, dict.fromkeys(_EXTREMES, _extreme))
+    )
 
 
 def spell_boolean_sums(graph_module: GraphModule) -> int:
@@ -108,20 +112,8 @@ def _spell_spread_and_mean(graph_module: GraphModule) -> int:
     return count
 
 
-_VALUES = {aten.max.dim: aten.amax.default, aten.min.dim: aten.amin.default}
-
-
-def _spell_values(graph_module: GraphModule) -> int:
-    count = 0
-    for node in calls(graph_module, *_VALUES):
-        drop_dead([user for user in node.users if not user.users])
-        if node._erased or not all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
-            continue
-        values = emit(node, _VALUES[node.target], node.args[0], [arg(node, "dim")], arg(node, "keepdim"))
-        for user in list(node.users):
-            replace(user, values)
-        count += 1
-    return count
+def _extreme(node: Node) -> Node:
+    return emit(node, _EXTREMES[node.target], node.args[0], [arg(node, "dim")], arg(node, "keepdim"))
 
 
 def _spread(node: Node) -> Node | None:
@@ -182,6 +174,7 @@ def _place_of_all(node: Node) -> Node | None:
     return emit(node, aten.reshape.default, place, shape(node)) if arg(node, "keepdim") else place
 
 
+_EXTREMES = {aten.max.dim: aten.amax.default, aten.min.dim: aten.amin.default}
 _SUMS = (aten.sum.default, aten.sum.dim_IntList)
 _ROWS: dict[Any, Spelling] = {
     **dict.fromkeys(

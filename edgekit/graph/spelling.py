@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, calls, emit, replace, shape, val
+from edgekit.graph.edit import add_constant, calls, drop_dead, emit, getitem, is_call, replace, shape, val
 
-__all__ = ["Spelling", "cast", "constant_like", "gather", "spell", "static_tail"]
+__all__ = ["Spelling", "cast", "constant_like", "gather", "spell", "spell_values", "static_tail"]
 
 aten = torch.ops.aten
 # A row: what a call is in plainer operators, or None where it is left alone.
@@ -29,6 +29,21 @@ def spell(graph_module: GraphModule, table: Mapping[Any, Spelling]) -> int:
         new = table[node.target](node)
         if new is not None:
             replace(node, cast(node, new, val(node).dtype))
+            count += 1
+    return count
+
+
+def spell_values(graph_module: GraphModule, table: Mapping[Any, Spelling]) -> int:
+    """Replace the values of each call that gives (values, indices), where a row spells it and no index is read."""
+    count = 0
+    for node in calls(graph_module, *table):
+        drop_dead([user for user in node.users if not user.users])
+        if node._erased or not all(is_call(user, getitem) and user.args[1] == 0 for user in node.users):
+            continue
+        new = table[node.target](node)
+        if new is not None:
+            for user in list(node.users):
+                replace(user, new)
             count += 1
     return count
 

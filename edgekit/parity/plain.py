@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from edgekit.parity.report import ParityReport
-    from edgekit.targets.base import Runner
 
 __all__ = ["held_on_plain", "plain_images"]
 
@@ -24,14 +23,16 @@ def plain_images(original: Callable[[np.ndarray], np.ndarray], size: tuple[int, 
     return {name: image for name, image in images.items() if np.isfinite(original(image[None])).all()}
 
 
-def held_on_plain(report: ParityReport, runner: Runner, images: Mapping[str, np.ndarray]) -> ParityReport:
+def held_on_plain(
+    report: ParityReport, file: Callable[[np.ndarray], np.ndarray], images: Mapping[str, np.ndarray]
+) -> ParityReport:
     """The report, failed where the file gives NaN or infinity for an image on which the original gives numbers.
 
-    Cosines are not judged: what a norm makes of no spread at all is rounding.
+    `file` embeds uint8 [N,H,W,3] with it. Cosines are not judged: what a norm makes of no spread is rounding.
     """
     import numpy as np
 
-    lost = [name for name, image in images.items() if not np.isfinite(runner.embed(image[None])).all()]
+    lost = [name for name, image in images.items() if not np.isfinite(file(image[None])).all()]
     if not lost:
         return report
     reason = f"the embedding of an image that is all {' or '.join(lost)} holds NaN or infinity, the original's does not"
