@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.console import table
+from edgekit.support.progress import table
 
 EDGEKIT = str(Path(sys.executable).with_name("edgekit"))
 BARE = {

@@ -31,23 +31,23 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from edgekit.catalog import Catalog
-from edgekit.console import table
-from edgekit.distill.loader import Reader, batches
-from edgekit.distill.sampling import Planner
-from edgekit.distill.sources import open_source
-from edgekit.distill.spec import DataSpec, DistillSpec
+from edgekit.data.catalog import Catalog
+from edgekit.distillation.loader import Reader, batches
+from edgekit.distillation.sampling import Planner
+from edgekit.distillation.sources import open_source
 from edgekit.recipe import InputSpec
+from edgekit.recipe.training import DataSpec, DistillSpec
+from edgekit.support.progress import table
 
 MIN_RATIO, MAX_MEMORY = 1.0, 1.05
 COLUMNS = ("data", "torchvision images/s", "EdgeKit images/s", "ratio", "25-75 %", "target", "met")
 STREAM = """
 import sys
-from edgekit.distill.augment import AUGMENTATIONS
-from edgekit.distill.loader import Reader, batches
-from edgekit.distill.sampling import Planner
-from edgekit.distill.sources import open_source
-from edgekit.distill.spec import DataSpec, DistillSpec
+from edgekit.distillation.augment import AUGMENTATIONS
+from edgekit.distillation.loader import Reader, batches
+from edgekit.distillation.sampling import Planner
+from edgekit.distillation.sources import open_source
+from edgekit.recipe.training import DataSpec, DistillSpec
 from edgekit.recipe import InputSpec
 pattern, size, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 data = DataSpec(name="photos", shards=pattern)

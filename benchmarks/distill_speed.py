@@ -29,12 +29,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from edgekit.console import Silent, Tick, table
-from edgekit.distill.augment import AUGMENTATIONS
-from edgekit.distill.run import DistillRequest, distill
-from edgekit.distill.student import build_student, suit_cpu
-from edgekit.embedder import build_embedder
+from edgekit.distillation.augment import AUGMENTATIONS
+from edgekit.distillation.run import DistillRequest, distill
+from edgekit.distillation.student import build_student, suit_cpu
+from edgekit.model.embedder import build_embedder
 from edgekit.recipe import InputSpec, ModelSpec, Recipe, load_recipe
+from edgekit.support.progress import Silent, Tick, table
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")

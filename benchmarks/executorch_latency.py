@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from side_by_side import BACKBONES, build, image_of, interleave, pin
 
-from edgekit.console import table
-from edgekit.embedder import Embedder
 from edgekit.graph import capture, rewrite
+from edgekit.model.embedder import Embedder
+from edgekit.support.progress import table
 from edgekit.targets import LowerOptions
-from edgekit.targets.executorch import lower, quiet
-from edgekit.targets.executorch import open as open_pte
+from edgekit.targets.executorch.backend import lower, quiet
+from edgekit.targets.executorch.backend import open as open_pte
 
 FIRST = BACKBONES[:5]  # these have a target of their own
 MAX_FIRST, MAX_RATIO, MAX_MEAN_RATIO = 0.60, 1.05, 0.70

@@ -18,8 +18,8 @@ from typing import Any
 
 import click
 
-from edgekit.console import table
 from edgekit.errors import ParityError
+from edgekit.support.progress import table
 
 BACKBONES = ("efficientnet_b0", "efficientformer_l1", "mobilevit_s", "vit_tiny_patch16_224")
 MAX_WALL, MAX_MEMORY = 1.0, 1.3
@@ -29,7 +29,7 @@ NAIVE = """
 import sys
 from pathlib import Path
 import torch
-from edgekit.embedder import build_embedder
+from edgekit.model.embedder import build_embedder
 from edgekit.recipe import resolve_model
 name, folder = sys.argv[1], Path(sys.argv[2])
 embedder = build_embedder(resolve_model(name))

@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from edgekit import pipeline, targets
-from edgekit.console import Silent, table
 from edgekit.errors import EdgeKitError
 from edgekit.recipe import resolve_model
+from edgekit.support.progress import Silent, table
 
 BACKBONES = (
     "catalog-s0",

@@ -26,13 +26,13 @@ import torch
 from side_by_side import BACKBONES, build, clock, image_of, interleave, pin
 from torch.utils.flop_counter import FlopCounterMode
 
-from edgekit.console import table
-from edgekit.embedder import Embedder
 from edgekit.graph import capture, rewrite
+from edgekit.model.embedder import Embedder
+from edgekit.support.progress import table
 from edgekit.targets import LowerOptions
-from edgekit.targets.executorch import lower as lower_pte
-from edgekit.targets.executorch import open as open_pte
-from edgekit.targets.onnx import lower
+from edgekit.targets.executorch.backend import lower as lower_pte
+from edgekit.targets.executorch.backend import open as open_pte
+from edgekit.targets.onnx.backend import lower
 
 MAX_RATIO, MAX_MEAN_RATIO = 1.05, 0.95
 COLUMNS = (

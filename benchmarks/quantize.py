@@ -24,14 +24,15 @@ import numpy as np
 import rivals
 from side_by_side import build, clock, pin
 
-from edgekit import pipeline, quantize, targets
-from edgekit.console import Silent, table
-from edgekit.datasets import CatalogPictures
-from edgekit.figures import COLOURS, figure_of, save
-from edgekit.files import sha256_file, size_of
-from edgekit.parity.metrics import cosine
-from edgekit.quantize.judge import recall_drops
+from edgekit import pipeline, targets
+from edgekit import quantization as quantize
+from edgekit.data.datasets import CatalogPictures
+from edgekit.metrics.retrieval import cosine
+from edgekit.quantization.judge import recall_drops
 from edgekit.recipe import resolve_model
+from edgekit.support.files import sha256_file, size_of
+from edgekit.support.plots import COLOURS, figure_of, save
+from edgekit.support.progress import Silent, table
 from edgekit.targets.base import Target
 
 MODELS = ("catalog-b0", "catalog-s0", "catalog-mobilevit-xs", "catalog-vit-tiny")

@@ -17,12 +17,12 @@ from pathlib import Path
 import click
 
 from edgekit import pipeline
-from edgekit.bench.compare import differences_of_turns
-from edgekit.bench.host import bench_host
+from edgekit.bench.drivers.host.driver import bench_host
 from edgekit.bench.request import BenchRequest
+from edgekit.bench.results.compare import differences_of_turns
 from edgekit.bench.schema import Result
-from edgekit.console import Silent, table
 from edgekit.recipe import resolve_model
+from edgekit.support.progress import Silent, table
 from edgekit.targets import select
 
 TURNS, MEDIANS, NAIVE = "turn by turn", "turn by turn, two medians", "one after the other"

@@ -16,11 +16,11 @@ from typing import Any
 import click
 from side_by_side import build, image_of, interleave, pin
 
-from edgekit.console import table
 from edgekit.graph import capture, rewrite
+from edgekit.support.progress import table
 from edgekit.targets import LowerOptions
-from edgekit.targets.executorch import lower
-from edgekit.targets.executorch import open as open_pte
+from edgekit.targets.executorch.backend import lower
+from edgekit.targets.executorch.backend import open as open_pte
 
 # The rewrite left out, and a backbone that has what it is about.
 CASES = (

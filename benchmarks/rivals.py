@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from side_by_side import build
 
-from edgekit.datasets import CatalogPictures
-from edgekit.embedder import Embedder
-from edgekit.targets.executorch import quiet
+from edgekit.data.datasets import CatalogPictures
+from edgekit.model.embedder import Embedder
+from edgekit.targets.executorch.backend import quiet
 
 __all__ = ["TOOLS"]
 

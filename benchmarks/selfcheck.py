@@ -14,13 +14,14 @@ from typing import Any
 
 import click
 
-from edgekit.console import table
+from edgekit.support.progress import table
 
 MODELS = ("catalog-s0", "catalog-vit-tiny", "efficientnet_b0", "mobilevit_xs")
 CHILD = """
 import json, sys, time
 started = time.perf_counter()
-from edgekit import datasets, graph, pipeline
+from edgekit import graph
+from edgekit.model import build
 from edgekit.graph import selfcheck
 spent = 0.0
 
@@ -34,7 +35,7 @@ def timed(function):
             spent += time.perf_counter() - began
     return run
 
-pipeline.probe = timed(datasets.probe)
+build.probe = timed(build.probe)
 selfcheck.Probe.error = timed(selfcheck.Probe.error)
 from edgekit.cli import cli
 cli.main(["export", sys.argv[1], "--target", sys.argv[2], "--out", sys.argv[3], "--quiet"], standalone_mode=False)

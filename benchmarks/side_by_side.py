@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgekit.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.model.embedder import Embedder, build_embedder, calibrate_normalization
 from edgekit.recipe import resolve_model
 
 __all__ = ["BACKBONES", "Timing", "build", "clock", "image_of", "interleave", "pin"]

@@ -23,9 +23,9 @@ import numpy as np
 from zoo_models import build, every_name
 
 from edgekit import graph, targets
-from edgekit.console import table
-from edgekit.embedder import Embedder, calibrate_normalization
 from edgekit.errors import EdgeKitError
+from edgekit.model.embedder import Embedder, calibrate_normalization
+from edgekit.support.progress import table
 from edgekit.targets import LowerOptions
 
 SETS = {"ios": "coreml", "android": "executorch", "onnx": "onnx"}

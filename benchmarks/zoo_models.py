@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgekit.embedder import Embedder, build_embedder
 from edgekit.errors import ModelError
+from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.recipe import InputSpec, ModelSpec, Recipe
 
 __all__ = ["build", "every_name", "transformers_tower"]

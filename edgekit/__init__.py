@@ -1,5 +1,5 @@
 """EdgeKit: image-embedding backbones from PyTorch to phones, and proof that nothing was lost on the way."""
 
-__version__ = "0.1.0"
+from edgekit.support.version import VERSION as __version__
 
 __all__ = ["__version__"]

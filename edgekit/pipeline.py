@@ -11,34 +11,33 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgekit import interrupt
-from edgekit.datasets import CatalogPictures, pictures, probe, tell_skipped
-from edgekit.drafts import sweep
+from edgekit.data.datasets import pictures
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
-from edgekit.float32 import Attempt, try_again
-from edgekit.reason import reason_of
+from edgekit.parity.second_try import Attempt, try_again
+from edgekit.support import interrupt
+from edgekit.support.drafts import sweep
+from edgekit.support.text import reason_of
+from edgekit.support.threads import one_thread
 from edgekit.targets import LowerOptions
-from edgekit.threads import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
 
-    from edgekit.console import Reporter
-    from edgekit.datasets import Pictures
-    from edgekit.embedder import Embedder
+    from edgekit.artifact.manifest import Manifest, Payoff
+    from edgekit.data.datasets import Pictures
     from edgekit.graph import Checked, LeftOut, Probe
     from edgekit.graph.half import WideCall
-    from edgekit.levels import Levels
-    from edgekit.manifest import Manifest, Payoff
+    from edgekit.graph.levels import Levels
+    from edgekit.model.embedder import Embedder
     from edgekit.parity import ParityReport, Reference
-    from edgekit.quantize import Plan
+    from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
+    from edgekit.support.progress import Reporter
     from edgekit.targets import Coverage, Precision, Target
 
-__all__ = ["Export", "ExportRequest", "ExportResult", "build", "embed_original", "export"]
+__all__ = ["Export", "ExportRequest", "ExportResult", "export"]
 
-_CALIBRATION_IMAGES = 32
 _BATCH = 8
 _FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
@@ -102,6 +101,7 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         EdgeKitError: something before the targets failed. What fails within a target is in its `Export.error`.
     """
     from edgekit import graph
+    from edgekit.model.build import build, probe
 
     _refuse_unfit(request)
     for left in sweep(request.out):
@@ -112,7 +112,7 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         held = probe(embedder)
     model = _Model(embedder, program, held)
     if request.plan is not None:
-        from edgekit.embedder import state_sha256
+        from edgekit.model.embedder import state_sha256
 
         request.plan.check_fits(state_sha256(embedder), embedder.spec.size)
     data = pictures(request.images, request.samples, embedder.spec, reporter)
@@ -122,11 +122,12 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
     source = None
     if request.verify:
         from edgekit import parity
+        from edgekit.parity.reference import reference_of
 
         if request.plan is not None:
             _warn_of_foreign(request.plan, model, data, reporter)
         plain = parity.plain_images(embedder.embed, embedder.spec.size)
-        source = _Source(data, data.digest(), embed_original(embedder, data, reporter), plain)
+        source = _Source(data, data.digest(), reference_of(embedder, data, reporter), plain)
     return ExportResult([_one(request, target, model, source, reporter) for target in request.targets])
 
 
@@ -150,9 +151,9 @@ def _plan(request: ExportRequest, model: _Model, data: Pictures, reporter: Repor
 
     It is calibrated on the catalogue, or where `data` are a folder, on a part of it that does not judge.
     """
-    from edgekit import quantize
-    from edgekit.images import Folder
-    from edgekit.quantize.halves import halves
+    from edgekit import quantization as quantize
+    from edgekit.data.images import Folder
+    from edgekit.quantization.halves import halves
 
     gates = request.recipe.gates.int8
     settings = quantize.Settings(
@@ -166,44 +167,13 @@ def _plan(request: ExportRequest, model: _Model, data: Pictures, reporter: Repor
 
 
 def _warn_of_foreign(plan: Plan, model: _Model, data: Pictures, reporter: Reporter) -> None:
-    from edgekit.quantize.foreign import foreign
+    from edgekit.quantization.domain_shift import foreign
 
     few = [picture.image for picture in islice(data, _LOOKED_AT)]
     with reporter.stage(f"compare {len(few)} images with the plan's ranges"):
         told = foreign(model.prepared().program, plan, few)
     if told is not None:
         reporter.note(told)
-
-
-def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> Embedder:
-    """The recipe's embedder; seeded weights get normalisation statistics from catalogue images, and a warning."""
-    from edgekit.embedder import build_embedder, calibrate_normalization
-
-    with reporter.stage(f"build {recipe.name}"):
-        embedder = build_embedder(recipe, uint8_input=uint8_input)
-        if embedder.origin == "seeded":
-            sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
-            calibrate_normalization(embedder, [picture.image for picture in sample])
-    if embedder.taken is not None:
-        (reporter.progress if embedder.taken.is_plain else reporter.note)(embedder.taken.line)
-    for line in embedder.notes:
-        reporter.note(line)
-    if embedder.origin == "seeded":
-        seed = recipe.model.seed
-        reporter.note(
-            f"{recipe.name} has RANDOM weights (seed {seed}): give --weights or --pretrained for a real model"
-        )
-    return embedder
-
-
-def embed_original(embedder: Embedder, data: Pictures, reporter: Reporter) -> Reference:
-    """The original's embeddings of every picture, computed once and compared with every artifact."""
-    from edgekit import parity
-
-    with reporter.stage(f"embed {len(data)} images with the original") as tick:
-        reference = parity.embed_original(embedder.embed, data, progress=tick, batch=_BATCH)
-    tell_skipped(data, reporter)
-    return reference
 
 
 @dataclass(frozen=True)
@@ -218,7 +188,7 @@ class _Source:
 
 def _refuse_unfit(request: ExportRequest) -> None:
     """What can be seen to fail before any work is done."""
-    from edgekit.quantize.plan import check_target
+    from edgekit.quantization.plan import check_target
 
     if request.compare and (not request.verify or (request.plan is None and request.precision != "int8")):
         raise UsageError("--compare needs a plan or --precision int8, and images: leave out --no-verify")
@@ -248,10 +218,10 @@ def _one(
     reporter: Reporter,
 ) -> Export:
     """Rewrite, lower, verify and publish for one target; an error holds back this target only."""
-    from edgekit.describe import describe
-    from edgekit.manifest import write_manifest
-    from edgekit.publish import staging
-    from edgekit.scratch import scratch
+    from edgekit.artifact.describe import describe
+    from edgekit.artifact.manifest import write_manifest
+    from edgekit.artifact.publish import publishing
+    from edgekit.support.scratch import scratch
 
     floats = target.precision if request.precision is None or request.precision == "int8" else request.precision
     precision = floats if request.plan is None else request.plan.precision
@@ -268,7 +238,7 @@ def _one(
         metadata=request.recipe.metadata.model_dump(),
     )
     try:
-        with staging(folder) as draft, scratch(_bytes(model.program)):
+        with publishing(folder) as draft, scratch(_bytes(model.program)):
             path = draft / f"{request.recipe.name}{target.suffix}"
             rewritten = _rewrite(request, target, model, reporter)
             options = replace(options, levels=rewritten.levels)
@@ -341,7 +311,7 @@ def _rewrite(request: ExportRequest, target: Target, model: _Model, reporter: Re
         if request.plan is None:
             rewritten = _Rewritten(*graph.checked(model.program, graph.rows_of(target.rewrites), model.held))
         else:
-            from edgekit import quantize
+            from edgekit import quantization as quantize
 
             prepared = model.prepared()
             quantized, levels = quantize.apply(prepared.program, request.plan, target.rewrites)
@@ -417,8 +387,8 @@ def _pay(
     reporter: Reporter,
 ) -> Payoff:
     """The planned file beside fp32 and fp16 of the same program, made in a folder that is gone afterwards."""
-    from edgekit import payoff
-    from edgekit.manifest import Payoff
+    from edgekit.artifact import payoff
+    from edgekit.artifact.manifest import Payoff
 
     backend = target.backend()
     tried: dict[str, payoff.Tried] = {}

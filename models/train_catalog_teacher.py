@@ -26,10 +26,10 @@ from timm import create_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgekit.catalog import Catalog
-from edgekit.catalog.patterns import MATERIALS, PATTERNS
-from edgekit.catalog.product import COLORS, Identity
-from edgekit.catalog.shapes import EMBLEMS, SHAPES
+from edgekit.data.catalog import Catalog
+from edgekit.data.catalog.patterns import MATERIALS, PATTERNS
+from edgekit.data.catalog.product import COLORS, Identity
+from edgekit.data.catalog.shapes import EMBLEMS, SHAPES
 
 BACKBONE, DIM, PHOTOS, SEED = "efficientformerv2_s0", 256, 4, 2026
 STAGES = ((0.0, 64, 96), (0.12, 96, 96), (0.5, 128, 128), (0.58, 224, 224))

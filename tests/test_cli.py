@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from edgekit.datasets import CatalogPictures
-from edgekit.embedder import build_embedder
-from edgekit.images import Folder
-from edgekit.manifest import read_manifest
+from edgekit.artifact.manifest import read_manifest
+from edgekit.data.datasets import CatalogPictures
+from edgekit.data.images import Folder
+from edgekit.model.embedder import build_embedder
 from edgekit.recipe import InputSpec, resolve_model
 from tests import warm
 from tests.conftest import TOWER
@@ -220,7 +220,7 @@ def test_images_of_several_folders_keep_their_names(invoke, published: Path, pho
 def test_a_surprise_in_one_target_does_not_cost_the_others(
     invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import edgekit.targets.onnx
+    import edgekit.targets.onnx.backend
 
     def surprise(*_args: object) -> None:
         raise RuntimeError("first line\nsecond line")

@@ -22,16 +22,9 @@ except SystemExit as stop:
 json.dump(sorted(sys.modules), open(os.environ["MODULES"], "w"))
 """
 MAKERS = {"timm", "torchvision", "torchao", "transformers", "onnxscript", "onnx", "onnx_ir", "pandas", "sklearn"}
-MAKERS |= {
-    "matplotlib",
-    "accelerate",
-    "huggingface_hub",
-    "rich",
-    "edgekit.graph",
-    "edgekit.pipeline",
-    "edgekit.quantize",
-}
-MAKERS |= {"executorch.exir", "torch._dynamo", "torch._inductor", "edgekit.parity.metrics"}
+MAKERS |= {"matplotlib", "accelerate", "huggingface_hub", "rich", "edgekit.graph", "edgekit.pipeline"}
+MAKERS |= {"edgekit.quantization", "edgekit.distillation"}
+MAKERS |= {"executorch.exir", "torch._dynamo", "torch._inductor", "edgekit.metrics.retrieval"}
 UNWANTED = {
     "onnx-fp32": MAKERS | {"torch", "executorch", "coremltools", "sympy", "scipy"},
     "android-fp32": MAKERS | {"onnxruntime", "coremltools", "sympy", "scipy"},
@@ -70,7 +63,7 @@ def test_bench_imports_the_runtime_alone(published: Path, tmp_path: Path) -> Non
 def test_the_exporter_can_be_imported_after_the_runtime() -> None:
     code = """
 import sys
-from edgekit.targets.executorch_runtime import bindings
+from edgekit.targets.executorch.runtime import bindings
 runtime = bindings()
 assert "executorch.exir" not in sys.modules
 assert len(runtime._get_operator_names()) > 100

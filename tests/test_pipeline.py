@@ -15,11 +15,12 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from edgekit import graph, pipeline
-from edgekit.console import Silent
+from edgekit.artifact.manifest import read_manifest
 from edgekit.graph.edit import calls
-from edgekit.manifest import read_manifest
 from edgekit.recipe import resolve_model
-from edgekit.targets import LowerOptions, onnx, select
+from edgekit.support.progress import Silent
+from edgekit.targets import LowerOptions, select
+from edgekit.targets.onnx import backend as onnx
 
 Invoke = Callable[..., click.testing.Result]
 

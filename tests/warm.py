@@ -23,8 +23,9 @@ __all__ = ["Warm", "command_line", "edgekit", "ranks", "start"]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _IMPORTED = [
     "accelerate", "coremltools", "executorch.exir", "onnxruntime", "onnxscript", "torch._dynamo", "torch.distributed",
-    "torch.onnx._internal.exporter._compat", "torchvision", "edgekit.cli", "edgekit.distill.run", "edgekit.pipeline",
-    "edgekit.targets.coreml", "edgekit.targets.executorch", "edgekit.targets.onnx", "tests.toys",
+    "torch.onnx._internal.exporter._compat", "torchvision", "edgekit.cli", "edgekit.distillation.run",
+    "edgekit.pipeline", "edgekit.targets.coreml.backend", "edgekit.targets.executorch.backend",
+    "edgekit.targets.onnx.backend", "tests.toys",
 ]  # fmt: skip
 _CONTEXT.set_forkserver_preload(_IMPORTED)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.datasets import CatalogPictures
+from edgekit.data.datasets import CatalogPictures
 
 if TYPE_CHECKING:
-    from edgekit.artifact import Artifact
+    from edgekit.artifact.open import Artifact
 
 __all__ = ["TOLERANCE", "Golden", "golden_of"]
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.artifact import open_artifact
-from edgekit.bench.app_job import COMPUTE_UNITS, ComputeUnits, job_of
-from edgekit.bench.devices import Outcome, run
+from edgekit.artifact.manifest import find
+from edgekit.artifact.open import open_artifact
+from edgekit.bench.drivers.base import Outcome, run
 from edgekit.bench.golden import golden_of
+from edgekit.bench.protocol import COMPUTE_UNITS, ComputeUnits, job_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, InputError, UsageError
-from edgekit.manifest import find
 
 if TYPE_CHECKING:
-    from edgekit.bench.ios import IosOutcome
-    from edgekit.console import Reporter
+    from edgekit.bench.drivers.ios.driver import IosOutcome
+    from edgekit.support.progress import Reporter
 
 __all__ = ["PhoneRequest", "bench_iphones", "bench_phones"]
 
@@ -55,12 +55,12 @@ def bench_iphones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome
         raise UsageError("--on ios needs --app, the folder that Xcode built; ios_bench/README.md says how")
     if request.runner is not None or request.library is not None:
         raise UsageError("--runner and --library are for --on android: leave them out")
-    from edgekit.bench.ios_app import find_products
+    from edgekit.bench.drivers.ios.app import find_products
 
     app = request.app
     find_products(app)  # says at once what is wrong with it
     _require(request, (".mlpackage",), "iPhones take")
-    from edgekit.bench.ios import choose, tools_of
+    from edgekit.bench.drivers.ios.driver import choose, tools_of
 
     # Once: a phone that is lost between two artifacts is an outcome, too.
     udids = run(choose(tools_of(), request.serials, every=request.all_devices))
@@ -70,7 +70,7 @@ def bench_iphones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome
 def _on_iphones(
     path: Path, app: Path, udids: Sequence[str], request: PhoneRequest, reporter: Reporter
 ) -> list[IosOutcome]:
-    from edgekit.bench import ios
+    from edgekit.bench.drivers.ios import driver as ios
 
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)
@@ -108,8 +108,8 @@ def bench_phones(request: PhoneRequest, reporter: Reporter) -> Iterator[Outcome]
         _require(request, (".onnx",), "the native runner takes")
     else:
         _require(request, (".onnx", ".pte"), "the app takes")
-    from edgekit.bench.adb import Adb
-    from edgekit.bench.android import choose
+    from edgekit.bench.drivers.android.adb import Adb
+    from edgekit.bench.drivers.android.driver import choose
 
     serials = run(choose(Adb(), request.serials, every=request.all_devices))
     return _each(request, lambda path: _on_android(path, serials, request, reporter))
@@ -135,8 +135,8 @@ def _each(request: PhoneRequest, measure: Callable[[Path], Sequence[Outcome]]) -
 
 
 def _on_android(path: Path, serials: Sequence[str], request: PhoneRequest, reporter: Reporter) -> list[Outcome]:
-    from edgekit.bench.adb import Adb
-    from edgekit.bench.android import Job, bench_devices
+    from edgekit.bench.drivers.android.adb import Adb
+    from edgekit.bench.drivers.android.driver import Job, bench_devices
 
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)

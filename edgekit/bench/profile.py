@@ -38,7 +38,7 @@ def profile_ops(path: Path, threads: int) -> list[Operator]:
         InputError: the file cannot be opened.
         UsageError: there is no profiler for its format here.
     """
-    from edgekit.artifact import open_artifact
+    from edgekit.artifact.open import open_artifact
     from edgekit.targets import timed
 
     artifact = open_artifact(path, allow_bare=True)
@@ -53,7 +53,7 @@ def profile_ops(path: Path, threads: int) -> list[Operator]:
 def _onnx(path: Path, ready: Any, threads: int) -> list[Operator]:
     import onnxruntime as ort
 
-    from edgekit.targets.onnx_session import session_options
+    from edgekit.targets.onnx.session import session_options
 
     options = session_options(threads)
     options.enable_profiling = True
@@ -72,7 +72,7 @@ def _onnx(path: Path, ready: Any, threads: int) -> list[Operator]:
 
 
 def _executorch(path: Path, ready: Any, threads: int) -> list[Operator]:
-    from edgekit.targets.executorch import quiet
+    from edgekit.targets.executorch.backend import quiet
 
     try:
         with quiet():

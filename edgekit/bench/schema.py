@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edgekit.documents import read_versioned, validated
 from edgekit.errors import InputError
-from edgekit.files import human_size, printable
+from edgekit.support.documents import read_versioned, validated
+from edgekit.support.files import human_size, printable
 
 __all__ = [
     "SCHEMA",

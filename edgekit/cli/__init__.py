@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from edgekit import __version__, interrupt
 from edgekit.cli import bench, data, models
 from edgekit.cli.shared import Group
+from edgekit.support import interrupt
+from edgekit.support.version import VERSION
 
 __all__ = ["cli", "main"]
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="edgekit")
+@click.version_option(VERSION, prog_name="edgekit")
 def cli() -> None:
     """Image-embedding backbones from PyTorch to phones, and proof that nothing was lost on the way.
 

@@ -104,8 +104,9 @@ def bench_run(
     Every image is set anew, every embedding is compared with the file's own; loading and the first inference are
     measured in a fresh process.
     """
-    from edgekit.bench import results, show
-    from edgekit.bench.compare import differences_of_turns
+    from edgekit.bench.results import store as results
+    from edgekit.bench.results.compare import differences_of_turns
+    from edgekit.cli import bench_tables as show
 
     phones_only = {
         "--serial": serials,
@@ -135,7 +136,7 @@ def bench_run(
     reporter = reporter_of(quiet or as_json)
     outcomes: list[Any] = []
     if emit is not None:
-        from edgekit.bench import cloud
+        from edgekit.bench.drivers import cloud
         from edgekit.bench.request import BenchRequest
 
         if len(artifacts) != 1 or place != "host" or len(compute_units) > 1:
@@ -156,7 +157,7 @@ def bench_run(
             lost.append(error)  # told once all that was measured is shown
 
     if place == "host":
-        from edgekit.bench.host import bench_host
+        from edgekit.bench.drivers.host.driver import bench_host
         from edgekit.bench.request import BenchRequest
 
         found = bench_host(BenchRequest(artifacts=artifacts, allow_bare=no_manifest, **turns), reporter)
@@ -204,8 +205,9 @@ def bench_import(
     quiet: bool,
 ) -> None:
     """Read what a cloud lab brought back: PATHs are result files, zip files, or folders of them."""
-    from edgekit.bench import results, show
-    from edgekit.bench.gather import gather
+    from edgekit.bench.results import store as results
+    from edgekit.bench.results.gather import gather
+    from edgekit.cli import bench_tables as show
 
     found, refused = gather(paths, artifact, provider)
     for line in refused:
@@ -220,9 +222,9 @@ def bench_import(
 @common
 def bench_diff(base: Path, new: Path, as_json: bool, quiet: bool) -> None:
     """Compare the result NEW with BASE: the ratio of their medians, with a 95 % interval."""
-    from edgekit.bench import show
-    from edgekit.bench.compare import difference
-    from edgekit.bench.results import load
+    from edgekit.bench.results.compare import difference
+    from edgekit.bench.results.store import load
+    from edgekit.cli import bench_tables as show
 
     show.show_differences([difference(load(new), load(base))], as_json=as_json)
 
@@ -240,8 +242,9 @@ def bench_report(
 
     With --compare, a result that is slower than its baseline by more than --fail-above ends with exit code 12.
     """
-    from edgekit.bench import results, show
-    from edgekit.bench.compare import gate
+    from edgekit.bench.results import store as results
+    from edgekit.bench.results.compare import gate
+    from edgekit.cli import bench_tables as show
 
     found, refused = results.find_results(folders)
     verdict = None
@@ -256,7 +259,7 @@ def bench_report(
     written: list[Path] = []
     lost: OutputError | None = None
     if out is not None:
-        from edgekit.bench.report import write_report
+        from edgekit.bench.results.report import write_report
 
         try:
             written = write_report(found, out, verdict)

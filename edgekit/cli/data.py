@@ -34,8 +34,8 @@ def golden_make(
     artifact: Path, photos: tuple[Path, ...], out: Path, no_manifest: bool, as_json: bool, quiet: bool
 ) -> None:
     """Write PHOTOs (files or folders) in every EXIF orientation, with the pixels and embeddings that are right."""
-    from edgekit import golden as vectors
-    from edgekit import summary
+    from edgekit.bench import preprocessing as vectors
+    from edgekit.cli import tables as summary
 
     made, left_out = vectors.make(artifact, photos, out, reporter_of(quiet or as_json), allow_bare=no_manifest)
     summary.show_golden(made, left_out, out, as_json=as_json)
@@ -60,8 +60,8 @@ def golden_check(
     quiet: bool,
 ) -> None:
     """Compare PIXELS, uint8 RGB [N,H,W,3] as an app made them of the photos in GOLDEN, with what is right."""
-    from edgekit import golden as vectors
-    from edgekit import summary
+    from edgekit.bench import preprocessing as vectors
+    from edgekit.cli import tables as summary
 
     found = vectors.compare(folder, pixels, artifact, allow_bare=no_manifest)
     summary.show_agreement(found, as_json=as_json)
@@ -87,8 +87,8 @@ def catalog(
     quiet: bool,
 ) -> None:
     """Write the synthetic product catalogue to OUT: an ImageFolder and a Parquet table of its listings."""
-    from edgekit import summary
-    from edgekit.catalog import Catalog, write_catalog
+    from edgekit.cli import tables as summary
+    from edgekit.data.catalog import Catalog, write_catalog
 
     source = Catalog(listings, photos, seed=seed, size=size, split=split)
     with reporter_of(quiet or as_json).stage(f"render {len(source)} images") as tick:
@@ -102,12 +102,12 @@ def schema(name: str) -> None:
     """Print the JSON Schema of a file that EdgeKit writes or reads."""
     from pydantic import BaseModel
 
-    from edgekit.bench.app_job import AppJob
+    from edgekit.artifact.manifest import Manifest
+    from edgekit.bench.preprocessing import Golden
+    from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
-    from edgekit.golden import Golden
-    from edgekit.manifest import Manifest
     from edgekit.parity import ParityReport
-    from edgekit.quantize import Plan
+    from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
 
     models: dict[str, type[BaseModel]] = {

@@ -89,14 +89,15 @@ def export(
     edgekit export vit_tiny_patch16_224 --weights tiny.safetensors --target all
     edgekit export my_package.models:tower --target android --images photos/
     """
-    from edgekit import pipeline, summary
+    from edgekit import pipeline
+    from edgekit.cli import tables as summary
     from edgekit.targets import select
 
     rows = select(targets, format)
     recipe = recipe_of(model, options)
     plan = None
     if plan_file is not None:
-        from edgekit.quantize import read_plan
+        from edgekit.quantization import read_plan
 
         plan = read_plan(plan_file)
     verify = not options.pop("no_verify")
@@ -165,8 +166,8 @@ def quantize(model: str | None, out: Path | None, explain: bool, as_json: bool, 
     edgekit quantize --scheme w8a8 --images photos/ --out quantized
     edgekit export --plan quantized/plan.json --target all --min-ios 17
     """
-    from edgekit import quantize as quantization
-    from edgekit import summary
+    from edgekit import quantization
+    from edgekit.cli import tables as summary
 
     if explain and options["scheme"] != "auto":
         raise UsageError("--explain is for --scheme auto: only a search measures each layer")
@@ -181,7 +182,7 @@ def quantize(model: str | None, out: Path | None, explain: bool, as_json: bool, 
     )
     summary.show_quantize(result, as_json=as_json)
     if explain:
-        from edgekit.quantize.plot import plot_damage
+        from edgekit.quantization.plot import plot_damage
 
         drawn = out / "sensitivity.png"
         plot_damage(result.plan, drawn)
@@ -204,8 +205,8 @@ def run(
 
     IMAGE may be a file or a folder. A Core ML package runs on the reference runtime where there is no Core ML.
     """
-    from edgekit import artifact as artifacts
-    from edgekit import summary
+    from edgekit.artifact import open as artifacts
+    from edgekit.cli import tables as summary
 
     result = artifacts.embed(artifact, images, reporter_of(quiet or as_json), allow_bare=no_manifest)
     if out is not None:
@@ -228,8 +229,8 @@ def run(
 @common
 def parity(artifact: Path, model: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare ARTIFACT's embeddings with those of the original PyTorch model."""
-    from edgekit import artifact as artifacts
-    from edgekit import summary
+    from edgekit.artifact import open as artifacts
+    from edgekit.cli import tables as summary
 
     allow_inconclusive = options.pop("allow_inconclusive")
     recipe = recipe_of(model, options)
@@ -243,7 +244,7 @@ def parity(artifact: Path, model: str, as_json: bool, quiet: bool, **options: An
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def backbones(family: str | None, as_json: bool) -> None:
     """List backbones worth a look; any other fixed-size timm backbone goes the same road."""
-    from edgekit import summary
+    from edgekit.cli import tables as summary
 
     summary.show_backbones(family, as_json=as_json)
 
@@ -303,8 +304,8 @@ def distill(
     edgekit distill mobilenetv4_conv_small --dim 256 --teacher catalog-s0 --data photos/ --epochs 20
     edgekit distill my_student.toml --out distilled/run1 --resume
     """
-    from edgekit import summary
-    from edgekit.distill.overrides import override
+    from edgekit.cli import tables as summary
+    from edgekit.distillation.overrides import override
 
     names = ("photos", "epochs", "batch", "rate", "precision", "workers")
     keys = {name: options.pop(name) for name in names} | {"seed": options["seed"], "plan": plan}
@@ -312,17 +313,17 @@ def distill(
         recipe_of(recipe, options), teachers=teachers, data=data, freeze=freeze, keys=keys, settings=settings
     )
     if print_recipe:
-        from edgekit.distill.run import to_toml
+        from edgekit.distillation.run import to_toml
 
         click.echo(to_toml(student), nl=False)
         return
-    from edgekit.distill.run import DistillRequest, is_first_process
-    from edgekit.distill.run import distill as train
+    from edgekit.distillation.run import DistillRequest, is_first_process
+    from edgekit.distillation.run import distill as train
 
     request = DistillRequest(student, out or Path("distilled") / student.name, resume, cache, profile)
     reporter = reporter_of(quiet or as_json or not is_first_process())
     if ablate is not None:
-        from edgekit.distill.ablate import ablate as compare
+        from edgekit.distillation.ablate import ablate as compare
 
         rows = compare(request, [kind.strip() for kind in ablate.split(",")], reporter)
         if is_first_process():

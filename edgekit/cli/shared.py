@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from edgekit.errors import EdgeKitError, OutputError, UsageError
-from edgekit.files import printable
+from edgekit.support.files import printable
 
 __all__ = [
     "FOLDER",
@@ -82,9 +82,9 @@ class Group(click.Group):
 
 def _fail_by(error: Exception) -> None:
     """End by an error that no command foresaw: a full disk, or a fault of EdgeKit's."""
-    from edgekit.drafts import is_full
-    from edgekit.reason import reason_of
-    from edgekit.scratch import full_place
+    from edgekit.support.drafts import is_full
+    from edgekit.support.scratch import full_place
+    from edgekit.support.text import reason_of
 
     if is_full(error):
         where = getattr(error, "filename", None) or full_place() or "a folder"
@@ -240,8 +240,8 @@ def parity_options(command: F) -> F:
 
 
 def complete_model(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
-    from edgekit.backbones import table
     from edgekit.recipe import bundled_recipes
+    from edgekit.recipe.backbones import table
 
     names = [*bundled_recipes(), *(row.name for row in table())]
     return [name for name in names if name.startswith(incomplete)]
@@ -255,7 +255,7 @@ def complete_target(_context: click.Context, _option: click.Parameter, incomplet
 
 
 def reporter_of(quiet: bool) -> Any:
-    from edgekit.console import Silent, Stages
+    from edgekit.support.progress import Silent, Stages
 
     return Silent() if quiet else Stages()
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from edgekit.eager import plain
 from edgekit.errors import ModelError
 from edgekit.graph.blame import Place, batch_watched, explain, explain_batch
 from edgekit.graph.constants import Constants
+from edgekit.graph.eager import plain
 from edgekit.graph.reparameterize import reparameterize
 from edgekit.graph.settle import settle
 from edgekit.graph.subject import copy_of, random_image, untouched

@@ -16,7 +16,7 @@ from edgekit.errors import InputError, UsageError
 from edgekit.mil.ops import OPS
 from edgekit.mil.package import Package, load_function, quiet, read_package
 from edgekit.mil.program import DTYPES, Program, plan
-from edgekit.threads import one_thread
+from edgekit.support.threads import one_thread
 
 __all__ = ["Model", "Port", "load"]
 

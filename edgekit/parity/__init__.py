@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from edgekit.parity.check import Picture, Reference, check, compare, embed_original
-from edgekit.parity.gates import Gates
 from edgekit.parity.plain import held_on_plain, plain_images
 from edgekit.parity.report import ParityReport, RecallFigures, Retrieval, Verdict
 from edgekit.parity.steps import losing_step
+from edgekit.recipe.gates import Gates
 
 __all__ = [
     "Gates",

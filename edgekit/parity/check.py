@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from edgekit.data.image_files import LeftOut
 from edgekit.errors import InputError, ModelError, ParityError
-from edgekit.image_files import LeftOut
-from edgekit.parity.gates import Gates
 from edgekit.parity.report import (
     Dataset,
     ImageCosine,
@@ -18,11 +17,12 @@ from edgekit.parity.report import (
     Retrieval,
     Verdict,
 )
+from edgekit.recipe.gates import Gates
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgekit.parity.metrics import Recall, Spread
+    from edgekit.metrics.retrieval import Recall, Spread
     from edgekit.targets.base import Runner
 
 __all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
@@ -111,7 +111,7 @@ def compare(
     """Judge a file's embeddings (float32 [N,D]) against the original's; ParityError where the shapes differ."""
     import numpy as np
 
-    from edgekit.parity import metrics
+    from edgekit.metrics import retrieval as metrics
 
     original = reference.embeddings
     if artifact.ndim != 2 or len(artifact) != len(original):
@@ -252,7 +252,7 @@ def _check_sizes(group: list[Picture], runner: Runner) -> None:
 
 def _flatness(original: np.ndarray, spread: Spread, gates: Gates, retrieval: Retrieval) -> list[str]:
     """Why the gates would say nothing about the original's embeddings; empty where they do."""
-    from edgekit.parity.metrics import off_curve
+    from edgekit.metrics.retrieval import off_curve
 
     count = len(original)
     if count < 2:
@@ -274,7 +274,7 @@ def _flatness(original: np.ndarray, spread: Spread, gates: Gates, retrieval: Ret
 
 
 def _retrieval(artifact: np.ndarray, reference: Reference) -> Retrieval:
-    from edgekit.parity.metrics import recall
+    from edgekit.metrics.retrieval import recall
 
     original, count = reference.embeddings, len(reference.names)
     known = [label for label in reference.labels if label is not None]
@@ -297,7 +297,7 @@ def _retrieval(artifact: np.ndarray, reference: Reference) -> Retrieval:
 
 
 def _figures(found: Recall, base: Recall | None = None) -> RecallFigures:
-    from edgekit.parity.metrics import standard_error
+    from edgekit.metrics.retrieval import standard_error
 
     return RecallFigures(
         at_1=round(found.at[1], 4),

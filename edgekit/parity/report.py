@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.errors import InconclusiveError, ParityError
-from edgekit.parity.gates import Gates
+from edgekit.recipe.gates import Gates
 
 __all__ = ["SCHEMA", "Dataset", "ImageCosine", "LeftOutImages", "ParityReport", "RecallFigures", "Retrieval", "Verdict"]
 

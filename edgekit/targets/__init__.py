@@ -29,13 +29,13 @@ _ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 TARGETS = (
     Target("ios", "ios", "coreml", ".mlpackage", "fp16", "coreml",
-           "edgekit.targets.coreml", ("coremltools",), "coreml"),
+           "edgekit.targets.coreml.backend", ("coremltools",), "coreml"),
     Target("android", "android", "executorch", ".pte", "fp32", "executorch",
-           "edgekit.targets.executorch", ("executorch",), "executorch"),
+           "edgekit.targets.executorch.backend", ("executorch",), "executorch"),
     Target("onnx", "onnx", "onnx", ".onnx", "fp32", "onnx",
-           "edgekit.targets.onnx", _ONNX, "onnx"),
+           "edgekit.targets.onnx.backend", _ONNX, "onnx"),
     Target("ios-executorch", "ios", "executorch", ".pte", "fp16", "coreml",
-           "edgekit.targets.executorch_coreml", ("coremltools", "executorch"), "coreml,executorch"),
+           "edgekit.targets.executorch.coreml", ("coremltools", "executorch"), "coreml,executorch"),
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
 
-    from edgekit.levels import Levels
+    from edgekit.graph.levels import Levels
 
 __all__ = ["Backend", "Coverage", "LowerOptions", "Precision", "Runner", "Target", "TimedRunner"]
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from edgekit import golden
-from edgekit.console import Silent
-from edgekit.images import load_image
+from edgekit.bench import preprocessing as golden
+from edgekit.data.images import load_image
+from edgekit.support.progress import Silent
 from tests.waiting import PATIENCE
 
 from ..bench_native.harness import golden_of, linear, photographs, tool

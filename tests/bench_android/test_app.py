@@ -15,7 +15,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edgekit import __version__, golden
+from edgekit import __version__
+from edgekit.bench import preprocessing as golden
 from edgekit.bench.schema import Result, read_result
 
 from ..bench_native.harness import tool

@@ -13,9 +13,9 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edgekit.bench.app_job import AppJob
-from edgekit.bench.app_job import write_job as write_app_job
 from edgekit.bench.golden import Golden
+from edgekit.bench.protocol import AppJob
+from edgekit.bench.protocol import write_job as write_app_job
 from edgekit.bench.schema import Model, Result, read_result
 
 from .harness import RUN_ID, Core, facts, linear, write_job

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekit import images
+from edgekit.data import images
 from edgekit.recipe import InputSpec
 from tests.conftest import TOWER
 

@@ -14,9 +14,9 @@ import tree_sitter_swift
 from pbxproj import XcodeProject
 
 import edgekit
-from edgekit.bench.app_job import COMPUTE_UNITS, AppJob
+from edgekit.bench.preprocessing import Preprocessing
+from edgekit.bench.protocol import COMPUTE_UNITS, AppJob
 from edgekit.bench.schema import Reason
-from edgekit.golden import Preprocessing
 
 from .harness import HERE, SOURCES
 

@@ -15,7 +15,7 @@ import jsonschema
 import numpy as np
 
 from edgekit.bench.schema import Result, read_result
-from edgekit.images import load_image, preprocess
+from edgekit.data.images import load_image, preprocess
 from edgekit.recipe import InputSpec
 from tests.waiting import PATIENCE
 

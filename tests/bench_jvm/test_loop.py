@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from edgekit.bench.schema import Result
-from tests.bench.adb_device import Bench, bench
+from tests.bench.drivers.adb_device import Bench, bench
 
 from .harness import MAIN, Core, tool
 

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 
 from edgekit import __version__
 from edgekit.bench.schema import Result, read_result
-from edgekit.targets.onnx import open as open_onnx
+from edgekit.targets.onnx.backend import open as open_onnx
 from tests.waiting import PATIENCE
 
 SOURCES = Path(__file__).parents[2] / "android_bench" / "native"

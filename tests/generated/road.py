@@ -14,9 +14,9 @@ import torch
 from torch.export import ExportedProgram
 
 from edgekit import graph, targets
-from edgekit.embedder import Embedder, build_embedder
 from edgekit.errors import EdgeKitError
 from edgekit.graph import Checked
+from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.recipe import ModelSpec, Recipe
 from edgekit.targets import LowerOptions
 from tests.generated.grammar import build, images

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
-from edgekit.eager import plain
 from edgekit.errors import ModelError
 from edgekit.graph import capture, rewrite
+from edgekit.graph.eager import plain
 from edgekit.graph.reparameterize import reparameterize
 from tests.graph.habits import asserts, asserts_twice, raises
 

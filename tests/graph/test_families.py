@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgekit.graph import capture, rewrite
-from edgekit.targets import coreml
 from edgekit.targets.base import LowerOptions
+from edgekit.targets.coreml import backend as coreml
 
 aten = torch.ops.aten
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.graph import capture, rewrite
-from edgekit.targets import LowerOptions, onnx
+from edgekit.targets import LowerOptions
+from edgekit.targets.onnx import backend as onnx
 
 _STEPS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "added": lambda _, x: torch.log(x.relu() + 1e-10),

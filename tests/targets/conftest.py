@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from edgekit.embedder import Embedder
 from edgekit.graph import capture, rewrite
+from edgekit.model.embedder import Embedder
 from edgekit.recipe import InputSpec
-from edgekit.targets import LowerOptions, Precision, coreml, onnx
+from edgekit.targets import LowerOptions, Precision
+from edgekit.targets.coreml import backend as coreml
+from edgekit.targets.onnx import backend as onnx
 from tests import warm
 from tests.toys import tower
 from tests.waiting import PATIENCE

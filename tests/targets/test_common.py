@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from edgekit.errors import ModelError, UnsupportedOpError
 from edgekit.graph import capture, rewrite
-from edgekit.targets import LowerOptions, coreml, executorch, onnx
+from edgekit.targets import LowerOptions
 from edgekit.targets.common import perhaps, quiet
+from edgekit.targets.coreml import backend as coreml
+from edgekit.targets.executorch import backend as executorch
+from edgekit.targets.onnx import backend as onnx
 
 
 def test_what_a_toolchain_says_stays_off_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

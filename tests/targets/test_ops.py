@@ -58,7 +58,7 @@ def both(folder: Path, target: str, *names: str) -> tuple[np.ndarray, np.ndarray
     with torch.no_grad():
         expected = np.concatenate([module(image[None]).numpy() for image in pixels])
     program, _ = rewrite(capture(module, pixels[:1]), target)
-    backend = importlib.import_module(f"edgekit.targets.{target}")
+    backend = importlib.import_module(f"edgekit.targets.{target}.backend")
     path = folder / f"rows{SUFFIX[target]}"
     backend.lower(program, path, LowerOptions(precision="fp32"))
     return expected, backend.open(path).embed(IMAGES)

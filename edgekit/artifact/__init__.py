@@ -1,0 +1,1 @@
+"""What is published: a file, its manifest, and how to open both again."""

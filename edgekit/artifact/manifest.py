@@ -1,0 +1,438 @@
+"""manifest.json: what a published artifact is, where it came from, and the hashes to check it by."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from edgekit.errors import InputError, IntegrityError, OutputError
+from edgekit.support.documents import read_versioned, validated
+from edgekit.support.files import list_files, read_json, sha256_file, source_date_epoch
+from edgekit.support.version import VERSION
+
+if TYPE_CHECKING:
+    from edgekit.parity import ParityReport
+
+__all__ = [
+    "FILENAME",
+    "SCHEMA",
+    "Coverage",
+    "EmbeddingInfo",
+    "FileEntry",
+    "Hazard",
+    "InputInfo",
+    "Latency",
+    "Manifest",
+    "Metadata",
+    "ParitySummary",
+    "Payoff",
+    "PayoffForm",
+    "Preprocessing",
+    "RewriteLeftOut",
+    "TargetInfo",
+    "Weights",
+    "created_now",
+    "describe_files",
+    "find",
+    "published_files",
+    "read_manifest",
+    "toolchain",
+    "verify_files",
+    "write_manifest",
+]
+
+FILENAME = "manifest.json"
+SCHEMA: Final = "edgekit.manifest/1"
+
+
+def _relative_path(path: str) -> str:
+    parts = path.split("/")
+    if "\\" in path or any(ord(char) < 32 or ord(char) == 127 for char in path) or len(path) > 1024:
+        raise ValueError("holds a backslash or control characters, or is over 1024 characters")
+    if any(part in ("", ".", "..") for part in parts) or ":" in parts[0]:
+        raise ValueError("is not a relative path that stays inside the folder")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    # A field keeps its name in JSON except `schema_`, which would hide a method of pydantic's.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, validate_by_name=True
+    )
+
+
+class Weights(_Part):
+    """The weights that the artifact was made from."""
+
+    file: str | None = Field(description="Name of the weight file, or the hub's or timm's name; null where seeded.")
+    sha256: Sha256 | None = Field(
+        description="Hash of that file; without one, and of an index of shards, of the model's state dict: its names, "
+        "dtypes, shapes and values."
+    )
+    license: str | None = Field(description="Licence of the weights, as an SPDX identifier where it has one.")
+    origin: Literal["file", "pretrained", "factory", "seeded"] = Field(
+        description="file: a checkpoint; pretrained: weights that timm or the hub publishes; factory: those that the "
+        "factory gave its module; seeded: random, for tests."
+    )
+    taken: str | None = Field(
+        default=None, description="What of the file was taken and what was left; null without a file."
+    )
+
+
+class Preprocessing(_Part):
+    """What must happen to a photograph before it is the artifact's input, and what the graph does itself."""
+
+    size: list[int] = Field(min_length=2, max_length=2, description="Height and width of the input in pixels.")
+    mean: list[float] = Field(min_length=3, max_length=3, description="Per channel, of values scaled to 0-1.")
+    std: list[float] = Field(min_length=3, max_length=3, description="Per channel, of values scaled to 0-1.")
+    interpolation: str = Field(description="Resampling filter of the resize.")
+    crop_pct: float = Field(gt=0, description="Share of the resized image that the crop keeps.")
+    crop_mode: str = Field(description="How the crop is taken: center, squash or border, as timm defines them.")
+    color: Literal["RGB"] = "RGB"
+    range: list[int] = Field(default=[0, 255], description="Smallest and largest pixel value that the input takes.")
+    normalization: str = Field(
+        default="in the graph, folded into the first convolution",
+        description="Where mean and std are applied; never by the caller.",
+    )
+
+
+class EmbeddingInfo(_Part):
+    """The output."""
+
+    name: str = Field(default="embedding", description="Name of the output tensor.")
+    dim: int = Field(gt=0, description="Values in an embedding.")
+    dtype: str = "float32"
+    unit_length: bool = Field(default=True, description="True where each embedding has length 1.")
+
+
+class InputInfo(_Part):
+    """The input."""
+
+    name: str = Field(default="image", description="Name of the input tensor.")
+    layout: str = Field(description='Shape with named axes or sizes, for example "1x3x224x224" or "RGB image 224x224".')
+    dtype: str = Field(description="float32, uint8, or image for a Core ML image input.")
+
+
+class TargetInfo(_Part):
+    """The platform and the file format."""
+
+    name: str = Field(description="Name of the target as given to the export: ios, android, onnx.")
+    format: str = Field(description="File format: coreml, executorch or onnx.")
+    min_ios: int | None = Field(default=None, description="Oldest iOS that loads the file; null on other platforms.")
+
+
+class Coverage(_Part):
+    """How much of the lowered graph the fast backend takes."""
+
+    backend: str
+    delegated: float = Field(ge=0, le=1, description="Share of the compute operators inside the delegate.")
+    partitions: int = Field(ge=0, description="Pieces that the delegate received; each border costs a copy.")
+    outside: dict[str, int] = Field(description="Count of each operator left outside, by name.")
+
+
+class RewriteLeftOut(_Part):
+    """A graph rewrite that would have changed this model's numbers, found by comparing it with the original."""
+
+    rewrite: str
+    op: str = Field(description="The operator at which the values began to differ; unknown where the rewrite broke.")
+    module: str = Field(description="The module it stands in, as a dotted path.")
+    why: str
+
+
+class Float32Op(_Part):
+    """An operator that half precision spoils, and that the artifact therefore computes in float32."""
+
+    op: str
+    node: str = Field(description="Its name in the exported program, which names inside the artifact begin with.")
+    module: str = Field(description="The module that it comes from.")
+    largest: float = Field(ge=0, description="The largest value that it gives on the images, without sign.")
+    reason: str = Field(description="What half precision does to it.")
+
+
+class ParitySummary(_Part):
+    """The figures of parity.json in short."""
+
+    verdict: Literal["pass", "fail", "inconclusive", "unverified"] = Field(
+        description="unverified: nothing was compared, and no parity.json was written."
+    )
+    runtime: str | None = Field(default=None, description="What ran the file.")
+    reference: bool | None = Field(default=None, description="True where that stands in for the device's own runtime.")
+    dataset: str | None = Field(default=None, description="What the images were.")
+    dataset_sha256: Sha256 | None = None
+    images: int = Field(default=0, ge=0)
+    min_cosine: float | None = None
+    mean_cosine: float | None = None
+    max_abs_error: float | None = None
+    recall_at_10_original: float | None = Field(default=None, description="Share from 0 to 1.")
+    recall_at_10_mixed: float | None = Field(
+        default=None, description="Artifact queries in the original's gallery, from 0 to 1."
+    )
+
+    @classmethod
+    def of(cls, report: ParityReport | None) -> ParitySummary:
+        """The short form of a report; "unverified" without one."""
+        if report is None:
+            return cls(verdict="unverified")
+        retrieval = report.retrieval
+        return cls(
+            verdict=report.verdict,
+            runtime=report.runtime,
+            reference=report.reference,
+            dataset=report.dataset.name,
+            dataset_sha256=report.dataset.sha256,
+            images=report.dataset.images,
+            min_cosine=report.min_cosine,
+            mean_cosine=report.mean_cosine,
+            max_abs_error=report.max_abs_error,
+            recall_at_10_original=retrieval.original.at_10 if retrieval else None,
+            recall_at_10_mixed=retrieval.mixed.at_10 if retrieval else None,
+        )
+
+
+class Latency(_Part):
+    """A measured latency; a manifest without a measurement has null instead."""
+
+    device: str
+    runtime: str
+    reference: bool = Field(description="True where an emulator or another stand-in was measured.")
+    runs: int = Field(gt=0)
+    median_ms: float = Field(gt=0)
+    p90_ms: float = Field(gt=0)
+
+
+class PayoffForm(_Part):
+    """One form of the model beside the others: float, or by the plan."""
+
+    precision: str = Field(description="fp32, fp16, or the plan's.")
+    bytes: int = Field(gt=0)
+    median_ms: float | None = Field(default=None, gt=0, description="CPU time of one image on the exporting host.")
+    min_cosine: float | None = None
+    mean_cosine: float | None = None
+    recall_drop: float | None = Field(default=None, description="Points of recall@10 lost, artifact alone.")
+    mixed_drop: float | None = Field(default=None, description="Points of recall@10 lost in the original's gallery.")
+
+
+class Payoff(_Part):
+    """Whether quantizing paid on the host that exported, which is not the phone."""
+
+    forms: list[PayoffForm] = Field(min_length=2, description="The planned form is the last.")
+    verdict: str
+
+
+class Hazard(_Part):
+    """A known fault of a runtime or a machine that this file can meet, and how it is avoided."""
+
+    name: str
+    where: str = Field(description="The runtime and the machines that have the fault.")
+    concerns: str = Field(description="What of this file it can strike.")
+    effect: str
+    remedy: str
+    options: dict[str, str] = Field(default={}, description="Options of the runtime's session that avoid it.")
+
+
+class FileEntry(_Part):
+    """One published file."""
+
+    path: RelativePath = Field(description="Relative to the manifest's folder, with forward slashes.")
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Metadata(_Part):
+    """What the author says about the model; the same text is inside the artifact."""
+
+    author: str | None = None
+    license: str | None = None
+    version: str | None = None
+    description: str | None = None
+
+
+class Manifest(_Part):
+    """Everything a published artifact is: one schema for all formats."""
+
+    schema_: Literal["edgekit.manifest/1"] = Field(default=SCHEMA, alias="schema")
+    edgekit: str = Field(default=VERSION, description="Version of EdgeKit that wrote this.")
+    created: str | None = Field(
+        default=None,
+        description="UTC time of SOURCE_DATE_EPOCH; null without it, so that equal inputs give equal bytes.",
+    )
+    artifact: RelativePath = Field(
+        pattern=r"^[^/]+$", description="The model, beside this manifest: a file, or the folder of a Core ML package."
+    )
+    metadata: Metadata = Metadata()
+    target: TargetInfo
+    precision: str = Field(description="fp32, fp16, or the scheme of the quantization plan.")
+    recipe: dict[str, Any] = Field(description="The resolved recipe; the export is reproducible from it.")
+    weights: Weights
+    preprocessing: Preprocessing
+    input: InputInfo
+    embedding: EmbeddingInfo
+    quantization: dict[str, Any] | None = Field(default=None, description="The quantization plan; null without one.")
+    coverage: Coverage
+    rewrites: dict[str, int] = Field(description="How often each graph rewrite was applied.")
+    rewrites_left_out: list[RewriteLeftOut] = Field(
+        default=[], description="Rewrites that this model did without, because they changed its embeddings."
+    )
+    hazards: list[Hazard] = Field(
+        default=[], description="Known faults of runtimes and machines that the file can meet elsewhere."
+    )
+    float32_ops: list[Float32Op] = Field(
+        default=[], description="Operators of an fp16 artifact that are in float32 because half precision spoils them."
+    )
+    parity: ParitySummary
+    latency: Latency | None = Field(default=None, description="Null where it was not measured.")
+    payoff: Payoff | None = Field(default=None, description="Null unless `--compare` was given with a plan.")
+    toolchain: dict[str, str] = Field(description="Version of each package that took part.")
+    files: list[FileEntry] = Field(min_length=1, description="Every published file but this one, sorted by path.")
+
+    @model_validator(mode="after")
+    def _files_agree(self) -> Manifest:
+        paths = [entry.path for entry in self.files]
+        if len(set(paths)) < len(paths):
+            raise ValueError("files: a path is listed twice")
+        if FILENAME in paths:
+            raise ValueError(f"files: {FILENAME} cannot hold its own hash")
+        if not any(_inside(path, self.artifact) for path in paths):
+            raise ValueError(f"artifact: {self.artifact!r} is not among the files")
+        return self
+
+    def to_json(self) -> str:
+        """The text of manifest.json: fields in the schema's order, 2 spaces, one newline at the end."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def toolchain(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those of `packages` that are installed, by name; nothing is imported."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in sorted(packages):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def created_now() -> str | None:
+    """UTC time of SOURCE_DATE_EPOCH as "2026-01-31T12:00:00Z"; None without it. UsageError where it is no number."""
+    seconds = source_date_epoch()
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def describe_files(folder: Path) -> list[FileEntry]:
+    """Size and hash of every file below `folder` but its manifest; InputError on a symbolic link."""
+    return [
+        FileEntry(path=name, bytes=(folder / name).stat().st_size, sha256=sha256_file(folder / name))
+        for name in list_files(folder)
+        if name != FILENAME
+    ]
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> Path:
+    """Write manifest.json into `folder`; equal manifests give equal bytes. OutputError where it cannot be written."""
+    path = folder / FILENAME
+    try:
+        path.write_text(manifest.to_json(), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest that anyone may have written; InputError says what is wrong with it.
+
+    At most 4 MB and 32 levels deep, strict JSON (no NaN, no name twice), no unknown field, no other schema version.
+    """
+    path = path / FILENAME if path.is_dir() else path
+    return validated(Manifest, read_versioned(path, SCHEMA), path, "export the model again")
+
+
+def published_files(folder: Path) -> set[str] | None:
+    """The files that `folder`'s manifest, of any version, claims, and itself; None without an EdgeKit manifest."""
+    try:
+        content = read_json(folder / FILENAME)
+    except InputError:
+        return None
+    if not isinstance(content, dict) or not str(content.get("schema")).startswith("edgekit.manifest/"):
+        return None
+    files = content.get("files")
+    entries = files if isinstance(files, list) else []
+    return {FILENAME} | {str(entry.get("path")) for entry in entries if isinstance(entry, dict)}
+
+
+def verify_files(manifest: Manifest, folder: Path) -> None:
+    """Compare every listed file with its size and hash; IntegrityError names the first that differs.
+
+    Also an error: a file that is missing, that is a link or lies behind one, or that a listed folder holds in addition.
+    """
+    for entry in manifest.files:
+        path = _plain_file(folder, entry.path)
+        size = path.stat().st_size
+        if size != entry.bytes:
+            raise IntegrityError(f"{path}: {size} bytes, the manifest says {entry.bytes}; get an unchanged copy")
+        if (found := sha256_file(path)) != entry.sha256:
+            raise IntegrityError(
+                f"{path}: sha256 {found[:12]}..., the manifest says {entry.sha256[:12]}...; get an unchanged copy"
+            )
+    listed = {entry.path for entry in manifest.files}
+    for top in sorted({path.split("/")[0] for path in listed if "/" in path}):
+        try:
+            names = list_files(folder / top)
+        except InputError as error:
+            raise IntegrityError(str(error)) from error
+        for name in names:
+            if f"{top}/{name}" not in listed:
+                raise IntegrityError(f"{folder / top / name}: not in the manifest; remove it")
+
+
+def find(path: Path) -> tuple[Path, Manifest | None]:
+    """The artifact and its manifest, from a published folder or from the artifact inside one.
+
+    None where the artifact has no manifest beside it that lists it. InputError where `path` does not exist, is a folder
+    that is neither published nor a package, or where the manifest beside it is not valid.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: does not exist; give an artifact or the folder of an export")
+    if path.is_dir() and (path / FILENAME).is_file():
+        manifest = read_manifest(path)
+        return path / manifest.artifact, manifest
+    if path.is_dir() and path.suffix != ".mlpackage":
+        exports = sorted(folder.name for folder in path.glob("*/") if (folder / FILENAME).is_file())
+        hint = f"one of the exports in it, {path / exports[0]}" if exports else "an artifact or the folder of an export"
+        raise InputError(f"{path}: holds no {FILENAME}; give {hint}")
+    if published_files(path.parent):
+        manifest = read_manifest(path.parent)
+        if path.name == manifest.artifact:
+            return path, manifest
+    return path, None
+
+
+def _inside(path: str, folder: str) -> bool:
+    return PurePosixPath(path).is_relative_to(folder)
+
+
+def _plain_file(folder: Path, relative: str) -> Path:
+    here = folder
+    parts = relative.split("/")
+    for depth, part in enumerate(parts, 1):
+        here = here / part
+        try:
+            mode = here.lstat().st_mode
+        except OSError as error:
+            raise IntegrityError(
+                f"{here}: in the manifest, but missing ({error.strerror}); get a whole copy"
+            ) from error
+        if not (stat.S_ISREG(mode) if depth == len(parts) else stat.S_ISDIR(mode)):
+            raise IntegrityError(f"{here}: a link or special file where a plain one is due; get an unchanged copy")
+    return here

@@ -1,0 +1,1 @@
+"""Where a measurement runs: this machine, Android, iOS, cloud labs."""

@@ -1,0 +1,163 @@
+"""Device labs in the cloud: what to send there. `gather` reads what comes back."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgekit.artifact.open import open_artifact
+from edgekit.bench import schema as s
+from edgekit.bench.drivers.android.app import PACKAGE, STORAGE
+from edgekit.bench.golden import golden_of
+from edgekit.bench.protocol import COMPUTE_UNITS, JOB, AppJob, ComputeUnits, job_of, write_job
+from edgekit.errors import InputError, UsageError
+from edgekit.support.files import list_files, read_json
+from edgekit.support.staging import staging
+
+if TYPE_CHECKING:
+    from edgekit.bench.request import BenchRequest
+    from edgekit.support.progress import Reporter
+
+__all__ = ["ANDROID_JOB", "Lab", "emit"]
+
+Lab = Literal["firebase", "devicefarm"]
+ANDROID_JOB = "/data/local/tmp/edgekit-job"  # where the app looks when nobody names a job; readable to apps
+_IOS_JOB = f"{PACKAGE}:/Documents/edgekit-job"
+_MARK, _EMITTED = "emitted.json", "edgekit.emitted/1"
+_WRITTEN = re.compile(r"run\.sh|testspec\.yml|edgekit-job\.zip|job/[^\0]+")
+
+_FIREBASE_ANDROID = """\
+#!/bin/sh
+# Measure in Firebase Test Lab: sh run.sh APP.apk --device model=MODEL,version=API [--timeout 15m ...]
+# APP.apk is android_bench's app. Then fetch the results and read them:
+#   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --lab firebase --out bench-results
+set -eu
+app=$(realpath -e "${{1:?give the APK of the app, then --device ...}}")
+shift
+cd "$(dirname "$0")"
+exec gcloud firebase test android run --type game-loop --scenario-numbers 1 --app "$app" \\
+  --other-files {files} \\
+  --directories-to-pull {out} "$@"
+"""
+
+_FIREBASE_IOS = """\
+#!/bin/sh
+# Measure in Firebase Test Lab: sh run.sh TESTS.zip --device model=MODEL,version=VERSION [--timeout 15m ...]
+# TESTS.zip is what `xcodebuild build-for-testing` makes of ios_bench, zipped. Then fetch the results and read them:
+#   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --lab firebase --out bench-results
+set -eu
+tests=$(realpath -e "${{1:?give the zipped tests, then --device ...}}")
+shift
+cd "$(dirname "$0")"
+exec gcloud firebase test ios run --type xctest --test "$tests" \\
+  --other-files {files} \\
+  --directories-to-pull {out} "$@"
+"""
+
+_DEVICE_FARM = """\
+# AWS Device Farm, test type INSTRUMENTATION in the custom environment. Upload android_bench's APK as the app and as the
+# test package, edgekit-job.zip as extra data (Device Farm unpacks it to /sdcard), and this file as the test spec.
+# Download the customer artifacts and read them: edgekit bench import DIR --lab devicefarm --out bench-results
+version: 0.1
+phases:
+  pre_test:
+    commands:
+      - adb -s $DEVICEFARM_DEVICE_UDID shell mkdir -p {job}
+      - adb -s $DEVICEFARM_DEVICE_UDID shell cp -r /sdcard/edgekit-job/. {job}/
+      - adb -s $DEVICEFARM_DEVICE_UDID shell chmod -R a+rX {job}
+      - adb -s $DEVICEFARM_DEVICE_UDID shell svc power stayon true
+      - sleep 120 # installing warms a phone up
+  test:
+    commands:
+      - >-
+        adb -s $DEVICEFARM_DEVICE_UDID shell am instrument -w -r -e job {job}/{name} {app}/.MeasureInstrumentation
+        | tee $DEVICEFARM_LOG_DIR/instrument.txt
+      - adb -s $DEVICEFARM_DEVICE_UDID pull {out} $DEVICEFARM_LOG_DIR/edgekit
+  post_test:
+    commands:
+      - adb -s $DEVICEFARM_DEVICE_UDID shell "rm -rf {job}; svc power stayon false"
+artifacts:
+  - $DEVICEFARM_LOG_DIR
+"""
+
+
+def emit(
+    artifact: Path,
+    lab: Lab,
+    out: Path | None,
+    request: BenchRequest,
+    reporter: Reporter,
+    units: ComputeUnits | None = None,
+) -> list[Path]:
+    """Write what `lab` needs to measure `artifact`: its job and a script or test spec, with how to use it on top.
+
+    Args:
+        out: where; None for a folder of its own below `emitted`.
+        units: the compute units, of a Core ML package.
+
+    Returns:
+        The files, first the one to read.
+
+    Raises:
+        UsageError: the lab cannot take this format.
+        EdgeKitError: the artifact cannot be opened, or `out` holds something else.
+    """
+    with reporter.stage(f"open {artifact.name}"):
+        opened = open_artifact(artifact, allow_bare=request.allow_bare)
+        golden = golden_of(opened, request.images)
+    on_ios = opened.path.suffix == ".mlpackage"
+    if on_ios and lab == "devicefarm":
+        raise UsageError(f"{opened.path}: no file can be put into an iOS app's folder on Device Farm; --emit firebase")
+    if units is not None and not on_ios:
+        raise UsageError(f"{opened.path}: compute units are Core ML's; leave --compute-units out")
+    run_id, _ = s.new_run()
+    job = job_of(opened, golden, request, run_id, (units or COMPUTE_UNITS[0]) if on_ios else None)
+    out = out or Path("emitted") / f"{opened.path.parent.name if opened.manifest else opened.path.name}-{lab}"
+    with staging(out, _own_files) as folder:
+        (folder / "job").mkdir()
+        write_job(folder / "job", job, opened.path, golden)
+        write = {"firebase": _firebase, "devicefarm": _device_farm}[lab]
+        first = write(folder, job)
+        written = [first, *(name for name in list_files(folder) if name != first)]
+        mark = {"schema": _EMITTED, "files": written}
+        (folder / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+    return [out / name for name in written]
+
+
+def _firebase(folder: Path, job: AppJob) -> str:
+    on_ios = job.format == "coreml"
+    there = _IOS_JOB if on_ios else ANDROID_JOB
+    names = list_files(folder / "job")
+    if odd := [name for name in names if set(name) & set(",=")]:
+        raise UsageError(f"{odd[0]}: gcloud takes no file name with a comma or an equals sign; rename it")
+    files = shlex.quote(",".join(f"{there}/{name}=job/{name}" for name in names))
+    script = folder / "run.sh"
+    text = (_FIREBASE_IOS if on_ios else _FIREBASE_ANDROID).format(files=files, out=there if on_ios else STORAGE)
+    script.write_text(text, encoding="utf-8")
+    script.chmod(0o755)
+    return script.name
+
+
+def _device_farm(folder: Path, job: AppJob) -> str:
+    with zipfile.ZipFile(folder / "edgekit-job.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in list_files(folder / "job"):
+            archive.write(folder / "job" / name, f"edgekit-job/{name}")
+    spec = folder / "testspec.yml"
+    text = _DEVICE_FARM.format(job=ANDROID_JOB, name=JOB, app=PACKAGE, out=STORAGE)
+    spec.write_text(text, encoding="utf-8")
+    return spec.name
+
+
+def _own_files(folder: Path) -> set[str] | None:
+    try:
+        content = read_json(folder / _MARK)
+    except InputError:
+        return None
+    if not isinstance(content, dict) or content.get("schema") != _EMITTED:
+        return None
+    files = content.get("files")
+    return {_MARK, *(str(name) for name in files if _WRITTEN.fullmatch(str(name)))} if isinstance(files, list) else None

@@ -1,0 +1,1 @@
+"""iPhones through devicectl or go-ios."""

@@ -1,0 +1,61 @@
+"""Where Core ML means to run each operator of a model: `edgekit.plan-devices/1`, which the app on the phone writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgekit.bench.protocol import ComputeUnits
+from edgekit.errors import InputError
+from edgekit.support.documents import read_versioned, validated
+
+__all__ = ["Operator", "Plan", "read_plan"]
+
+SCHEMA: Literal["edgekit.plan-devices/1"] = "edgekit.plan-devices/1"
+_MOST = 20_000  # operators
+_MAX_BYTES = 8 << 20
+_Text = Annotated[str, Field(max_length=500)]
+_Place = Literal["cpu", "gpu", "neuralEngine"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True)
+
+
+class Operator(_Part):
+    """An operator of the compiled model; `preferred` is null where the plan names no device, as for constants."""
+
+    name: _Text | None = None
+    type: _Text
+    preferred: _Place | None = None
+    supported: Annotated[tuple[_Place, ...], Field(max_length=8)] | None = None
+    cost: Annotated[float, Field(ge=0, le=1e9)] | None = Field(None, description="Share of the whole, as estimated.")
+
+
+class Plan(_Part):
+    """All operators of the main function, in its order."""
+
+    schema_: Literal["edgekit.plan-devices/1"] = Field(default=SCHEMA, alias="schema")
+    run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    compute_units: ComputeUnits
+    operators: tuple[Operator, ...]
+
+    @property
+    def per_device(self) -> dict[str, int]:
+        """How many operators are meant for which device; those without one are left out."""
+        return dict(Counter(one.preferred for one in self.operators if one.preferred is not None))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan that a device or anyone may have written; InputError says what is wrong with it."""
+    content = read_versioned(path, SCHEMA, max_bytes=_MAX_BYTES)
+    operators = content.get("operators")
+    # Looked at here: pydantic copies all that surrounds a mistake into each of its errors.
+    if not isinstance(operators, list) or len(operators) > _MOST:
+        raise InputError(f"{path}: not a valid plan (operators: no list, or over {_MOST}); measure again")
+    if not all(isinstance(one, dict) and len(one) <= len(Operator.model_fields) for one in operators):
+        raise InputError(f"{path}: not a valid plan (operators: more in one than an operator has); measure again")
+    return validated(Plan, content, path, "measure again")

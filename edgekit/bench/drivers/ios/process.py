@@ -1,0 +1,138 @@
+"""Run one program of the host to its end: argument lists only, a time limit, bounded output, its own process group."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.bench.drivers.base import plain, to_its_end
+from edgekit.errors import DeviceError, InputError, MissingDependencyError
+
+__all__ = ["Done", "call"]
+
+_KEPT = 1 << 20  # bytes of the end of stdout and of stderr that are kept
+_GRACE = 5.0  # seconds between asking a program to stop and killing it: xcodebuild ends the test on the device
+_LOOK = 0.2  # seconds between looks at what a program writes
+_MOST_FILES = 100
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a program ended, and the end of what it said."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+async def call(
+    argv: Sequence[str],
+    timeout: float,
+    *,
+    where: str,
+    doing: str,
+    missing: str,
+    into: tuple[Path, int] | None = None,
+) -> Done:
+    """Run a program without a shell, a terminal or stdin. However this ends, neither it nor its group lives on.
+
+    Args:
+        argv: the program and its arguments.
+        timeout: seconds.
+        where: for errors, the device, or the program.
+        doing: for errors, what this is, after "while".
+        missing: what to do where there is no such program.
+        into: a folder that it fills, and how many bytes at most.
+
+    Raises:
+        MissingDependencyError: there is no such program.
+        DeviceError: it does not end in time.
+        InputError: it fills the folder with more.
+    """
+    try:
+        transport, program = await asyncio.get_running_loop().subprocess_exec(
+            _Program,
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us: what is to be removed from the device needs programs that live
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise MissingDependencyError(f"no program {argv[0]!r}; {missing}") from error
+    try:
+        async with asyncio.timeout(timeout):
+            ended = False
+            while not ended:
+                ended = await _within(program.exited, _LOOK)
+                if into is not None and _overfull(*into):
+                    raise InputError(f"{plain(where)}: over {into[1] >> 10} KiB while {doing}; not read on")
+            await _within(program.closed, _GRACE)
+    except TimeoutError as error:
+        raise DeviceError(
+            f"{plain(where)}: no end after {timeout:g} s while {doing}; see if the device is locked or hangs"
+        ) from error
+    finally:
+        _, cancelled = await to_its_end(_end(transport, program))
+        if cancelled:
+            raise asyncio.CancelledError
+    code = transport.get_returncode()
+    assert code is not None
+    return Done(code, bytes(program.kept[1]), bytes(program.kept[2]))
+
+
+class _Program(asyncio.SubprocessProtocol):
+    """What a program says, its end alone; `closed` is later than `exited` where a child of it holds its pipes."""
+
+    def __init__(self) -> None:
+        self.kept = {1: bytearray(), 2: bytearray()}
+        self.exited, self.closed = asyncio.Event(), asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.kept[fd].extend(data)
+        del self.kept[fd][:-_KEPT]
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
+
+async def _end(transport: asyncio.SubprocessTransport, program: _Program) -> None:
+    """Stop the whole group where something of it still runs; a server that left the group is let go."""
+    if not program.exited.is_set():
+        _signal(transport.get_pid(), signal.SIGINT)
+        await _within(program.closed, _GRACE)
+    if not program.closed.is_set():
+        _signal(transport.get_pid(), signal.SIGKILL)
+        await _within(program.closed, _GRACE)
+    transport.close()
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
+
+
+def _signal(group: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+        os.killpg(group, number)
+
+
+def _overfull(folder: Path, most: int) -> bool:
+    size = count = 0
+    for root, folders, files in os.walk(folder):
+        count += len(folders) + len(files)
+        for name in files:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(root, name)).st_size
+        if size > most or count > _MOST_FILES:
+            return True
+    return False

@@ -1,0 +1,301 @@
+"""Golden vectors for preprocessing on phones: photographs as files, and what Python and the artifact make of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgekit.artifact.open import open_artifact
+from edgekit.bench.drivers.host.driver import model_of
+from edgekit.bench.schema import Model, Sha256
+from edgekit.data.image_files import LeftOut, readable, scan, shown
+from edgekit.data.images import load_image, preprocess
+from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
+from edgekit.support.documents import read_versioned, validated
+from edgekit.support.files import read_json, sha256_file, size_of
+from edgekit.support.staging import staging
+
+if TYPE_CHECKING:
+    from edgekit.artifact.open import Artifact
+    from edgekit.support.progress import Reporter
+
+__all__ = ["SCHEMA", "Agreement", "Golden", "compare", "make", "read"]
+
+SCHEMA: Literal["edgekit.golden/1"] = "edgekit.golden/1"
+FILENAME, INPUTS, EMBEDDINGS, PHOTOS = "golden.json", "inputs.bin", "golden.bin", "photos"
+ORIENTATIONS = range(1, 9)
+MAX_PHOTOS = 64
+_LONGEST = 1024  # pixels of a photo's longer side: enough for every filter to have something to do
+_EXIF_ORIENTATION = 0x0112
+_FILE = r"^photos/[a-z0-9-]{1,40}\.(jpg|png)$"
+_Side = Annotated[int, Field(ge=1, le=65536)]
+_Level = Annotated[int, Field(ge=0, le=255)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True)
+
+
+class Preprocessing(_Part):
+    """What is done to a decoded, upright photo; the words are timm's."""
+
+    height: _Side
+    width: _Side
+    interpolation: Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"]
+    crop_pct: float = Field(gt=0, le=2)
+    crop_mode: Literal["center", "squash", "border"]
+    fill: tuple[_Level, _Level, _Level] = Field(description="RGB around a photo that is smaller than the input.")
+
+
+class Item(_Part):
+    """A file, and how its pixels lie in it."""
+
+    file: Annotated[str, Field(pattern=_FILE)]
+    orientation: Annotated[int, Field(ge=1, le=8)] = Field(description="By EXIF.")
+    sha256: Sha256
+
+
+class Golden(_Part):
+    """`golden.json`; beside it inputs.bin, uint8 RGB [N,H,W,3], and golden.bin, float32 little-endian [N,dim]."""
+
+    schema_: Literal["edgekit.golden/1"] = Field(default=SCHEMA, alias="schema")
+    model: Model
+    preprocessing: Preprocessing
+    dim: Annotated[int, Field(ge=1, le=1 << 20)]
+    inputs_sha256: Sha256 | None = Field(default=None, description="Of inputs.bin; older folders lack it.")
+    embeddings_sha256: Sha256 | None = Field(default=None, description="Of golden.bin; older folders lack it.")
+    items: tuple[Item, ...] = Field(min_length=1, max_length=MAX_PHOTOS * 16)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of inputs.bin."""
+        return len(self.items), self.preprocessing.height, self.preprocessing.width, 3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near somebody's pixels are to the golden ones, over all items.
+
+    `max_levels` of 255, in the file `max_levels_file` (None where all values are the same); `equal` the share of values
+    that are the same, rounded down to 0.01 %, so that 1 means all; and the cosine of the embeddings, lowest in `worst`.
+    """
+
+    items: int
+    max_levels: int
+    equal: float
+    min_cosine: float
+    mean_cosine: float
+    worst: str
+    max_levels_file: str | None
+
+    def require(self, max_levels: int | None, min_cosine: float) -> None:
+        """ParityError where the pixels are further off than `max_levels` or an embedding below `min_cosine`."""
+        if not self.min_cosine >= min_cosine:  # which is so of NaN too
+            told = f"{self.worst}: the embeddings' cosine is {self.min_cosine:.6f}, below {min_cosine:g}"
+        elif max_levels is not None and self.max_levels > max_levels:
+            told = f"{self.max_levels_file}: a value is {self.max_levels} levels off, more than {max_levels}"
+        else:
+            return
+        raise ParityError(
+            f"{told}; compare decoder, orientation, scaling, crop and the order of R, G, B with docs/golden.md"
+        )
+
+
+def make(
+    artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, *, allow_bare: bool = False
+) -> tuple[Golden, LeftOut]:
+    """Write each photo in all eight EXIF orientations, and as PNG, with what `artifact` is to get and to answer.
+
+    Returns that and the images of folders that are left out, of kinds that are not read here.
+
+    Raises:
+        EdgeKitError: the artifact or a photo cannot be read, or `out` holds something else.
+    """
+    with reporter.stage(f"open {artifact.name}"):
+        opened = open_artifact(artifact, allow_bare=allow_bare)
+    sources, left_out = _sources(photos, out, reporter)
+    with staging(out, _own_files) as folder:
+        (folder / PHOTOS).mkdir()
+        items, images = [], []
+        with reporter.stage(f"write {len(sources)} photos") as tick:
+            for number, path in enumerate(sources):
+                for name, orientation, data in _variants(path, f"{number:03d}"):
+                    (folder / PHOTOS / name).write_bytes(data)
+                    images.append(preprocess(load_image(data, name=name), opened.spec))
+                    digest = sha256_file(folder / PHOTOS / name)
+                    items.append(Item(file=f"{PHOTOS}/{name}", orientation=orientation, sha256=digest))
+                tick(number + 1, len(sources))
+        with reporter.stage(f"embed {len(images)} images"):
+            inputs = np.stack(images)
+            embeddings = opened.runner.embed(inputs)
+        if not np.isfinite(embeddings).all() or not embeddings.any(axis=1).all():
+            raise InputError(f"{opened.path}: gives an embedding that is not finite or all zeros; export it again")
+        (folder / INPUTS).write_bytes(np.ascontiguousarray(inputs).tobytes())
+        (folder / EMBEDDINGS).write_bytes(np.ascontiguousarray(embeddings, "<f4").tobytes())
+        golden = Golden(
+            model=model_of(opened),
+            preprocessing=_steps(opened),
+            dim=embeddings.shape[1],
+            inputs_sha256=sha256_file(folder / INPUTS),
+            embeddings_sha256=sha256_file(folder / EMBEDDINGS),
+            items=tuple(items),
+        )
+        (folder / FILENAME).write_text(json.dumps(golden.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    return golden, left_out
+
+
+def read(folder: Path) -> Golden:
+    """Read golden.json; InputError says what is wrong with it."""
+    path = folder / FILENAME
+    return validated(Golden, read_versioned(path, SCHEMA), path, "make it again with `edgekit golden`")
+
+
+def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = False) -> Agreement:
+    """How near `pixels`, uint8 RGB [N,H,W,3] as a phone's own code made them, are to the golden ones.
+
+    Raises:
+        InputError: the folder or `pixels` is not what it should be.
+        IntegrityError: the folder's inputs.bin or golden.bin is not the one that was written.
+        UsageError: `artifact` is not the one that the golden vectors were made with.
+    """
+    golden = read(folder)
+    _verify(golden, folder)
+    opened = open_artifact(artifact, allow_bare=allow_bare)
+    if model_of(opened).sha256 != golden.model.sha256:
+        raise UsageError(
+            f"{opened.path}: the golden vectors in {folder} are of another file ({golden.model.name}); make them again"
+        )
+    due, found = (_pixels(path, golden.shape) for path in (folder / INPUTS, pixels))
+    apart = np.abs(due.astype(np.int16) - found)
+    ours, theirs = opened.runner.embed(due), opened.runner.embed(found)
+    cosine = np.sum(ours * theirs, axis=1) / (np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1))
+    worst, farthest = int(np.argmin(cosine)), int(np.argmax(apart.max(axis=(1, 2, 3))))
+    max_levels, same = int(apart.max()), int(np.count_nonzero(apart == 0))
+    return Agreement(
+        items=len(golden.items),
+        max_levels=max_levels,
+        equal=same * 10_000 // apart.size / 10_000,
+        min_cosine=float(cosine[worst]),
+        mean_cosine=float(cosine.mean()),
+        worst=golden.items[worst].file,
+        max_levels_file=golden.items[farthest].file if max_levels else None,
+    )
+
+
+def _verify(golden: Golden, folder: Path) -> None:
+    count, height, width, channels = golden.shape
+    for name, size, sha256 in (
+        (INPUTS, count * height * width * channels, golden.inputs_sha256),
+        (EMBEDDINGS, count * golden.dim * 4, golden.embeddings_sha256),
+    ):
+        path = folder / name
+        if not path.is_file():
+            told = "missing, or not a file"
+        elif (found := size_of(path)) != size:
+            told = f"{found} bytes, not the {size} that {FILENAME} says"
+        elif sha256 is not None and (digest := sha256_file(path)) != sha256:
+            told = f"sha256 {digest[:12]}..., {FILENAME} says {sha256[:12]}..."
+        else:
+            continue
+        raise IntegrityError(f"{path}: {told}; the golden folder is damaged, make it again with `edgekit golden make`")
+
+
+def _steps(artifact: Artifact) -> Preprocessing:
+    spec = artifact.spec
+    red, green, blue = (round(255 * v) for v in spec.mean) if spec.crop_mode == "border" else (0, 0, 0)
+    return Preprocessing(
+        height=spec.size[0],
+        width=spec.size[1],
+        interpolation=spec.interpolation,
+        crop_pct=spec.crop_pct,
+        crop_mode=spec.crop_mode,
+        fill=(red, green, blue),
+    )
+
+
+def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[list[Path], LeftOut]:
+    """The files, and those of folders, in order, without what an earlier run wrote to `out`; and what is left out."""
+    found: list[Path] = []
+    left_out = LeftOut()
+    for path in photos:
+        if path.is_dir():
+            seen = scan(path)
+            if seen.left_out.names:
+                reporter.note(seen.left_out.line(shown(str(path))))
+                left_out += seen.left_out.below(path)
+            inside = [path / name for name in seen.names]
+            inside = [one for one in inside if not one.resolve().is_relative_to(out.resolve())]
+            if not inside:
+                raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(readable()))})")
+            found += inside
+        else:
+            found.append(path)
+    if not found:
+        raise UsageError("no photo given: name image files or a folder of them")
+    if len(found) > MAX_PHOTOS:
+        raise UsageError(f"{len(found)} photos; {MAX_PHOTOS} are enough and the most that is written")
+    return found, left_out
+
+
+def _variants(path: Path, stem: str) -> Iterator[tuple[str, int, bytes]]:
+    """(name, orientation, file): the photo as JPEG lying in each of the eight ways, then as PNG, upright and turned."""
+    from PIL import Image
+
+    upright = Image.fromarray(load_image(path, max_side=_LONGEST))
+    upright.thumbnail((_LONGEST, _LONGEST))
+    pixels = np.asarray(upright)
+    for orientation in ORIENTATIONS:
+        yield f"{stem}-{orientation}.jpg", orientation, _encode(pixels, orientation, "JPEG")
+    for orientation in (1, 6):
+        yield f"{stem}-{orientation}.png", orientation, _encode(pixels, orientation, "PNG")
+
+
+def _encode(upright: np.ndarray, orientation: int, kind: str) -> bytes:
+    """The file of which a reader that heeds its EXIF orientation sees `upright`."""
+    from PIL import Image
+
+    lying = upright
+    if orientation in (2, 3, 6, 7):
+        lying = lying[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        lying = lying[::-1]
+    if orientation in (5, 6, 7, 8):
+        lying = lying.transpose(1, 0, 2)
+    exif = Image.Exif()
+    exif[_EXIF_ORIENTATION] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(lying)).save(stream, kind, exif=exif, quality=92)
+    return stream.getvalue()
+
+
+def _pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray:
+    due = int(np.prod(shape))
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the file of pixels that the app wrote")
+    try:
+        size = path.stat().st_size
+        if size != due:
+            raise InputError(f"{path}: {size} bytes, not the {due} of uint8 {list(shape)}; preprocess all items again")
+        return np.fromfile(path, np.uint8).reshape(shape)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _own_files(folder: Path) -> set[str] | None:
+    try:
+        content = read_json(folder / FILENAME)
+    except InputError:
+        return None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        return None
+    items = content.get("items")
+    names = {str(one.get("file")) for one in items if isinstance(one, dict)} if isinstance(items, list) else set()
+    return {FILENAME, INPUTS, EMBEDDINGS, *(name for name in names if re.fullmatch(_FILE, name))}

@@ -1,0 +1,281 @@
+"""Results as one page that opens anywhere, with its plots inside, and as tables and plots beside it."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.bench.results.store import make_folder
+from edgekit.bench.schema import Result
+from edgekit.cli.bench_tables import DIFFERENCE, difference_row, milliseconds
+from edgekit.errors import OutputError
+from edgekit.support.files import human_size, write_atomically
+from edgekit.support.plots import COLOURS, figure_of
+
+if TYPE_CHECKING:
+    from edgekit.bench.results.compare import Gate
+
+__all__ = ["write_report"]
+
+_PAGE, _TITLE = "report.html", "<title>EdgeKit: latency</title>"
+_WINDOW = 50  # points of a drift curve
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.no { color: #a00; } .wide { overflow-x: auto; } figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
+"""
+_COLUMNS = ("model", "format", "on", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms",
+            "memory", "parity", "valid")  # fmt: skip
+_FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
+_TITLES = {
+    "distribution": "Latency distribution",
+    "drift": "Latency over the run",
+    "accuracy": "Accuracy against latency",
+}
+
+
+def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None) -> list[Path]:
+    """Write report.html, a plot of each kind as SVG and PNG, results.csv, and results.parquet where pyarrow is
+    installed, into `out`; returns the files. There must be a result. What a gate found is on the page too.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        OutputError: `out` cannot be written.
+    """
+    _refuse_foreign(out)
+    make_folder(out)
+    drawn = {"distribution": _distribution(results), "drift": _drift(results), "accuracy": _accuracy(results)}
+    written, pictures = [], {}
+    for name, figure in drawn.items():
+        for kind in ("svg", "png"):
+            data = _rendered(figure, kind)
+            written.append(_write(out / f"{name}.{kind}", data))
+            if kind == "svg":
+                pictures[name] = data.decode()
+    written.append(_write(out / "results.csv", _csv(results).encode()))
+    if (table := _parquet(results)) is not None:
+        written.append(_write(out / "results.parquet", table))
+    return [_write(out / _PAGE, _page(results, pictures, gate).encode()), *written]
+
+
+def _refuse_foreign(out: Path) -> None:
+    """OutputError where a file that would be replaced is none of an earlier report."""
+    names = [
+        _PAGE,
+        "results.csv",
+        "results.parquet",
+        *(f"{name}.{kind}" for name in _TITLES for kind in ("svg", "png")),
+    ]
+    there = [out / name for name in names if (out / name).exists()]
+    with suppress(OSError), (out / _PAGE).open("rb") as file:
+        if _TITLE.encode() in file.read(4096):
+            return
+    if there:
+        raise OutputError(f"{there[0]}: is not of an earlier report and would be replaced; give another --out")
+
+
+def _write(path: Path, data: bytes) -> Path:
+    write_atomically(path, lambda part: part.write_bytes(data))
+    return path
+
+
+def _labels(results: Sequence[Result]) -> list[str]:
+    """What a plot calls each; with the time, where two would be called alike."""
+    names = [f"{result.label[:50]}, {result.place[:40]}" for result in results]
+    often = Counter(names)
+    return [
+        f"{name}, {result.started_utc}" if often[name] > 1 else name
+        for name, result in zip(names, results, strict=True)
+    ]
+
+
+def _rendered(figure: Any, kind: str) -> bytes:
+    import matplotlib
+
+    stream = io.BytesIO()
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "edgekit", "svg.fonttype": "none"}),
+        warnings.catch_warnings(action="ignore", category=UserWarning),  # a name has letters that the font has not
+    ):
+        figure.savefig(stream, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return stream.getvalue()
+
+
+def _axes(figure: Any, x: str, y: str) -> Any:
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _distribution(results: Sequence[Result]) -> Any:
+    figure = figure_of(9.0, 4.0)
+    axes = _axes(figure, "milliseconds", "share of samples at most so slow")
+    labels = _labels(results)
+    for number, result in enumerate(results):
+        samples = np.sort(result.latency_ms.samples)
+        if len(samples):
+            shares = (np.arange(len(samples)) + 1) / len(samples)
+            axes.step(samples, shares, where="post", color=COLOURS[number % len(COLOURS)], label=labels[number])
+    _legend(axes)
+    return figure
+
+
+def _drift(results: Sequence[Result]) -> Any:
+    figure = figure_of(9.0, 4.0)
+    axes = _axes(figure, "share of the run", "median over that of the run's first tenth")
+    labels = _labels(results)
+    for number, result in enumerate(results):
+        samples, first = np.asarray(result.latency_ms.samples), result.latency_ms.first_decile_p50
+        if len(samples) >= _WINDOW and first:
+            medians = [np.median(part) / first for part in np.array_split(samples, _WINDOW)]
+            axes.plot(
+                (np.arange(_WINDOW) + 0.5) / _WINDOW,
+                medians,
+                color=COLOURS[number % len(COLOURS)],
+                label=labels[number],
+            )
+    axes.axhline(1.0, color="#666666", linewidth=0.8)
+    _legend(axes)
+    return figure
+
+
+def _accuracy(results: Sequence[Result]) -> Any:
+    figure = figure_of(9.0, 4.0)
+    axes = _axes(figure, "p50, milliseconds", "1 - cosine of the worst image to the original")
+    found = [
+        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
+        for label, result in zip(_labels(results), results, strict=True)
+        if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
+    ]
+    best = np.inf
+    front: list[tuple[float, float]] = []
+    for _, x, y in sorted(found, key=lambda item: (item[1], item[2])):
+        if y < best:
+            best = y
+            front.append((x, y))
+    if front:
+        axes.step(*zip(*front, strict=True), where="post", color="#999999", linewidth=0.8)
+        axes.set_yscale("log")
+    for number, (label, x, y) in enumerate(found):
+        axes.plot(x, y, "o", color=COLOURS[number % len(COLOURS)], label=label)
+    _legend(axes)
+    return figure
+
+
+def _legend(axes: Any) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        for text in axes.legend(frameon=False, fontsize=8).get_texts():
+            text.set_parse_math(False)  # a dollar sign in a name is one
+
+
+def _rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A flat row a result."""
+    rows = []
+    for one in results:
+        model, latency, device = one.model, one.latency_ms, one.device
+        rows.append(
+            {
+                **{"run_id": one.run_id, "started_utc": one.started_utc, "model": model.name},
+                **{key: getattr(model, key) for key in ("format", "sha256", "bytes", "precision", "parity_min_cosine")},
+                **{"runner": one.tool.runner, "runtime": one.runtime.name, "version": one.runtime.version},
+                **{"backend": one.runtime.backend, "threads": one.runtime.threads, "platform": device.platform},
+                **{"device": device.model, "soc": device.soc, "os": device.os, "samples": len(latency.samples)},
+                **{key: getattr(latency, key) for key in _FIGURES},
+                **{
+                    "peak_rss": one.memory_bytes.peak_rss,
+                    "loaded": one.memory_bytes.loaded,
+                    "valid": one.validity.valid,
+                },
+                "reasons": " ".join(one.validity.reasons),
+            }
+        )
+    return rows
+
+
+def _csv(results: Sequence[Result]) -> str:
+    stream = io.StringIO()
+    rows = _rows(results)
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
+    return stream.getvalue()
+
+
+def _parquet(results: Sequence[Result]) -> bytes | None:
+    """The same rows as Parquet, where pyarrow is installed."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return None
+    stream = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(_rows(results)), stream)
+    return stream.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> str:
+    plots = "".join(
+        f"<h2>{_TITLES[name]}</h2>\n<figure>{picture[picture.index('<svg') :]}</figure>\n"
+        for name, picture in pictures.items()
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width">\n{_TITLE}\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Latency</h1>\n<p>{len(results)} results.</p>\n"
+        f"{_table(_COLUMNS, ((_cells(one), one.validity.valid) for one in results))}"
+        f"{'' if gate is None else _comparison(gate)}{plots}</body>\n</html>\n"
+    )
+
+
+def _comparison(gate: Gate) -> str:
+    closed = {id(result) for result, _ in gate.failures}
+    rows = ((difference_row(one), id(one.new) not in closed) for one in gate.differences)
+    reasons = "".join(
+        f'<li class="no">{html.escape(f"{result.where}: {reason}")}</li>'
+        for result, own in gate.failures
+        for reason in own
+    )
+    verdict = "Passed." if gate.error is None else f"{len(gate.failures)} of {gate.judged} fail."
+    return f"<h2>Compared with the baseline</h2>\n<p>{verdict}</p>\n<ul>{reasons}</ul>\n{_table(DIFFERENCE, rows)}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> str:
+    """Rows of cells, in red those that are not well."""
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    marks = {True: "", False: ' class="no"'}
+    body = "".join(
+        f"<tr{marks[well]}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>\n" for cells, well in rows
+    )
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>\n</table></div>\n'
+
+
+def _cells(result: Result) -> list[str]:
+    latency, model = result.latency_ms, result.model
+    return [
+        model.name,
+        model.kind,
+        result.place,
+        human_size(model.bytes),
+        *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
+        result.memory_bytes.told,
+        "-" if model.parity_min_cosine is None else f"{model.parity_min_cosine:.5f}",
+        result.validity.told,
+    ]

@@ -1,0 +1,117 @@
+"""A folder of result files is the data base: write into it, and find all that is there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from edgekit.bench.results.validity import judge_anew
+from edgekit.bench.schema import Result, read_result
+from edgekit.errors import InputError, OutputError
+from edgekit.support.files import write_atomically
+
+__all__ = ["digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
+
+_SUFFIX = ".bench.json"
+
+
+def require_place(folder: Path) -> None:
+    """OutputError where the folder cannot be made: said before anything is measured that would be lost without it."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "cannot be written" if there.is_dir() else "is no folder"
+        raise OutputError(f"{folder}: cannot be made ({there} {why}); give another --out")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder; OutputError where that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
+
+
+def save(results: Iterable[Result], folder: Path) -> list[Path]:
+    """Write each result as a file of its own into `folder`; names are made from what is in it, safe everywhere.
+
+    A result that is there already is written to the same file.
+    """
+    make_folder(folder)
+    paths = []
+    for result in results:
+        name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in result.model.name)[:80]
+        stamp = result.started_utc.replace(":", "").replace("-", "")
+        path = folder / f"{stamp}-{name}-{result.model.format}-{result.run_id[:8]}-{digest_of(result)[:8]}{_SUFFIX}"
+        _write(path, result.to_json())
+        paths.append(path)
+    return paths
+
+
+def digest_of(result: Result) -> str:
+    """SHA-256 (hex) of all that it says."""
+    return hashlib.sha256(result.to_json().encode()).hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def load(path: Path) -> Result:
+    """Read a result file; its percentiles and its verdict are made anew.
+
+    Raises:
+        InputError: it is none, or of a clock that is ahead: it would be the latest for ever.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a result file")
+    result = judge_anew(read_result(path))
+    require_past(result, str(path))
+    return result
+
+
+def require_past(result: Result, where: str) -> None:
+    """InputError where the clock of what measured is ahead: it would be the latest result for ever."""
+    if result.started > datetime.now(UTC) + timedelta(days=1):
+        told = f"{where}: was measured at {result.started_utc}, by a clock that is ahead"
+        raise InputError(f"{told}; take the file away, set the clock and measure again")
+
+
+def _below(folder: Path, refused: list[str]) -> list[Path]:
+    """Files with our suffix in a folder; what could not be looked into is told."""
+    files = []
+    failed: list[OSError] = []
+    for here, subfolders, names in os.walk(folder, onerror=failed.append):
+        files += [Path(here, name) for name in names if name.endswith(_SUFFIX)]
+        links = [Path(here, name) for name in subfolders if Path(here, name).is_symlink()]
+        refused += [f"{link}: a link to a folder, which is not followed; name the folder itself" for link in links]
+    refused += [f"{error.filename}: cannot be looked into ({error.strerror}); allow it" for error in failed]
+    return sorted(files)
+
+
+def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
+    """Every result in files and folders, each once, oldest first; and, a line each, what is none or holds none.
+
+    Raises:
+        InputError: there is no result.
+    """
+    files: list[Path] = []
+    refused: list[str] = []
+    for path in paths:
+        own = _below(path, refused) if path.is_dir() else [path]
+        files += own
+        if not own:
+            refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench ARTIFACT --out DIR` writes some")
+    found: dict[str, Result] = {}
+    for path in sorted(files, key=str):
+        try:
+            result = load(path)
+        except InputError as error:
+            refused.append(str(error))
+            continue
+        found[digest_of(result)] = result
+    if not found:
+        raise InputError(refused[0] if refused else "no results: name a file or a folder")
+    return sorted(found.values(), key=lambda result: result.started), list(dict.fromkeys(refused))

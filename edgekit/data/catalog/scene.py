@@ -1,0 +1,109 @@
+"""One photo of a product: background, shadow, camera, occlusion, blur, light and noise, none of them identity.
+
+Every random draw happens before anything depends on the output size, so a photo is the same picture at every size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from edgekit.data.catalog.backdrops import GROUNDS, LIGHTS, backdrop, lights, noise_plane
+from edgekit.data.catalog.camera import Array, Levels, place_camera, shoot
+from edgekit.data.catalog.patterns import CANVAS
+
+
+def _occluder(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int) -> None:
+    """A finger, a box corner or a strap at the picture's edge."""
+    kind, side = int(rng.integers(3)), rng.uniform(0, 2 * np.pi)
+    fill = tuple(int(c) for c in rng.uniform(30, 230, 3))
+    reach, width = rng.uniform(0.3, 0.42), rng.uniform(0.05, 0.1)
+    inward = -np.array([np.cos(side), np.sin(side)])
+    across = np.array([-inward[1], inward[0]]) * width
+    tip = 0.5 - inward * reach
+    tail = 0.5 - inward * 0.9
+    if kind == 0:
+        fill = (205, 150, 120)
+        corners = [
+            tail - across,
+            tip - across,
+            tip - across * 0.6 + inward * width,
+            tip + across * 0.6 + inward * width,
+            tip + across,
+            tail + across,
+        ]
+    elif kind == 1:
+        corners = [tail - 3 * across, tip - 0.5 * across, tip + 0.5 * across, tail + 3 * across]
+    else:
+        middle = 0.5 - inward * (reach - 0.02)
+        corners = [
+            middle - across * 9 - inward * width,
+            middle - across * 9,
+            middle + across * 9,
+            middle + across * 9 - inward * width,
+        ]
+    pen.polygon([(float(px * size), float(py * size)) for px, py in corners], fill=fill)
+
+
+def photograph(product: Levels, rng: np.random.Generator, style: str, size: int) -> Array:
+    """Photograph a flattened product in `style`; uint8 [size, size, 3] RGB."""
+    review = style == "review"
+    tile = backdrop(style, size > 144, int(rng.integers(GROUNDS[style])))
+    span = rng.uniform(0.45, 1.0) * tile.width
+    left, top = rng.uniform(0, 1, 2) * (tile.width - span)
+    tint = rng.uniform(0.75, 1.15) + rng.uniform(-0.1, 0.1, 3) if review else rng.uniform(0.88, 1.06, 3)
+    flip = int(rng.integers(4))
+    camera = place_camera(rng, review)
+    drop = rng.uniform(-0.06, 0.06, 2) + np.array([0, 0.03])
+    darkness = rng.uniform(0.15, 0.55)
+    occluded = rng.random() < (0.35 if review else 0.05)
+    occlusion = np.random.default_rng(rng.integers(2**63))
+    blur = rng.uniform(0.002, 0.007) if review and rng.random() < 0.4 else 0.0
+    warmth, green, exposure = rng.uniform(-1, 1, 3) * ((0.16, 0.06, 0.24) if review else (0.05, 0.02, 0.1))
+    contrast = rng.uniform(0.8, 1.08) if review else rng.uniform(0.88, 1.05)
+    light = int(rng.integers(LIGHTS))
+    light_strength = rng.uniform(0.4, 1.0) if review else rng.uniform(0.2, 0.6)
+    grain = rng.uniform(1, 7) if review else rng.uniform(0, 2.5)
+    grain_at = rng.uniform(0, 1, 2)
+
+    scale = np.array([[CANVAS / 2, 0, CANVAS / 2], [0, CANVAS / 2, CANVAS / 2], [0, 0, 1]])
+    inverse = scale @ camera @ np.diag([1 / size, 1 / size, 1])
+    level = 1 if size <= 144 else 0
+    inverse[:2] /= 1 + level
+    pixels = shoot(product[level], inverse, size)
+    alpha = Image.fromarray(pixels[..., 3])
+
+    ground = tile.transform((size, size), Image.Transform.EXTENT, (left, top, left + span, top + span))
+    if flip:
+        ground = ground.transpose(
+            (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)[flip - 1]
+        )
+    small = np.asarray(alpha.resize((28, 28), Image.Resampling.BOX).filter(ImageFilter.BoxBlur(1)))
+    moved = Image.fromarray(small).transform(
+        (28, 28), Image.Transform.AFFINE, (1, 0, -28 * drop[0], 0, 1, -28 * drop[1]), Image.Resampling.BILINEAR
+    )
+    shadow = np.asarray(moved.resize((size, size), Image.Resampling.BILINEAR))
+    clear = (1 - np.float32(darkness / 255) * shadow) * (1 - np.float32(1 / 255) * pixels[..., 3])
+
+    # Planes of one channel stay in cache and avoid numpy's slow inner loops of length 3.
+    behind = np.asarray(ground)
+    planes = [behind[..., c] * np.float32(tint[c]) * clear + pixels[..., c] for c in range(3)]
+    if occluded or blur:
+        image = Image.merge("RGB", [Image.fromarray(np.minimum(plane, 255).astype(np.uint8)) for plane in planes])
+        if occluded:
+            _occluder(occlusion, ImageDraw.Draw(image), size)
+        if blur:
+            image = image.filter(ImageFilter.BoxBlur(blur * size))
+        planes = [np.asarray(band, dtype=np.float32) for band in image.split()]
+    gain = np.exp(np.array([warmth, green, -warmth]) + exposure).astype(np.float32) * np.float32(contrast)
+    shading = np.float32(1 - light_strength) + lights(size)[light] * np.float32(light_strength)
+    row, column = (grain_at * size).astype(int)
+    floor = noise_plane(size)[row : row + size, column : column + size] * np.float32(grain) + np.float32(
+        110 * (1 - contrast)
+    )
+    out = np.empty((size, size, 3), np.uint8)
+    for c, plane in enumerate(planes):
+        plane = plane * (shading * gain[c])
+        plane += floor
+        out[..., c] = np.clip(plane, 0, 255, out=plane)
+    return out

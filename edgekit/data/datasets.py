@@ -1,0 +1,91 @@
+"""The images an export is checked on: a folder, or the synthetic catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from edgekit.data.image_files import LeftOut
+    from edgekit.data.images import Picture
+    from edgekit.recipe import InputSpec
+    from edgekit.support.progress import Reporter
+
+__all__ = ["CatalogPictures", "Pictures", "pictures", "tell_skipped"]
+
+_NAMED = 3
+_PHOTOS = 2  # a listing: with fewer there is nothing to retrieve
+
+
+class Pictures(Protocol):
+    """A data set that can be read again and again, in the same order; images are uint8 [H,W,3] ready for the model."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def left_out(self) -> LeftOut:
+        """Images of kinds that are not read here."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Picture]: ...
+    def digest(self) -> str: ...
+
+
+class CatalogPictures:
+    """Photos of the synthetic catalogue, two a listing, rendered as they are read; the label is the listing."""
+
+    def __init__(
+        self, samples: int, spec: InputSpec, *, split: Literal["test", "train"] = "test", seed: int = 0
+    ) -> None:
+        from edgekit.data.catalog import Catalog
+        from edgekit.data.image_files import LeftOut
+
+        self.left_out = LeftOut()
+        self._spec = spec
+        self._samples = samples
+        self._catalog = Catalog(-(-samples // _PHOTOS), _PHOTOS, seed=seed, size=max(spec.size), split=split)
+        self.name = f"synthetic catalogue ({split} split, seed {seed})"
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __iter__(self) -> Iterator[Picture]:
+        from edgekit.data.images import Picture, preprocess
+
+        # The catalogue renders at the model's own size, so only an oblong input has anything left to scale.
+        whole = self._spec.model_copy(update={"crop_pct": 1.0, "crop_mode": "squash"})
+        for index in range(self._samples):
+            photo = self._catalog[index]
+            yield Picture(photo.name, str(photo.listing), preprocess(photo.image, whole))
+
+    def digest(self) -> str:
+        return self._catalog.digest()
+
+
+def pictures(images: Path | None, samples: int, spec: InputSpec, reporter: Reporter) -> Pictures:
+    """The images under a folder, or `samples` of the synthetic catalogue where no folder is given.
+
+    Images of kinds that are not read here are told to `reporter`.
+
+    Raises:
+        InputError: the folder is missing, holds no image, or over half of its images are of such kinds.
+    """
+    from edgekit.data.images import Folder
+
+    if images is None:
+        return CatalogPictures(samples, spec)
+    found = Folder(images, spec)
+    if found.left_out.names:
+        reporter.note(found.left_out.line(found.name))
+    return found
+
+
+def tell_skipped(data: Pictures, reporter: Reporter) -> None:
+    """Say which images of `data`, once it was read, could not be decoded."""
+    skipped = getattr(data, "skipped", [])
+    if skipped:
+        first = "; ".join(f"{name}: {reason}" for name, reason in skipped[:_NAMED])
+        more = "; ..." if len(skipped) > _NAMED else ""
+        reporter.note(f"{data.name}: {len(skipped)} of {len(data)} images cannot be read: {first}{more}")

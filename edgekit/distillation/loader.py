@@ -1,0 +1,174 @@
+"""From a plan to a batch: worker processes decode, the main process only receives tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from edgekit.distillation.augment import Augmentation, canvas, draw
+from edgekit.distillation.sampling import Plan
+from edgekit.distillation.sources.base import Source
+from edgekit.errors import EdgeKitError, InputError, TrainingError
+from edgekit.recipe import InputSpec
+
+if TYPE_CHECKING:
+    from edgekit.distillation.cache import Targets
+
+__all__ = ["Batch", "Corrupt", "Reader", "as_read", "batches"]
+
+_TRIES = 50  # neighbours tried in place of an unreadable photo
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step: uint8 images [B,H,W,3], view parameters, listing groups, class codes a task, teachers' embeddings."""
+
+    plan: Plan
+    images: Tensor
+    views: Tensor | None
+    groups: Tensor
+    targets: dict[str, Tensor]
+    teachers: list[Tensor]
+    corrupt: list[tuple[int, str, str]]  # data set, photo, reason
+
+
+class Corrupt:
+    """Unreadable photos by data set: named, counted, and too many of them an InputError."""
+
+    def __init__(self, sources: Sequence[Source], limits: Sequence[float]) -> None:
+        self._sources, self._limits = sources, limits
+        self.found: list[dict[str, str]] = [{} for _ in sources]
+
+    def add(self, source: int, name: str, reason: str) -> bool:
+        """Note one photo; True where it is new. Raises InputError above the data set's limit."""
+        found, data = self.found[source], self._sources[source]
+        if name in found:
+            return False
+        found[name] = reason
+        limit = self._limits[source]
+        if len(found) > limit * len(data):
+            raise InputError(
+                f"data {data.name}: {len(found)} of {len(data)} images cannot be read, more than max_corrupt allows "
+                f"({limit:.1%}); first {next(iter(found))}: {next(iter(found.values()))}"
+            )
+        return True
+
+    def counts(self) -> dict[str, int]:
+        """How many photos of each data set could not be read."""
+        return {data.name: len(found) for data, found in zip(self._sources, self.found, strict=True)}
+
+
+@dataclass
+class Reader(Dataset[Any]):
+    """Reads what a plan names. A photo that cannot be read is replaced by its next readable neighbour."""
+
+    sources: Sequence[Source]
+    spec: InputSpec
+    classes: dict[str, list[np.ndarray | None]]  # a task: class codes of each data set's photos, None for no labels
+    augmentation: Augmentation | None
+    augment_seed: int
+    targets: Sequence[Targets] = ()
+    _known: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def __getitem__(self, plan: Plan) -> Batch | EdgeKitError:
+        try:
+            return self.batch(plan)
+        except EdgeKitError as error:  # raised in a worker it would lose its one line to a traceback
+            return error
+
+    def batch(self, plan: Plan) -> Batch:
+        """Read one step. Raises InputError where too many photos in a row cannot be read."""
+        height, width = canvas(self.spec, plan.size)
+        images = np.empty((len(plan.rows), height, width, 3), np.uint8)
+        rows = plan.rows.copy()
+        corrupt: list[tuple[int, str, str]] = []
+        for place, (source, row) in enumerate(zip(plan.sources.tolist(), plan.rows.tolist(), strict=True)):
+            rows[place], images[place] = self._read(source, row, (height, width), corrupt)
+        views = draw(self.augmentation, self.augment_seed, rows, plan.views)
+        groups = np.empty(len(rows), np.int64)
+        targets = {task: np.full(len(rows), -1, np.int64) for task in self.classes}
+        for index, source in enumerate(self.sources):
+            here = plan.sources == index
+            listing = source.listings[rows[here]]
+            groups[here] = np.where(listing >= 0, listing + (index << 40), -1)
+            for task, codes in self.classes.items():
+                of = codes[index]
+                if of is not None:
+                    targets[task][here] = of[rows[here]]
+        return Batch(
+            plan,
+            torch.from_numpy(images),
+            None if views is None else torch.from_numpy(views),
+            torch.from_numpy(groups),
+            {task: torch.from_numpy(codes) for task, codes in targets.items()},
+            [torch.from_numpy(target.of(plan.sources, rows, plan.views)) for target in self.targets],
+            corrupt,
+        )
+
+    def _read(
+        self, source: int, row: int, size: tuple[int, int], corrupt: list[tuple[int, str, str]]
+    ) -> tuple[int, np.ndarray]:
+        data, first = self.sources[source], row
+        row = self._known.get((source, row), row)
+        for _ in range(_TRIES):
+            try:
+                image = data.read(row, size)
+            except InputError as error:
+                name = data.photo_name(row)
+                corrupt.append((source, name, str(error).removeprefix(f"{name}: ")))
+                row = (row + 1) % len(data)
+                self._known[source, first] = row
+                continue
+            return row, image
+        raise InputError(
+            f"data {data.name}: {_TRIES} images in a row cannot be read; last {corrupt[-1][1]}: {corrupt[-1][2]}"
+        )
+
+
+def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = False) -> Generator[Batch, None, None]:
+    """The batches of `plans`, in order, read ahead by `workers` processes (0: read in this one).
+
+    Raises what the data raise, and TrainingError where a worker died.
+    """
+    loader = DataLoader(
+        reader,
+        batch_size=None,
+        sampler=plans,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin,
+        collate_fn=as_read,
+        worker_init_fn=_quiet,
+        generator=torch.Generator().manual_seed(0),  # its seed must not be drawn from the state that is resumed
+    )
+    try:
+        for item in loader:
+            if isinstance(item, EdgeKitError):
+                raise item
+            yield item
+    except RuntimeError as error:
+        text = str(error)
+        if "DataLoader worker" in text:
+            raise TrainingError(
+                f"a worker that reads images is gone ({text.splitlines()[0][:160]}); is memory or /dev/shm full? "
+                "Continue with --resume, perhaps with fewer workers"
+            ) from error
+        raise
+
+
+def as_read(item: Any) -> Any:
+    """A DataLoader's collate_fn for data sets that already return whole batches."""
+    return item
+
+
+def _quiet(_worker: int) -> None:
+    import signal
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop

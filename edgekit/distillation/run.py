@@ -1,0 +1,338 @@
+"""The whole road of a training run: data and teachers -> cache -> train -> measure -> write down."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekit.data.image_files import LeftOut
+from edgekit.distillation.cache import default_folder
+from edgekit.distillation.card import write_card
+from edgekit.distillation.engine import Engine, Job
+from edgekit.distillation.loader import Corrupt
+from edgekit.distillation.plot import plot_run
+from edgekit.distillation.processes import expect_lost_processes
+from edgekit.distillation.rounding import roundings, trained_plan
+from edgekit.distillation.sources import Source, open_source, tell_left_out
+from edgekit.distillation.teachers import Teacher, fill, open_teacher
+from edgekit.distillation.validation import Figures, Validator
+from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.model.embedder import Embedder, build_embedder
+from edgekit.quantization import read_plan
+from edgekit.recipe import Recipe
+from edgekit.recipe.training import DistillSpec, LossSpec
+from edgekit.support.files import write_atomically
+from edgekit.support.progress import Reporter
+
+__all__ = ["DistillRequest", "DistillResult", "distill", "is_first_process", "to_toml"]
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the one of several that speaks and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@dataclass(frozen=True)
+class DistillRequest:
+    """A training run: `recipe` with its `distill` table, and where its output goes."""
+
+    recipe: Recipe
+    out: Path
+    resume: bool = False
+    cache: Path | None = None  # None: $EDGEKIT_CACHE, else the user's cache folder
+    profile: bool = False
+
+
+@dataclass(frozen=True)
+class DistillResult:
+    """What a run made; `figures` are those of the stored file, `seconds` where the time went."""
+
+    out: Path
+    recipe: Path
+    weights: Path
+    figures: Figures
+    card: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    left_out: LeftOut  # images, also of validation, of kinds that are not read here
+    plan: Path | None = None  # the one that it was trained under, for the new weights
+
+
+def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None:
+    """Train the student that the request's recipe describes; None on all processes of a run but the first.
+
+    Raises:
+        UsageError: the recipe asks for something that cannot be meant, or `out` holds another run.
+        InputError: data, weights or a checkpoint cannot be read.
+        TrainingError: training stopped; the last good state is kept.
+        OutputError: the disk is full or not writable; the last good state is kept.
+    """
+    spec = _checked(request.recipe)
+    accelerator = _accelerator(spec)
+    with expect_lost_processes(accelerator.num_processes):
+        return _distill(request, spec, accelerator, reporter)
+
+
+def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter: Reporter) -> DistillResult | None:
+    main = bool(accelerator.is_main_process)
+    _claim(request, accelerator)
+    started = time.perf_counter()
+    student = build_embedder(request.recipe)
+    if student.taken is not None and not student.taken.is_plain and main:
+        reporter.note(student.taken.line)
+    plan, rounded = None, {}
+    if spec.plan is not None:
+        with reporter.stage(f"read {spec.plan.name}"):
+            plan = read_plan(spec.plan)
+            rounded = roundings(student, plan)
+    sources = [open_source(data) for data in spec.data]
+    if main:
+        tell_left_out(sources, reporter)
+    digests: list[str] = []
+    with reporter.stage("hash the data") as tick:
+        for source in sources:
+            tick(len(digests), len(sources), source.name)
+            digests.append(source.digest())
+    vocabulary, codes = _vocabulary(sources)
+    if spec.losses.labels and not vocabulary:
+        raise UsageError("losses.labels has a weight, but no data set has labels")
+    corrupt = Corrupt(sources, [data.max_corrupt for data in spec.data])
+    teachers = [open_teacher(teacher, student.spec.size) for teacher in spec.teachers]
+    for teacher in teachers:
+        taken = None if teacher.embedder is None else teacher.embedder.taken
+        if taken is not None and not taken.is_plain and main:
+            reporter.note(taken.line)
+    widths = [_width(teacher, student.dim, spec.losses) for teacher in teachers]
+    cache = request.cache or default_folder()
+    before = time.perf_counter()
+    targets = [
+        fill(
+            teacher,
+            sources,
+            digests,
+            spec,
+            cache,
+            corrupt,
+            reporter,
+            device=accelerator.device,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        for teacher in teachers
+    ]
+    accelerator.wait_for_everyone()
+    validator = None
+    if main and spec.validation.retrieval:
+        validator = Validator(spec, student.spec, teachers, vocabulary, cache, reporter, accelerator.device)
+    accelerator.wait_for_everyone()
+    teaching = time.perf_counter() - before
+    for teacher in teachers:
+        if teacher.embedder is not None:
+            teacher.embedder.cpu()
+    trained = spec.losses.labels > 0
+    job = Job(
+        recipe=request.recipe,
+        spec=spec,
+        side=student.spec.size,
+        input=student.spec,
+        sources=sources,
+        digests=digests,
+        codes=codes if trained else {},
+        classes={task: len(names) for task, names in vocabulary.items()} if trained else {},
+        targets=targets,
+        weights=[teacher.weight for teacher in spec.teachers],
+        widths=widths,
+        corrupt=corrupt,
+        out=request.out,
+        roundings=rounded,
+    )
+    engine = Engine(job, accelerator, reporter, validator, request.profile)
+    engine.seconds["teacher"] = teaching
+    state = engine.train(resume=request.resume)
+    if not main:
+        return None
+    stored, recipe = _publish(request.recipe, student, state, spec, request.out)
+    embedder = build_embedder(recipe)
+    written = None
+    if plan is not None:
+        written, text = request.out / "plan.json", trained_plan(plan, embedder).to_json()
+        write_atomically(written, lambda part: part.write_text(text, encoding="utf-8"))
+    figures = Figures({}, {})
+    held_out = [] if validator is None else [task.source for task in validator.tasks]
+    if validator is not None:
+        with reporter.stage("measure the stored file on all held-out listings") as tick:
+            embedder = embedder.to(accelerator.device)
+            figures = validator.measure(embedder, student.spec.size, None, "fp32", tick)
+    card = write_card(
+        request.out,
+        recipe=recipe,
+        spec=spec,
+        student=student,
+        sources=sources,
+        digests=digests,
+        teachers=teachers,
+        corrupt=corrupt,
+        figures=figures,
+        photos=engine.planner.total,
+        seconds=time.perf_counter() - started,
+        world=accelerator.num_processes,
+    )
+    rows = [json.loads(line) for line in (request.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    plot_run(rows, request.out / "training.png")
+    return DistillResult(
+        request.out,
+        request.out / f"{recipe.name}.toml",
+        stored,
+        figures,
+        card,
+        {part: round(value, 3) for part, value in engine.seconds.items()},
+        sum((source.left_out for source in [*sources, *held_out]), LeftOut()),
+        written,
+    )
+
+
+def _checked(recipe: Recipe) -> DistillSpec:
+    """The recipe's `[distill]` table, where it can be meant."""
+    spec = recipe.distill
+    if spec is None or not spec.data:
+        raise UsageError(f"recipe {recipe.name} names no training data; give it [[distill.data]], or --data")
+    losses = spec.losses
+    if not spec.teachers and not (losses.contrastive or losses.labels):
+        raise UsageError(
+            "nothing to learn from: name a teacher (--teacher), or give losses.contrastive or losses.labels a weight"
+        )
+    if spec.teachers and not (losses.cosine or losses.relational):
+        raise UsageError("the teacher would teach nothing: give losses.cosine or losses.relational a weight")
+    if spec.matryoshka:
+        if not (losses.contrastive or (spec.teachers and losses.relational)):
+            raise UsageError(
+                "matryoshka sizes are taught by losses.relational or losses.contrastive; give one a weight"
+            )
+        if recipe.embedding.dim is not None and max(spec.matryoshka) >= recipe.embedding.dim:
+            raise UsageError(f"matryoshka sizes must be below the embedding's {recipe.embedding.dim} values")
+    if spec.plan is not None and (spec.stages or spec.compile):
+        raise UsageError("a plan is for one input size and an uncompiled model; leave out stages and compile")
+    if spec.stages and recipe.model.is_factory:
+        raise UsageError("stages change the input size, which a factory cannot be asked for; train it at its own size")
+    return spec
+
+
+def _accelerator(spec: DistillSpec) -> Any:
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+    except ImportError as error:
+        raise MissingDependencyError("training needs accelerate: run `pip install 'edgekit[distill]'`") from error
+    precision = {"fp32": "no"}.get(spec.precision, spec.precision)
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise UsageError("precision fp16 trains on a GPU only; use bf16 or fp32 here")
+    # DDP must not wait for the gradients of modules that stand still.
+    frozen = DistributedDataParallelKwargs(find_unused_parameters=bool(spec.freeze))
+    return Accelerator(
+        kwargs_handlers=[frozen],
+        mixed_precision=precision,
+        gradient_accumulation_steps=spec.accumulate,
+        cpu=not torch.cuda.is_available(),
+        step_scheduler_with_optimizer=False,
+    )
+
+
+def _claim(request: DistillRequest, accelerator: Any) -> None:
+    """The output folder: new, or one that holds this kind of run."""
+    out = request.out
+    log, state = out / "metrics.jsonl", out / "checkpoint.safetensors"
+    if accelerator.is_main_process:
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out}: is there and is not a folder; give another --out")
+        if state.exists() and not request.resume:
+            raise UsageError(f"{out} holds a run already; --resume continues it, another --out starts anew")
+        if out.is_dir() and not state.exists() and not log.exists() and any(out.iterdir()):
+            raise OutputError(f"{out}: is not empty and holds no run; give another --out")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            if not state.exists():
+                log.write_text("", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    accelerator.wait_for_everyone()
+
+
+def _vocabulary(sources: Sequence[Source]) -> tuple[dict[str, list[str]], dict[str, list[np.ndarray | None]]]:
+    """Class names a task over all data sets, and each data set's codes into them."""
+    tasks = sorted({task for source in sources for task in source.labels})
+    names = {
+        task: sorted({name for source in sources if task in source.labels for name in source.labels[task].names})
+        for task in tasks
+    }
+    codes: dict[str, list[np.ndarray | None]] = {task: [] for task in tasks}
+    for task in tasks:
+        place = {name: index for index, name in enumerate(names[task])}
+        for source in sources:
+            column = source.labels.get(task)
+            if column is None:
+                codes[task].append(None)
+                continue
+            table = np.array([*(place[name] for name in column.names), -1], np.int64)  # -1 indexes the last one
+            codes[task].append(table[column.codes])
+    return names, codes
+
+
+def _width(teacher: Teacher, dim: int, losses: LossSpec) -> int | None:
+    """Values of the projection to the teacher's embedding, None where there is none.
+
+    Pairwise similarities can be compared whatever the sizes are, cosines cannot.
+    """
+    if losses.cosine and teacher.spec.projection:
+        return teacher.dim
+    if losses.cosine and teacher.dim != dim:
+        raise UsageError(
+            f"teacher {teacher.spec.label} embeds in {teacher.dim} values, the student in {dim}: "
+            f"give the student --dim {teacher.dim}, or the teacher projection = true"
+        )
+    return None
+
+
+def _publish(
+    recipe: Recipe, student: Embedder, state: Mapping[str, Tensor], spec: DistillSpec, out: Path
+) -> tuple[Path, Recipe]:
+    """Write student.safetensors and the recipe that exports it; returns the file and that recipe."""
+    from safetensors.torch import save_file
+
+    kept = {key: _stored(value.to("cpu", copy=True), spec.store) for key, value in state.items()}
+    weights = out / "student.safetensors"
+    write_atomically(weights, lambda part: save_file(kept, part, metadata={"format": "pt"}))
+    own = {"weights": Path("student.safetensors"), "weights_key": None, "pretrained": False}
+    ready = recipe.override(model=own)
+    given = student.spec.model_dump(mode="json")
+    ready = ready.model_copy(update={"input": student.spec, "distill": None})
+    text = to_toml(ready, input=given)
+    write_atomically(out / f"{recipe.name}.toml", lambda part: part.write_text(text, encoding="utf-8"))
+    return weights, ready.override(model={"weights": weights})
+
+
+def _stored(value: Tensor, store: str) -> Tensor:
+    """A tensor that float16 cannot hold to 0.1 % (tiny variances) keeps float32."""
+    if store == "fp32" or not value.is_floating_point():
+        return value.contiguous()
+    half = value.half()
+    exact = bool(((half.float() - value).abs() <= 1e-3 * value.abs() + 1e-7).all())
+    return (half if exact or value.ndim > 1 else value).contiguous()
+
+
+def to_toml(recipe: Recipe, input: Mapping[str, Any] | None = None) -> str:
+    """A recipe as TOML, without what is at its default."""
+    try:
+        import tomli_w
+    except ImportError as error:
+        raise MissingDependencyError("writing recipes needs tomli-w: run `pip install 'edgekit[distill]'`") from error
+    table = recipe.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    if input is not None:
+        table["input"] = dict(input)
+    return tomli_w.dumps(table)

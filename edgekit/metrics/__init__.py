@@ -1,0 +1,1 @@
+"""Retrieval and statistics: one implementation of each figure that EdgeKit reports."""

@@ -1,0 +1,47 @@
+"""An embedder that is ready for the road, and what its programs are held against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit import graph
+from edgekit.data.datasets import CatalogPictures
+from edgekit.model.embedder import build_embedder, calibrate_normalization
+
+if TYPE_CHECKING:
+    from edgekit.graph import Probe
+    from edgekit.model.embedder import Embedder
+    from edgekit.recipe import Recipe
+    from edgekit.support.progress import Reporter
+
+__all__ = ["build", "probe"]
+
+_CALIBRATION_IMAGES = 32
+_PROBED = 2  # photographs that every program is run on
+
+
+def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> Embedder:
+    """The recipe's embedder; seeded weights get normalisation statistics from catalogue images, and a warning."""
+    with reporter.stage(f"build {recipe.name}"):
+        embedder = build_embedder(recipe, uint8_input=uint8_input)
+        if embedder.origin == "seeded":
+            sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
+            calibrate_normalization(embedder, [picture.image for picture in sample])
+    if embedder.taken is not None:
+        (reporter.progress if embedder.taken.is_plain else reporter.note)(embedder.taken.line)
+    for line in embedder.notes:
+        reporter.note(line)
+    if embedder.origin == "seeded":
+        seed = recipe.model.seed
+        reporter.note(
+            f"{recipe.name} has RANDOM weights (seed {seed}): give --weights or --pretrained for a real model"
+        )
+    return embedder
+
+
+def probe(embedder: Embedder) -> Probe:
+    """Two catalogue photos and what `embedder` makes of them: the same ones always, so that a plan and an export that
+    follows it leave out the same rewrites.
+    """
+    photos = CatalogPictures(_PROBED, embedder.spec, split="train")
+    return graph.probe(embedder.run, [embedder.pixels(photo.image[None]) for photo in photos])

@@ -1,0 +1,150 @@
+"""Which kind of file it is, by its content, and the tensors in it."""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.errors import InputError
+from edgekit.model.weights.archives import open_bytes, open_zip
+from edgekit.model.weights.stored import Named, Stored, quote, shown
+from edgekit.model.weights.tree import tensors
+from edgekit.support.files import read_json
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["is_index", "read_tensors"]
+
+_MAX_SHARDS = 1000
+_KINDS = (  # first bytes, what they mean, what to do
+    (b"version https://git-lfs", "a Git LFS pointer, not the weights", "run `git lfs pull`"),
+    (b"\x89HDF", "an HDF5 file of Keras", "convert it to a PyTorch state dict first"),
+    (b"\x1f\x8b", "compressed with gzip", "unpack it first"),
+    (b"BZh", "compressed with bzip2", "unpack it first"),
+    (b"\xfd7zXZ", "compressed with xz", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it first"),
+    (b"GGUF", "a GGUF file", "give the PyTorch checkpoint that it was made from"),
+    (b"\x93NUMPY", "a numpy array", "save a state dict"),
+    (b"<", "a web page or XML, not weights", "download the file itself"),
+)
+
+
+def is_index(path: Path) -> bool:
+    """Whether it is the index of a sharded checkpoint: JSON, and not the header of a safetensors file."""
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    return start.lstrip().startswith(b"{") and not _is_safetensors(start, path)
+
+
+def _is_safetensors(start: bytes, path: Path) -> bool:
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+
+
+def read_tensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
+    """The tensors of a file or of the shards of an index, unread; and notes of names that share another's values.
+
+    Raises InputError, one line that begins with the file's name: missing, unreadable, damaged, or no weights.
+    """
+    name = shown(str(path))
+    if path.is_dir():
+        raise InputError(f"{name}: is not a regular file{_inside(path)}")
+    if not path.is_file():
+        raise InputError(f"{name}: {'is not a regular file' if path.exists() else 'no such weights file'}")
+    try:
+        found = _shards(path) if is_index(path) else _one(path)
+        names = [one.name for one in found[0]]
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise InputError(f"holds two tensors called {quote(twice)}; save the state dict alone")
+    except InputError as error:
+        line = str(error)
+        raise InputError(line if line.startswith(name) else f"{name}: {line}") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # readers raise many types on damaged bytes
+        reason = shown(str(error).strip().split("\n")[0])[:160] or type(error).__name__
+        raise InputError(f"{name}: damaged, or no weights at all ({reason}); fetch or save it again") from None
+    return found
+
+
+def _inside(folder: Path) -> str:
+    names = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
+    found = next((name for name in names if (folder / name).is_file()), None)
+    return f"; give {found} in it" if found else "; give the weights file"
+
+
+def _one(path: Path) -> tuple[list[Named], Mapping[str, str]]:
+    with path.open("rb") as stream:
+        start = stream.read(512)
+        if not start:
+            raise InputError("the file has 0 bytes")
+        for first, what, advice in _KINDS:
+            if start.lstrip().startswith(first):
+                raise InputError(f"{what}; {advice}")
+        if start[257:262] == b"ustar":
+            raise InputError("a tar archive: unpack it, or, of torch before 0.1.10, load and save it with a newer one")
+        if _is_safetensors(start, path):
+            return _safetensors(path)
+        buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+    if start.startswith(b"PK"):
+        return tensors(open_zip(path, buffer)), {}
+    if start[:1] not in (b"\x80", b"(", b"}", b"c", b"L", b"d"):
+        raise InputError("damaged, or neither safetensors nor written by torch.save; fetch or save it again")
+    return tensors(open_bytes(buffer)), {}
+
+
+def _safetensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
+    from safetensors import safe_open
+
+    file = safe_open(path, framework="pt", device="cpu")
+    found: list[Named] = []
+    for key in file.keys():  # noqa: SIM118 (no mapping)
+        part = file.get_slice(key)
+        shape, dtype = tuple(part.get_shape()), _dtype(part.get_dtype())
+        found.append(Named(key, "", Stored(shape, dtype, partial(file.get_tensor, key), key)))
+    return found, {key: value for key, value in (file.metadata() or {}).items() if isinstance(value, str)}
+
+
+def _dtype(code: str) -> torch.dtype | None:
+    """Of safetensors' F32, BF16, I64 and the like; None where torch has no such one or it matters to nobody."""
+    import torch
+
+    words = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint", "C": "complex"}
+    letters, digits = code.rstrip("0123456789"), code.lstrip("BFIUCOL")
+    found = torch.bool if code == "BOOL" else getattr(torch, f"{words.get(letters)}{digits}", None)
+    return found if isinstance(found, torch.dtype) else None
+
+
+def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:
+    index = read_json(path, max_bytes=64 << 20)
+    table = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(table, dict) or not table or not all(isinstance(file, str) for file in table.values()):
+        raise InputError("has no weight_map: not the index of a sharded checkpoint")
+    files = list(dict.fromkeys(table.values()))
+    if len(files) > _MAX_SHARDS:
+        raise InputError(f"names {len(files):,} shards, more than {_MAX_SHARDS:,}")
+    found: list[Named] = []
+    notes: dict[str, str] = {}
+    for file in files:
+        if Path(file).name != file or file in ("", ".", ".."):
+            raise InputError(f"names the shard {quote(file)}, which is not a file beside it")
+        if not (path.parent / file).is_file():
+            raise InputError(f"the shard {quote(file)} is not beside it; fetch all shards")
+        try:
+            inside, more = _one(path.parent / file)
+        except InputError as error:
+            raise InputError(f"shard {quote(file)}: {error}") from None
+        wanted = {key for key, place in table.items() if place == file}
+        kept = [one for one in inside if one.name in wanted]
+        if len(kept) < len(wanted):
+            lost = sorted(wanted - {one.name for one in kept})[0]
+            raise InputError(f"shard {quote(file)} does not hold {quote(lost)}, which the index names; fetch it again")
+        found += kept
+        notes |= more
+    return found, notes

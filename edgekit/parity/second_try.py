@@ -1,0 +1,159 @@
+"""The second try of a half-precision file that missed its gates: the few calls that need it stay in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edgekit.errors import EdgeKitError, ParityError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+    from edgekit.data.datasets import Pictures
+    from edgekit.graph.half import Finding, WideCall
+    from edgekit.parity import ParityReport
+    from edgekit.support.progress import Reporter
+    from edgekit.targets import Coverage, LowerOptions, Target
+
+__all__ = ["Attempt", "try_again"]
+
+_IMAGES = 4  # the worst of those that were compared
+_TOLD = 3
+_SAME = 1e-6  # 1 - cosine in float32
+_STRICTER = (1.0, 0.2)  # how much of the gate's room each try aims at
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A file of `program` in half precision: how it was made, what the backend took, and what parity found."""
+
+    program: ExportedProgram
+    options: LowerOptions
+    coverage: Coverage
+    report: ParityReport
+    calls: Sequence[WideCall] = ()  # in float32
+    masks: int = 0  # numbers of attention masks that were spelled anew
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was rewritten for half precision alone, as the other rewrites are counted."""
+        return {"narrow_masks": self.masks} if self.masks else {}
+
+
+def try_again(
+    first: Attempt,
+    target: Target,
+    pictures: Pictures,
+    lower: Callable[[ExportedProgram, LowerOptions], Coverage],
+    verify: Callable[[], ParityReport],
+    reporter: Reporter,
+) -> Attempt:
+    """The same file with a few calls in float32, verified again; `first` where half precision is not to blame.
+
+    Raises:
+        ParityError: no few calls help; names the one that half precision costs most, and its largest value.
+    """
+    first = _with_narrow_masks(first, target, pictures, lower, verify, reporter)
+    if first.report.verdict != "fail":
+        return first
+    last = first
+    for share in _STRICTER:
+        finding = _find(first, target, pictures, share, reporter)
+        if finding.worst is None:
+            return first
+        if len(finding.calls) <= len(last.calls):
+            break
+        options = replace(first.options, float32_calls=frozenset(call.node for call in finding.calls))
+        try:
+            with reporter.stage(f"{target.slug}: lower again with {len(finding.calls)} operators in float32"):
+                coverage = lower(first.program, options)
+            last = replace(first, options=options, coverage=coverage, report=verify(), calls=finding.calls)
+        except EdgeKitError as error:
+            raise _refusal(last, finding) from error
+        if last.report.verdict != "fail":
+            reporter.note(_told(target, last, finding))
+            return last
+    raise _refusal(last, finding)
+
+
+def _with_narrow_masks(
+    first: Attempt,
+    target: Target,
+    pictures: Pictures,
+    lower: Callable[[ExportedProgram, LowerOptions], Coverage],
+    verify: Callable[[], ParityReport],
+    reporter: Reporter,
+) -> Attempt:
+    """The file with attention masks of numbers that half precision has; `first` where there are none to change."""
+    from edgekit.graph.half import difference
+    from edgekit.graph.narrow_masks import HIDDEN, narrow_masks
+
+    program, count = narrow_masks(first.program)
+    if not count or difference(first.program, program, _worst(first.report, pictures, program)) > _SAME:
+        return first
+    with reporter.stage(f"{target.slug}: lower again with masks in half precision's range"):
+        coverage = lower(program, first.options)
+    reporter.note(
+        f"{target.slug}: attention masks hide with {HIDDEN:g}: half precision has no lower number to multiply"
+    )
+    return replace(first, program=program, coverage=coverage, report=verify(), masks=count)
+
+
+def _find(first: Attempt, target: Target, pictures: Pictures, share: float, reporter: Reporter) -> Finding:
+    from edgekit.graph.half import find_wide
+
+    report = first.report
+    with reporter.stage(f"{target.slug}: find what half precision spoils") as tick:
+        return find_wide(
+            first.program,
+            _worst(report, pictures, first.program),
+            allowed=share * (1 - report.gates.min_cosine),
+            measured=math.inf if report.min_cosine is None else 1 - report.min_cosine,
+            norm_is_wide=target.rewrites != "coreml",
+            progress=tick,
+        )
+
+
+def _worst(report: ParityReport, pictures: Pictures, program: ExportedProgram) -> list[torch.Tensor]:
+    """The images with the smallest cosines as inputs of the program, the worst first."""
+    import torch
+
+    order = sorted(range(len(report.cosines)), key=lambda index: _cosine(report, index))[:_IMAGES]
+    assert program.example_inputs is not None
+    bytes_in = program.example_inputs[0][0].dtype == torch.uint8
+    found = {}
+    for index, picture in enumerate(pictures):
+        if index in order:
+            pixels = torch.from_numpy(picture.image)[None]
+            found[index] = pixels if bytes_in else pixels.permute(0, 3, 1, 2).float().contiguous()
+        if len(found) == len(order):
+            break
+    return [found[index] for index in order]
+
+
+def _cosine(report: ParityReport, index: int) -> float:
+    cosine = report.cosines[index].cosine
+    return -math.inf if cosine is None else cosine
+
+
+def _told(target: Target, last: Attempt, finding: Finding) -> str:
+    shown = ", ".join(map(str, last.calls[:_TOLD]))
+    more = f" and {len(last.calls) - _TOLD} more" if len(last.calls) > _TOLD else ""
+    return (
+        f"{target.slug}: {len(last.calls)} of {finding.total} operators stay in float32, which half precision spoils: "
+        f"{shown}{more}"
+    )
+
+
+def _refusal(last: Attempt, finding: Finding) -> ParityError:
+    """What parity found, then where half precision loses most, and the way out."""
+    why = "; ".join(last.report.reasons)
+    tried = f" with {len(last.calls)} operators in float32" if last.calls else ""
+    return ParityError(
+        f"parity failed in half precision{tried}: {why}; most is lost by {finding.worst}, and no few operators in "
+        "float32 mend it: export with --precision fp32"
+    )

@@ -1,0 +1,138 @@
+"""Calibration: what values the tensors of a program take on images, streamed, in two passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.fx import Interpreter, Node
+
+from edgekit.errors import InputError, ModelError
+from edgekit.quantization.observers import BINS
+
+__all__ = ["Histogram", "Seen", "bounds", "calibrate", "pixels_of"]
+
+
+@dataclass
+class Histogram:
+    """The values of one tensor: smallest, largest, counts in equal bins between them; whether they are pixels."""
+
+    low: float
+    high: float
+    counts: np.ndarray
+    pixels: bool = False
+
+
+@dataclass
+class Seen:
+    """What images made of the tensors of a program, by the name of the node that makes each."""
+
+    histograms: dict[str, Histogram]
+    means: dict[str, Tensor]  # over the images, in the tensor's own shape
+
+
+class _Watcher(Interpreter):
+    """Runs a program and shows every tensor to `see` as it is made."""
+
+    def __init__(self, program: ExportedProgram, see: Callable[[str, Tensor], None]) -> None:
+        super().__init__(program.module())
+        self._see = see
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if n.op in ("placeholder", "call_function") and isinstance(value, Tensor):
+            self._see(n.name, value)
+        return value
+
+
+def calibrate(
+    program: ExportedProgram,
+    tensors: Sequence[str],
+    images: Callable[[], Iterable[np.ndarray]],
+    progress: Callable[[int], None] = lambda done: None,
+    *,
+    averaged: Collection[str] = (),
+) -> Seen:
+    """Histograms of the tensors that the nodes called `tensors` make, and means of those that `averaged` name.
+
+    Args:
+        program: takes float32 [1,3,H,W] with values 0-255.
+        images: gives uint8 [H,W,3] images, the same ones each time it is called; it is called twice.
+        progress: told the number of passes over an image so far.
+
+    Raises:
+        InputError: there is no image.
+        ModelError: a tensor is not finite on some image.
+    """
+    seen = 0
+
+    def told(done: int) -> None:
+        nonlocal seen
+        seen = done
+        progress(done)
+
+    ranges = bounds(program, tensors, images(), told)
+    if not seen:
+        raise InputError("no calibration images: give --images a folder with some, or leave it out")
+    wanted, mean = set(tensors), set(averaged)
+    found = {name: Histogram(*ranges[name], np.zeros(BINS, np.int64)) for name in tensors}
+    sums: dict[str, Tensor] = {}
+
+    def count(name: str, value: Tensor) -> None:
+        if name in wanted and found[name].high > found[name].low:
+            histogram = torch.histc(value.float(), BINS, found[name].low, found[name].high)
+            found[name].counts += histogram.numpy().astype(np.int64)
+        if name in mean:
+            sums[name] = value.float().clone() if name not in sums else sums[name].add_(value)
+
+    _watch(program, images(), count, lambda done: progress(seen + done))
+    return Seen(found, {name: value / seen for name, value in sums.items()})
+
+
+def bounds(
+    program: ExportedProgram,
+    tensors: Sequence[str],
+    images: Iterable[np.ndarray],
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value on `images` of each tensor, by the name of the node that makes it.
+
+    Raises:
+        ModelError: a tensor is not finite on some image.
+    """
+    wanted = set(tensors)
+    ranges: dict[str, tuple[float, float]] = {}
+
+    def widen(name: str, value: Tensor) -> None:
+        if name in wanted:
+            low, high = (float(bound) for bound in torch.aminmax(value))
+            if not (np.isfinite(low) and np.isfinite(high)):
+                raise ModelError(f"the tensor {name} is not finite on a calibration image: check the weights")
+            before = ranges.get(name, (low, high))
+            ranges[name] = min(before[0], low), max(before[1], high)
+
+    _watch(program, images, widen, progress)
+    return ranges
+
+
+def _watch(
+    program: ExportedProgram,
+    images: Iterable[np.ndarray],
+    see: Callable[[str, Tensor], None],
+    progress: Callable[[int], None],
+) -> None:
+    watcher = _Watcher(program, see)
+    with torch.no_grad():
+        for done, image in enumerate(images, 1):
+            watcher.run(pixels_of(image))
+            progress(done)
+
+
+def pixels_of(image: np.ndarray) -> Tensor:
+    """An image uint8 [H,W,3] as the program takes it: float32 [1,3,H,W]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()

@@ -1,0 +1,56 @@
+"""How much each layer alone costs the embedding, under each scheme that it could have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from edgekit.quantization.plan import Scheme
+from edgekit.quantization.simulate import Simulator
+from edgekit.support.threads import in_turn
+
+__all__ = ["Damage", "measure"]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """1 - cosine between the embedding with this one layer quantized and the float one, over the images."""
+
+    mean: float
+    worst: float
+
+
+def measure(
+    simulator: Simulator,
+    candidates: Mapping[str, Sequence[Scheme]],
+    images: Sequence[Tensor],
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, dict[Scheme, Damage]]:
+    """The damage of every layer under each of its candidate schemes; layer -> scheme -> damage.
+
+    Args:
+        simulator: of the prepared program, with all ranges.
+        candidates: by layer name, the schemes to try.
+        images: float32 [1,3,H,W] each; one at a time is run in float and held, and each trial starts at its layer.
+        progress: told the number of trials so far, of images times schemes.
+    """
+    found: dict[tuple[str, Scheme], list[float]] = {
+        (name, scheme): [] for name, schemes in candidates.items() for scheme in schemes
+    }
+    done = 0
+    for image in images:
+        original = simulator.hold(image)
+
+        def one(trial: tuple[str, Scheme], image: Tensor = image) -> Tensor:
+            return simulator.embed_held(image, *trial)
+
+        for own, now in zip(found.values(), in_turn(one, found), strict=True):
+            own.append(max(0.0, 1 - float((now * original).sum())))
+            done += 1
+            progress(done)
+    return {
+        name: {scheme: Damage(sum(found[name, scheme]) / len(images), max(found[name, scheme])) for scheme in schemes}
+        for name, schemes in candidates.items()
+    }

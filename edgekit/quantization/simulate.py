@@ -1,0 +1,144 @@
+"""A prepared program with any of its layers quantized, imitated in float: what a choice of schemes costs, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.fx import Interpreter, Node
+
+from edgekit.graph.levels import Levels
+from edgekit.quantization.layers import Layer, layers, names
+from edgekit.quantization.plan import EIGHT_BITS, FEW_BITS, Scheme, TensorPlan
+from edgekit.quantization.weights import round_weight
+
+__all__ = ["Simulator"]
+
+
+class Simulator:
+    """Runs a prepared program, each layer under its own scheme, with the roundings of the plan.
+
+    The arithmetic between roundings is float32, where a runtime multiplies integers: equal but for its last bits.
+    Dynamic activations have one scale a tensor, as in ONNX; XNNPACK's one a row is finer.
+
+    Args:
+        program: what `graph.prepare` gives.
+        tensors: the range of every tensor that may be static, by name; others may take their place at any time.
+        levels: the weights of every layer that may be on few levels, by name.
+        shifts: what is added to the bias of a layer whose weights are in 8 bits, by name; may be replaced as `tensors`.
+    """
+
+    def __init__(
+        self,
+        program: ExportedProgram,
+        tensors: Mapping[str, TensorPlan],
+        levels: Mapping[str, Levels] | None = None,
+        shifts: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        self.layers = {layer.name: layer for layer in layers(program)}
+        self.tensors, self._called, self._levels = tensors, names(program), levels or {}
+        self.shifts = {name: torch.from_numpy(shift) for name, shift in (shifts or {}).items()}
+        self._made = {name: node.name for node, name in self._called.items()}
+        self._module = program.module()
+        self._nodes = {layer.node.name: layer for layer in self.layers.values()}
+        self._results = {layer.result.name: layer for layer in self.layers.values()}
+        self._place = {node.name: index for index, node in enumerate(self._module.graph.nodes)}
+        self._weights: dict[tuple[str, Scheme], Tensor] = {}
+        self._env: dict[Node, Any] = {}
+
+    def embed(self, pixels: Tensor, schemes: Mapping[str, Scheme]) -> Tensor:
+        """The embedding [1,D] of an image float32 [1,3,H,W]; layers that `schemes` does not name are in float."""
+        with torch.no_grad():
+            return _Run(self, schemes).run(pixels)
+
+    def hold(self, pixels: Tensor) -> Tensor:
+        """Run an image in float and hold all that it gave, for `embed_held`; its embedding [1,D]."""
+        with torch.no_grad():
+            run = _Run(self, {}, keep=True)
+            out = run.run(pixels)
+            self._env = run.env
+            return out
+
+    def embed_held(self, pixels: Tensor, layer: str, scheme: Scheme) -> Tensor:
+        """The embedding [1,D] of the image that is held, with one layer quantized: only what comes after it is run."""
+        first = self._place[self.layers[layer].node.name]
+        known = {node: value for node, value in self._env.items() if self._place[node.name] < first}
+        with torch.no_grad():
+            return _Run(self, {layer: scheme}).run(pixels, initial_env=known)
+
+    def embed_held_tensor(self, pixels: Tensor, name: str, range_: TensorPlan) -> Tensor:
+        """The embedding [1,D] of the image that is held, with one tensor on the levels of `range_`, all else float."""
+        last = self._place[self._made[name]]
+        known = {node: value for node, value in self._env.items() if self._place[node.name] <= last}
+        node = next(node for node in known if node.name == self._made[name])
+        known[node] = rounded(known[node], range_)
+        with torch.no_grad():
+            return _Run(self, {}).run(pixels, initial_env=known)
+
+    def rounded(self, node: Node, value: Tensor) -> Tensor:
+        """The activation `value` that `node` made, on the 256 levels of its range."""
+        return rounded(value, self.tensors[self._called[node]])
+
+    def weight(self, layer: Layer, value: Tensor, scheme: Scheme) -> Tensor:
+        """The weight `value` of a layer, rounded; remembered."""
+        key = layer.name, scheme
+        if key not in self._weights:
+            few = scheme in FEW_BITS
+            own = torch.from_numpy(self._levels[layer.name].values()) if few else round_weight(value, scheme)
+            self._weights[key] = own
+        return self._weights[key]
+
+
+class _Run(Interpreter):
+    def __init__(self, owner: Simulator, schemes: Mapping[str, Scheme], *, keep: bool = False) -> None:
+        super().__init__(owner._module, garbage_collect_values=not keep)
+        self._owner, self._schemes = owner, schemes
+
+    def run_node(self, n: Node) -> Any:
+        layer = self._owner._nodes.get(n.name)
+        scheme = self._schemes.get(layer.name, "float") if layer is not None else "float"
+        if layer is None or scheme == "float":
+            value = super().run_node(n)
+        else:
+            arguments, options = self.fetch_args_kwargs_from_env(n)
+            value = self.call_function(n.target, tuple(self._arguments(layer, list(arguments), scheme)), options)
+        made_by = self._owner._results.get(n.name)
+        if made_by is not None and self._schemes.get(made_by.name) == "w8a8":
+            value = self._owner.rounded(made_by.result, value)
+        return value
+
+    def _arguments(self, layer: Layer, arguments: list[Any], scheme: Scheme) -> list[Any]:
+        if scheme == "w8a8":
+            for index, node in enumerate(layer.inputs):
+                if not self._is_rounded(node):
+                    arguments[index] = self._owner.rounded(node, arguments[index])
+        if scheme == "w8a8-dynamic":
+            arguments[0] = round_dynamic(arguments[0])
+        if layer.weight is not None:
+            arguments[1] = self._owner.weight(layer, arguments[1], scheme)
+        if scheme in EIGHT_BITS and layer.name in self._owner.shifts:
+            arguments[2] = arguments[2] + self._owner.shifts[layer.name]
+        return arguments
+
+    def _is_rounded(self, node: Node) -> bool:
+        """Whether a static layer gave this value, on its levels already."""
+        made_by = self._owner._results.get(node.name)
+        return made_by is not None and self._schemes.get(made_by.name) == "w8a8"
+
+
+def rounded(value: Tensor, range_: TensorPlan) -> Tensor:
+    """A value on the 256 levels of a range."""
+    return torch.fake_quantize_per_tensor_affine(value, range_.scale, range_.zero_point, -128, 127)
+
+
+def round_dynamic(value: Tensor) -> Tensor:
+    """An activation on 256 levels between its own smallest and largest value, zero among them."""
+    low, high = (float(bound) for bound in torch.aminmax(value))
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max((high - low) / 255, 2**-20)
+    zero = max(-128, min(127, round(-128 - low / scale)))
+    return torch.fake_quantize_per_tensor_affine(value, scale, zero, -128, 127)

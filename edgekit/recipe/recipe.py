@@ -1,0 +1,232 @@
+"""The recipe: everything an export needs, from a TOML file, a timm name or a factory."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from edgekit.errors import InputError, UsageError
+from edgekit.recipe.gates import Gates
+from edgekit.recipe.training import DistillSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "DEFAULT_RECIPE",
+    "PROJECT_RECIPE",
+    "EmbeddingSpec",
+    "GatesSpec",
+    "InputSpec",
+    "Metadata",
+    "ModelSpec",
+    "Recipe",
+    "bundled_recipes",
+    "load_recipe",
+    "models_folder",
+    "resolve_model",
+]
+
+DEFAULT_RECIPE = "catalog-s0"
+PROJECT_RECIPE = "edgekit.toml"
+_MAX_RECIPE_BYTES = 1 << 20
+_FACTORY = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def _square(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _index(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Triple = tuple[float, float, float]
+Pixels = Annotated[int, Field(ge=8, le=4096)]
+
+
+class InputSpec(_Table):
+    """What the backbone expects of an image: size as (height, width) in pixels, the rest as timm defines it."""
+
+    size: Annotated[tuple[Pixels, Pixels], BeforeValidator(_square)] = (224, 224)
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+    interpolation: Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"] = "bicubic"
+    crop_pct: float = Field(0.875, gt=0, le=2)
+    crop_mode: Literal["center", "squash", "border"] = "center"
+
+    @model_validator(mode="after")
+    def _std_is_positive(self) -> InputSpec:
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        return self
+
+
+class ModelSpec(_Table):
+    """Where the backbone and its weights come from."""
+
+    backbone: str = Field(description="a timm name, hf-hub:ORG/NAME, or package.module:factory")
+    weights: Path | None = Field(None, description="a checkpoint of PyTorch or safetensors, relative to the recipe")
+    weights_key: str | None = Field(
+        None, description="dotted name of the part of the checkpoint to take; default: what fits"
+    )
+    pretrained: bool = Field(False, description="load the weights that timm publishes")
+    seed: int = Field(0, ge=0, description="seed of the weights where none are given")
+    output: Annotated[str | None, BeforeValidator(_index)] = Field(
+        None,
+        description="which of the backbone's outputs is the embedding: a dotted name or an index; default: the evident",
+    )
+    pool: Literal["avg", "cls", "max"] | None = Field(None, description="how an output [N,C,H,W] or [N,L,C] is pooled")
+    args: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of timm.create_model or the factory"
+    )
+
+    @property
+    def is_factory(self) -> bool:
+        """Whether `backbone` names a Python callable rather than a timm model."""
+        return not self.backbone.startswith("hf-hub:") and bool(_FACTORY.match(self.backbone))
+
+
+class EmbeddingSpec(_Table):
+    """The embedding: `dim` adds a linear projection to that many values."""
+
+    dim: int | None = Field(None, ge=1, le=65536)
+
+
+def _over_defaults(precision: str) -> BeforeValidator:
+    """Lets a recipe state one limit and keep the others of that precision."""
+    defaults = Gates.for_precision(precision)
+    return BeforeValidator(lambda value: defaults.model_dump() | value if isinstance(value, dict) else value)
+
+
+class GatesSpec(_Table):
+    """Parity gates a precision; limits that are not set keep that precision's default."""
+
+    fp32: Annotated[Gates, _over_defaults("fp32")] = Gates.for_precision("fp32")
+    fp16: Annotated[Gates, _over_defaults("fp16")] = Gates.for_precision("fp16")
+    int8: Annotated[Gates, _over_defaults("int8")] = Gates.for_precision("int8")
+    int4: Annotated[Gates, _over_defaults("int4")] = Gates.for_precision("int4")
+
+    def of(self, precision: str) -> Gates:
+        """The gates that a file of `precision` must keep: "fp32", "fp16", or a quantization scheme."""
+        rows = {"fp32": self.fp32, "fp16": self.fp16, "palette4": self.int4, "w4": self.int4}
+        return rows.get(precision, self.int8)
+
+
+class Metadata(_Table):
+    """What the artifact says of itself."""
+
+    author: str = "unknown"
+    license: str = "unknown"
+    version: str = "0"
+    description: str = "Image embedding"
+
+
+class Recipe(_Table):
+    """Everything an export needs. `input` keys that are not set are taken from the backbone's own configuration."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+    model: ModelSpec
+    input: InputSpec = InputSpec()
+    embedding: EmbeddingSpec = EmbeddingSpec()
+    gates: GatesSpec = GatesSpec()
+    metadata: Metadata = Metadata()
+    distill: DistillSpec | None = Field(None, description="how the model is trained; an export leaves it alone")
+
+    def override(self, **changes: Mapping[str, Any]) -> Recipe:
+        """A copy with keys of its tables replaced, e.g. `override(model={"pretrained": True})`."""
+        tables = {table: getattr(self, table).model_copy(update=dict(keys)) for table, keys in changes.items() if keys}
+        return self.model_copy(update=tables)
+
+
+def models_folder() -> Path:
+    """The folder of bundled recipes: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def bundled_recipes() -> dict[str, Path]:
+    """Bundled recipes by name."""
+    return {path.stem: path for path in sorted(models_folder().glob("*.toml"))}
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a TOML recipe; a relative `weights` path is taken from the recipe's folder.
+
+    Raises:
+        InputError: the file is missing, is not TOML, or a key is unknown or has a wrong value.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_RECIPE_BYTES + 1)
+        if len(text) > _MAX_RECIPE_BYTES:
+            raise InputError(f"recipe {path} is over 1 MB; is it a recipe at all?")
+        table = tomllib.loads(text.decode())
+    except OSError as error:
+        raise InputError(f"cannot read recipe {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"recipe {path} is not TOML: {error}") from error
+    table.setdefault("name", "model" if path.name == PROJECT_RECIPE else _slug(path.stem))
+    try:
+        recipe = Recipe.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        raise InputError(f"recipe {path}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+    weights = recipe.model.weights
+    if weights is not None and not weights.is_absolute():
+        recipe = recipe.override(model={"weights": path.parent / weights})
+    if recipe.distill is not None:
+        recipe = recipe.model_copy(update={"distill": recipe.distill.below(path.parent)})
+    return recipe
+
+
+def resolve_model(model: str | None) -> Recipe:
+    """Turn what the user typed into a recipe.
+
+    Args:
+        model: a recipe (bundled name or path), a timm name, `hf-hub:ORG/NAME` or `package.module:factory`;
+            None means `edgekit.toml` in the working directory, else the bundled default.
+
+    Raises:
+        InputError: the recipe cannot be read.
+        UsageError: nothing goes by that name; the message suggests near ones.
+    """
+    if model is None:
+        own = Path(PROJECT_RECIPE)
+        return load_recipe(own if own.is_file() else bundled_recipes()[DEFAULT_RECIPE])
+    if model.endswith(".toml") or (os.sep in model and Path(model).is_file()):
+        return load_recipe(Path(model))
+    bundled = bundled_recipes()
+    if model in bundled:
+        return load_recipe(bundled[model])
+    if model.startswith("hf-hub:"):
+        # Who names a model on the hub means its weights.
+        return Recipe(name=_slug(model.removeprefix("hf-hub:")), model=ModelSpec(backbone=model, pretrained=True))
+    if _FACTORY.match(model):
+        return Recipe(name=_slug(model), model=ModelSpec(backbone=model))
+    import timm
+
+    from edgekit.recipe.backbones import suggest
+
+    # is_model knows architectures; a tag after the dot names one of its sets of weights.
+    if not timm.is_model(model.split(".")[0]):
+        near = [*difflib.get_close_matches(model, bundled, n=1), *suggest(model)[:3]]
+        hint = f"did you mean {', '.join(near)}?" if near else "see `edgekit backbones`"
+        raise UsageError(f"no recipe, timm model or factory is called {model!r}; {hint}")
+    return Recipe(name=_slug(model), model=ModelSpec(backbone=model))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:128] or "model"

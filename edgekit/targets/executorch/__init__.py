@@ -1,0 +1,1 @@
+"""ExecuTorch programs, on XNNPACK and on Core ML."""

@@ -1,0 +1,87 @@
+"""Every form that a plan can give a layer is lowered by every target that it claims, and gives the plan's numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from edgekit import graph
+from edgekit import quantization as quantize
+from edgekit.quantization.plan import Scheme
+from edgekit.targets import LowerOptions, find
+from tests.quantization import kinds
+
+TARGETS = {"ios": "coreml", "android": "executorch", "onnx": "onnx"}
+# What the layer that is tried has, and what the layers around it have.
+FORMS: tuple[tuple[Scheme, Scheme], ...] = (
+    ("w8a8", "w8a8"),
+    ("w8a8", "float"),
+    ("w8a8-dynamic", "w8a8"),
+    ("w8", "w8a8"),
+    ("w8", "float"),
+    ("float", "w8a8"),
+)
+QUICK = (
+    ("padded depthwise", "w8", "w8a8", "android"),
+    ("padded, pooled", "float", "w8a8", "android"),
+    ("padded", "w8a8", "w8a8", "android"),
+    ("shared", "w8a8", "w8a8", "android"),
+    ("linear 4", "w8a8-dynamic", "w8a8", "android"),
+    ("padded", "w8a8", "w8a8", "onnx"),
+    ("zero depthwise channels", "w8a8", "w8a8", "onnx"),
+    ("padded depthwise", "w8a8", "w8a8", "ios"),
+)
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(((one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)).min())
+
+
+def lowered(kind: str, own: Scheme, around: Scheme, name: str, folder: Path) -> tuple[Path, float, float]:
+    """The file, and its smallest cosine to the quantized program in PyTorch and to the float module."""
+    module, target, images = kinds.between(kind), find(name, TARGETS[name]), kinds.images()
+    program = kinds.prepared(module)
+    plan = kinds.plan(program, lambda layer: own if layer.startswith("tried") else around)
+    quantized, levels = quantize.apply(program, plan, target.rewrites)
+    rewritten, _ = graph.specialize(quantized, target.rewrites)
+    path = folder / f"toy{target.suffix}"
+    target.backend().lower(rewritten, path, LowerOptions(precision="fp32", min_ios=17, levels=levels))
+    found, run = target.backend().open(path).embed(images), quantized.module()
+    with torch.no_grad():
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+        due = np.concatenate([run(image[None]).numpy() for image in pixels])
+        return path, cosine(found, due), cosine(found, module(pixels).numpy())
+
+
+@pytest.mark.parametrize(("kind", "own", "around", "name"), QUICK)
+def test_the_forms_that_failed(kind: str, own: Scheme, around: Scheme, name: str, tmp_path: Path) -> None:
+    _, to_plan, to_float = lowered(kind, own, around, name, tmp_path)
+    assert to_plan > 0.9995
+    assert to_float > 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_every_form_of_every_kind(kind: str, name: str, tmp_path: Path) -> None:
+    for own, around in FORMS:
+        _, to_plan, to_float = lowered(kind, own, around, name, tmp_path)
+        assert to_plan > 0.9995, (own, around)
+        assert to_float > 0.999, (own, around)
+
+
+def test_zeros_are_put_around_integers(tmp_path: Path) -> None:
+    """ONNX Runtime makes one convolution of integers of a padding and what takes it."""
+    path, _, _ = lowered("padded depthwise", "w8a8", "w8a8", "onnx", tmp_path)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    nodes = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert nodes.count("QLinearConv") == 3
+    assert "Pad" not in nodes

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgekit.errors import InputError, UsageError
+from edgekit.quantization import read_plan
+
+
+@pytest.fixture
+def plan(plans):
+    return read_plan(plans["w8a8"])
+
+
+def test_a_plan_is_read_back_as_it_was_written(plans, plan):
+    assert plan.to_json() == plans["w8a8"].read_text()
+    assert plan.calibration.images == 32
+    assert {row.scheme for row in plan.layers} == {"w8a8"}
+
+
+def test_zero_is_a_level_of_every_tensor(plan):
+    for tensor in plan.tensors.values():
+        assert tensor.low <= 0 <= tensor.high
+        assert tensor.scale * (-128 - tensor.zero_point) == pytest.approx(tensor.low, abs=tensor.scale / 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("schema", "edgekit.plan/9"), ("layers", []), ("weights_sha256", "../../etc"), ("scheme", "w2"), ("more", 1)],
+)
+def test_a_document_that_is_no_plan_is_one_line(plans, tmp_path, key, value):
+    content = json.loads(plans["w8"].read_text()) | {key: value}
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        read_plan(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused(tmp_path, data):
+    path = tmp_path / "plan.json"
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        read_plan(path)
+
+
+def test_a_plan_for_another_model_is_refused(plan):
+    plan.check_fits(plan.weights_sha256, (64, 64))
+    with pytest.raises(UsageError, match="other weights"):
+        plan.check_fits("0" * 64, (64, 64))
+    with pytest.raises(UsageError, match="64 x 64"):
+        plan.check_fits(plan.weights_sha256, (96, 96))
+
+
+def test_a_target_that_cannot_hold_a_plan_says_which_can(plan):
+    plan.check_target("ios", "coreml", 17)
+    with pytest.raises(UsageError, match="--min-ios 17"):
+        plan.check_target("ios", "coreml", 16)
+    with pytest.raises(UsageError, match="android or onnx"):
+        plan.check_target("ios-executorch", "coreml", 18)
+
+
+def test_what_a_target_cannot_hold_is_named_in_the_plan(plans):
+    rows = [row for row in read_plan(plans["w8a8-dynamic"]).layers if row.kind == "linear"]
+    assert rows
+    for row in rows:
+        assert (row.on("onnx"), row.on("executorch"), row.on("coreml")) == ("w8a8-dynamic", "w8a8-dynamic", "w8")
