@@ -20,9 +20,17 @@ __all__ = [
 
 
 class EdgeKitError(Exception):
-    """Base of all errors shown to the user; `exit_code` is what the command exits with."""
+    """Base of all errors shown to the user; `exit_code` is what the command exits with.
+
+    A message names fields of the request in backticks (`min_ios`, `verify=False`), which the command line turns into
+    its options. `field` is the one to blame, where one is.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class UsageError(EdgeKitError):
