@@ -24,8 +24,9 @@ from side_by_side import BACKBONES, build, image_of, interleave, pin
 from edgekit.graph import capture, rewrite
 from edgekit.model.embedder import Embedder
 from edgekit.support.progress import table
+from edgekit.support.quiet import quiet
 from edgekit.targets import LowerOptions
-from edgekit.targets.executorch.backend import lower, quiet
+from edgekit.targets.executorch.backend import lower
 from edgekit.targets.executorch.backend import open as open_pte
 
 FIRST = BACKBONES[:5]  # these have a target of their own
@@ -37,7 +38,7 @@ def one_liner(embedder: Embedder, path: Path) -> None:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    with quiet():
+    with quiet("executorch", native=True):
         program = to_edge_transform_and_lower(
             torch.export.export(embedder, (embedder.example(),)), partitioner=[XnnpackPartitioner()]
         ).to_executorch()

@@ -18,7 +18,7 @@ from side_by_side import build
 
 from edgekit.data.datasets import CatalogPictures
 from edgekit.model.embedder import Embedder
-from edgekit.targets.executorch.backend import quiet
+from edgekit.support.quiet import quiet
 
 __all__ = ["TOOLS"]
 
@@ -31,7 +31,7 @@ def _photos(embedder: Embedder, count: int) -> Iterator[np.ndarray]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), quiet():
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), quiet("executorch", native=True):
         warnings.simplefilter("ignore")
         yield
 

@@ -257,7 +257,7 @@ def _one(
                 except ParityError as missed:
                     step = _blame(model, rewritten.program, report, source, precision, target)
                     raise ParityError(f"{missed}; {step}") from missed
-                (draft / "parity.json").write_text(report.to_json(), encoding="utf-8")
+                report.write(draft / "parity.json")
             payoff = None
             if request.compare and report is not None and source is not None:
                 payoff = _pay(request, target, precision, path, report, model, source, reporter)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from edgekit.errors import InputError, IntegrityError, OutputError
-from edgekit.support.documents import read_versioned, validated
+from edgekit.errors import InputError, IntegrityError
+from edgekit.support.documents import Document, Part
 from edgekit.support.files import list_files, read_json, sha256_file, source_date_epoch
 from edgekit.support.version import VERSION
 
@@ -64,14 +63,7 @@ RelativePath = Annotated[str, AfterValidator(_relative_path)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    # A field keeps its name in JSON except `schema_`, which would hide a method of pydantic's.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, validate_by_name=True
-    )
-
-
-class Weights(_Part):
+class Weights(Part):
     """The weights that the artifact was made from."""
 
     file: str | None = Field(description="Name of the weight file, or the hub's or timm's name; null where seeded.")
@@ -89,7 +81,7 @@ class Weights(_Part):
     )
 
 
-class Preprocessing(_Part):
+class Preprocessing(Part):
     """What must happen to a photograph before it is the artifact's input, and what the graph does itself."""
 
     size: list[int] = Field(min_length=2, max_length=2, description="Height and width of the input in pixels.")
@@ -106,7 +98,7 @@ class Preprocessing(_Part):
     )
 
 
-class EmbeddingInfo(_Part):
+class EmbeddingInfo(Part):
     """The output."""
 
     name: str = Field(default="embedding", description="Name of the output tensor.")
@@ -115,7 +107,7 @@ class EmbeddingInfo(_Part):
     unit_length: bool = Field(default=True, description="True where each embedding has length 1.")
 
 
-class InputInfo(_Part):
+class InputInfo(Part):
     """The input."""
 
     name: str = Field(default="image", description="Name of the input tensor.")
@@ -123,7 +115,7 @@ class InputInfo(_Part):
     dtype: str = Field(description="float32, uint8, or image for a Core ML image input.")
 
 
-class TargetInfo(_Part):
+class TargetInfo(Part):
     """The platform and the file format."""
 
     name: str = Field(description="Name of the target as given to the export: ios, android, onnx.")
@@ -131,7 +123,7 @@ class TargetInfo(_Part):
     min_ios: int | None = Field(default=None, description="Oldest iOS that loads the file; null on other platforms.")
 
 
-class Coverage(_Part):
+class Coverage(Part):
     """How much of the lowered graph the fast backend takes."""
 
     backend: str
@@ -140,7 +132,7 @@ class Coverage(_Part):
     outside: dict[str, int] = Field(description="Count of each operator left outside, by name.")
 
 
-class RewriteLeftOut(_Part):
+class RewriteLeftOut(Part):
     """A graph rewrite that would have changed this model's numbers, found by comparing it with the original."""
 
     rewrite: str
@@ -149,7 +141,7 @@ class RewriteLeftOut(_Part):
     why: str
 
 
-class Float32Op(_Part):
+class Float32Op(Part):
     """An operator that half precision spoils, and that the artifact therefore computes in float32."""
 
     op: str
@@ -159,7 +151,7 @@ class Float32Op(_Part):
     reason: str = Field(description="What half precision does to it.")
 
 
-class ParitySummary(_Part):
+class ParitySummary(Part):
     """The figures of parity.json in short."""
 
     verdict: Literal["pass", "fail", "inconclusive", "unverified"] = Field(
@@ -199,7 +191,7 @@ class ParitySummary(_Part):
         )
 
 
-class Latency(_Part):
+class Latency(Part):
     """A measured latency; a manifest without a measurement has null instead."""
 
     device: str
@@ -210,7 +202,7 @@ class Latency(_Part):
     p90_ms: float = Field(gt=0)
 
 
-class PayoffForm(_Part):
+class PayoffForm(Part):
     """One form of the model beside the others: float, or by the plan."""
 
     precision: str = Field(description="fp32, fp16, or the plan's.")
@@ -222,14 +214,14 @@ class PayoffForm(_Part):
     mixed_drop: float | None = Field(default=None, description="Points of recall@10 lost in the original's gallery.")
 
 
-class Payoff(_Part):
+class Payoff(Part):
     """Whether quantizing paid on the host that exported, which is not the phone."""
 
     forms: list[PayoffForm] = Field(min_length=2, description="The planned form is the last.")
     verdict: str
 
 
-class Hazard(_Part):
+class Hazard(Part):
     """A known fault of a runtime or a machine that this file can meet, and how it is avoided."""
 
     name: str
@@ -240,7 +232,7 @@ class Hazard(_Part):
     options: dict[str, str] = Field(default={}, description="Options of the runtime's session that avoid it.")
 
 
-class FileEntry(_Part):
+class FileEntry(Part):
     """One published file."""
 
     path: RelativePath = Field(description="Relative to the manifest's folder, with forward slashes.")
@@ -248,7 +240,7 @@ class FileEntry(_Part):
     sha256: Sha256
 
 
-class Metadata(_Part):
+class Metadata(Part):
     """What the author says about the model; the same text is inside the artifact."""
 
     author: str | None = None
@@ -257,8 +249,10 @@ class Metadata(_Part):
     description: str | None = None
 
 
-class Manifest(_Part):
+class Manifest(Document):
     """Everything a published artifact is: one schema for all formats."""
+
+    ADVICE: ClassVar[str] = "export the model again"
 
     schema_: Literal["edgekit.manifest/1"] = Field(default=SCHEMA, alias="schema")
     edgekit: str = Field(default=VERSION, description="Version of EdgeKit that wrote this.")
@@ -306,10 +300,6 @@ class Manifest(_Part):
             raise ValueError(f"artifact: {self.artifact!r} is not among the files")
         return self
 
-    def to_json(self) -> str:
-        """The text of manifest.json: fields in the schema's order, 2 spaces, one newline at the end."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
 
 def toolchain(packages: Iterable[str]) -> dict[str, str]:
     """Versions of those of `packages` that are installed, by name; nothing is imported."""
@@ -341,12 +331,7 @@ def describe_files(folder: Path) -> list[FileEntry]:
 
 def write_manifest(manifest: Manifest, folder: Path) -> Path:
     """Write manifest.json into `folder`; equal manifests give equal bytes. OutputError where it cannot be written."""
-    path = folder / FILENAME
-    try:
-        path.write_text(manifest.to_json(), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    return path
+    return manifest.write(folder / FILENAME)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -355,7 +340,7 @@ def read_manifest(path: Path) -> Manifest:
     At most 4 MB and 32 levels deep, strict JSON (no NaN, no name twice), no unknown field, no other schema version.
     """
     path = path / FILENAME if path.is_dir() else path
-    return validated(Manifest, read_versioned(path, SCHEMA), path, "export the model again")
+    return Manifest.read(path)
 
 
 def published_files(folder: Path) -> set[str] | None:

@@ -198,7 +198,7 @@ def save(embeddings: Embeddings, out: Path) -> None:
         pairs = zip(embeddings.names, embeddings.values.tolist(), strict=True)
         rows = [{"image": name, "embedding": values} for name, values in pairs]
         buffer.write(json.dumps(rows, ensure_ascii=False).encode())
-    write_atomically(out, lambda part: part.write_bytes(buffer.getvalue()))
+    write_atomically(out, buffer.getvalue())
 
 
 class _Files:
@@ -209,8 +209,9 @@ class _Files:
     """
 
     def __init__(self, paths: Sequence[Path], spec: InputSpec) -> None:
-        from edgekit.data.image_files import LeftOut, MostLeftOutError, shown
+        from edgekit.data.image_files import LeftOut, MostLeftOutError
         from edgekit.data.images import Folder
+        from edgekit.support.text import shown
 
         self._spec = spec
         self._opened: list[tuple[Path, Folder | InputError | None]] = []

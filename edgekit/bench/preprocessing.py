@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgekit.artifact.open import open_artifact
 from edgekit.bench.drivers.host.driver import model_of
 from edgekit.bench.schema import Model, Sha256
-from edgekit.data.image_files import LeftOut, readable, scan, shown
+from edgekit.data.image_files import LeftOut, readable, scan
 from edgekit.data.images import load_image, preprocess
 from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
-from edgekit.support.documents import read_versioned, validated
+from edgekit.support.documents import Document, Part
 from edgekit.support.files import read_json, sha256_file, size_of
 from edgekit.support.staging import staging
+from edgekit.support.text import shown
 
 if TYPE_CHECKING:
     from edgekit.artifact.open import Artifact
@@ -40,11 +40,7 @@ _Side = Annotated[int, Field(ge=1, le=65536)]
 _Level = Annotated[int, Field(ge=0, le=255)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True)
-
-
-class Preprocessing(_Part):
+class Preprocessing(Part):
     """What is done to a decoded, upright photo; the words are timm's."""
 
     height: _Side
@@ -55,7 +51,7 @@ class Preprocessing(_Part):
     fill: tuple[_Level, _Level, _Level] = Field(description="RGB around a photo that is smaller than the input.")
 
 
-class Item(_Part):
+class Item(Part):
     """A file, and how its pixels lie in it."""
 
     file: Annotated[str, Field(pattern=_FILE)]
@@ -63,8 +59,11 @@ class Item(_Part):
     sha256: Sha256
 
 
-class Golden(_Part):
+class Golden(Document):
     """`golden.json`; beside it inputs.bin, uint8 RGB [N,H,W,3], and golden.bin, float32 little-endian [N,dim]."""
+
+    ADVICE: ClassVar[str] = "make it again with `edgekit golden`"
+    STYLE: ClassVar[dict[str, Any]] = {"indent": 1}
 
     schema_: Literal["edgekit.golden/1"] = Field(default=SCHEMA, alias="schema")
     model: Model
@@ -148,14 +147,13 @@ def make(
             embeddings_sha256=sha256_file(folder / EMBEDDINGS),
             items=tuple(items),
         )
-        (folder / FILENAME).write_text(json.dumps(golden.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+        golden.write(folder / FILENAME)
     return golden, left_out
 
 
 def read(folder: Path) -> Golden:
     """Read golden.json; InputError says what is wrong with it."""
-    path = folder / FILENAME
-    return validated(Golden, read_versioned(path, SCHEMA), path, "make it again with `edgekit golden`")
+    return Golden.read(folder / FILENAME)
 
 
 def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = False) -> Agreement:

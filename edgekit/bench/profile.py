@@ -72,15 +72,15 @@ def _onnx(path: Path, ready: Any, threads: int) -> list[Operator]:
 
 
 def _executorch(path: Path, ready: Any, threads: int) -> list[Operator]:
-    from edgekit.targets.executorch.backend import quiet
+    from edgekit.support.quiet import quiet
 
     try:
-        with quiet():
+        with quiet("executorch", native=True):
             from executorch.devtools import Inspector
             from executorch.extension.pybindings import portable_lib
     except ImportError as error:
         raise MissingDependencyError(f"{error}: run `pip install 'edgekit[executorch]'`") from error
-    with quiet(), tempfile.TemporaryDirectory() as folder:
+    with quiet("executorch", native=True), tempfile.TemporaryDirectory() as folder:
         portable_lib._unsafe_reset_threadpool(threads)
         module = portable_lib._load_for_executorch(str(path), enable_etdump=True)
         for _ in range(_RUNS):

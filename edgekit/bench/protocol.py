@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.host.driver import model_of
 from edgekit.bench.golden import TOLERANCE, Golden
+from edgekit.support.documents import Document
 
 if TYPE_CHECKING:
     from edgekit.artifact.open import Artifact
@@ -29,18 +29,15 @@ _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 _Pixels = Annotated[int, Field(ge=1, le=65_536)]
 
 
-class AppJob(BaseModel):
+class AppJob(Document):
     """`job.json`. Names of files are of its own folder; the Android app also takes each key by `-e KEY VALUE`."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
         alias_generator=lambda name: name.rstrip("_").replace("_", "-"),
-        serialize_by_alias=True,
-        validate_by_name=True,
         json_schema_serialization_defaults_required=True,
     )
+
+    STYLE: ClassVar[dict[str, Any]] = {"indent": 1}
 
     schema_: Literal["edgekit.job/1"] = SCHEMA
     run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -96,4 +93,4 @@ def write_job(folder: Path, job: AppJob, model: Path, golden: Golden) -> None:
     (shutil.copytree if model.is_dir() else shutil.copyfile)(model, folder / job.model)
     (folder / job.inputs).write_bytes(np.ascontiguousarray(golden.images).tobytes())
     (folder / job.golden).write_bytes(np.ascontiguousarray(golden.embeddings, "<f4").tobytes())
-    (folder / JOB).write_text(json.dumps(job.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    job.write(folder / JOB)

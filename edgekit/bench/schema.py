@@ -5,17 +5,17 @@ The Kotlin, Swift and C runners write the same document; `edgekit schema bench` 
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from edgekit.errors import InputError
-from edgekit.support.documents import read_versioned, validated
-from edgekit.support.files import human_size, printable
+from edgekit.support.documents import Document, Part
+from edgekit.support.files import human_size
+from edgekit.support.text import shown
 
 __all__ = [
     "SCHEMA",
@@ -55,13 +55,7 @@ Reason = Literal[
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, validate_by_name=True
-    )
-
-
-class Tool(_Part):
+class Tool(Part):
     """What measured."""
 
     edgekit: Text
@@ -69,7 +63,7 @@ class Tool(_Part):
     harness: Text | None = Field(None, description="What started the runner, e.g. adb or xcodebuild.")
 
 
-class Model(_Part):
+class Model(Part):
     """What was measured."""
 
     name: Text
@@ -90,7 +84,7 @@ class Model(_Part):
         return f"{self.format} {self.precision or ''}".strip()
 
 
-class Runtime(_Part):
+class Runtime(Part):
     """What ran it, and on what."""
 
     name: Text
@@ -102,7 +96,7 @@ class Runtime(_Part):
     )
 
 
-class Core(_Part):
+class Core(Part):
     """A core of the device."""
 
     id: Annotated[int, Field(ge=0, le=4096)]
@@ -110,14 +104,14 @@ class Core(_Part):
     governor: Text | None = None
 
 
-class Lab(_Part):
+class Lab(Part):
     """Where the device stands. The serial number is hashed: results are passed on."""
 
     provider: Text
     serial_sha256: Sha256 | None = None
 
 
-class Device(_Part):
+class Device(Part):
     """The machine or phone."""
 
     platform: Literal["linux", "macos", "windows", "android", "ios"]
@@ -143,7 +137,7 @@ class Device(_Part):
         return None if self.lab is None else self.lab.serial_sha256
 
 
-class Protocol(_Part):
+class Protocol(Part):
     """How it was measured."""
 
     warmup: Count = Field(description="Inferences before the first sample.")
@@ -157,7 +151,7 @@ class Protocol(_Part):
     airplane: bool | None = None
 
 
-class State(_Part):
+class State(Part):
     """The device at one moment."""
 
     thermal_status: Annotated[int, Field(ge=0, le=10)] | None = Field(
@@ -171,14 +165,14 @@ class State(_Part):
     core_khz: dict[Annotated[str, Field(pattern=r"^\d{1,4}$")], Count] | None = Field(None, max_length=4096)
 
 
-class States(_Part):
+class States(Part):
     """The device before the first inference and after the last."""
 
     before: State = State()
     after: State = State()
 
 
-class Latency(_Part):
+class Latency(Part):
     """Milliseconds of wall time."""
 
     cold_load: Milliseconds | None = Field(None, description="Opening the model in a fresh process.")
@@ -201,7 +195,7 @@ class Latency(_Part):
     outliers: Count | None = Field(None, description="Samples beyond the median by five scaled median deviations.")
 
 
-class Memory(_Part):
+class Memory(Part):
     """Bytes."""
 
     peak_rss: Count | None = Field(None, description="Of the fresh process that loaded and ran the model.")
@@ -216,7 +210,7 @@ class Memory(_Part):
         return "-" if self.peak_rss is None else f"peak {human_size(self.peak_rss)}"
 
 
-class Check(_Part):
+class Check(Part):
     """The outputs against golden embeddings of the same file, every iteration."""
 
     images: Count
@@ -225,7 +219,7 @@ class Check(_Part):
     passed: bool
 
 
-class Validity(_Part):
+class Validity(Part):
     """Whether the result may be compared with others, and why not."""
 
     valid: bool
@@ -237,8 +231,11 @@ class Validity(_Part):
         return "yes" if self.valid else f"no: {', '.join(self.reasons)}"
 
 
-class Result(_Part):
+class Result(Document):
     """One model, measured once."""
+
+    ADVICE: ClassVar[str] = "measure again"
+    STYLE: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
 
     schema_: Literal["edgekit.bench/1"] = Field(default=SCHEMA, alias="schema")
     run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -263,7 +260,7 @@ class Result(_Part):
     @property
     def label(self) -> str:
         """What a line calls the model."""
-        return printable(f"{self.model.name} ({self.model.kind})")
+        return shown(f"{self.model.name} ({self.model.kind})", None)
 
     @property
     def place(self) -> str:
@@ -272,7 +269,7 @@ class Result(_Part):
         how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
         serial = self.device.serial_sha256
         which = "" if serial is None else f" #{serial[:6]}"
-        return printable(f"{self.device.label}{which}, {how}" if how else f"{self.device.label}{which}")
+        return shown(f"{self.device.label}{which}, {how}" if how else f"{self.device.label}{which}", None)
 
     @property
     def where(self) -> str:
@@ -292,10 +289,6 @@ class Result(_Part):
         datetime.strptime(value, _TIME)
         return value
 
-    def to_json(self) -> str:
-        """The text of a result file."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
 
 def new_run() -> tuple[str, str]:
     """The identifier of a run that begins now, and the time."""
@@ -304,7 +297,7 @@ def new_run() -> tuple[str, str]:
 
 def read_result(path: Path) -> Result:
     """Read a result that a device or anyone may have written; InputError says what is wrong with it."""
-    content = read_versioned(path, SCHEMA, max_bytes=MAX_BYTES)
+    content = Result.content(path, max_bytes=MAX_BYTES)
     latency = content.get("latency_ms")
     samples = latency.get("samples") if isinstance(latency, dict) else None
     if isinstance(samples, list) and isinstance(latency, dict):
@@ -314,7 +307,7 @@ def read_result(path: Path) -> Result:
         content = content | {"latency_ms": latency | {"samples": []}}
     if _values(content) > _MAX_VALUES:
         raise InputError(f"{path}: not a valid result (more in it than a result holds)")
-    result = validated(Result, content, path, "measure again")
+    result = Result.of(content, path)
     kept = tuple(float(one) for one in samples or ())
     return result.model_copy(update={"latency_ms": result.latency_ms.model_copy(update={"samples": kept})})
 

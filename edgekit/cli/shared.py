@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from edgekit.errors import EdgeKitError, OutputError, UsageError
-from edgekit.support.files import printable
+from edgekit.support.text import shown
 
 __all__ = [
     "FOLDER",
@@ -151,7 +151,7 @@ def end(errors: Sequence[EdgeKitError | None]) -> None:
 
 def _say(word: str, colour: str, line: str) -> None:
     """A line may quote a file or a device: nothing in it steers the terminal, or looks like another line."""
-    click.echo(f"{click.style(word, fg=colour)} {printable(line.replace(chr(10), ' '))}", err=True)
+    click.echo(f"{click.style(word, fg=colour)} {shown(line.replace(chr(10), ' '), None)}", err=True)
 
 
 def _fail(line: str, code: int) -> None:

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from edgekit.errors import InputError
-from edgekit.support.files import printable
+from edgekit.support.text import shown
 
-__all__ = ["LeftOut", "MostLeftOutError", "Scan", "advice", "is_unread", "readable", "scan", "shown"]
+__all__ = ["LeftOut", "MostLeftOutError", "Scan", "advice", "is_unread", "readable", "scan"]
 
 _ALWAYS = (
     *(".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),
@@ -37,13 +37,6 @@ _NAMED = 3
 
 class MostLeftOutError(InputError):
     """Of over half of a folder's images nothing here reads the kind."""
-
-
-def shown(text: str) -> str:
-    """The start of a name or message, safe to print."""
-    text = "".join("?" if "\ud800" <= c <= "\udc7f" or "\udd00" <= c <= "\udfff" else c for c in text)
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return printable(text)[:300]
 
 
 @cache

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from edgekit.data.image_files import LeftOut, MostLeftOutError, readable, scan, shown
+from edgekit.data.image_files import LeftOut, MostLeftOutError, readable, scan
 from edgekit.errors import InputError, UsageError
+from edgekit.support.text import reason_of, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +82,7 @@ def load_image(source: Path | bytes | BinaryIO, *, max_side: int | None = None, 
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     except Exception as error:  # Pillow's plugins raise nearly every built-in type on hostile bytes
-        reason = shown(str(error)) or type(error).__name__
+        reason = reason_of(error)
         if isinstance(error, SyntaxError):
             reason = "its header is damaged"
         if type(error).__name__ == "UnidentifiedImageError":

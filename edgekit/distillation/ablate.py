@@ -111,7 +111,7 @@ def ablate(request: DistillRequest, kinds: Sequence[str], reporter: Reporter) ->
         return []
     rows = [_row(name, result, results["base"]) for name, result in results.items()]
     text = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
-    write_atomically(request.out / "ablation.json", lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(request.out / "ablation.json", text)
     plot_ablation([asdict(row) for row in rows], request.out / "ablation.png")
     return rows
 

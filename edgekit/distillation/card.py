@@ -84,9 +84,9 @@ def write_card(
         "figures": figures.table,
     }
     text = json.dumps(card, indent=2) + "\n"
-    write_atomically(out / "card.json", lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(out / "card.json", text)
     words = _markdown(card)
-    write_atomically(out / "card.md", lambda part: part.write_text(words, encoding="utf-8"))
+    write_atomically(out / "card.md", words)
     return card
 
 

@@ -16,6 +16,7 @@ from edgekit.distillation.sampling import Plan
 from edgekit.distillation.sources.base import Source
 from edgekit.errors import EdgeKitError, InputError, TrainingError
 from edgekit.recipe import InputSpec
+from edgekit.support.text import reason_of
 
 if TYPE_CHECKING:
     from edgekit.distillation.cache import Targets
@@ -156,7 +157,7 @@ def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = 
         text = str(error)
         if "DataLoader worker" in text:
             raise TrainingError(
-                f"a worker that reads images is gone ({text.splitlines()[0][:160]}); is memory or /dev/shm full? "
+                f"a worker that reads images is gone ({reason_of(error, 160)}); is memory or /dev/shm full? "
                 "Continue with --resume, perhaps with fewer workers"
             ) from error
         raise

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from edgekit.errors import UsageError
 from edgekit.recipe import Recipe
+from edgekit.support.documents import mistake_in
 
 __all__ = ["override"]
 
@@ -58,9 +59,7 @@ def override(
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise UsageError(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        raise UsageError(mistake_in(error, "the recipe")) from error
 
 
 def _teacher(text: str) -> dict[str, Any]:

@@ -163,8 +163,7 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
     embedder = build_embedder(recipe)
     written = None
     if plan is not None:
-        written, text = request.out / "plan.json", trained_plan(plan, embedder).to_json()
-        write_atomically(written, lambda part: part.write_text(text, encoding="utf-8"))
+        written = trained_plan(plan, embedder).write(request.out / "plan.json")
     figures = Figures({}, {})
     held_out = [] if validator is None else [task.source for task in validator.tasks]
     if validator is not None:
@@ -313,7 +312,7 @@ def _publish(
     given = student.spec.model_dump(mode="json")
     ready = ready.model_copy(update={"input": student.spec, "distill": None})
     text = to_toml(ready, input=given)
-    write_atomically(out / f"{recipe.name}.toml", lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(out / f"{recipe.name}.toml", text)
     return weights, ready.override(model={"weights": weights})
 
 

@@ -18,6 +18,8 @@ from torch import nn
 from torch.fx import Node
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+from edgekit.support.text import reason_of
+
 __all__ = ["Place", "batch_watched", "explain", "explain_batch", "place", "place_of"]
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -73,7 +75,7 @@ def explain(error: Exception, module: nn.Module) -> str:
     for pattern, reason, advice in _REASONS:
         if re.search(pattern, said):
             return f"torch.export cannot trace the model: {reason}{where}; {advice}"
-    return f"torch.export cannot trace the model{where}: {_first(error)}"
+    return f"torch.export cannot trace the model{where}: {reason_of(error)}"
 
 
 @contextmanager
@@ -184,8 +186,3 @@ def _short(file: str) -> str:
         if file.startswith(folder + "/"):
             return file[len(folder) + 1 :]
     return Path(file).name
-
-
-def _first(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

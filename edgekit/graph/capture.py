@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import io
-import logging
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,11 +18,11 @@ from edgekit.graph.eager import plain
 from edgekit.graph.reparameterize import reparameterize
 from edgekit.graph.settle import settle
 from edgekit.graph.subject import copy_of, random_image, untouched
+from edgekit.support.quiet import quiet
 
 __all__ = ["capture"]
 
 _MAX_BATCH = 1024
-_LOGGERS = ("torch._export", "torch.export", "torch.fx", "torch._dynamo")
 
 
 class _Renamed(nn.Module):
@@ -81,7 +78,13 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
     for strict in (False, True):
         try:
             constants = nullcontext() if strict else Constants(module, example)  # its code would be in the bytecode
-            with _quiet(), _traceable_data(), untouched(module), constants, batch_watched(module) as decided:
+            with (
+                quiet("torch.export"),
+                _traceable_data(),
+                untouched(module),
+                constants,
+                batch_watched(module) as decided,
+            ):
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
             first = first or error
@@ -101,22 +104,3 @@ def _traceable_data() -> Iterator[None]:
         yield
     finally:
         del torch.Tensor.data
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """torch.export logs and prints what the error says better."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    if logging.getLogger().isEnabledFor(logging.DEBUG):  # --debug
-        yield
-        return
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")  # modules that cache a tensor while they run, as timm's attention does
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

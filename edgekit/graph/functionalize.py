@@ -17,6 +17,7 @@ from edgekit.errors import ModelError
 from edgekit.graph.edit import arg, imagine, is_call, module_path
 from edgekit.graph.plain_layout import plain_layout
 from edgekit.graph.spell_composed import COMPOSED, own_definition
+from edgekit.support.text import reason_of
 
 __all__ = ["functionalize", "has_hazards", "without_hazards"]
 
@@ -65,7 +66,7 @@ def without_hazards(program: ExportedProgram) -> ExportedProgram:
     try:
         new = program.run_decompositions(ways)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
+        reason = reason_of(error).split(". ")[0]
         raise ModelError(
             f"the model changes a tensor in place that must stay as it is, in {_changed_in(program)}: write that as "
             f"ordinary calls, such as torch.where ({reason})"

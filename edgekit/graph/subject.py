@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from edgekit.errors import ModelError
 from edgekit.graph.blame import place
 from edgekit.graph.edit import row_by_row
+from edgekit.support.text import reason_of
 
 __all__ = ["agree", "copy_of", "random_image", "run", "untouched"]
 
@@ -45,8 +46,7 @@ def copy_of(module: nn.Module, example: Tensor) -> nn.Module | None:
         first, again = run(module, image), run(module, image)
     except Exception as error:
         at = place(error.__traceback__, module)
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(f"the model fails on an image{f', {at}' if at else ''}: {lines[0][:300]}") from error
+        raise ModelError(f"the model fails on an image{f', {at}' if at else ''}: {reason_of(error)}") from error
     if not agree(first, again):
         raise ModelError(
             "the model gives another embedding when the same image comes again: it keeps state from one image to the "

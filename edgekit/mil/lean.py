@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from edgekit.mil.package import quiet
+from edgekit.support.quiet import quiet
 
 __all__ = ["import_lean"]
 
@@ -24,7 +24,7 @@ def import_lean() -> None:
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # Python's own mark for "cannot be imported"
     try:
-        with quiet():
+        with quiet("coremltools"):
             import coremltools.converters.mil.frontend.milproto.load  # noqa: F401
     finally:
         for name in hidden:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from edgekit.errors import InputError, UsageError
 from edgekit.mil.ops import OPS
-from edgekit.mil.package import Package, load_function, quiet, read_package
+from edgekit.mil.package import Package, load_function, read_package
 from edgekit.mil.program import DTYPES, Program, plan
+from edgekit.support.quiet import quiet
 from edgekit.support.threads import one_thread
 
 __all__ = ["Model", "Port", "load"]
@@ -126,7 +127,7 @@ class Model:
         """Run the same file with Core ML itself, for one image; raises UsageError anywhere but on macOS."""
         if sys.platform != "darwin":
             raise UsageError(f"{self.path}: Core ML itself runs on macOS only; use predict, the reference runtime")
-        with quiet():
+        with quiet("coremltools"):
             import coremltools
         from PIL import Image
 

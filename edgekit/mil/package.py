@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgeKitError, InputError, UnsupportedOpError
+from edgekit.support.quiet import quiet
+from edgekit.support.text import reason_of
 
 __all__ = ["Package", "load_function", "read_package"]
 
@@ -44,18 +45,6 @@ class Package:
             if function.name == self.function_name:
                 return function.input, function.output
         return self.spec.description.input, self.spec.description.output
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep coremltools' warnings about other frameworks' versions and macOS-only parts off the terminal."""
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def inside(package: Path, relative: str) -> Path:
@@ -93,7 +82,7 @@ def read_package(path: Path, known: Callable[[str], bool]) -> Package:
     file = model_file(path)
     if file.stat().st_size > SPEC_LIMIT:
         raise InputError(f"{path}: its model file is larger than {SPEC_LIMIT} bytes; keep weights in a weight file")
-    with quiet():
+    with quiet("coremltools"):
         from coremltools.proto import Model_pb2
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -197,7 +186,7 @@ def bounded(package: Package) -> Iterator[None]:
 
 def load_function(package: Package) -> Any:
     """Build coremltools' own program of the package; returns its default function."""
-    with quiet():
+    with quiet("coremltools"):
         from coremltools.converters.mil.frontend.milproto.load import load
 
         try:
@@ -206,6 +195,6 @@ def load_function(package: Package) -> Any:
         except EdgeKitError:
             raise
         except Exception as error:  # the loader asserts, indexes and raises whatever it meets
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason_of(error)
             raise InputError(f"{package.path}: coremltools cannot load its program ({reason})") from error
     return program.functions[package.function_name]

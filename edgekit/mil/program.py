@@ -15,6 +15,7 @@ from torch import Tensor
 from edgekit.errors import EdgeKitError, InputError, ModelError, UnsupportedOpError
 from edgekit.mil.ops import OPS, SELECTING
 from edgekit.mil.package import ELEMENT_LIMIT
+from edgekit.support.text import reason_of
 
 __all__ = ["DTYPES", "Program", "dtype_name", "plan"]
 
@@ -89,14 +90,14 @@ def run_op(step: Step, arguments: dict[str, Any]) -> list[Tensor]:
     except EdgeKitError:
         raise
     except (ValueError, KeyError, TypeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise UnsupportedOpError(
             f"the reference runtime does not know this form of the op {step.kind} (named {step.name}): {reason}"
         ) from error
     except MemoryError as error:
         raise InputError(f"the op {step.kind} (named {step.name}) needs more memory than there is") from error
     except (RuntimeError, IndexError) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise ModelError(f"the op {step.kind} (named {step.name}) failed in the reference runtime: {reason}") from error
 
 

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from edgekit.errors import ModelError
 from edgekit.graph.eager import plain
-from edgekit.model.factory import first_line, from_factory, from_timm
+from edgekit.model.factory import from_factory, from_timm
 from edgekit.model.outputs import Output, find_output
 from edgekit.model.weights import Taken, load_weights
 from edgekit.model.wrappers import call_with, drop_fake_quantization, image_part, own_input, unwrap, widen
 from edgekit.recipe import InputSpec, Recipe
+from edgekit.support.documents import mistake_in
+from edgekit.support.text import reason_of
 
 __all__ = ["Embedder", "Origin", "build_embedder", "calibrate_normalization", "state_sha256"]
 
@@ -201,9 +203,7 @@ def _in_eval_mode(backbone: nn.Module, name: str) -> nn.Module:
     try:
         return backbone.eval()
     except NotImplementedError as error:  # what torch.export.load(...).module() gives
-        raise ModelError(
-            f"{name!r} cannot be put in eval mode ({first_line(error)}): give the module itself"
-        ) from error
+        raise ModelError(f"{name!r} cannot be put in eval mode ({reason_of(error)}): give the module itself") from error
 
 
 def _resolve_input(backbone: nn.Module, recipe: Recipe) -> InputSpec:
@@ -215,10 +215,8 @@ def _resolve_input(backbone: nn.Module, recipe: Recipe) -> InputSpec:
     try:
         return InputSpec.model_validate(own | recipe.input.model_dump(exclude_unset=True))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise ModelError(
-            f"{recipe.model.backbone!r} has an input that EdgeKit cannot take: {where}: {first['msg']}"
+            f"{recipe.model.backbone!r} has an input that EdgeKit cannot take: {mistake_in(error)}"
         ) from error
 
 
@@ -236,7 +234,7 @@ def _feature_width(embedder: Embedder, recipe: Recipe) -> int:
         where = (f" ({found})" if found is not None else "") + image_part(embedder.backbone)
         if any(kind in str(error) for kind in ("Half", "BFloat16", "Double", "double")):
             where += "; all weights are float32 here: leave casts such as .half() and .double() out of forward"
-        raise ModelError(f"{name!r} cannot embed a {size[0]}x{size[1]} image: {first_line(error)}{where}") from error
+        raise ModelError(f"{name!r} cannot embed a {size[0]}x{size[1]} image: {reason_of(error)}{where}") from error
     embedder.output = find_output(returned, recipe.model.output, recipe.model.pool, size, name)
     if widened:
         embedder.notes.append(f"{name} has autocast regions, which are exported in float32")

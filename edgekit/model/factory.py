@@ -15,8 +15,9 @@ from torch import nn
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.recipe import InputSpec, ModelSpec
+from edgekit.support.text import reason_of
 
-__all__ = ["first_line", "from_factory", "from_timm"]
+__all__ = ["from_factory", "from_timm"]
 
 
 def from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:
@@ -36,7 +37,7 @@ def from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:
                 pass  # a convolutional backbone takes any size and no such argument
         return timm.create_model(model.backbone, **args)
     except Exception as error:
-        line = first_line(error)
+        line = reason_of(error)
         if model.pretrained or model.backbone.startswith("hf-hub:"):
             raise ModelError(
                 f"cannot fetch the pretrained model {model.backbone!r}: {line}; is the hub reachable? "
@@ -63,9 +64,7 @@ def from_factory(model: ModelSpec) -> nn.Module:
         except _Ended as error:
             raise ModelError(f"factory {model.backbone!r} raised {error}") from error
         except Exception as error:
-            raise ModelError(
-                f"factory {model.backbone!r} raised {type(error).__name__}: {first_line(error)}"
-            ) from error
+            raise ModelError(f"factory {model.backbone!r} raised {type(error).__name__}: {reason_of(error)}") from error
         finally:
             torch.set_default_dtype(dtype)  # which training code likes to set for good
     if isinstance(made, tuple):  # (model, transform, ...)
@@ -86,9 +85,9 @@ def _attribute(backbone: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise UsageError(f"factory {backbone!r}: no module named {error.name!r} on the Python path") from error
-        raise ModelError(f"factory {backbone!r}: importing {module_name} failed: {first_line(error)}") from error
+        raise ModelError(f"factory {backbone!r}: importing {module_name} failed: {reason_of(error)}") from error
     except Exception as error:
-        raise ModelError(f"factory {backbone!r}: importing {module_name} failed: {first_line(error)}") from error
+        raise ModelError(f"factory {backbone!r}: importing {module_name} failed: {reason_of(error)}") from error
     for part in attribute.split("."):
         if not hasattr(target, part):
             raise UsageError(f"factory {backbone!r}: {module_name} has no {attribute!r}")
@@ -118,9 +117,3 @@ class _Ended(Exception):
 def _raise(_parser: argparse.ArgumentParser, message: str) -> NoReturn:
     """In place of argparse's, which prints how a script is used."""
     raise SystemExit(message)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line of at most 300 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgekit.errors import InconclusiveError, ParityError
 from edgekit.recipe.gates import Gates
+from edgekit.support.documents import Document, Part
 
 __all__ = ["SCHEMA", "Dataset", "ImageCosine", "LeftOutImages", "ParityReport", "RecallFigures", "Retrieval", "Verdict"]
 
@@ -16,13 +16,7 @@ SCHEMA: Final = "edgekit.parity/1"
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True, defer_build=True
-    )
-
-
-class LeftOutImages(_Model):
+class LeftOutImages(Part):
     """Images of kinds that nothing here reads, by the suffix of their names."""
 
     images: int = Field(ge=1, description="How many.")
@@ -30,7 +24,7 @@ class LeftOutImages(_Model):
     first: list[str] = Field(description="The first few names.")
 
 
-class Dataset(_Model):
+class Dataset(Part):
     """The images that were compared."""
 
     name: str = Field(description="What the images are: a folder's name, or the synthetic catalogue with its seed.")
@@ -41,14 +35,14 @@ class Dataset(_Model):
     left_out: LeftOutImages | None = Field(None, description="Images of kinds that are not read; null: none.")
 
 
-class ImageCosine(_Model):
+class ImageCosine(Part):
     """One image's cosine between the file's embedding and the original's."""
 
     name: str
     cosine: float | None = Field(description="Rounded to 7 decimals; null where the file gave NaN or infinity.")
 
 
-class RecallFigures(_Model):
+class RecallFigures(Part):
     """Recall of one arrangement of queries and gallery, each a share from 0 to 1 with its binomial standard error."""
 
     at_1: float
@@ -58,7 +52,7 @@ class RecallFigures(_Model):
     drop: float | None = Field(None, description="Points of recall@10 lost against the original (negative: gained).")
 
 
-class Retrieval(_Model):
+class Retrieval(Part):
     """Search with each image as the query.
 
     Task "listing": relevant is another image with the same label, the query itself is not in the gallery.
@@ -73,7 +67,7 @@ class Retrieval(_Model):
     mixed: RecallFigures = Field(description="Artifact queries in the original's gallery: the phone asks the server.")
 
 
-class ParityReport(_Model):
+class ParityReport(Document):
     """Verdict and figures of one written file against the original model. A figure that cannot be taken is null.
 
     "pass": every gate was kept. "fail": at least one was not. "inconclusive": the original's embeddings hardly vary, so
@@ -111,7 +105,3 @@ class ParityReport(_Model):
                 f"parity says nothing: {why} ({where}); use trained weights or other images, "
                 "or accept it with --allow-inconclusive"
             )
-
-    def to_json(self) -> str:
-        """The text of parity.json: fields in the schema's order, 2 spaces, one newline at the end."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

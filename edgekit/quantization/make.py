@@ -125,8 +125,8 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
     path.parent.mkdir(parents=True, exist_ok=True)
     if made.plan.weights is not None:
         beside = encode(made.plan.levels, made.plan.shifts)
-        write_atomically(path.parent / WEIGHTS, lambda part: part.write_bytes(beside))
-    write_atomically(path, lambda part: part.write_text(made.plan.to_json(), encoding="utf-8"))
+        write_atomically(path.parent / WEIGHTS, beside)
+    made.plan.write(path)
     return QuantizeResult(made.plan, made.losses, made.shares, made.left_out, path)
 
 

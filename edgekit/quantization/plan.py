@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from edgekit.errors import InputError, UsageError
 from edgekit.graph.levels import Levels
-from edgekit.support.documents import read_versioned, validated
+from edgekit.support.documents import Document, Part
 from edgekit.support.version import VERSION
 
 if TYPE_CHECKING:
@@ -70,13 +69,7 @@ def nearest_forms(scheme: Scheme, kind: str) -> dict[str, Scheme]:
     return {target: form for target, form in forms.items() if form is not None}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True, validate_by_name=True
-    )
-
-
-class Calibration(_Part):
+class Calibration(Part):
     """The images that the activation ranges come from."""
 
     dataset: str
@@ -92,7 +85,7 @@ class Calibration(_Part):
     )
 
 
-class TensorPlan(_Part):
+class TensorPlan(Part):
     """An activation as signed 8-bit integers: value = scale * (integer - zero_point)."""
 
     low: float = Field(description="Smallest value that fits.")
@@ -103,7 +96,7 @@ class TensorPlan(_Part):
     observer: str = Field(description="What chose the range.")
 
 
-class LayerPlan(_Part):
+class LayerPlan(Part):
     """One operator: its scheme, and why where it is not the one that was asked for."""
 
     name: str = Field(description="The module it came from, and the operator where that has no weight.")
@@ -133,8 +126,10 @@ class LayerPlan(_Part):
         return self.targets.get(target, self.scheme)
 
 
-class Plan(_Part):
+class Plan(Document):
     """How a model is quantized."""
+
+    ADVICE: ClassVar[str] = "run `edgekit quantize` again"
 
     schema_: Literal["edgekit.plan/1"] = Field(default=SCHEMA, alias="schema")
     edgekit: str = VERSION
@@ -178,10 +173,6 @@ class Plan(_Part):
     def precision(self) -> str:
         """What the files that follow it are called after."""
         return "int8" if self.scheme == "auto" else self.scheme
-
-    def to_json(self) -> str:
-        """The text of plan.json; equal plans give equal bytes."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def check_target(self, slug: str, rewrites: str, min_ios: int) -> None:
         """Refuse a target that cannot hold this plan.
@@ -229,7 +220,7 @@ def read_plan(path: Path) -> Plan:
     """Read a plan that anyone may have written, and its weights; InputError says what is wrong with them."""
     from edgekit.quantization.store import read_beside
 
-    plan = validated(Plan, read_versioned(path, SCHEMA), path, "run `edgekit quantize` again")
+    plan = Plan.read(path)
     if plan.weights is None:
         if any(row.scheme in FEW_BITS or row.shifted for row in plan.layers):
             raise InputError(f"{path}: not a valid plan (weights: missing); run `edgekit quantize` again")

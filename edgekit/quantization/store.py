@@ -11,6 +11,7 @@ from edgekit.errors import InputError
 from edgekit.graph.levels import Levels
 from edgekit.quantization.plan import FEW_BITS, LayerPlan
 from edgekit.support.files import sha256_file
+from edgekit.support.text import reason_of
 
 __all__ = ["WEIGHTS", "encode", "read_beside"]
 
@@ -48,7 +49,7 @@ def read_beside(
     try:
         held = load_file(path)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
-        raise InputError(f"{path}: damaged ({str(error)[:100]}); {advice}") from error
+        raise InputError(f"{path}: damaged ({reason_of(error, 100)}); {advice}") from error
     levels = {
         row.name: _levels(path, row.name, FEW_BITS[row.scheme], row.scheme == "w4", held)
         for row in rows

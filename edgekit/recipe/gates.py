@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from edgekit.support.documents import Part
 
 __all__ = ["Gates"]
 
@@ -14,10 +16,8 @@ _DEFAULTS = {
 }
 
 
-class Gates(BaseModel):
+class Gates(Part):
     """What a file must keep against the original. The defaults are those of fp32; `for_precision` gives each one's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     min_cosine: float = Field(
         0.9999, gt=0, le=1, description="Every image's cosine between the file's embedding and the original's."

@@ -9,11 +9,12 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edgekit.errors import InputError, UsageError
 from edgekit.recipe.gates import Gates
 from edgekit.recipe.training import DistillSpec
+from edgekit.support.documents import Part, mistake_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +40,6 @@ _MAX_RECIPE_BYTES = 1 << 20
 _FACTORY = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
 def _square(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
@@ -55,7 +52,7 @@ Triple = tuple[float, float, float]
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 
 
-class InputSpec(_Table):
+class InputSpec(Part):
     """What the backbone expects of an image: size as (height, width) in pixels, the rest as timm defines it."""
 
     size: Annotated[tuple[Pixels, Pixels], BeforeValidator(_square)] = (224, 224)
@@ -72,7 +69,7 @@ class InputSpec(_Table):
         return self
 
 
-class ModelSpec(_Table):
+class ModelSpec(Part):
     """Where the backbone and its weights come from."""
 
     backbone: str = Field(description="a timm name, hf-hub:ORG/NAME, or package.module:factory")
@@ -97,7 +94,7 @@ class ModelSpec(_Table):
         return not self.backbone.startswith("hf-hub:") and bool(_FACTORY.match(self.backbone))
 
 
-class EmbeddingSpec(_Table):
+class EmbeddingSpec(Part):
     """The embedding: `dim` adds a linear projection to that many values."""
 
     dim: int | None = Field(None, ge=1, le=65536)
@@ -109,7 +106,7 @@ def _over_defaults(precision: str) -> BeforeValidator:
     return BeforeValidator(lambda value: defaults.model_dump() | value if isinstance(value, dict) else value)
 
 
-class GatesSpec(_Table):
+class GatesSpec(Part):
     """Parity gates a precision; limits that are not set keep that precision's default."""
 
     fp32: Annotated[Gates, _over_defaults("fp32")] = Gates.for_precision("fp32")
@@ -123,7 +120,7 @@ class GatesSpec(_Table):
         return rows.get(precision, self.int8)
 
 
-class Metadata(_Table):
+class Metadata(Part):
     """What the artifact says of itself."""
 
     author: str = "unknown"
@@ -132,7 +129,7 @@ class Metadata(_Table):
     description: str = "Image embedding"
 
 
-class Recipe(_Table):
+class Recipe(Part):
     """Everything an export needs. `input` keys that are not set are taken from the backbone's own configuration."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
@@ -181,9 +178,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise InputError(f"recipe {path}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        raise InputError(f"recipe {path}: {mistake_in(error, 'the recipe')}") from error
     weights = recipe.model.weights
     if weights is not None and not weights.is_absolute():
         recipe = recipe.override(model={"weights": path.parent / weights})

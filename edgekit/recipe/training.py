@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from edgekit.support.documents import Part
 
 __all__ = [
     "CatalogData",
@@ -25,15 +27,11 @@ Weight = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
 def _below(folder: Path, path: Path | None) -> Path | None:
     return path if path is None or path.is_absolute() else folder / path
 
 
-class TeacherSpec(_Table):
+class TeacherSpec(Part):
     """One teacher: a model that embeds the photos, or embeddings that were computed elsewhere."""
 
     model: str | None = Field(None, description="recipe, timm name, hf-hub:ORG/NAME or package.module:factory")
@@ -68,7 +66,7 @@ class TeacherSpec(_Table):
         return self.model or str(self.embeddings)
 
 
-class CatalogData(_Table):
+class CatalogData(Part):
     """Photos of the synthetic catalogue; even photo numbers are seller pictures, odd ones review pictures."""
 
     listings: int = Field(1000, ge=1, le=10_000_000)
@@ -78,7 +76,7 @@ class CatalogData(_Table):
     split: Literal["train", "test"] = "train"
 
 
-class DataSpec(_Table):
+class DataSpec(Part):
     """One data set: exactly one of catalog, folder, table and shards; what its labels are called, and its share."""
 
     name: Name
@@ -110,7 +108,7 @@ class DataSpec(_Table):
         return self
 
 
-class LossSpec(_Table):
+class LossSpec(Part):
     """Weights of the objectives; 0 leaves one out."""
 
     cosine: Weight = Field(1.0, description="1 - cosine to the teacher's embedding")
@@ -122,7 +120,7 @@ class LossSpec(_Table):
     smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="label smoothing of the heads")
 
 
-class StageSpec(_Table):
+class StageSpec(Part):
     """Train at `size` pixels until this share of the run's work, which is counted in pixels; the last ends at 1."""
 
     until: Annotated[float, Field(gt=0, le=1)]
@@ -130,21 +128,21 @@ class StageSpec(_Table):
     batch: int | None = Field(None, ge=2, description="photos a process and step in this stage")
 
 
-class FreezeSpec(_Table):
+class FreezeSpec(Part):
     """Keep modules as they are until this share of the run: names as in `named_modules`, * matches anything."""
 
     until: Annotated[float, Field(gt=0, le=1)]
     modules: tuple[str, ...] = Field(min_length=1)
 
 
-class RetrievalSpec(_Table):
+class RetrievalSpec(Part):
     """One retrieval task: the first photo of a listing asks, the others answer."""
 
     name: Name
     data: DataSpec
 
 
-class ValidationSpec(_Table):
+class ValidationSpec(Part):
     """What is measured on held-out listings, and how often."""
 
     every: Annotated[float, Field(gt=0, le=1)] = Field(0.25, description="share of the run between validations")
@@ -154,7 +152,7 @@ class ValidationSpec(_Table):
     tasks: tuple[Name, ...] | None = Field(None, description="attributes of the kNN accuracy; default: all labels")
 
 
-class DistillSpec(_Table):
+class DistillSpec(Part):
     """A training run."""
 
     teachers: tuple[TeacherSpec, ...] = ()

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 
 from edgekit.errors import InputError, OutputError, UsageError
 from edgekit.support.drafts import draft, is_full, publishable
+from edgekit.support.text import reason_of
 
 __all__ = [
     "human_size",
     "list_files",
-    "printable",
     "read_json",
     "sha256_file",
     "sha256_tree",
@@ -61,7 +61,7 @@ def read_json(path: Path, *, max_bytes: int = 4 << 20, max_depth: int = 32) -> A
             parse_float=_finite,
         )
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not strict JSON ({str(error).splitlines()[0][:200]})") from error
+        raise InputError(f"{path}: not strict JSON ({reason_of(error, 200)})") from error
     level, depth = [content], 0
     while level:
         depth += 1
@@ -106,11 +106,6 @@ def sha256_tree(path: Path) -> str:
     return digest.hexdigest()
 
 
-def printable(text: str) -> str:
-    """The same with `?` for what could steer a terminal; a line break is one of those."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def human_size(size: int) -> str:
     """A size in bytes as people write it, in powers of 1000: 7340032 is "7.3 MB"."""
     if size < 1000:
@@ -134,15 +129,21 @@ def source_date_epoch() -> int | None:
     return int(text)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object], advice: str = "free some space") -> None:
-    """Let `write(part)` write a file and move it to `path` in one step.
+def write_atomically(
+    path: Path, content: str | bytes | Callable[[Path], object], advice: str = "free some space"
+) -> None:
+    """Write a file beside `path`, text as UTF-8 or what `content(part)` puts there, and move it there in one step.
 
-    Raises OutputError with `advice` where it cannot be written; `path` is then as it was.
+    Raises:
+        OutputError: it cannot be written; says `advice`, and `path` is as it was.
     """
     try:
         with draft(path.parent, path.name) as folder:
             part = folder / path.name
-            write(part)
+            if callable(content):
+                content(part)
+            else:
+                part.write_bytes(content.encode() if isinstance(content, str) else content)
             publishable(part, folder)
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
@@ -155,7 +156,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], advice: str = 
     except Exception as error:
         if not isinstance(error, OSError) and not is_full(error):
             raise
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        reason = getattr(error, "strerror", None) or reason_of(error, 200)
         raise OutputError(f"cannot write {path}: {reason}; what was saved before is whole, {advice}") from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from edgekit.support.files import printable
+from edgekit.support.text import shown
 
 __all__ = ["DONE", "Reporter", "Silent", "Stages", "Tick", "table"]
 
@@ -153,21 +153,21 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    rows = [["\n".join(map(printable, cell.split("\n"))) for cell in row] for row in rows]
-    shown = list(range(len(columns)))
+    rows = [["\n".join(shown(line, None) for line in cell.split("\n")) for cell in row] for row in rows]
+    kept = list(range(len(columns)))
     console = Console()
     if not sys.stdout.isatty():  # a pipe has no width of its own
-        console = Console(width=max(140, _width(columns, rows, shown) if spare else 0))
+        console = Console(width=max(140, _width(columns, rows, kept) if spare else 0))
     left = [columns.index(name) for name in spare]
-    while left and _width(columns, rows, shown) > console.width:
-        shown.remove(left.pop(0))
+    while left and _width(columns, rows, kept) > console.width:
+        kept.remove(left.pop(0))
     grid = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
-    if missing := [name for number, name in enumerate(columns) if number not in shown]:
+    if missing := [name for number, name in enumerate(columns) if number not in kept]:
         grid.caption = f"no room for {', '.join(missing)}; --json has all"
-    for number in shown:
+    for number in kept:
         grid.add_column(columns[number], justify="right" if columns[number] in right else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(row[number]) for number in shown))
+        grid.add_row(*(Text(row[number]) for number in kept))
     console.print(grid)
 
 

@@ -1,15 +1,15 @@
-"""What a library's error says, without what only its authors can read."""
+"""On one line, safe on a terminal: what an error says, and texts that anyone may have written."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["reason_of"]
+__all__ = ["reason_of", "shown"]
 
-_MOST = 300
-# From here on torch and its kin tell where they were in C++, or how to set environment variables.
+# After an empty line come explanations; after the others, torch and its kin tell where they were in C++, or how to set
+# environment variables.
 _END = re.compile(
-    r"\n?\s*(Exception raised from |C\+\+ CapturedTraceback|frame #\d|Traceback \(most recent|Stack trace:"
+    r"\n\s*\n|\n?\s*(Exception raised from |C\+\+ CapturedTraceback|frame #\d|Traceback \(most recent|Stack trace:"
     r"|Set TORCH|You can suppress|For more information|from user code:\s*$)"
 )
 # A log line's own head: "[module.cpp:12] ", "E 00:00:01.2 executorch:method.cpp:99] ", "[E:onnxruntime:, x.cc:5] ".
@@ -18,15 +18,23 @@ _CODE = re.compile(r"[(\[]?/[\w.+-]*(/[\w.+-]+)*\.(cpp|cc|cxx|cu|h|hpp|mm)(:\d+)
 _PACKAGE = re.compile(r"\S*/((site|dist)-packages/|edgekit/\w[\w/]*\.py)\S*")
 
 
-def reason_of(error: BaseException) -> str:
-    """The first sentence of an error on one line: no stack, no log line's head, no path inside a package.
-
-    Where nothing is left, the kind of error in words: "out of memory", else its class.
+def reason_of(error: BaseException, most: int = 300) -> str:
+    """The first paragraph of an error on one line of at most `most` characters, safe on a terminal: no stack, no log
+    line's head, no path inside a package. Where nothing is left, the kind of error in words: "out of memory", or its
+    class.
     """
     if isinstance(error, MemoryError):
         return "out of memory"
-    text = _END.split(str(error), maxsplit=1)[0]
-    lines = [_HEAD.sub("", line.strip()) for line in text.splitlines()]
-    line = " ".join(" ".join(lines).split())
+    text = _END.split(str(error).strip(), maxsplit=1)[0]
+    line = " ".join(" ".join(_HEAD.sub("", line.strip()) for line in text.splitlines()).split())
     line = " ".join(_CODE.sub("", _PACKAGE.sub("", line)).split())
-    return line[:_MOST].strip(" :;,") or type(error).__name__
+    return shown(line, most).strip(" :;,") or type(error).__name__
+
+
+def shown(text: str, most: int | None = 300) -> str:
+    """The first `most` characters of a text that anyone may have written, safe on a terminal and in UTF-8: `?` stands
+    for what could steer a terminal, which a line break could; bytes of a file's name that are no UTF-8 are escaped.
+    """
+    text = "".join("?" if "\ud800" <= c <= "\udc7f" or "\udd00" <= c <= "\udfff" else c for c in text)
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else "?" for c in text)[:most]

@@ -1,25 +1,18 @@
-"""What the targets share: silence on the terminal, a check of a runner's input."""
+"""What the targets share: errors for operators that a runtime lacks, a check of a runner's input."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from typing import TYPE_CHECKING
 
 from edgekit.errors import UnsupportedOpError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-__all__ = ["check_images", "no_op", "perhaps", "quiet", "refuse_bfloat16"]
+__all__ = ["check_images", "no_op", "perhaps", "refuse_bfloat16"]
 
-log = logging.getLogger(__name__)
 # What ordinary modules call beside core ATen: where an error names no operator, these are suspected last.
 _ORDINARY = frozenset((
     "__and__", "__or__", "adaptive_avg_pool2d", "add_", "arange", "avg_pool2d", "baddbmm", "batch_norm",
@@ -33,23 +26,6 @@ _ORDINARY = frozenset((
     "tril", "triu", "unbind", "unflatten", "unsqueeze", "upsample_bicubic2d", "upsample_bilinear2d",
     "upsample_nearest2d", "view_as", "where", "zeros", "zeros_like",
 ))  # fmt: skip
-
-
-@contextlib.contextmanager
-def quiet(what: str) -> Iterator[None]:
-    """Keep what a library prints, warns and draws off the terminal; it goes to this module's log at DEBUG instead."""
-    captured = io.StringIO()
-    disabled = logging.root.manager.disable
-    if not log.isEnabledFor(logging.DEBUG):
-        logging.disable(logging.CRITICAL)  # a handler made earlier writes past the redirection
-    try:
-        with contextlib.redirect_stdout(captured), contextlib.redirect_stderr(captured), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-        if log.isEnabledFor(logging.DEBUG) and (text := captured.getvalue().strip()):
-            log.debug("%s said:\n%s", what, text)
 
 
 def perhaps(program: ExportedProgram) -> str:

@@ -307,7 +307,7 @@ def test_20000_pixels_a_side_stay_within_memory(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(images.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(images.__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.ios.plan import Plan
 from edgekit.errors import EdgeKitError, UsageError
+from edgekit.support.text import shown
 
 __all__ = ["Outcome", "Say", "chosen", "plain", "run", "to_its_end"]
 
@@ -52,7 +53,7 @@ def plain(text: str | bytes, most: int = 200) -> str:
     """What a device or a user said as one line that is safe on a terminal, its end if it is long."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = shown(" ".join(text.split()), None)
     return line if len(line) <= most else "..." + line[3 - most :]
 
 

@@ -86,7 +86,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    write_atomically(path, lambda part: part.write_bytes(data))
+    write_atomically(path, data)
     return path
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from edgekit.bench.results.validity import judge_anew
 from edgekit.bench.schema import Result, read_result
 from edgekit.errors import InputError, OutputError
-from edgekit.support.files import write_atomically
 
 __all__ = ["digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
 
@@ -45,18 +44,13 @@ def save(results: Iterable[Result], folder: Path) -> list[Path]:
         name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in result.model.name)[:80]
         stamp = result.started_utc.replace(":", "").replace("-", "")
         path = folder / f"{stamp}-{name}-{result.model.format}-{result.run_id[:8]}-{digest_of(result)[:8]}{_SUFFIX}"
-        _write(path, result.to_json())
-        paths.append(path)
+        paths.append(result.write(path))
     return paths
 
 
 def digest_of(result: Result) -> str:
     """SHA-256 (hex) of all that it says."""
     return hashlib.sha256(result.to_json().encode()).hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def load(path: Path) -> Result:

@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from edgekit.data.images import Folder, load_image, shown
+from edgekit.data.images import Folder, load_image
 from edgekit.distillation.sources.base import Column, codes_of, fit
 from edgekit.errors import InputError, UsageError
 from edgekit.recipe import InputSpec
+from edgekit.support.text import shown
 
 __all__ = ["FolderSource"]
 

@@ -17,12 +17,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from edgekit.data.image_files import LeftOut, is_unread, readable, shown
+from edgekit.data.image_files import LeftOut, is_unread, readable
 from edgekit.data.images import MAX_FILE_BYTES, load_image
 from edgekit.distillation.sources.base import Column, codes_of, fit
 from edgekit.distillation.sources.table import absent, text_of
 from edgekit.errors import InputError
 from edgekit.support.files import sha256_file
+from edgekit.support.text import shown
 
 __all__ = ["ShardSource"]
 

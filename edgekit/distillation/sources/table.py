@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.data.image_files import LeftOut, advice, is_unread, readable, shown
+from edgekit.data.image_files import LeftOut, advice, is_unread, readable
 from edgekit.data.images import load_image
 from edgekit.distillation.sources.base import Column, codes_of, fit
 from edgekit.errors import InputError, MissingDependencyError
 from edgekit.support.files import sha256_file
+from edgekit.support.text import reason_of, shown
 
 __all__ = ["TableSource", "absent", "text_of"]
 
@@ -216,8 +217,7 @@ def _read_parquet(
                 for name, rows in columns.items():
                     rows += map(text_of, batch.column(name).to_pylist())
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).strip() or type(error).__name__
-        raise InputError(f"damaged, or not Parquet ({shown(reason.splitlines()[0])}); write it again") from None
+        raise InputError(f"damaged, or not Parquet ({reason_of(error)}); write it again") from None
     return paths, columns
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
 from edgekit.model.weights.archives import open_bytes, open_zip
-from edgekit.model.weights.stored import Named, Stored, quote, shown
+from edgekit.model.weights.stored import Named, Stored, quote
 from edgekit.model.weights.tree import tensors
 from edgekit.support.files import read_json
+from edgekit.support.text import reason_of, shown
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ def read_tensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # readers raise many types on damaged bytes
-        reason = shown(str(error).strip().split("\n")[0])[:160] or type(error).__name__
+        reason = reason_of(error, 160)
         raise InputError(f"{name}: damaged, or no weights at all ({reason}); fetch or save it again") from None
     return found
 

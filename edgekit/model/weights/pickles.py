@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from edgekit.errors import InputError
-from edgekit.support.files import printable
+from edgekit.support.text import shown
 
 __all__ = ["Global", "Made", "Persistent", "read_pickle"]
 
@@ -209,7 +209,7 @@ def _global(module: Any, name: Any) -> Global:
     hostile = name in _HOSTILE_BUILTINS if module in _MODULES else _is_hostile(module)
     if hostile:
         raise InputError(
-            f"its pickle asks for code ({printable(f'{module}.{name}')[:100]}), which is refused and was not run; it "
+            f"its pickle asks for code ({shown(f'{module}.{name}', 100)}), which is refused and was not run; it "
             "is no honest checkpoint: get the weights from a source that you trust"
         )
     return Global(f"{module}.{name}")

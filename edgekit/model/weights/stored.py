@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError
-from edgekit.support.files import printable
+from edgekit.support.text import shown
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Named", "Stored", "of_tensor", "quote", "shown", "strided"]
+__all__ = ["Named", "Stored", "of_tensor", "quote", "strided"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +41,9 @@ class Named:
         return replace(self, name=name)
 
 
-def shown(text: str) -> str:
-    """A text of the file as a message shows it."""
-    return printable(text)[:200]
-
-
 def quote(text: str) -> str:
-    """The same in quotes."""
-    return f"'{printable(text)[:80]}'"
+    """A name of the file as a message shows it, in quotes."""
+    return f"'{shown(text, 80)}'"
 
 
 def of_tensor(tensor: torch.Tensor) -> Stored:

@@ -13,8 +13,9 @@ from edgekit.model.weights.additions import without_additions
 from edgekit.model.weights.files import read_tensors
 from edgekit.model.weights.leftovers import sort_left
 from edgekit.model.weights.readings import Reading, Wanted, find_readings, preference, unwrap, wanted_by
-from edgekit.model.weights.stored import Named, of_tensor, quote, shown
+from edgekit.model.weights.stored import Named, of_tensor, quote
 from edgekit.model.weights.timm_layouts import laid_out_anew
+from edgekit.support.text import reason_of, shown
 
 if TYPE_CHECKING:
     import torch
@@ -237,7 +238,7 @@ def _copy(module: torch.nn.Module, state: Mapping[str, torch.Tensor], source: st
         lost = next((name for name, value in state.items() if not torch.equal(after[name], value)), None)
         why = "" if lost is None else f"the model does not keep {quote(lost)} as the file gives it"
     except Exception as error:  # a stranger's hook
-        why = shown(str(error).strip().split("\n")[0]) or type(error).__name__
+        why = reason_of(error)
     if why:
         for name, value in module.state_dict(keep_vars=True).items():
             if name in before:

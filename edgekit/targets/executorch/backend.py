@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import re
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, OutputError, UnsupportedOpError
+from edgekit.support.quiet import quiet
+from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.common import no_op, perhaps
 from edgekit.targets.executorch.half import to_half
@@ -47,13 +43,13 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         OutputError: `path` cannot be written.
     """
     try:
-        with quiet():
+        with quiet("executorch", native=True):
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
     _check_recurrences(program)
-    with quiet(), lean_lowering():
+    with quiet("executorch", native=True), lean_lowering():
         try:
             edge = to_edge_transform_and_lower(
                 to_half(program, options.float32_calls) if options.precision == "fp16" else program,
@@ -68,7 +64,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
             raise
         except Exception as error:
             raise explained(error, program) from error
-    with quiet():
+    with quiet("executorch", native=True):
         probe(buffer, program)
     write(path, buffer)
     return share
@@ -115,13 +111,13 @@ class ExecuTorchRunner:
 
     def __init__(self, path: Path, threads: int) -> None:
         try:
-            with quiet():
+            with quiet("executorch", native=True):
                 runtime = bindings()
         except ImportError as error:
             raise MissingDependencyError(_INSTALL) from error
         if not path.is_file():
             raise InputError(f"{path} is not a file: give the path of a .pte")
-        with quiet():
+        with quiet("executorch", native=True):
             try:
                 runtime._unsafe_reset_threadpool(threads)
                 self._program = runtime._load_program(str(path))
@@ -129,7 +125,7 @@ class ExecuTorchRunner:
                 meta = self._method.method_meta()
                 sizes = tuple(meta.input_tensor_meta(0).sizes())
             except Exception as error:
-                raise InputError(f"{path} is not a program that ExecuTorch can load: {_line(error)}") from error
+                raise InputError(f"{path} is not a program that ExecuTorch can load: {reason_of(error)}") from error
         if len(sizes) != 4 or meta.num_inputs() != 1:
             raise InputError(f"{path} does not take one image: its input has the shape {list(sizes)}")
         self._bytes_in = sizes[3] == 3 and sizes[1] != 3
@@ -157,7 +153,7 @@ class ExecuTorchRunner:
             row: np.ndarray = self._method((ready,))[0].to(torch.float32).numpy()[0].copy()
         except RuntimeError as error:
             raise ModelError(
-                f"ExecuTorch's runtime refuses to run this program ({_line(error)}): export it again"
+                f"ExecuTorch's runtime refuses to run this program ({reason_of(error)}): export it again"
             ) from error
         return row
 
@@ -208,7 +204,7 @@ def _op_name(node: Any) -> str:
 
 def explained(error: Exception, program: ExportedProgram) -> Exception:
     """What to raise for a lowering that failed: the operator and its module where the message names one."""
-    text = _line(error)
+    text = reason_of(error)
     for node in program.graph.nodes:
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
             continue
@@ -219,36 +215,3 @@ def explained(error: Exception, program: ExportedProgram) -> Exception:
     if made := re.search(r"\b(?:aten|prims)::\w+", str(error)):  # by the lowering, of several nodes perhaps
         return UnsupportedOpError(no_op(_RUNTIME, made[0].replace("::", "."), None, program))
     return ModelError(f"ExecuTorch cannot lower the model{perhaps(program)}: {text}")
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep ExecuTorch's warnings and the runtime's own messages (C++ writes them to file descriptors) off the terminal.
-
-    Under DEBUG logging nothing is held back.
-    """
-    if logging.getLogger("edgekit").isEnabledFor(logging.DEBUG):
-        yield
-        return
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    disabled = logging.root.manager.disable
-    try:
-        os.dup2(null, 2)
-        logging.disable(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.stderr.flush()
-        logging.disable(disabled)
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)

@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, UsageError
+from edgekit.support.quiet import quiet
 from edgekit.support.scratch import scratch
 from edgekit.targets.base import Coverage, LowerOptions
-from edgekit.targets.executorch.backend import coverage, explained, quiet, write
+from edgekit.targets.executorch.backend import coverage, explained, write
 from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     if not _OLDEST <= options.min_ios <= _NEWEST:
         raise UsageError(f"Core ML programs need iOS {_OLDEST} to {_NEWEST}, not {options.min_ios}")
     try:
-        with quiet():
+        with quiet("executorch", native=True):
             import coremltools as ct
             from executorch.backends.apple.coreml.compiler import CoreMLBackend
             from executorch.backends.apple.coreml.partition import CoreMLPartitioner
@@ -58,7 +59,12 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         compute_precision=ct.precision.FLOAT16 if options.precision == "fp16" else ct.precision.FLOAT32,
         minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
     )
-    with quiet(), _repeatable(), marked(program, options.float32_calls), _wide_ops(bool(options.float32_calls)):
+    with (
+        quiet("executorch", native=True),
+        _repeatable(),
+        marked(program, options.float32_calls),
+        _wide_ops(bool(options.float32_calls)),
+    ):
         try:
             edge = to_edge_transform_and_lower(
                 program,
@@ -197,7 +203,7 @@ def _delegate(path: Path) -> bytes:
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
     try:
-        with quiet():
+        with quiet("executorch", native=True):
             parsed = deserialize_pte_binary(path.read_bytes())
         program = getattr(parsed, "program", parsed)
         (delegate,) = program.execution_plan[0].delegates

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, UnsupportedOpError, UsageError
+from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, no_op, perhaps, quiet, refuse_bfloat16
+from edgekit.targets.common import check_images, no_op, perhaps, refuse_bfloat16
 from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def _failure(error: Exception, program: ExportedProgram) -> ModelError:
     for node in decomposed:
         if node.op == "call_function" and hasattr(node.target, "_schema") and not registry.get_decomps(node.target):
             return UnsupportedOpError(no_op("ONNX", str(node.target), node))
-    reason = " ".join(str(cause).split())[:200] or type(cause).__name__
+    reason = reason_of(cause, 200)
     return ModelError(f"torch.onnx cannot export this model{perhaps(program)}: {reason}")
 
 
@@ -257,5 +258,5 @@ def _finish(model: Any, options: LowerOptions) -> Any:
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"torch.onnx wrote a model that ONNX's checker refuses: {str(error)[:200]}") from error
+        raise ModelError(f"torch.onnx wrote a model that ONNX's checker refuses: {reason_of(error, 200)}") from error
     return proto

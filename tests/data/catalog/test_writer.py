@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgekit.catalog import Catalog
 from PIL import Image
 from pyarrow import parquet
 
-from edgekit.data.catalog import writer
+from edgekit.data.catalog import Catalog, writer
 from edgekit.errors import OutputError, UsageError
 
 

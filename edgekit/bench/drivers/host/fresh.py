@@ -55,7 +55,7 @@ def _measure(path: Path, threads: int) -> Fresh:
 
     from edgekit import targets
     from edgekit.bench.drivers.host.machine import memory
-    from edgekit.targets.common import quiet
+    from edgekit.support.quiet import quiet
 
     backend = targets.of(path).backend()
     with quiet(path.suffix):

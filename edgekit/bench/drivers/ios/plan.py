@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgekit.bench.protocol import ComputeUnits
 from edgekit.errors import InputError
-from edgekit.support.documents import read_versioned, validated
+from edgekit.support.documents import Document, Part
 
 __all__ = ["Operator", "Plan", "read_plan"]
 
@@ -21,11 +21,7 @@ _Text = Annotated[str, Field(max_length=500)]
 _Place = Literal["cpu", "gpu", "neuralEngine"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=True)
-
-
-class Operator(_Part):
+class Operator(Part):
     """An operator of the compiled model; `preferred` is null where the plan names no device, as for constants."""
 
     name: _Text | None = None
@@ -35,8 +31,10 @@ class Operator(_Part):
     cost: Annotated[float, Field(ge=0, le=1e9)] | None = Field(None, description="Share of the whole, as estimated.")
 
 
-class Plan(_Part):
+class Plan(Document):
     """All operators of the main function, in its order."""
+
+    ADVICE: ClassVar[str] = "measure again"
 
     schema_: Literal["edgekit.plan-devices/1"] = Field(default=SCHEMA, alias="schema")
     run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -51,11 +49,11 @@ class Plan(_Part):
 
 def read_plan(path: Path) -> Plan:
     """Read a plan that a device or anyone may have written; InputError says what is wrong with it."""
-    content = read_versioned(path, SCHEMA, max_bytes=_MAX_BYTES)
+    content = Plan.content(path, max_bytes=_MAX_BYTES)
     operators = content.get("operators")
     # Looked at here: pydantic copies all that surrounds a mistake into each of its errors.
     if not isinstance(operators, list) or len(operators) > _MOST:
         raise InputError(f"{path}: not a valid plan (operators: no list, or over {_MOST}); measure again")
     if not all(isinstance(one, dict) and len(one) <= len(Operator.model_fields) for one in operators):
         raise InputError(f"{path}: not a valid plan (operators: more in one than an operator has); measure again")
-    return validated(Plan, content, path, "measure again")
+    return Plan.of(content, path)
