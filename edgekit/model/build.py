@@ -34,7 +34,7 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
     if embedder.origin == "seeded":
         seed = recipe.model.seed
         reporter.note(
-            f"{recipe.name} has RANDOM weights (seed {seed}): give --weights or --pretrained for a real model"
+            f"{recipe.name} has RANDOM weights (seed {seed}): give `weights`, or `pretrained=True`, for a real model"
         )
     return embedder
 

@@ -41,7 +41,8 @@ def from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:
         if model.pretrained or model.backbone.startswith("hf-hub:"):
             raise ModelError(
                 f"cannot fetch the pretrained model {model.backbone!r}: {line}; is the hub reachable? "
-                "Give a local file with --weights instead"
+                "Give a local file as `weights` instead",
+                field="weights",
             ) from error
         raise ModelError(f"timm cannot create {model.backbone!r}: {line}") from error
 

@@ -29,7 +29,7 @@ _POOLED = (
     *("image_features", "pooler_output", "pooled_output", "pooled", "x_norm_clstoken", "global_features", "features"),
     *("feature", "feats", "feat"),
 )
-# Names that mean the tokens or the map of the last layer, which --pool is for.
+# Names that mean the tokens or the map of the last layer, which `pool` is for.
 _MAPS = ("last_hidden_state", "x_norm_patchtokens", "feature_map", "feature_maps", "features", "tokens", "x")
 _OTHER = ("logits", "loss", "aux", "probs", "scores")  # never meant where something else is there
 _SHOWN = 8
@@ -61,8 +61,8 @@ def find_output(returned: Any, output: str | None, pool: Pool | None, size: tupl
     """How to take the embedding from `returned`, which a backbone gave for ONE image of `size` (height, width).
 
     Args:
-        output: the dotted name or index that the user gave (`--output`), or None to take what is evident.
-        pool: how the user wants a map or tokens pooled (`--pool`), or None.
+        output: the dotted name or index of the tensor to take, or None to take what is evident.
+        pool: how to pool a map or tokens, or None.
         name: the backbone, for messages.
 
     Raises:
@@ -86,15 +86,21 @@ def find_output(returned: Any, output: str | None, pool: Pool | None, size: tupl
     path = tuple(key.split(".")) if key else ()
     if _is_pooled(tensor):
         if pool is not None:
-            raise UsageError(f"--pool {pool}: {name!r} gives {_shown(key, tensor)}, which is pooled already")
+            raise UsageError(
+                f'`pool="{pool}"`: {name!r} gives {_shown(key, tensor)}, which is pooled already; leave out `pool`',
+                field="pool",
+            )
         return Output(path, flat=tensor.ndim != 2)
     if pool is None:
         raise ModelError(
             f"{name!r} gives {_shown(key, tensor)} for one image; an embedder's backbone must give pooled features "
-            f"[1,C]: say how to pool them with {_pools(tensor)}"
+            f"[1,C]: say how to pool them with {_pools(tensor)}",
+            field="pool",
         )
     if tensor.ndim not in (3, 4) or (pool == "cls" and tensor.ndim != 3):
-        raise UsageError(f"--pool {pool}: {name!r} gives {_shown(key, tensor)}; that takes {_pools(tensor)}")
+        raise UsageError(
+            f'`pool="{pool}"`: {name!r} gives {_shown(key, tensor)}; that takes {_pools(tensor)}', field="pool"
+        )
     return Output(path, pool, tensor.ndim == 4 and _is_channels_last(tensor, size))
 
 
@@ -141,8 +147,11 @@ def _named(returned: Any, tensors: Mapping[str, Tensor], output: str, name: str)
         tensor = next(iter(inside.values()))
         return next(key for key, item in tensors.items() if item is tensor)
     if isinstance(returned, Tensor):
-        raise UsageError(f"--output {output}: {name!r} gives one tensor, {list(returned.shape)}; leave the option out")
-    raise UsageError(f"--output {output}: {name!r} has no such tensor; it gives {_list(tensors)}")
+        raise UsageError(
+            f"`output` is {output!r}, but {name!r} gives one tensor, {list(returned.shape)}; leave out `output`",
+            field="output",
+        )
+    raise UsageError(f"`output` is {output!r}: {name!r} has no such tensor; it gives {_list(tensors)}", field="output")
 
 
 def _evident(tensors: Mapping[str, Tensor], pool: Pool | None, name: str) -> str:
@@ -163,7 +172,8 @@ def _evident(tensors: Mapping[str, Tensor], pool: Pool | None, name: str) -> str
         return rest[0]
     raise ModelError(
         f"{name!r} gives several tensors and none is evidently the embedding: {_list(tensors)}; "
-        "say which with --output NAME" + ("" if fits else " and how to pool it with --pool avg, cls or max")
+        "say which with `output`" + ("" if fits else ' and how to pool it with `pool="avg"`, "cls" or "max"'),
+        field="output",
     )
 
 
@@ -188,7 +198,9 @@ def _pooled(tensor: Tensor, pool: Pool, channels_last: bool) -> Tensor:
 
 
 def _pools(tensor: Tensor) -> str:
-    return {3: "--pool avg, cls or max", 4: "--pool avg or max"}.get(tensor.ndim, "a tensor [1,C,H,W] or [1,L,C]")
+    return {3: '`pool="avg"`, "cls" or "max"', 4: '`pool="avg"` or "max"'}.get(
+        tensor.ndim, "a tensor [1,C,H,W] or [1,L,C]"
+    )
 
 
 def _shown(key: str, tensor: Tensor) -> str:
@@ -196,6 +208,6 @@ def _shown(key: str, tensor: Tensor) -> str:
 
 
 def _list(tensors: Mapping[str, Tensor]) -> str:
-    shown = [_shown(key, tensor) for key, tensor in tensors.items()]
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
+    shapes = [_shown(key, tensor) for key, tensor in tensors.items()]
+    more = f" and {len(shapes) - _SHOWN} more" if len(shapes) > _SHOWN else ""
+    return ", ".join(shapes[:_SHOWN]) + more

@@ -103,5 +103,6 @@ class ParityReport(Document):
         if self.verdict == "inconclusive" and not allow_inconclusive:
             raise InconclusiveError(
                 f"parity says nothing: {why} ({where}); use trained weights or other images, "
-                "or accept it with --allow-inconclusive"
+                "or accept it with `allow_inconclusive=True`",
+                field="allow_inconclusive",
             )

@@ -23,21 +23,20 @@ def losing_step(
         precision: "fp32", "fp16", or the scheme of the plan that the program follows.
         format: the file's.
     """
-    import numpy as np
+    from edgekit.metrics.retrieval import cosine
 
-    original = reference.embeddings[index]
-    cosine = float(np.dot(lowered, original) / max(float(np.linalg.norm(lowered) * np.linalg.norm(original)), 1e-12))
-    entry = report.cosines[index].cosine if report.cosines else None
-    there = f"on {reference.names[index]} what was lowered has cosine {cosine:.6f} with the original, the file " + (
-        "gives no number" if entry is None else f"{entry:.6f}"
+    kept = float(cosine(lowered[None], reference.embeddings[[index]])[0])
+    of_file = report.cosines[index].cosine if report.cosines else None
+    there = f"on {reference.names[index]} what was lowered has cosine {kept:.6f} with the original, the file " + (
+        "gives no number" if of_file is None else f"{of_file:.6f}"
     )
     quantized = precision not in ("fp32", "fp16")
-    if not cosine >= report.gates.min_cosine:
+    if not kept >= report.gates.min_cosine:
         step = f"the plan's rounding ({precision}) is" if quantized else "the rewrites are"
-        advice = "leave more layers in float: edgekit quantize" if quantized else "report it with the model"
+        advice = "leave more layers in float with `edgekit quantize`" if quantized else "report it with the model"
     elif precision == "fp32":
         step, advice = f"lowering to {format} is", "report it with the model, or try another target"
     else:
         step = f"lowering to {format} or its precision {precision} is"
-        advice = f"try --precision {'fp16, without a plan' if quantized else 'fp32'}"
+        advice = 'try `precision="fp16"`, without a plan' if quantized else 'try `precision="fp32"`'
     return f"{there}: {step} to blame; {advice}"

@@ -163,7 +163,7 @@ def table(
         kept.remove(left.pop(0))
     grid = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
     if missing := [name for number, name in enumerate(columns) if number not in kept]:
-        grid.caption = f"no room for {', '.join(missing)}; --json has all"
+        grid.caption = f"no room for {', '.join(missing)}; the JSON has all"
     for number in kept:
         grid.add_column(columns[number], justify="right" if columns[number] in right else "left", overflow="fold")
     for row in rows:

@@ -55,16 +55,16 @@ def _refuse_foreign(final: Path, claimed: Callable[[Path], set[str] | None]) -> 
     if not os.path.lexists(final):
         return
     if final.is_symlink() or not final.is_dir():
-        raise OutputError(f"{final}: is there and is not a folder; remove it or give another --out")
+        raise OutputError(f"{final}: is there and is not a folder; remove it or give another `out`", field="out")
     try:
         if not any(final.iterdir()):
             return
         names = list_files(final)
     except (OSError, InputError) as error:
-        raise OutputError(f"{final}: cannot be replaced ({error}); give another --out") from error
+        raise OutputError(f"{final}: cannot be replaced ({error}); give another `out`", field="out") from error
     ours = claimed(final)
     if ours is None:
-        raise OutputError(f"{final}: holds files that EdgeKit did not publish; give another --out")
+        raise OutputError(f"{final}: holds files that EdgeKit did not publish; give another `out`", field="out")
     if foreign := [name for name in names if name not in ours and not Path(name).name.startswith(_FINDERS)]:
         raise OutputError(f"{final / foreign[0]}: EdgeKit did not publish it and would delete it; move it elsewhere")
 
@@ -150,4 +150,4 @@ def _one_line(final: Path, folder: Path) -> Iterator[None]:
 
 
 def _unwritable(final: Path, why: str | None) -> OutputError:
-    return OutputError(f"{final}: cannot be written ({why}); make room or give another --out")
+    return OutputError(f"{final}: cannot be written ({why}); make room or give another `out`", field="out")

@@ -187,7 +187,7 @@ def test_pretrained_weights_without_a_hub_are_one_clear_line(monkeypatch: pytest
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="--weights") as caught:
+    with pytest.raises(ModelError, match="`weights`") as caught:
         build_embedder(recipe("test_vit").override(model={"pretrained": True}))
     assert "\n" not in str(caught.value)
 

@@ -21,9 +21,9 @@ def turned(by: float) -> np.ndarray:
     [
         ("fp32", 0.0, "lowering to onnx is to blame; report it with the model, or try another target"),
         ("fp32", 0.5, "the rewrites are to blame; report it with the model"),
-        ("fp16", 0.0, "lowering to onnx or its precision fp16 is to blame; try --precision fp32"),
-        ("w8a8", 0.0, "lowering to onnx or its precision w8a8 is to blame; try --precision fp16, without a plan"),
-        ("w8a8", 0.5, "the plan's rounding (w8a8) is to blame; leave more layers in float: edgekit quantize"),
+        ("fp16", 0.0, 'lowering to onnx or its precision fp16 is to blame; try `precision="fp32"`'),
+        ("w8a8", 0.0, 'lowering to onnx or its precision w8a8 is to blame; try `precision="fp16"`, without a plan'),
+        ("w8a8", 0.5, "the plan's rounding (w8a8) is to blame; leave more layers in float with `edgekit quantize`"),
     ],
 )
 @pytest.mark.parametrize("nan", [False, True])

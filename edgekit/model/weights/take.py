@@ -181,7 +181,7 @@ def _misfit(best: _Choice, wanted: Wanted) -> str:
     nearest = f"the part {quote(reading.part)}" if reading.part else "the whole file"
     advice = ""
     if missing and all(name.startswith("projection.") for name in missing) and not best.foreign:
-        advice = "; the file has no projection: leave --dim out, or train one"
+        advice = "; the file has no projection: leave out `dim`, or train one"
     elif best.foreign and reading.is_whole(wanted):
         advice = "; the file looks like a larger model's, whose other weights would be lost"
     asked = [name for name in wanted.own if name not in wanted.spare]
@@ -276,7 +276,7 @@ def _told(
         words.append(f"left {_few([f'{name} ({count})' for name, count in tops.most_common()])}, of other parts")
     if also:
         parts = [other.reading.part or "the file itself" for other in also]
-        words.append(f"{_few(parts)} would fit too: --weights-key takes another")
+        words.append(f"{_few(parts)} would fit too: `weights_key` takes another")
     plain = not (of_module or reading.part or reading.layout or best.dropped or best.elsewhere or also or additions)
     return Taken(Path(source).name, "; ".join(words), reading.part, tuple(best.dropped), plain)
 

@@ -202,7 +202,7 @@ def test_counters_and_index_tables_come_and_go(tmp_path: Path) -> None:
 
 
 def test_a_bare_backbone_does_not_leave_a_projection_at_random(tmp_path: Path) -> None:
-    refused(tmp_path, bare(), "2 missing, first 'projection.weight'", "leave --dim out", model=seeded(Embedder(2)))
+    refused(tmp_path, bare(), "2 missing, first 'projection.weight'", "leave out `dim`", model=seeded(Embedder(2)))
 
 
 def test_every_kind_of_mismatch_is_named_with_its_count_and_both_sides(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_hostile_list_of_devices() -> None:
 
 
 def test_plain() -> None:
-    assert plain(b"a\n\x1b[31m\xff  b\r\n") == "a [31m� b"
+    assert plain(b"a\n\x1b[31m\xff  b\r\n") == "a ?[31m� b"
     assert plain("x" * 300) == "..." + "x" * 197
 
 
