@@ -221,7 +221,7 @@ def _one(
     from edgekit.artifact.describe import describe
     from edgekit.artifact.manifest import write_manifest
     from edgekit.artifact.publish import publishing
-    from edgekit.support.scratch import scratch
+    from edgekit.support.drafts import scratch
 
     floats = target.precision if request.precision is None or request.precision == "int8" else request.precision
     precision = floats if request.plan is None else request.plan.precision

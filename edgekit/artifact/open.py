@@ -53,14 +53,11 @@ class Embeddings:
 
     def nearest(self) -> list[str]:
         """For each image the most similar other one with its cosine; "-" for a single image."""
-        import numpy as np
+        from edgekit.metrics.retrieval import nearest
 
         if len(self.names) < 2:
             return ["-"] * len(self.names)
-        cosine = self.values @ self.values.T
-        np.fill_diagonal(cosine, -np.inf)
-        best = cosine.argmax(axis=1)
-        return [f"{self.names[j]} ({cosine[i, j]:.3f})" for i, j in enumerate(best)]
+        return [f"{self.names[index]} ({cosine:.3f})" for index, cosine in zip(*nearest(self.values), strict=True)]
 
 
 def open_artifact(path: Path, *, allow_bare: bool = False, threads: int = 1) -> Artifact:

@@ -18,6 +18,7 @@ from edgekit.bench.schema import Model, Sha256
 from edgekit.data.image_files import LeftOut, readable, scan
 from edgekit.data.images import load_image, preprocess
 from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
+from edgekit.metrics.retrieval import cosine
 from edgekit.support.documents import Document, Part
 from edgekit.support.files import read_json, sha256_file, size_of
 from edgekit.support.staging import staging
@@ -174,15 +175,15 @@ def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = Fa
     due, found = (_pixels(path, golden.shape) for path in (folder / INPUTS, pixels))
     apart = np.abs(due.astype(np.int16) - found)
     ours, theirs = opened.runner.embed(due), opened.runner.embed(found)
-    cosine = np.sum(ours * theirs, axis=1) / (np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1))
-    worst, farthest = int(np.argmin(cosine)), int(np.argmax(apart.max(axis=(1, 2, 3))))
+    cosines = cosine(ours, theirs)
+    worst, farthest = int(np.argmin(cosines)), int(np.argmax(apart.max(axis=(1, 2, 3))))
     max_levels, same = int(apart.max()), int(np.count_nonzero(apart == 0))
     return Agreement(
         items=len(golden.items),
         max_levels=max_levels,
         equal=same * 10_000 // apart.size / 10_000,
-        min_cosine=float(cosine[worst]),
-        mean_cosine=float(cosine.mean()),
+        min_cosine=float(cosines[worst]),
+        mean_cosine=float(cosines.mean()),
         worst=golden.items[worst].file,
         max_levels_file=golden.items[farthest].file if max_levels else None,
     )

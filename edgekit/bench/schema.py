@@ -14,8 +14,7 @@ from pydantic import Field, field_validator
 
 from edgekit.errors import InputError
 from edgekit.support.documents import Document, Part
-from edgekit.support.files import human_size
-from edgekit.support.text import shown
+from edgekit.support.text import human_size, shown
 
 __all__ = [
     "SCHEMA",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.support.files import human_size
 from edgekit.support.progress import table
+from edgekit.support.text import human_size
 
 if TYPE_CHECKING:
     from edgekit.bench.drivers.base import Outcome

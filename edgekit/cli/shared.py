@@ -82,8 +82,7 @@ class Group(click.Group):
 
 def _fail_by(error: Exception) -> None:
     """End by an error that no command foresaw: a full disk, or a fault of EdgeKit's."""
-    from edgekit.support.drafts import is_full
-    from edgekit.support.scratch import full_place
+    from edgekit.support.drafts import full_place, is_full
     from edgekit.support.text import reason_of
 
     if is_full(error):

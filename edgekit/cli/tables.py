@@ -75,7 +75,7 @@ def _show_float32(result: ExportResult) -> None:
 
 
 def _show_payoff(target: str, payoff: Payoff) -> None:
-    from edgekit.support.files import human_size
+    from edgekit.support.text import human_size
 
     rows = [
         (
@@ -95,7 +95,7 @@ def _show_payoff(target: str, payoff: Payoff) -> None:
 
 
 def _export_row(item: Export) -> tuple[str, ...]:
-    from edgekit.support.files import human_size
+    from edgekit.support.text import human_size
 
     cosine, recall, verdict = "-", "-", "unverified"
     if item.report is not None:

@@ -16,7 +16,8 @@ from edgekit.distillation.validation import Figures
 from edgekit.model.embedder import Embedder
 from edgekit.recipe import Recipe
 from edgekit.recipe.training import DistillSpec
-from edgekit.support.files import human_size, sha256_file, write_atomically
+from edgekit.support.files import sha256_file, write_atomically
+from edgekit.support.text import human_size
 from edgekit.support.version import VERSION
 
 __all__ = ["write_card"]

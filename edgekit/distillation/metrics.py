@@ -6,14 +6,14 @@ Embeddings are float32 [N,D], any length but zero; a non-finite one raises Model
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import MissingDependencyError, ModelError
-from edgekit.metrics.retrieval import ranks
+from edgekit.metrics.retrieval import blocks, ranks, unit_rows
 
 __all__ = [
     "Retrieval",
@@ -24,8 +24,7 @@ __all__ = [
     "retrieval",
 ]
 
-_BLOCK = 1 << 23  # similarities held at once: 32 MiB of float32
-_DECIMALS = 6  # similarities equal to this many decimals are a tie, like in parity.metrics
+_DECIMALS = 6  # similarities equal to this many decimals are a tie, like in metrics.retrieval
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ def retrieval(
     if len(asked) == 0:
         return Retrieval(0.0, 0.0, 0.0, 0.0, 0, len(gallery), found)
     ndcg, precision = 0.0, 0.0
-    q, g = _unit(query[asked]), _unit(gallery)
-    for start, stop in _blocks(len(q), len(g)):
+    q, g = unit_rows(query[asked]), unit_rows(gallery)
+    for start, stop in blocks(len(q), len(g)):
         relevant = q_codes[asked[start:stop], None] == g_codes[None, :]
         scores = np.round(q[start:stop] @ g.T, _DECIMALS)
         share = (stop - start) / len(q)
@@ -97,11 +96,11 @@ def knn_accuracy(
     own = np.unique(np.where(own < 0, -1 - np.arange(len(kept)), own), return_inverse=True)[1]
     if len(np.unique(labels)) < 2 or len(np.unique(own)) < 2:
         return None
-    rows = _unit(embeddings[kept])
+    rows = unit_rows(embeddings[kept])
     search = _sklearn("neighbors").NearestNeighbors(algorithm="brute", metric="cosine").fit(rows)
     wanted = min(len(rows), neighbours + int(np.bincount(own).max()))
     right = 0
-    for start, stop in _blocks(len(rows), len(rows)):
+    for start, stop in blocks(len(rows), len(rows)):
         near = search.kneighbors(rows[start:stop], n_neighbors=wanted, return_distance=False)
         strange = own[near] != own[start:stop, None]
         order = np.argsort(~strange, axis=1, kind="stable")[:, :neighbours]  # other groups first, nearest first
@@ -151,7 +150,7 @@ def bootstrap_mean_difference(
         differences.append(float(paired.mean()))
         # How often each value is drawn is multinomial: for hits, three numbers a resample instead of Q.
         values, counts = np.unique(paired, return_counts=True)
-        for start, stop in _blocks(resamples, len(values)):
+        for start, stop in blocks(resamples, len(values)):
             times = random.multinomial(len(paired), counts / len(paired), size=stop - start)
             drawn[start:stop] += times @ values / len(paired)
     low, high = np.percentile(drawn / len(lefts), [2.5, 97.5])
@@ -172,12 +171,3 @@ def _require_finite(*embeddings: np.ndarray) -> None:
     if bad:
         total = sum(len(rows) for rows in embeddings)
         raise ModelError(f"{bad} of {total} embeddings are not finite: training diverged, lower the rate or use fp32")
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return _sklearn("preprocessing").normalize(rows.astype(np.float64)).astype(np.float32)
-
-
-def _blocks(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    step = max(1, _BLOCK // max(1, columns))
-    return ((start, min(start + step, rows)) for start in range(0, rows, step))

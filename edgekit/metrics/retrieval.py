@@ -10,8 +10,10 @@ import numpy as np
 __all__ = [
     "Recall",
     "Spread",
+    "blocks",
     "cosine",
     "max_abs_error",
+    "nearest",
     "neighbour_overlap",
     "norm_error",
     "off_curve",
@@ -19,6 +21,7 @@ __all__ = [
     "recall",
     "spread",
     "standard_error",
+    "unit_rows",
 ]
 
 TIE = 1e-6  # similarities closer than this are a tie: float32 dot products of unit vectors differ by about 1e-7
@@ -72,11 +75,11 @@ def spread(embeddings: np.ndarray) -> Spread:
     count = len(embeddings)
     if count < 2:
         return Spread(0.0, 0.0)
-    unit = _unit(embeddings).astype(np.float64)
-    centred = unit - unit.mean(axis=0)
+    centred = unit_rows(embeddings).astype(np.float64)
+    centred -= centred.mean(axis=0)
     # For unit rows, the mean of |x_i - x_j|^2 / 2 over different pairs is n/(n-1) times the mean squared deviation.
     distance = float(np.sum(centred**2)) / (count - 1)
-    small = centred @ centred.T if count < unit.shape[1] else centred.T @ centred
+    small = centred @ centred.T if count < centred.shape[1] else centred.T @ centred
     squared = float(np.sum(small**2))
     return Spread(distance, float(np.trace(small)) ** 2 / squared if squared > 0 else 0.0)
 
@@ -87,7 +90,7 @@ def off_curve(embeddings: np.ndarray) -> float:
     What remains of `Spread.distance` beside a cubic curve in that coordinate: 0 where one number says all that an
     embedding says of its image. Needs more than four rows.
     """
-    centred = _unit(embeddings).astype(np.float64)
+    centred = unit_rows(embeddings).astype(np.float64)
     centred -= centred.mean(axis=0)
     place = np.linalg.svd(centred, full_matrices=False)[0][:, 0] * np.sqrt(len(centred))
     basis = np.linalg.qr(np.vander(place, 4))[0]
@@ -100,13 +103,24 @@ def neighbour_overlap(left: np.ndarray, right: np.ndarray, k: int) -> float:
 
     Each side searches its own space. Needs k < N; ties go to the lower index.
     """
-    a, b = _unit(left), _unit(right)
+    a, b = unit_rows(left), unit_rows(right)
     shared = 0
-    for start, stop in _blocks(len(a), len(a)):
+    for start, stop in blocks(len(a), len(a)):
         rows = np.arange(start, stop)
         near = [_nearest(side[start:stop] @ side.T, rows, k) for side in (a, b)]
         shared += int(np.count_nonzero(near[0] & near[1]))
     return shared / (len(a) * k)
+
+
+def nearest(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row's most similar other row the index, int64 [N], and the cosine, float32 [N]. Needs two rows."""
+    rows = unit_rows(embeddings)
+    found, scores = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.float32)
+    for start, stop in blocks(len(rows), len(rows)):
+        near = rows[start:stop] @ rows.T
+        near[np.arange(stop - start), np.arange(start, stop)] = -np.inf
+        found[start:stop], scores[start:stop] = near.argmax(axis=1), near.max(axis=1)
+    return found, scores
 
 
 def ranks(
@@ -118,11 +132,11 @@ def ranks(
     the query: every irrelevant row within 1e-6 of the best relevant one stands before it, so the order of the
     gallery does not matter and embeddings that are all alike find nothing. Holds 8 million similarities at a time.
     """
-    q, g = _unit(query), _unit(gallery)
+    q, g = unit_rows(query), unit_rows(gallery)
     _, codes = np.unique(np.asarray([*query_labels, *gallery_labels]), return_inverse=True)
     q_codes, g_codes = codes[: len(q)], codes[len(q) :]
     found = np.zeros(len(q), dtype=np.int64)
-    for start, stop in _blocks(len(q), len(g)):
+    for start, stop in blocks(len(q), len(g)):
         scores = q[start:stop] @ g.T
         scores[np.isnan(scores)] = -np.inf  # what is not a number resembles nothing, so it stands behind everything
         relevant = q_codes[start:stop, None] == g_codes[None, :]
@@ -156,13 +170,15 @@ def standard_error(share: float, count: int) -> float:
     return float(np.sqrt(share * (1.0 - share) / count)) if count else 0.0
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """The rows [N,D] scaled to unit length, as float32; a zero row stays zero."""
     wide = rows.astype(np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
     return np.divide(wide, length, out=np.zeros_like(wide), where=length > 0).astype(np.float32)
 
 
-def _blocks(rows: int, columns: int) -> list[tuple[int, int]]:
+def blocks(rows: int, columns: int) -> list[tuple[int, int]]:
+    """(start, stop) of as many of `rows` as have 8 million similarities to `columns` others, one after the other."""
     step = max(1, _BLOCK // max(1, columns))
     return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 

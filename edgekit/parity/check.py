@@ -114,35 +114,23 @@ def compare(
     from edgekit.metrics import retrieval as metrics
 
     original = reference.embeddings
-    if artifact.ndim != 2 or len(artifact) != len(original):
-        raise ParityError(
-            f"the file gave {list(artifact.shape)} values for {len(original)} images; one row each is due"
-        )
-    if artifact.shape[1] != original.shape[1]:
-        raise ParityError(f"embedding has {artifact.shape[1]} values, the original {original.shape[1]}: another model?")
+    _require_same_shape(artifact, original)
     finite = np.isfinite(artifact).all(axis=1)
     spread = metrics.spread(original)
+    cosines = np.where(finite, metrics.cosine(np.where(finite[:, None], artifact, 0), original), np.nan)
     figures: dict = {
         "runtime": runtime,
         "reference": stand_in,
-        "dataset": Dataset(
-            name=dataset,
-            sha256=digest,
-            images=len(original),
-            skipped=len(reference.skipped),
-            skipped_first=list(reference.skipped[:_NAMED]),
-            left_out=LeftOutImages.model_validate(facts) if (facts := reference.left_out.facts()) else None,
-        ),
+        "dataset": _dataset(dataset, digest, reference),
         "gates": gates,
         "dim": original.shape[1],
         "spread": _significant(spread.distance),
         "dimensions": _significant(spread.dimensions),
+        "cosines": [
+            ImageCosine(name=name, cosine=round(float(value), 7) if np.isfinite(value) else None)
+            for name, value in zip(reference.names, cosines, strict=True)
+        ],
     }
-    cosines = np.where(finite, metrics.cosine(np.where(finite[:, None], artifact, 0), original), np.nan)
-    figures["cosines"] = [
-        ImageCosine(name=name, cosine=round(float(value), 7) if np.isfinite(value) else None)
-        for name, value in zip(reference.names, cosines, strict=True)
-    ]
     if not finite.all():
         first = reference.names[int(np.argmin(finite))]
         reason = f"{int(np.sum(~finite))} of {len(finite)} embeddings hold NaN or infinity, the first is {first}'s"
@@ -162,22 +150,51 @@ def compare(
         figures["neighbour_overlap"] = round(metrics.neighbour_overlap(original, artifact, neighbours), 4)
     retrieval = figures["retrieval"] = _retrieval(artifact, reference)
     flat = _flatness(original, spread, gates, retrieval)
-
-    reasons = []
-    if not cosines[worst] >= gates.min_cosine:
-        reasons.append(f"min cosine {cosines[worst]:.7f} ({reference.names[worst]}) is below {gates.min_cosine:g}")
-    if not norm_error <= gates.max_norm_error:
-        reasons.append(f"an embedding's length is {norm_error:.2g} off 1, more than {gates.max_norm_error:g}")
+    missed = _missed_rows(float(cosines[worst]), reference.names[worst], norm_error, gates)
     # Where the original hardly varies, who is whose neighbour is rounding noise: recall is shown, not judged.
-    if not flat:
-        for name, side in (("artifact", retrieval.artifact), ("mixed", retrieval.mixed)):
-            if side and side.drop is not None and side.drop > gates.max_recall_drop:
-                reasons.append(
-                    f"{name} recall@10 drops {side.drop:.2f} points over {retrieval.queries} queries, "
-                    f"more than {gates.max_recall_drop:g}"
-                )
-    verdict: Verdict = "fail" if reasons else "inconclusive" if flat else "pass"
-    return ParityReport(verdict=verdict, reasons=reasons + flat, **figures)
+    missed += [] if flat else _missed_recall(retrieval, gates)
+    verdict: Verdict = "fail" if missed else "inconclusive" if flat else "pass"
+    return ParityReport(verdict=verdict, reasons=missed + flat, **figures)
+
+
+def _require_same_shape(artifact: np.ndarray, original: np.ndarray) -> None:
+    if artifact.ndim != 2 or len(artifact) != len(original):
+        raise ParityError(
+            f"the file gave {list(artifact.shape)} values for {len(original)} images; one row each is due"
+        )
+    if artifact.shape[1] != original.shape[1]:
+        raise ParityError(f"embedding has {artifact.shape[1]} values, the original {original.shape[1]}: another model?")
+
+
+def _dataset(name: str, digest: str, reference: Reference) -> Dataset:
+    left_out = reference.left_out.facts()
+    return Dataset(
+        name=name,
+        sha256=digest,
+        images=len(reference.embeddings),
+        skipped=len(reference.skipped),
+        skipped_first=list(reference.skipped[:_NAMED]),
+        left_out=None if left_out is None else LeftOutImages.model_validate(left_out),
+    )
+
+
+def _missed_rows(min_cosine: float, worst: str, norm_error: float, gates: Gates) -> list[str]:
+    """The gates of single embeddings that were missed, with figure and limit; a NaN misses its gate."""
+    missed = []
+    if not min_cosine >= gates.min_cosine:
+        missed.append(f"min cosine {min_cosine:.7f} ({worst}) is below {gates.min_cosine:g}")
+    if not norm_error <= gates.max_norm_error:
+        missed.append(f"an embedding's length is {norm_error:.2g} off 1, more than {gates.max_norm_error:g}")
+    return missed
+
+
+def _missed_recall(retrieval: Retrieval, gates: Gates) -> list[str]:
+    return [
+        f"{name} recall@10 drops {side.drop:.2f} points over {retrieval.queries} queries, "
+        f"more than {gates.max_recall_drop:g}"
+        for name, side in (("artifact", retrieval.artifact), ("mixed", retrieval.mixed))
+        if side is not None and side.drop is not None and side.drop > gates.max_recall_drop
+    ]
 
 
 def _embed(

@@ -1,4 +1,4 @@
-"""Files and directory packages: their hashes, their listing, their size in words."""
+"""Files and directory packages: their hashes and listing, JSON from anyone, writing in one step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from edgekit.support.drafts import draft, is_full, publishable
 from edgekit.support.text import reason_of
 
 __all__ = [
-    "human_size",
     "list_files",
     "read_json",
     "sha256_file",
@@ -104,18 +103,6 @@ def sha256_tree(path: Path) -> str:
         # NUL cannot occur in a name and the file's hash has a fixed length, so no two trees collide by concatenation.
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(sha256_file(path / name)))
     return digest.hexdigest()
-
-
-def human_size(size: int) -> str:
-    """A size in bytes as people write it, in powers of 1000: 7340032 is "7.3 MB"."""
-    if size < 1000:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if value < 999.95:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} TB"
 
 
 def source_date_epoch() -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["reason_of", "shown"]
+__all__ = ["human_size", "reason_of", "shown"]
 
 # After an empty line come explanations; after the others, torch and its kin tell where they were in C++, or how to set
 # environment variables.
@@ -38,3 +38,15 @@ def shown(text: str, most: int | None = 300) -> str:
     text = "".join("?" if "\ud800" <= c <= "\udc7f" or "\udd00" <= c <= "\udfff" else c for c in text)
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else "?" for c in text)[:most]
+
+
+def human_size(size: int) -> str:
+    """A size in bytes as people write it, in powers of 1000: 7340032 is "7.3 MB"."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"

@@ -74,7 +74,7 @@ def test_recall_is_that_of_the_gates_and_blocks_change_nothing(size: int, monkey
     whole = figures()
     expected = recall(query, gallery, asked.tolist(), answers.tolist(), exclude_self=False)
     assert whole[:3] == [expected.at[1], expected.at[10], expected.queries]
-    monkeypatch.setattr(metrics, "_BLOCK", size)
+    monkeypatch.setattr("edgekit.metrics.retrieval._BLOCK", size)
     assert figures() == pytest.approx(whole, abs=1e-12)
 
 

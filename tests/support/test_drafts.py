@@ -15,9 +15,8 @@ import pytest
 
 from edgekit.artifact.publish import publishing
 from edgekit.errors import ModelError, OutputError, UnsupportedOpError
-from edgekit.support.drafts import draft, is_full, sweep
+from edgekit.support.drafts import draft, is_full, scratch, sweep
 from edgekit.support.files import write_atomically
-from edgekit.support.scratch import scratch
 
 _HOLD = """
 import sys, time

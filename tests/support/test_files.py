@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import InputError
-from edgekit.support.files import human_size, list_files, read_json, sha256_file, sha256_tree
+from edgekit.support.files import list_files, read_json, sha256_file, sha256_tree
+from edgekit.support.text import human_size
 
 
 def test_a_files_hash_is_hashlibs(tmp_path: Path) -> None:

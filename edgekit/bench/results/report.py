@@ -18,8 +18,9 @@ from edgekit.bench.results.store import make_folder
 from edgekit.bench.schema import Result
 from edgekit.cli.bench_tables import DIFFERENCE, difference_row, milliseconds
 from edgekit.errors import OutputError
-from edgekit.support.files import human_size, write_atomically
+from edgekit.support.files import write_atomically
 from edgekit.support.plots import COLOURS, figure_of
+from edgekit.support.text import human_size
 
 if TYPE_CHECKING:
     from edgekit.bench.results.compare import Gate

@@ -45,6 +45,15 @@ def _occluder(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int) -> 
     pen.polygon([(float(px * size), float(py * size)) for px, py in corners], fill=fill)
 
 
+def _shadow(alpha: Array, drop: Array) -> Array:
+    """The soft shadow, uint8 [size,size], of what `alpha` covers, moved by `drop` of it: right, down."""
+    small = Image.fromarray(alpha).resize((28, 28), Image.Resampling.BOX).filter(ImageFilter.BoxBlur(1))
+    moved = small.transform(
+        (28, 28), Image.Transform.AFFINE, (1, 0, -28 * drop[0], 0, 1, -28 * drop[1]), Image.Resampling.BILINEAR
+    )
+    return np.asarray(moved.resize(alpha.shape[::-1], Image.Resampling.BILINEAR))
+
+
 def photograph(product: Levels, rng: np.random.Generator, style: str, size: int) -> Array:
     """Photograph a flattened product in `style`; uint8 [size, size, 3] RGB."""
     review = style == "review"
@@ -71,18 +80,13 @@ def photograph(product: Levels, rng: np.random.Generator, style: str, size: int)
     level = 1 if size <= 144 else 0
     inverse[:2] /= 1 + level
     pixels = shoot(product[level], inverse, size)
-    alpha = Image.fromarray(pixels[..., 3])
 
     ground = tile.transform((size, size), Image.Transform.EXTENT, (left, top, left + span, top + span))
     if flip:
         ground = ground.transpose(
             (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)[flip - 1]
         )
-    small = np.asarray(alpha.resize((28, 28), Image.Resampling.BOX).filter(ImageFilter.BoxBlur(1)))
-    moved = Image.fromarray(small).transform(
-        (28, 28), Image.Transform.AFFINE, (1, 0, -28 * drop[0], 0, 1, -28 * drop[1]), Image.Resampling.BILINEAR
-    )
-    shadow = np.asarray(moved.resize((size, size), Image.Resampling.BILINEAR))
+    shadow = _shadow(pixels[..., 3], drop)
     clear = (1 - np.float32(darkness / 255) * shadow) * (1 - np.float32(1 / 255) * pixels[..., 3])
 
     # Planes of one channel stay in cache and avoid numpy's slow inner loops of length 3.

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, UsageError
+from edgekit.support.drafts import scratch
 from edgekit.support.quiet import quiet
-from edgekit.support.scratch import scratch
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.executorch.backend import coverage, explained, write
 from edgekit.targets.wide import marked

@@ -19,7 +19,7 @@ from edgekit.bench.drivers.base import plain
 from edgekit.bench.results.validity import judge
 from edgekit.errors import DeviceError, InputError, IntegrityError
 from edgekit.metrics.statistics import summarize_told
-from edgekit.support.files import human_size
+from edgekit.support.text import human_size
 from edgekit.support.version import VERSION
 
 __all__ = ["measure"]

@@ -19,6 +19,7 @@ from edgekit.bench.golden import TOLERANCE, Golden, golden_of
 from edgekit.bench.request import BenchRequest
 from edgekit.bench.results.validity import judge
 from edgekit.errors import UsageError
+from edgekit.metrics.retrieval import cosine
 from edgekit.metrics.statistics import summarize
 from edgekit.support import interrupt
 from edgekit.support.files import sha256_file, sha256_tree, size_of
@@ -55,9 +56,8 @@ class _Contender:
         found = self.runner.run(self.ready[index])
         took = (time.perf_counter_ns() - started) / 1e6
         due = self.golden.embeddings[index]
-        lengths = float(np.linalg.norm(found) * np.linalg.norm(due))
-        cosine = float(found @ due) / lengths if lengths > 0 else 0.0
-        self.min_cosine = min(self.min_cosine, cosine) if np.isfinite(cosine) else -1.0
+        kept = float(cosine(found[None], due[None])[0])
+        self.min_cosine = min(self.min_cosine, kept) if np.isfinite(kept) else -1.0
         self.max_abs = max(self.max_abs, float(np.nan_to_num(np.abs(found - due).max(), nan=1e6, posinf=1e6)))
         return took
 
