@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import timm
@@ -47,7 +49,7 @@ def test_a_projection_sets_the_embedding_s_width() -> None:
     assert embedder.embed(photos(1)).shape == (1, 7)
 
 
-def test_weights_come_back_from_a_file(tmp_path) -> None:
+def test_weights_come_back_from_a_file(tmp_path: Path) -> None:
     first = build_embedder(recipe("tests.toys:tower", embedding=EmbeddingSpec(dim=7)))
     save_file(first.state_dict(), tmp_path / "tower.safetensors")
     again = recipe("tests.toys:tower", embedding=EmbeddingSpec(dim=7)).override(
@@ -58,7 +60,7 @@ def test_weights_come_back_from_a_file(tmp_path) -> None:
     np.testing.assert_array_equal(loaded.embed(photos(2)), first.embed(photos(2)))
 
 
-def test_the_recipe_s_key_names_the_part_of_a_checkpoint(tmp_path) -> None:
+def test_the_recipe_s_key_names_the_part_of_a_checkpoint(tmp_path: Path) -> None:
     towers = {
         name: build_embedder(recipe("tests.toys:tower").override(model={"args": {"seed": seed}}))
         for seed, name in enumerate(("model", "model_ema"))
@@ -75,7 +77,7 @@ def test_the_recipe_s_key_names_the_part_of_a_checkpoint(tmp_path) -> None:
     assert loaded.taken is not None and loaded.taken.is_plain
 
 
-def test_weights_of_another_model_are_refused(tmp_path) -> None:
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_file(build_embedder(recipe("tests.toys:tower")).state_dict(), tmp_path / "tower.safetensors")
     with pytest.raises(InputError, match="missing"):
         build_embedder(recipe("test_efficientnet").override(model={"weights": tmp_path / "tower.safetensors"}))
@@ -114,9 +116,10 @@ class Unmoved(torch.nn.Module):
 
 
 def test_what_only_rounding_tells_apart_is_not_enlarged() -> None:
-    embedder = Embedder(Unmoved(), InputSpec(size=(32, 32))).eval()
+    backbone = Unmoved()
+    embedder = Embedder(backbone, InputSpec(size=(32, 32))).eval()
     calibrate_normalization(embedder, photos(8))
-    assert torch.equal(embedder.backbone.norm.weight, torch.ones(8))
+    assert torch.equal(backbone.norm.weight, torch.ones(8))
     found = embedder.embed(photos(8))
     assert np.abs(found - found[0]).max() < 1e-6
 
@@ -158,7 +161,7 @@ def test_a_bad_factory_is_one_line(name: str, error: type[Exception], says: str)
     ],
 )
 def test_a_script_that_ends_the_process_is_one_line(
-    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, says: str
 ) -> None:
     script = f"import argparse, sys\nparser = argparse.ArgumentParser()\n{line}\nparser.parse_args()\n"
     (tmp_path / "ends.py").write_text(script)
@@ -168,9 +171,9 @@ def test_a_script_that_ends_the_process_is_one_line(
     assert "usage" not in capsys.readouterr().err
 
 
-def test_a_script_s_options_have_their_defaults(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = ("import argparse", "from tests.toys import tower", "parser = argparse.ArgumentParser()")
-    lines += ("parser.add_argument('--width', type=int, default=16)", "width = parser.parse_args().width")
+def test_a_script_s_options_have_their_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["import argparse", "from tests.toys import tower", "parser = argparse.ArgumentParser()"]
+    lines += ["parser.add_argument('--width', type=int, default=16)", "width = parser.parse_args().width"]
     (tmp_path / "with_options.py").write_text("\n".join([*lines, "def model(): return tower(width=width)"]))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.argv", ["edgekit", "export", "--backbone", "with_options:model"])

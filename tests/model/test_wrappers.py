@@ -26,7 +26,7 @@ _CONFIG = {"input_size": (3, 64, 48), "mean": (0.1, 0.2, 0.3), "std": (0.5, 0.5,
 
 def configured() -> nn.Module:
     model = toys.tower()
-    model.pretrained_cfg = _CONFIG  # type: ignore[assignment]
+    model.pretrained_cfg = _CONFIG
     return model
 
 
@@ -197,13 +197,13 @@ class FakeQuantized(Small):
 def qat() -> nn.Module:
     torch.backends.quantized.engine = "qnnpack"
     model = Small().train()
-    model.qconfig = ao.get_default_qat_qconfig("qnnpack")  # type: ignore[assignment]
+    model.qconfig = ao.get_default_qat_qconfig("qnnpack")
     return ao.prepare_qat(ao.fuse_modules_qat(model, [["conv", "norm", "act"]]))
 
 
 def observed() -> nn.Module:
     model = Small().eval()
-    model.qconfig = ao.get_default_qconfig("qnnpack")  # type: ignore[assignment]
+    model.qconfig = ao.get_default_qconfig("qnnpack")
     return ao.prepare(model)
 
 

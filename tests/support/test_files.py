@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from edgekit.errors import InputError
 from edgekit.support.files import list_files, read_json, sha256_file, sha256_tree
-from edgekit.support.text import human_size
 
 
 def test_a_files_hash_is_hashlibs(tmp_path: Path) -> None:
@@ -62,15 +61,6 @@ def test_a_listing_is_sorted_and_refuses_links(tmp_path: Path) -> None:
         list_files(tmp_path)
     with pytest.raises(InputError, match="cannot be listed"):
         list_files(tmp_path / "missing")
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (7_340_032, "7.3 MB")],
-)
-def test_sizes_in_words(size: int, text: str) -> None:
-    assert human_size(size) == text
-    assert human_size(size * 10**6).split()[1] in ("B", "MB", "GB", "TB")
 
 
 JSON = st.recursive(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgekit.support.text import reason_of
+from edgekit.support.text import human_size, reason_of, shown
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ from edgekit.support.text import reason_of
         ("cannot open /data/my models/x.onnx", "cannot open /data/my models/x.onnx"),
         ("see models/mine.py:12 in forward", "see models/mine.py:12 in forward"),
         ("two\n  lines", "two lines"),
+        ("\nthe first paragraph\n\nand a long story", "the first paragraph"),
+        ("a\x1b[31m red", "a?[31m red"),
         ("", "RuntimeError"),
     ],
 )
@@ -31,3 +33,25 @@ def test_a_library_s_error_is_one_plain_line(said: str, told: str) -> None:
 
 def test_no_memory_is_said_in_words() -> None:
     assert reason_of(MemoryError()) == "out of memory"
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert reason_of(RuntimeError("x" * 400)) == "x" * 300
+    assert reason_of(RuntimeError("x" * 400), 20) == "x" * 20
+
+
+def test_nothing_that_anyone_wrote_steers_a_terminal_or_cannot_be_encoded() -> None:
+    assert shown("two\nlines\x1b[31m") == "two?lines?[31m"
+    assert shown("caf\udce9") == "caf\\xe9"  # a byte of a name that is no UTF-8
+    assert shown("\ud800") == "?"
+    assert shown("größe 大") == "größe 大"
+    assert len(shown("x" * 400)) == 300 and len(shown("x" * 400, None)) == 400
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (7_340_032, "7.3 MB")],
+)
+def test_sizes_in_words(size: int, text: str) -> None:
+    assert human_size(size) == text
+    assert human_size(size * 10**6).split()[1] in ("B", "MB", "GB", "TB")

@@ -8,7 +8,9 @@ import struct
 import tarfile
 import zipfile
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -161,11 +163,13 @@ def test_a_tar_is_not_unpacked(tmp_path: Path) -> None:
     refused(path, "tar")
 
 
-def rewritten(path: Path, out: Path, compression: int = zipfile.ZIP_STORED, **changes: bytes | None) -> Path:
+def rewritten(
+    path: Path, out: Path, changes: Mapping[str, bytes | None] | None = None, compression: int = zipfile.ZIP_STORED
+) -> Path:
     """A copy of a zip file with entries, by the last part of their names, replaced, or left out where None."""
     with zipfile.ZipFile(path) as plain, zipfile.ZipFile(out, "w", compression) as copy:
         for entry in plain.namelist():
-            content = changes.get(entry.rsplit("/", 1)[-1].replace(".", "_"), plain.read(entry))
+            content = (changes or {}).get(entry.rsplit("/", 1)[-1].replace(".", "_"), plain.read(entry))
             if content is not None:
                 copy.writestr(entry, content)
     return out
@@ -173,7 +177,7 @@ def rewritten(path: Path, out: Path, compression: int = zipfile.ZIP_STORED, **ch
 
 def test_a_compressed_archive_is_refused_before_it_swells(tmp_path: Path) -> None:
     torch.save(small_state(), tmp_path / "plain.pt")
-    refused(rewritten(tmp_path / "plain.pt", tmp_path / "bomb.pt", zipfile.ZIP_DEFLATED), "compressed")
+    refused(rewritten(tmp_path / "plain.pt", tmp_path / "bomb.pt", compression=zipfile.ZIP_DEFLATED), "compressed")
 
 
 def test_other_archives_and_foreign_kinds_say_what_to_do(tmp_path: Path) -> None:
@@ -243,16 +247,17 @@ def test_a_shape_beyond_the_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_storage_that_is_not_in_the_file_costs_only_its_tensor(tmp_path: Path) -> None:
     torch.save({"a": torch.ones(2), "b": torch.zeros(3)}, tmp_path / "whole.pt")
-    torn = rewritten(tmp_path / "whole.pt", tmp_path / "torn.pt", **{"1": None})
+    torn = rewritten(tmp_path / "whole.pt", tmp_path / "torn.pt", {"1": None})
     found = {one.name: one.stored for one in read_tensors(torn)[0]}
     assert found["a"].load().tolist() == [1, 1]
     assert "not in the file" in found["b"].odd
-    short = rewritten(tmp_path / "whole.pt", tmp_path / "short.pt", **{"0": b"\0" * 4})
+    short = rewritten(tmp_path / "whole.pt", tmp_path / "short.pt", {"0": b"\0" * 4})
     assert "more values than the file holds" in {one.name: one.stored for one in read_tensors(short)[0]}["a"].odd
 
 
 def test_content_without_tensors_has_none(tmp_path: Path) -> None:
-    for content in ({}, [], 3, None, "text", {"epoch": 3}, nn.Identity):
+    contents: list[Any] = [{}, [], 3, None, "text", {"epoch": 3}, nn.Identity]
+    for content in contents:
         torch.save(content, tmp_path / "w.pt")
         assert read_tensors(tmp_path / "w.pt")[0] == []
 

@@ -28,7 +28,7 @@ class Colour(enum.Enum):
     RED = 1
 
 
-class Config(dict):  # type: ignore[type-arg]
+class Config(dict):
     """What OmegaConf and the like do: a mapping with a state of its own."""
 
     def __init__(self, *args: Any) -> None:

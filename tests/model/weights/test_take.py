@@ -32,7 +32,7 @@ def prefixed(prefix: str, state: State) -> dict[str, Tensor]:
     return {prefix + key: value for key, value in state.items()}
 
 
-def take(folder: Path, content: Any, key: str | None = None, model: nn.Module | None = None) -> tuple[nn.Module, Taken]:
+def take(folder: Path, content: Any, key: str | None = None, model: nn.Module | None = None) -> tuple[Any, Taken]:
     path = folder / "w.pt"
     torch.save(content, path)
     model = Embedder() if model is None else model

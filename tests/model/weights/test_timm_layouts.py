@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -13,10 +14,10 @@ from edgekit.model.weights import load_weights
 from tests.model.weights.models import Embedder, seeded
 
 
-def tower(name: str, **options: object) -> Embedder:
+def tower(name: str, **options: Any) -> Embedder:
+    backbone: Any = timm.create_model(name, num_classes=0, **options)
     target = Embedder()
-    target.backbone = timm.create_model(name, num_classes=0, **options)
-    target.dim = target.backbone.num_features
+    target.backbone, target.dim = backbone, backbone.num_features
     return target
 
 
