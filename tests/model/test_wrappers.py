@@ -26,7 +26,7 @@ _CONFIG = {"input_size": (3, 64, 48), "mean": (0.1, 0.2, 0.3), "std": (0.5, 0.5,
 
 def configured() -> nn.Module:
     model = toys.tower()
-    model.pretrained_cfg = _CONFIG
+    vars(model)["pretrained_cfg"] = _CONFIG
     return model
 
 

@@ -290,7 +290,7 @@ def test_a_bad_runner_is_told_and_cleaned_up(
 
 
 def test_what_a_runner_says_is_safe_on_a_terminal(lab: Bench, job: Job) -> None:
-    assert measure(lab, lab.add(RESULT="escape"), job).errors == ("[2J x",)
+    assert measure(lab, lab.add(RESULT="escape"), job).errors == ("?[2J x",)
 
 
 @pytest.mark.parametrize(

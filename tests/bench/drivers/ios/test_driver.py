@@ -54,7 +54,7 @@ def test_a_measurement_with_each_of_the_compute_units(tools: Tools, world: World
     assert (first.device.platform, first.device.manufacturer, first.device.os) == ("ios", "Apple", "iOS 18.5")
     assert first.device.model == ("iPhone 15 Pro" if tools is DEVICECTL else "iPhone16,1")
     assert first.device.lab is not None and first.device.lab.provider == tools.provider
-    assert first.runtime.name == "Core [2J ML", "no control characters of a device"
+    assert first.runtime.name == "Core?[2J ML", "no control characters of a device"
     assert (first.protocol.warmup, first.protocol.inputs, first.protocol.iterations) == (3, 2, 20)
     assert first.latency_ms.p50 and first.latency_ms.p50 > 2, "the app's own median is not taken over"
     assert (first.latency_ms.compile, first.memory_bytes.phys_footprint_peak) == (300.5, 1_000_000)
