@@ -37,7 +37,6 @@ __all__ = [
     "Picture",
     "load_image",
     "preprocess",
-    "shown",
 ]
 
 FORMATS = {  # Pillow's name of each, and of its plugin

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError
+from edgekit.graph.blame import place
 from edgekit.graph.eager import plain
 from edgekit.model.factory import from_factory, from_timm
 from edgekit.model.outputs import Output, find_output
@@ -228,8 +229,6 @@ def _feature_width(embedder: Embedder, recipe: Recipe) -> int:
             image = embedder.mean.new_zeros(1, 3, *size)
             returned = embedder.call(image)
     except Exception as error:
-        from edgekit.graph.blame import place
-
         found = place(error.__traceback__, embedder)
         where = (f" ({found})" if found is not None else "") + image_part(embedder.backbone)
         if any(kind in str(error) for kind in ("Half", "BFloat16", "Double", "double")):

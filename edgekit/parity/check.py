@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from edgekit.data.image_files import LeftOut
 from edgekit.errors import InputError, ModelError, ParityError
+from edgekit.metrics import retrieval as metrics
 from edgekit.parity.report import (
     Dataset,
     ImageCosine,
@@ -20,14 +23,11 @@ from edgekit.parity.report import (
 from edgekit.recipe.gates import Gates
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from edgekit.metrics.retrieval import Recall, Spread
     from edgekit.targets.base import Runner
 
 __all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
 
-Embed = Callable[["np.ndarray"], "np.ndarray"]  # uint8 [N,H,W,3] -> float32 [N,D]
+Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
 
 _NAMED = 3
@@ -109,10 +109,6 @@ def compare(
     stand_in: bool,
 ) -> ParityReport:
     """Judge a file's embeddings (float32 [N,D]) against the original's; ParityError where the shapes differ."""
-    import numpy as np
-
-    from edgekit.metrics import retrieval as metrics
-
     original = reference.embeddings
     _require_same_shape(artifact, original)
     finite = np.isfinite(artifact).all(axis=1)
@@ -205,8 +201,6 @@ def _embed(
     runner: Runner | None = None,
 ) -> tuple[Reference, np.ndarray]:
     """One pass over the pictures through the original, the runner, or both: the reference and the runner's rows."""
-    import numpy as np
-
     names: list[str] = []
     labels: list[str | None] = []
     originals: list[np.ndarray] = []
@@ -267,10 +261,8 @@ def _check_sizes(group: list[Picture], runner: Runner) -> None:
             )
 
 
-def _flatness(original: np.ndarray, spread: Spread, gates: Gates, retrieval: Retrieval) -> list[str]:
+def _flatness(original: np.ndarray, spread: metrics.Spread, gates: Gates, retrieval: Retrieval) -> list[str]:
     """Why the gates would say nothing about the original's embeddings; empty where they do."""
-    from edgekit.metrics.retrieval import off_curve
-
     count = len(original)
     if count < 2:
         return ["one image shows no variation; give at least two"]
@@ -282,7 +274,7 @@ def _flatness(original: np.ndarray, spread: Spread, gates: Gates, retrieval: Ret
     if spread.distance < least:
         return [f"the original's embeddings hardly vary (spread {spread.distance:.2g}, at least {least:.2g} is needed)"]
     # A file that keeps one number of the image finds neighbours; what it loses must be enough for the cosine gate.
-    if count >= _FEW and spread.dimensions < gates.min_dimensions and off_curve(original) < seen:
+    if count >= _FEW and spread.dimensions < gates.min_dimensions and metrics.off_curve(original) < seen:
         return [
             f"the original's embeddings vary along one line (dimensions {spread.dimensions:.2f}, "
             f"at least {gates.min_dimensions:g} are needed)"
@@ -291,8 +283,6 @@ def _flatness(original: np.ndarray, spread: Spread, gates: Gates, retrieval: Ret
 
 
 def _retrieval(artifact: np.ndarray, reference: Reference) -> Retrieval:
-    from edgekit.metrics.retrieval import recall
-
     original, count = reference.embeddings, len(reference.names)
     known = [label for label in reference.labels if label is not None]
     listing = len(set(known)) < len(known)
@@ -300,9 +290,9 @@ def _retrieval(artifact: np.ndarray, reference: Reference) -> Retrieval:
     labels = [
         f"={label}" if listing and label is not None else str(index) for index, label in enumerate(reference.labels)
     ]
-    base = recall(original, original, labels, labels, exclude_self=listing)
-    own = recall(artifact, artifact, labels, labels, exclude_self=True) if listing else None
-    mixed = recall(artifact, original, labels, labels, exclude_self=listing)
+    base = metrics.recall(original, original, labels, labels, exclude_self=listing)
+    own = metrics.recall(artifact, artifact, labels, labels, exclude_self=True) if listing else None
+    mixed = metrics.recall(artifact, original, labels, labels, exclude_self=listing)
     return Retrieval(
         task="listing" if listing else "self",
         queries=base.queries,
@@ -313,14 +303,12 @@ def _retrieval(artifact: np.ndarray, reference: Reference) -> Retrieval:
     )
 
 
-def _figures(found: Recall, base: Recall | None = None) -> RecallFigures:
-    from edgekit.metrics.retrieval import standard_error
-
+def _figures(found: metrics.Recall, base: metrics.Recall | None = None) -> RecallFigures:
     return RecallFigures(
         at_1=round(found.at[1], 4),
-        at_1_error=round(standard_error(found.at[1], found.queries), 4),
+        at_1_error=round(metrics.standard_error(found.at[1], found.queries), 4),
         at_10=round(found.at[10], 4),
-        at_10_error=round(standard_error(found.at[10], found.queries), 4),
+        at_10_error=round(metrics.standard_error(found.at[10], found.queries), 4),
         drop=round(100 * (base.at[10] - found.at[10]), 4) if base else None,
     )
 

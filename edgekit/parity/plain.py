@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
+if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
 
 __all__ = ["held_on_plain", "plain_images"]
@@ -17,8 +17,6 @@ _COLOURS = {"black": 0, "grey": 128, "white": 255}
 
 def plain_images(original: Callable[[np.ndarray], np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
     """Images uint8 [H,W,3] by the name of their colour, without those on which the original gives no number either."""
-    import numpy as np
-
     images = {name: np.full((*size, 3), value, dtype=np.uint8) for name, value in _COLOURS.items()}
     return {name: image for name, image in images.items() if np.isfinite(original(image[None])).all()}
 
@@ -30,8 +28,6 @@ def held_on_plain(
 
     `file` embeds uint8 [N,H,W,3] with it. Cosines are not judged: what a norm makes of no spread is rounding.
     """
-    import numpy as np
-
     lost = [name for name, image in images.items() if not np.isfinite(file(image[None])).all()]
     if not lost:
         return report

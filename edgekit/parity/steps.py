@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgekit.metrics.retrieval import cosine
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -23,8 +25,6 @@ def losing_step(
         precision: "fp32", "fp16", or the scheme of the plan that the program follows.
         format: the file's.
     """
-    from edgekit.metrics.retrieval import cosine
-
     kept = float(cosine(lowered[None], reference.embeddings[[index]])[0])
     of_file = report.cosines[index].cosine if report.cosines else None
     there = f"on {reference.names[index]} what was lowered has cosine {kept:.6f} with the original, the file " + (
