@@ -76,10 +76,10 @@ def pictures(images: Path | None, samples: int, spec: InputSpec, reporter: Repor
 
     if images is None:
         return CatalogPictures(samples, spec)
-    found = Folder(images, spec)
-    if found.left_out.names:
-        reporter.note(found.left_out.line(found.name))
-    return found
+    folder = Folder(images, spec)
+    if folder.left_out.names:
+        reporter.note(folder.left_out.line(folder.name))
+    return folder
 
 
 def tell_skipped(data: Pictures, reporter: Reporter) -> None:

@@ -44,10 +44,10 @@ def readable() -> frozenset[str]:
     """The suffixes of image files that can be read here, in lower case; HEIC is among them with pillow-heif."""
     from PIL import features
 
-    found = [suffix for name, own in _OF_PILLOW.items() if features.check(name) for suffix in own]
+    suffixes = [suffix for name, own in _OF_PILLOW.items() if features.check(name) for suffix in own]
     if importlib.util.find_spec("pillow_heif") is not None:
-        found += _HEIF
-    return frozenset((*_ALWAYS, *found))
+        suffixes += _HEIF
+    return frozenset((*_ALWAYS, *suffixes))
 
 
 def is_unread(name: str) -> bool:
@@ -79,8 +79,8 @@ class LeftOut:
     @property
     def kinds(self) -> dict[str, int]:
         """How many of each kind, by suffix in capitals, the most frequent first."""
-        found = Counter(os.path.splitext(name)[1][1:].upper() for name in self.names)
-        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        counts = Counter(os.path.splitext(name)[1][1:].upper() for name in self.names)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     @property
     def first(self) -> list[str]:

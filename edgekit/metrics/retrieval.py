@@ -115,12 +115,12 @@ def neighbour_overlap(left: np.ndarray, right: np.ndarray, k: int) -> float:
 def nearest(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row's most similar other row the index, int64 [N], and the cosine, float32 [N]. Needs two rows."""
     rows = unit_rows(embeddings)
-    found, scores = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.float32)
+    indices, scores = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.float32)
     for start, stop in blocks(len(rows), len(rows)):
         near = rows[start:stop] @ rows.T
         near[np.arange(stop - start), np.arange(start, stop)] = -np.inf
-        found[start:stop], scores[start:stop] = near.argmax(axis=1), near.max(axis=1)
-    return found, scores
+        indices[start:stop], scores[start:stop] = near.argmax(axis=1), near.max(axis=1)
+    return indices, scores
 
 
 def ranks(
@@ -135,7 +135,7 @@ def ranks(
     q, g = unit_rows(query), unit_rows(gallery)
     _, codes = np.unique(np.asarray([*query_labels, *gallery_labels]), return_inverse=True)
     q_codes, g_codes = codes[: len(q)], codes[len(q) :]
-    found = np.zeros(len(q), dtype=np.int64)
+    first = np.zeros(len(q), dtype=np.int64)
     for start, stop in blocks(len(q), len(g)):
         scores = q[start:stop] @ g.T
         scores[np.isnan(scores)] = -np.inf  # what is not a number resembles nothing, so it stands behind everything
@@ -146,8 +146,8 @@ def ranks(
             scores[own - start, own] = -np.inf
         best = np.max(scores, axis=1, where=relevant, initial=-np.inf)
         before = np.count_nonzero((scores >= best[:, None] - TIE) & ~relevant, axis=1)
-        found[start:stop] = np.where(relevant.any(axis=1), before + 1, 0)
-    return found
+        first[start:stop] = np.where(relevant.any(axis=1), before + 1, 0)
+    return first
 
 
 def recall(
@@ -160,9 +160,9 @@ def recall(
     at: Sequence[int] = (1, 10),
 ) -> Recall:
     """Recall at each k of `at`, with the ranks of `ranks`; every figure is 0 where no query has a relevant image."""
-    found = ranks(query, gallery, query_labels, gallery_labels, exclude_self=exclude_self)
-    found = found[found > 0]
-    return Recall({k: float(np.mean(found <= k)) if len(found) else 0.0 for k in at}, len(found))
+    first = ranks(query, gallery, query_labels, gallery_labels, exclude_self=exclude_self)
+    first = first[first > 0]
+    return Recall({k: float(np.mean(first <= k)) if len(first) else 0.0 for k in at}, len(first))
 
 
 def standard_error(share: float, count: int) -> float:

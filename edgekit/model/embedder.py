@@ -229,8 +229,8 @@ def _feature_width(embedder: Embedder, recipe: Recipe) -> int:
             image = embedder.mean.new_zeros(1, 3, *size)
             returned = embedder.call(image)
     except Exception as error:
-        found = place(error.__traceback__, embedder)
-        where = (f" ({found})" if found is not None else "") + image_part(embedder.backbone)
+        line = place(error.__traceback__, embedder)
+        where = (f" ({line})" if line is not None else "") + image_part(embedder.backbone)
         if any(kind in str(error) for kind in ("Half", "BFloat16", "Double", "double")):
             where += "; all weights are float32 here: leave casts such as .half() and .double() out of forward"
         raise ModelError(f"{name!r} cannot embed a {size[0]}x{size[1]} image: {reason_of(error)}{where}") from error

@@ -46,10 +46,10 @@ class Output:
 
     def __call__(self, returned: Any, batch: Any) -> Tensor:
         """`returned` is the backbone's own return value, `batch` its N."""
-        found = returned
+        value = returned
         for key in self.path:
-            found = _step(found, key)
-        tensor: Tensor = found
+            value = _step(value, key)
+        tensor: Tensor = value
         if self.pool is not None:
             tensor = _pooled(tensor, self.pool, self.channels_last)
         elif self.flat:
@@ -136,13 +136,13 @@ def _step(value: Any, key: str) -> Any:
 
 
 def _named(returned: Any, tensors: Mapping[str, Tensor], output: str, name: str) -> str:
-    found = returned
+    value = returned
     try:
         for key in output.split("."):
-            found = _step(found, key)
+            value = _step(value, key)
     except (KeyError, IndexError, AttributeError, StopIteration, ValueError):
-        found = None
-    inside = dict(_leaves(found))
+        value = None
+    inside = dict(_leaves(value))
     if len(inside) == 1 and not isinstance(returned, Tensor):
         tensor = next(iter(inside.values()))
         return next(key for key, item in tensors.items() if item is tensor)
@@ -164,9 +164,9 @@ def _evident(tensors: Mapping[str, Tensor], pool: Pool | None, name: str) -> str
     }
     by_depth = sorted(fits, key=lambda key: key.count("."))
     for wanted in _POOLED if pool is None else _MAPS:
-        found = next((key for key in by_depth if key.rsplit(".", 1)[-1] == wanted), None)
-        if found is not None:
-            return found
+        key_found = next((key for key in by_depth if key.rsplit(".", 1)[-1] == wanted), None)
+        if key_found is not None:
+            return key_found
     rest = [key for key in fits if not key.rsplit(".", 1)[-1].startswith(_OTHER)]
     if len(rest) == 1:
         return rest[0]

@@ -82,8 +82,8 @@ def check(
     """
     if isinstance(original, Reference):
         reference = original
-        found, artifact = _embed(None, pictures, progress, batch, runner)
-        if list(found.names) != list(reference.names):
+        again, artifact = _embed(None, pictures, progress, batch, runner)
+        if list(again.names) != list(reference.names):
             raise InputError(f"the images of {dataset} changed between two readings; check that no one writes to it")
     else:
         reference, artifact = _embed(original, pictures, progress, batch, runner)
@@ -303,13 +303,13 @@ def _retrieval(artifact: np.ndarray, reference: Reference) -> Retrieval:
     )
 
 
-def _figures(found: metrics.Recall, base: metrics.Recall | None = None) -> RecallFigures:
+def _figures(side: metrics.Recall, base: metrics.Recall | None = None) -> RecallFigures:
     return RecallFigures(
-        at_1=round(found.at[1], 4),
-        at_1_error=round(metrics.standard_error(found.at[1], found.queries), 4),
-        at_10=round(found.at[10], 4),
-        at_10_error=round(metrics.standard_error(found.at[10], found.queries), 4),
-        drop=round(100 * (base.at[10] - found.at[10]), 4) if base else None,
+        at_1=round(side.at[1], 4),
+        at_1_error=round(metrics.standard_error(side.at[1], side.queries), 4),
+        at_10=round(side.at[10], 4),
+        at_10_error=round(metrics.standard_error(side.at[10], side.queries), 4),
+        drop=round(100 * (base.at[10] - side.at[10]), 4) if base else None,
     )
 
 

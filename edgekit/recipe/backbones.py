@@ -1,6 +1,6 @@
 """The curated table of backbones, and "did you mean" for their names.
 
-The figures are measured, not quoted: `python -m edgekit.backbones` recomputes every row and prints it
+The figures are measured, not quoted: `python -m edgekit.recipe.backbones` recomputes every row and prints it
 as it stands here. The table is a shortlist, not a limit: any fixed-size timm image backbone goes the road.
 """
 

@@ -30,8 +30,8 @@ _BLOCK = 1 << 20
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a package."""
-    every = path.rglob("*") if path.is_dir() else [path]
-    return sum(one.stat().st_size for one in every if one.is_file())
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def sha256_file(path: Path) -> str:
@@ -76,7 +76,7 @@ def list_files(folder: Path) -> list[str]:
 
     InputError on a symbolic link, a device or a pipe: a package holds regular files and folders only.
     """
-    found: list[str] = []
+    names: list[str] = []
     folders = [folder]
     while folders:
         here = folders.pop()
@@ -88,10 +88,10 @@ def list_files(folder: Path) -> list[str]:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(Path(entry.path))
             elif entry.is_file(follow_symlinks=False):
-                found.append(Path(entry.path).relative_to(folder).as_posix())
+                names.append(Path(entry.path).relative_to(folder).as_posix())
             else:
                 raise InputError(f"{entry.path}: a symbolic link or special file; replace it by a regular file")
-    return sorted(found)
+    return sorted(names)
 
 
 def sha256_tree(path: Path) -> str:
@@ -160,10 +160,10 @@ def _open_regular(path: Path) -> Iterator[BinaryIO]:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    table = dict(pairs)
+    if len(table) < len(pairs):
         raise ValueError("an object has the same name twice")
-    return found
+    return table
 
 
 def _refuse_constant(text: str) -> None:

@@ -20,44 +20,44 @@ _ADAPTERS = re.compile(r"(?:^|\.)lora_\w+(?:\.|$)")
 _BASE = ".base_layer."  # PEFT's name for the layer that an adapter is put around
 
 
-def without_additions(found: Sequence[Named], wanted: Wanted) -> tuple[Sequence[Named], list[str]]:
+def without_additions(entries: Sequence[Named], wanted: Wanted) -> tuple[Sequence[Named], list[str]]:
     """The tensors as a model without such additions has them, and words about what was done.
 
     Raises InputError: adapters that are not merged into the weights.
     """
     words = []
     if not any(name.endswith("_orig") for name in wanted.own):
-        found, count = _pruned(found)
+        entries, count = _pruned(entries)
         words += [f"{count} multiplied by their pruning masks"] if count else []
     if not any(_OBSERVERS.search(name) for name in wanted.own):
-        kept = [one for one in found if not _OBSERVERS.search(one.name)]
-        words += [f"left {len(found) - len(kept)} of fake quantization"] if len(kept) < len(found) else []
-        found = kept
+        kept = [entry for entry in entries if not _OBSERVERS.search(entry.name)]
+        words += [f"left {len(entries) - len(kept)} of fake quantization"] if len(kept) < len(entries) else []
+        entries = kept
     if not any(_ADAPTERS.search(name) for name in wanted.own):
-        adapter = next((one.name for one in found if _ADAPTERS.search(one.name)), None)
+        adapter = next((entry.name for entry in entries if _ADAPTERS.search(entry.name)), None)
         if adapter is not None:
             raise InputError(
                 f"holds LoRA adapters beside the weights, first {quote(adapter)}: merge them (merge_and_unload() of "
                 "PEFT), and save the state dict of what that returns"
             )
     if not any(_BASE in name for name in wanted.own):
-        found = [one.renamed(one.name.replace(_BASE, ".")) for one in found]
-    return found, words
+        entries = [entry.renamed(entry.name.replace(_BASE, ".")) for entry in entries]
+    return entries, words
 
 
-def _pruned(found: Sequence[Named]) -> tuple[Sequence[Named], int]:
+def _pruned(entries: Sequence[Named]) -> tuple[Sequence[Named], int]:
     """With `weight` in place of `weight_orig` and `weight_mask`, and how many."""
-    by_name = {one.name: one for one in found}
-    masks = {name.removesuffix("_mask"): one for name, one in by_name.items() if name.endswith("_mask")}
+    by_name = {entry.name: entry for entry in entries}
+    masks = {name.removesuffix("_mask"): entry for name, entry in by_name.items() if name.endswith("_mask")}
     pairs = {f"{name}_orig": (name, mask) for name, mask in masks.items() if f"{name}_orig" in by_name}
     used = {mask.name for _, mask in pairs.values()}
     made = []
-    for one in found:
-        if one.name in pairs:
-            name, mask = pairs[one.name]
-            made.append(Named(name, one.group, _product(one.stored, mask.stored), one.of_module))
-        elif one.name not in used:
-            made.append(one)
+    for entry in entries:
+        if entry.name in pairs:
+            name, mask = pairs[entry.name]
+            made.append(Named(name, entry.group, _product(entry.stored, mask.stored), entry.of_module))
+        elif entry.name not in used:
+            made.append(entry)
     return made, len(pairs)
 
 

@@ -58,8 +58,8 @@ def read_tensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
     if not path.is_file():
         raise InputError(f"{name}: {'is not a regular file' if path.exists() else 'no such weights file'}")
     try:
-        found = _shards(path) if is_index(path) else _one(path)
-        names = [one.name for one in found[0]]
+        entries, notes = _shards(path) if is_index(path) else _one(path)
+        names = [entry.name for entry in entries]
         if len(set(names)) < len(names):
             twice = Counter(names).most_common(1)[0][0]
             raise InputError(f"holds two tensors called {quote(twice)}; save the state dict alone")
@@ -71,13 +71,13 @@ def read_tensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
     except Exception as error:  # readers raise many types on damaged bytes
         reason = reason_of(error, 160)
         raise InputError(f"{name}: damaged, or no weights at all ({reason}); fetch or save it again") from None
-    return found
+    return entries, notes
 
 
 def _inside(folder: Path) -> str:
     names = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
-    found = next((name for name in names if (folder / name).is_file()), None)
-    return f"; give {found} in it" if found else "; give the weights file"
+    name = next((name for name in names if (folder / name).is_file()), None)
+    return f"; give {name} in it" if name else "; give the weights file"
 
 
 def _one(path: Path) -> tuple[list[Named], Mapping[str, str]]:
@@ -104,12 +104,12 @@ def _safetensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
     from safetensors import safe_open
 
     file = safe_open(path, framework="pt", device="cpu")
-    found: list[Named] = []
+    entries: list[Named] = []
     for key in file.keys():  # noqa: SIM118 (no mapping)
         part = file.get_slice(key)
         shape, dtype = tuple(part.get_shape()), _dtype(part.get_dtype())
-        found.append(Named(key, "", Stored(shape, dtype, partial(file.get_tensor, key), key)))
-    return found, {key: value for key, value in (file.metadata() or {}).items() if isinstance(value, str)}
+        entries.append(Named(key, "", Stored(shape, dtype, partial(file.get_tensor, key), key)))
+    return entries, {key: value for key, value in (file.metadata() or {}).items() if isinstance(value, str)}
 
 
 def _dtype(code: str) -> torch.dtype | None:
@@ -118,8 +118,8 @@ def _dtype(code: str) -> torch.dtype | None:
 
     words = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint", "C": "complex"}
     letters, digits = code.rstrip("0123456789"), code.lstrip("BFIUCOL")
-    found = torch.bool if code == "BOOL" else getattr(torch, f"{words.get(letters)}{digits}", None)
-    return found if isinstance(found, torch.dtype) else None
+    dtype = torch.bool if code == "BOOL" else getattr(torch, f"{words.get(letters)}{digits}", None)
+    return dtype if isinstance(dtype, torch.dtype) else None
 
 
 def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:
@@ -130,7 +130,7 @@ def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:
     files = list(dict.fromkeys(table.values()))
     if len(files) > _MAX_SHARDS:
         raise InputError(f"names {len(files):,} shards, more than {_MAX_SHARDS:,}")
-    found: list[Named] = []
+    entries: list[Named] = []
     notes: dict[str, str] = {}
     for file in files:
         if Path(file).name != file or file in ("", ".", ".."):
@@ -142,10 +142,10 @@ def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:
         except InputError as error:
             raise InputError(f"shard {quote(file)}: {error}") from None
         wanted = {key for key, place in table.items() if place == file}
-        kept = [one for one in inside if one.name in wanted]
+        kept = [entry for entry in inside if entry.name in wanted]
         if len(kept) < len(wanted):
-            lost = sorted(wanted - {one.name for one in kept})[0]
+            lost = sorted(wanted - {entry.name for entry in kept})[0]
             raise InputError(f"shard {quote(file)} does not hold {quote(lost)}, which the index names; fetch it again")
-        found += kept
+        entries += kept
         notes |= more
-    return found, notes
+    return entries, notes

@@ -24,30 +24,30 @@ _HEADS = re.compile(
 
 
 def sort_left(
-    found: Sequence[Named], reading: Reading, wanted: Wanted, backbone: torch.nn.Module | None, widths: set[int]
+    entries: Sequence[Named], reading: Reading, wanted: Wanted, backbone: torch.nn.Module | None, widths: set[int]
 ) -> tuple[list[str], list[str], list[str]]:
     """(dropped, foreign, elsewhere): names in the part that was read whose values an embedding does without; those that
     say that the file is of another model; and names in other parts of the file.
 
     `widths` are the embedding's: a linear layer on top of it is a head, whatever its name.
     """
-    names = unwrapped(one.name for one in found)
+    names = unwrapped(entry.name for entry in entries)
     known = {short.removeprefix(reading.lead) for short in unwrapped(wanted.own).values()}
     branches = {"".join(f"{word}." for word in name.split(".")[:count]) for name in known for count in range(len(name))}
-    groups = {one.group for one in reading.pairs.values()}
-    taken = {one.name for one in (*reading.pairs.values(), *reading.misshapen.values())}
+    groups = {entry.group for entry in reading.pairs.values()}
+    taken = {entry.name for entry in (*reading.pairs.values(), *reading.misshapen.values())}
     start = f"{reading.prefix}." if reading.prefix else ""
     strays: defaultdict[str, list[Named]] = defaultdict(list)
     elsewhere = []
-    for one in found:
-        if one.name in taken:
+    for entry in entries:
+        if entry.name in taken:
             continue
-        rest = names[one.name].removeprefix(start)
-        near = names[one.name].startswith(start) and (one.group in groups or rest.split(".")[0] + "." in branches)
+        rest = names[entry.name].removeprefix(start)
+        near = names[entry.name].startswith(start) and (entry.group in groups or rest.split(".")[0] + "." in branches)
         if near:
-            strays[_branch(rest, branches)].append(one)
+            strays[_branch(rest, branches)].append(entry)
         else:
-            elsewhere.append(one.name)
+            elsewhere.append(entry.name)
     classifiers = _classifiers(backbone)
     dropped: list[str] = []
     foreign: list[str] = []
@@ -55,10 +55,10 @@ def sort_left(
         harmless = (
             _is_head(branch)
             or any(branch == name or branch.startswith(f"{name}.") for name in classifiers)
-            or all(_is_table(one) for one in inside)
+            or all(_is_table(entry) for entry in inside)
             or (("." not in branch or _is_head(branch.rpartition(".")[0])) and _is_linear(inside, widths))
         )
-        (dropped if harmless else foreign).extend(one.name for one in inside)
+        (dropped if harmless else foreign).extend(entry.name for entry in inside)
     return dropped, foreign, elsewhere
 
 
@@ -82,15 +82,15 @@ def _classifiers(backbone: Any) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else tuple(named)
 
 
-def _is_table(one: Named) -> bool:
+def _is_table(entry: Named) -> bool:
     """A counter, a table of indices, or what a profiler counted: no weights."""
-    if one.name.rsplit(".", 1)[-1] in ("num_batches_tracked", "total_ops", "total_params"):
+    if entry.name.rsplit(".", 1)[-1] in ("num_batches_tracked", "total_ops", "total_params"):
         return True
-    dtype = one.stored.dtype
+    dtype = entry.stored.dtype
     return dtype is not None and not dtype.is_floating_point and not dtype.is_complex
 
 
 def _is_linear(inside: Sequence[Named], widths: set[int]) -> bool:
     """Linear layers, the first on an embedding: weights [N,C] and what has one value a channel."""
-    weights = [one.stored.shape for one in inside if len(one.stored.shape) == 2]
-    return bool(weights) and weights[0][1] in widths and all(len(one.stored.shape) <= 2 for one in inside)
+    weights = [entry.stored.shape for entry in inside if len(entry.stored.shape) == 2]
+    return bool(weights) and weights[0][1] in widths and all(len(entry.stored.shape) <= 2 for entry in inside)

@@ -110,9 +110,9 @@ def unwrapped(names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def find_readings(found: Sequence[Named], wanted: Wanted) -> list[Reading]:
+def find_readings(entries: Sequence[Named], wanted: Wanted) -> list[Reading]:
     """Readings by falling count of tensors that agree in name and shape."""
-    brief = unwrapped(one.name for one in found)
+    brief = unwrapped(entry.name for entry in entries)
     own = unwrapped(wanted.own)
     both = (list(own.values()), [name for name in own.values() if name.startswith("backbone.")])
     leads = dict.fromkeys(_common(names) for names in both if names)
@@ -121,16 +121,16 @@ def find_readings(found: Sequence[Named], wanted: Wanted) -> list[Reading]:
         rest = {short.removeprefix(lead): name for name, short in own.items() if short.startswith(lead)}
         deepest = max(name.count(".") for name in rest) + 1
         parts: dict[str, Reading] = {}
-        for one in found:
-            words = brief[one.name].split(".")
+        for entry in entries:
+            words = brief[entry.name].split(".")
             for count in range(1, min(deepest, len(words)) + 1):
                 name = rest.get(".".join(words[-count:]))
                 if name is None:
                     continue
                 prefix = ".".join(words[:-count])
                 reading = parts.setdefault(prefix, Reading(prefix, lead))
-                fits = bool(one.stored.odd) or one.stored.shape == tuple(wanted.own[name].shape)
-                (reading.pairs if fits else reading.misshapen)[name] = one
+                fits = bool(entry.stored.odd) or entry.stored.shape == tuple(wanted.own[name].shape)
+                (reading.pairs if fits else reading.misshapen)[name] = entry
         readings += [reading for reading in parts.values() if not _is_neighbour(reading, parts)]
     readings.sort(key=lambda reading: -len(reading.pairs))
     return readings[:_LOOKED_AT]

@@ -54,7 +54,7 @@ class _Choice:
     """A reading beside what it leaves."""
 
     reading: Reading
-    found: Sequence[Named]
+    entries: Sequence[Named]
     dropped: Sequence[str]
     foreign: Sequence[str]
     elsewhere: Sequence[str]
@@ -70,8 +70,8 @@ def load_weights(module: torch.nn.Module, path: Path, key: str | None = None) ->
     Raises InputError, one line that begins with the file's name: unreadable or damaged, a pickle that asks for commands
     (nothing of any pickle is run), no part that fits the model, tensors that are no dense plain ones, NaN or infinity.
     """
-    found, notes = read_tensors(path)
-    return _take(module, found, notes, shown(str(path)), key)
+    entries, notes = read_tensors(path)
+    return _take(module, entries, notes, shown(str(path)), key)
 
 
 def apply_state_dict(module: torch.nn.Module, state: Mapping[str, torch.Tensor], *, source: str) -> Taken:
@@ -80,13 +80,13 @@ def apply_state_dict(module: torch.nn.Module, state: Mapping[str, torch.Tensor],
 
 
 def _take(
-    module: torch.nn.Module, found: Sequence[Named], notes: Mapping[str, str], source: str, key: str | None
+    module: torch.nn.Module, entries: Sequence[Named], notes: Mapping[str, str], source: str, key: str | None
 ) -> Taken:
     try:
-        if not found:
+        if not entries:
             raise InputError("holds no tensors; save model.state_dict()")
         wanted = wanted_by(module)
-        given, additions = without_additions(_with_twins(_below(found, key), notes), wanted)
+        given, additions = without_additions(_with_twins(_below(entries, key), notes), wanted)
         given = _as_torch_names(given, wanted)
         backbone = getattr(module, "backbone", None)
         choices = _choices(given, wanted, module)
@@ -109,38 +109,38 @@ def _take(
         for other in choices
         if other.reading.is_whole(wanted) and not other.foreign and _places(other) != _places(best)
     ]
-    return _told(source, found, best, also, changed, additions)
+    return _told(source, entries, best, also, changed, additions)
 
 
-def _below(found: Sequence[Named], key: str | None) -> Sequence[Named]:
+def _below(entries: Sequence[Named], key: str | None) -> Sequence[Named]:
     if not key:
-        return found
-    named = [one for one in found if f"{one.name}.".startswith(f"{key}.")]
-    named = named or [one for one in found if f"{unwrap(one.name)}.".startswith(f"{unwrap(key)}.")]
+        return entries
+    named = [entry for entry in entries if f"{entry.name}.".startswith(f"{key}.")]
+    named = named or [entry for entry in entries if f"{unwrap(entry.name)}.".startswith(f"{unwrap(key)}.")]
     if not named:
-        tops = Counter(one.group or one.name.rpartition(".")[0] or one.name for one in found)
+        tops = Counter(entry.group or entry.name.rpartition(".")[0] or entry.name for entry in entries)
         parts = ", ".join(f"{quote(name)} ({count})" for name, count in tops.most_common(6))
         raise InputError(f"has no part called {quote(key)}; parts of the file and their tensors: {parts}")
     return named
 
 
-def _with_twins(found: Sequence[Named], notes: Mapping[str, str]) -> Sequence[Named]:
+def _with_twins(entries: Sequence[Named], notes: Mapping[str, str]) -> Sequence[Named]:
     """With the names that a safetensors file notes as another's values."""
-    by_name = {one.name: one for one in found}
+    by_name = {entry.name: entry for entry in entries}
     twins = [by_name[kept].renamed(name) for name, kept in notes.items() if kept in by_name and name not in by_name]
-    return [*found, *twins]
+    return [*entries, *twins]
 
 
-def _as_torch_names(found: Sequence[Named], wanted: Wanted) -> Sequence[Named]:
+def _as_torch_names(entries: Sequence[Named], wanted: Wanted) -> Sequence[Named]:
     """With the names of weight normalisation that the model has: torch 2.0 renamed them."""
     for here, there in (_WEIGHT_NORM, _WEIGHT_NORM[::-1]):
-        if any(name.endswith(here) for name in wanted.own) and not any(one.name.endswith(here) for one in found):
+        if any(name.endswith(here) for name in wanted.own) and not any(entry.name.endswith(here) for entry in entries):
             for ours, theirs in zip(here, there, strict=True):
-                found = [
-                    one.renamed(one.name.removesuffix(theirs) + ours) if one.name.endswith(theirs) else one
-                    for one in found
+                entries = [
+                    entry.renamed(entry.name.removesuffix(theirs) + ours) if entry.name.endswith(theirs) else entry
+                    for entry in entries
                 ]
-    return found
+    return entries
 
 
 def _choices(given: Sequence[Named], wanted: Wanted, module: torch.nn.Module) -> list[_Choice]:
@@ -152,10 +152,10 @@ def _choices(given: Sequence[Named], wanted: Wanted, module: torch.nn.Module) ->
     return [_choice(readings[0] if readings else Reading("", ""), given, wanted, module)]
 
 
-def _choice(reading: Reading, found: Sequence[Named], wanted: Wanted, module: torch.nn.Module) -> _Choice:
+def _choice(reading: Reading, entries: Sequence[Named], wanted: Wanted, module: torch.nn.Module) -> _Choice:
     backbone: Any = getattr(module, "backbone", None)
     widths = {getattr(module, "dim", 0), getattr(getattr(module, "projection", None), "in_features", 0)} - {0}
-    return _Choice(reading, found, *sort_left(found, reading, wanted, backbone, widths))
+    return _Choice(reading, entries, *sort_left(entries, reading, wanted, backbone, widths))
 
 
 def _order(choice: _Choice) -> tuple[bool, tuple[int, int, int]]:
@@ -163,7 +163,7 @@ def _order(choice: _Choice) -> tuple[bool, tuple[int, int, int]]:
 
 
 def _places(choice: _Choice) -> set[object]:
-    return {one.stored.place for one in choice.reading.pairs.values()}
+    return {entry.stored.place for entry in choice.reading.pairs.values()}
 
 
 def _misfit(best: _Choice, wanted: Wanted) -> str:
@@ -175,8 +175,8 @@ def _misfit(best: _Choice, wanted: Wanted) -> str:
     if best.foreign:
         problems.append(f"{len(best.foreign)} unexpected, first {quote(best.foreign[0])}")
     if reading.misshapen:
-        name, one = next(iter(reading.misshapen.items()))
-        shapes = f"{list(one.stored.shape)} in the file, {list(wanted.own[name].shape)} in the model"
+        name, entry = next(iter(reading.misshapen.items()))
+        shapes = f"{list(entry.stored.shape)} in the file, {list(wanted.own[name].shape)} in the model"
         problems.append(f"{len(reading.misshapen)} misshapen, first {quote(name)}: {shapes}")
     nearest = f"the part {quote(reading.part)}" if reading.part else "the whole file"
     advice = ""
@@ -187,7 +187,7 @@ def _misfit(best: _Choice, wanted: Wanted) -> str:
     asked = [name for name in wanted.own if name not in wanted.spare]
     count = sum(name in reading.pairs for name in asked)
     here = ", ".join(quote(name) for name in list(wanted.own)[:3])
-    there = ", ".join(quote(one.name) for one in list(best.found)[:3])
+    there = ", ".join(quote(entry.name) for entry in list(best.entries)[:3])
     return (
         f"does not fit the model; nearest is {nearest} with {count} of {len(asked)} tensors by name "
         f"and shape; keys {'; '.join(problems)}{advice}; the model begins {here}; the file begins {there}"
@@ -201,21 +201,21 @@ def _values(reading: Reading, wanted: Wanted) -> tuple[dict[str, torch.Tensor], 
     state: dict[str, torch.Tensor] = {}
     changed: Counter[str] = Counter()
     bad = []
-    for name, one in reading.pairs.items():
+    for name, entry in reading.pairs.items():
         try:
-            value = one.stored.load()
+            value = entry.stored.load()
         except InputError as error:
-            raise InputError(f"{quote(one.name)} {error}; save plain weights") from None
+            raise InputError(f"{quote(entry.name)} {error}; save plain weights") from None
         want = wanted.own[name]
         if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized:
-            raise InputError(f"{quote(one.name)} is not a dense tensor in memory; save plain weights")
+            raise InputError(f"{quote(entry.name)} is not a dense tensor in memory; save plain weights")
         if (value.is_floating_point(), value.is_complex()) != (want.is_floating_point(), want.is_complex()):
-            raise InputError(f"{quote(one.name)} is {_word(value)}, of another kind than the model's {_word(want)}")
+            raise InputError(f"{quote(entry.name)} is {_word(value)}, of another kind than the model's {_word(want)}")
         if value.dtype != want.dtype and value.is_floating_point():
             changed[_word(value)] += 1
         state[name] = value.to(want.dtype)
         if not bool(torch.isfinite(state[name]).all()):
-            bad.append(one.name)
+            bad.append(entry.name)
     if bad:
         raise InputError(f"NaN or infinite values in {len(bad)} of {len(state)} tensors, first {quote(bad[0])}")
     for name, value in list(state.items()):
@@ -252,17 +252,17 @@ def _word(value: torch.Tensor) -> str:
 
 def _told(
     source: str,
-    found: Sequence[Named],
+    entries: Sequence[Named],
     best: _Choice,
     also: Sequence[_Choice],
     changed: Counter[str],
     additions: Sequence[str],
 ) -> Taken:
     reading = best.reading
-    words = [f"took {len(reading.pairs)} of {len(found)} tensors"]
+    words = [f"took {len(reading.pairs)} of {len(entries)} tensors"]
     if reading.part:
         words[0] += f", those under {quote(reading.part)}"
-    of_module = any(one.of_module for one in reading.pairs.values())
+    of_module = any(entry.of_module for entry in reading.pairs.values())
     if of_module:
         words.append("of a pickled module, whose code was not run")
     if reading.layout:

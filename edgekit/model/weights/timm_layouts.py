@@ -22,7 +22,7 @@ _PARTS = 6  # of the file, those with most tensors first
 
 
 def laid_out_anew(
-    found: Sequence[Named], backbone: torch.nn.Module | None, wanted: Wanted
+    entries: Sequence[Named], backbone: torch.nn.Module | None, wanted: Wanted
 ) -> Iterator[tuple[Reading, Sequence[Named]]]:
     """Readings of what timm's filters make of the file's parts, with the tensors that they were made of; none where
     `backbone` is not timm's.
@@ -30,11 +30,11 @@ def laid_out_anew(
     filters = _filters(backbone)
     if not filters:
         return
-    for prefix, inside in _parts(found):
-        for one in filters:
+    for prefix, inside in _parts(entries):
+        for adapt in filters:
             tensors = {name: named.stored.load() for name, named in inside.items() if not named.stored.odd}
             try:
-                made = one(tensors, backbone)
+                made = adapt(tensors, backbone)
             except Exception:  # a filter meant for another layout may fail in any way
                 continue
             if not isinstance(made, dict) or not made:
@@ -43,7 +43,7 @@ def laid_out_anew(
             start = f"{prefix}." if prefix else ""
             given = [Named(f"{start}{key}", source, of_tensor(value)) for key, value in made.items()]
             for reading in find_readings(given, wanted)[:2]:
-                reading.layout = f"timm's {getattr(one, 'func', one).__name__}"
+                reading.layout = f"timm's {getattr(adapt, 'func', adapt).__name__}"
                 yield reading, given
 
 
@@ -57,7 +57,7 @@ def _filters(backbone: Any) -> list[Callable[..., Any]]:
         places.insert(0, model_entrypoint(config["architecture"]).__module__)
     except Exception:  # a model that is not timm's, or none of its registry
         pass
-    found: dict[Any, None] = {}
+    filters: dict[Any, None] = {}
     for place in places:
         if not place.startswith("timm."):
             continue
@@ -67,10 +67,10 @@ def _filters(backbone: Any) -> list[Callable[..., Any]]:
             known = list(inspect.signature(value).parameters)
             if known[:1] != ["state_dict"]:
                 continue
-            found[value if len(known) > 1 else _of_one(value)] = None
+            filters[value if len(known) > 1 else _of_one(value)] = None
             if "adapt_layer_scale" in known:
-                found[partial(value, adapt_layer_scale=True)] = None
-    return list(found)
+                filters[partial(value, adapt_layer_scale=True)] = None
+    return list(filters)
 
 
 def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,16 +83,16 @@ def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _parts(found: Sequence[Named]) -> list[tuple[str, dict[str, Named]]]:
+def _parts(entries: Sequence[Named]) -> list[tuple[str, dict[str, Named]]]:
     """Parts of the file that may be a state dict, preferred ones first: each dict, and what wraps a model in it."""
-    sizes = Counter(one.group for one in found)
-    brief = unwrapped(one.name for one in found)
+    sizes = Counter(entry.group for entry in entries)
+    brief = unwrapped(entry.name for entry in entries)
     parts: dict[str, dict[str, Named]] = {}
     for group, _ in sizes.most_common(_PARTS):
-        own = [one for one in found if one.group == group]
+        own = [entry for entry in entries if entry.group == group]
         start = unwrap(group)
         while True:
-            inside = {name: one for one in own if (name := _below(brief[one.name], start))}
+            inside = {name: entry for entry in own if (name := _below(brief[entry.name], start))}
             parts.setdefault(start, inside)
             following = Counter(name.split(".")[0] for name in inside if "." in name)
             word = next((word for word, _ in following.most_common() if word in _WORDS), None)
