@@ -175,8 +175,8 @@ def test_another_model_s_plan_is_refused_before_anything_is_written(plans, invok
 
 def test_int8_says_early_what_it_cannot_do(plans, invoke, tmp_path):
     for more, said in (
-        (("--target", "ios"), "--min-ios is 16"),
-        (("--target", "onnx", "--plan", plans["w8"]), "leave out --plan"),
+        (("--target", "ios"), "need iOS 17"),
+        (("--target", "onnx", "--plan", plans["w8"]), "makes a plan of its own"),
     ):
         result = invoke("export", *TOWER, "--precision", "int8", *more, "--out", tmp_path / "out", "--quiet")
         assert result.exit_code == 2

@@ -108,7 +108,7 @@ def test_palettes_fit_an_older_ios_and_steps_do_not(wide_plans, invoke, tmp_path
     assert invoke(*export, "--plan", wide_plans["palette4"]).exit_code == 0
     refused = invoke(*export, "--plan", wide_plans["w4"])
     assert refused.exit_code == 2
-    assert "give --min-ios 18" in refused.stderr
+    assert "need iOS 18" in refused.stderr
 
 
 def test_a_second_run_writes_the_same_bytes(wide_plans, invoke, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit import graph
-from edgekit.quantization.gptq import compensate, second_moments
+from edgekit.quantization.gptq import gptq, second_moments
 from edgekit.quantization.layers import layers, weights
 from edgekit.quantization.palettes import palette
 
@@ -50,7 +50,7 @@ def test_rounding_that_makes_up_for_its_errors_keeps_the_layer_better():
     weight = torch.randn(24, 64)
     inputs = torch.randn(500, 64) @ torch.randn(64, 64) + 2 * torch.randn(64)  # correlated, with a mean
     grid = palette(weight, 4)
-    codes = compensate(weight, (inputs.T @ inputs)[None], grid)
+    codes = gptq(weight, (inputs.T @ inputs)[None], grid)
     made_up = grid.table[codes.long()].float()
     nearest = grid.values(grid.codes(weight.flatten().double(), 0), 0).float().reshape(weight.shape)
     due = inputs @ weight.T
@@ -64,5 +64,5 @@ def test_inputs_that_are_always_zero_do_no_harm():
     weight = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     grid = palette(weight, 4)
     for moments in (torch.zeros(1, 6, 6), torch.diag(torch.tensor([1.0, 0, 0, 2, 0, 0]))[None]):
-        found = grid.table[compensate(weight, moments, grid).long()]
+        found = grid.table[gptq(weight, moments, grid).long()]
         assert (found - weight).abs().max() < 0.5

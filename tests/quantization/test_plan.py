@@ -60,7 +60,7 @@ def test_a_plan_for_another_model_is_refused(plan):
 
 def test_a_target_that_cannot_hold_a_plan_says_which_can(plan):
     plan.check_target("ios", "coreml", 17)
-    with pytest.raises(UsageError, match="--min-ios 17"):
+    with pytest.raises(UsageError, match="`min_ios=17`"):
         plan.check_target("ios", "coreml", 16)
     with pytest.raises(UsageError, match="android or onnx"):
         plan.check_target("ios-executorch", "coreml", 18)

@@ -11,7 +11,8 @@ from edgekit.errors import UsageError
 from edgekit.model.embedder import build_embedder
 from edgekit.quantization.judge import Loss
 from edgekit.quantization.layers import layers
-from edgekit.quantization.search import CANDIDATES, first_choice, integers_pay, islands, search, steps
+from edgekit.quantization.schemes import candidates
+from edgekit.quantization.search import first_choice, integers_pay, search, steps, without_isolated
 from edgekit.quantization.sensitivity import Damage
 from edgekit.recipe import resolve_model
 
@@ -27,7 +28,7 @@ def damage(found):
     """Each static layer costs 0.001, weights alone nothing."""
     return {
         layer.name: {
-            scheme: Damage(0.0, 0.001 if scheme.startswith("w8a8") else 0.0) for scheme in CANDIDATES[layer.kind]
+            scheme: Damage(0.0, 0.001 if scheme.startswith("w8a8") else 0.0) for scheme in candidates(layer.kind)
         }
         for layer in found
     }
@@ -51,11 +52,11 @@ def run(found, damage, min_cosine, *, whole=cosine):
 
 def test_nothing_is_given_up_that_need_not_be(found, damage):
     schemes, _ = run(found, damage, 0.5)
-    assert schemes == islands(found, first_choice(found))
+    assert schemes == without_isolated(found, first_choice(found))
 
 
 def test_limits_are_kept_with_few_steps(found, damage):
-    fastest = cosine(islands(found, first_choice(found)))
+    fastest = cosine(without_isolated(found, first_choice(found)))
     schemes, loss = run(found, damage, fastest + 0.0015)
     assert loss.min_cosine >= fastest + 0.0015
     assert "w8a8" in schemes.values()
@@ -79,11 +80,11 @@ def test_a_step_that_helps_nothing_beside_others_is_taken_back(found, damage):
     )
     assert loss.min_cosine == 1.0
     only = {**first_choice(found), needed: order[2].scheme}
-    assert schemes == islands(found, only)
+    assert schemes == without_isolated(found, only)
 
 
 def test_images_that_were_not_searched_on_may_want_more(found, damage):
-    fastest = cosine(islands(found, first_choice(found)))
+    fastest = cosine(without_isolated(found, first_choice(found)))
     searched, _ = run(found, damage, fastest)
     more, loss = run(found, damage, fastest, whole=lambda schemes: cosine(schemes) - 0.002)
     assert loss.min_cosine >= fastest
@@ -117,7 +118,7 @@ class Clamped(nn.Module):
 def test_a_clamp_is_no_border():
     """What a clamped layer gives are integers too: no conversion stands before the sum that takes them."""
     found = layers(graph.prepare(graph.capture(Clamped().eval(), torch.rand(1, 3, 32, 32)))[0])
-    schemes = islands(found, first_choice(found))
+    schemes = without_isolated(found, first_choice(found))
     assert [schemes[layer.name] for layer in found if layer.kind == "add"] == ["w8a8"]
 
 

@@ -23,7 +23,7 @@ def test_the_mean_of_each_channel_is_what_it_was(kind: str) -> None:
     seen = calibrate(program, [tried.node.name], lambda: images, averaged=averaged([tried])).means
     shift = torch.from_numpy(shifts(program, [tried], seen)[tried.name])
     weight = weights(program)[tried.name]
-    rounded = round_weight(weight, "w8")
+    rounded = round_weight(weight)
     simulator = Simulator(program, {})
     lost, made = torch.zeros(len(weight)), torch.zeros(len(weight))
     for image in images:
