@@ -14,18 +14,9 @@ if TYPE_CHECKING:
     from edgekit.quantization.store import read_plan
 
 __all__ = [
-    "SCHEMES",
-    "Asked",
-    "Plan",
-    "PlanResult",
-    "QuantizeRequest",
-    "QuantizeResult",
-    "Settings",
-    "apply",
-    "plan_of",
-    "quantize",
-    "read_plan",
-]
+    "SCHEMES", "Asked", "Plan", "PlanResult", "QuantizeRequest", "QuantizeResult", "Settings", "apply", "plan_of",
+    "quantize", "read_plan",
+]  # fmt: skip
 
 # The table of schemes is read by the command line's help, for which PyTorch is too slow to import.
 _HOMES = {

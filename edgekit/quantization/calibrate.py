@@ -63,7 +63,7 @@ def calibrate(
     Args:
         program: takes float32 [1,3,H,W] with values 0-255.
         images: gives uint8 [H,W,3] images, the same ones each time it is called; it is called twice.
-        progress: told the number of passes over an image so far.
+        progress: called with the number of passes over an image so far.
 
     Raises:
         InputError: there is no image.

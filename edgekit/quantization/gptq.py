@@ -41,7 +41,7 @@ def encode_weights(
         program: the prepared program.
         schemes: by layer name, one whose weights are codes.
         images: uint8 [H,W,3], from which the layers' inputs are learnt.
-        progress: told the number of images so far.
+        progress: called with the number of images so far.
 
     Raises:
         ModelError: the inputs of a layer are not finite on some image.

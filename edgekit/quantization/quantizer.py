@@ -170,22 +170,10 @@ def _observed() -> tuple[Any, Any]:
     from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver, PlaceholderObserver
     from torchao.quantization.pt2e.quantizer import QuantizationSpec
 
-    weights = QuantizationSpec(
-        torch.int8,
-        PerChannelMinMaxObserver.with_args(eps=2**-24),
-        quant_min=-127,
-        quant_max=127,
-        qscheme=torch.per_channel_symmetric,
-        ch_axis=0,
-    )
-    dynamic = QuantizationSpec(
-        torch.int8,
-        PlaceholderObserver.with_args(eps=2**-12),
-        quant_min=-128,
-        quant_max=127,
-        qscheme=torch.per_tensor_affine,
-        is_dynamic=True,
-    )
+    channel = PerChannelMinMaxObserver.with_args(eps=2**-24)
+    weights = QuantizationSpec(torch.int8, channel, -127, 127, torch.per_channel_symmetric, ch_axis=0)
+    scaled = PlaceholderObserver.with_args(eps=2**-12)
+    dynamic = QuantizationSpec(torch.int8, scaled, -128, 127, torch.per_tensor_affine, is_dynamic=True)
     return weights, dynamic
 
 

@@ -66,7 +66,7 @@ def best_ranges(
         simulator: of the prepared program.
         seen: histograms by name of tensor.
         images: float32 [1,3,H,W] each, better hard ones: there a range that clips shows.
-        progress: told the number of trials so far, and of all.
+        progress: called with the number of trials so far, and of all.
     """
     planned = [plan_tensors(seen, observer) for observer in OBSERVERS]
     options = {

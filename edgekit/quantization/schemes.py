@@ -13,18 +13,9 @@ from typing import Literal
 from edgekit.support.plots import COLOURS
 
 __all__ = [
-    "AUTO",
-    "SCHEMES",
-    "TARGETS",
-    "WEIGHTED",
-    "WEIGHTS_ONLY",
-    "Scheme",
-    "candidates",
-    "choices",
-    "described",
-    "gates_for",
-    "nearest_forms",
-]
+    "AUTO", "SCHEMES", "TARGETS", "WEIGHTED", "WEIGHTS_ONLY", "Scheme", "candidates", "choices", "described",
+    "gates_for", "nearest_forms",
+]  # fmt: skip
 
 AUTO = "auto"  # asked for in place of a scheme: each layer gets its own
 WEIGHTS_ONLY = "w8"  # what stands for a scheme where activations are to stay in float
@@ -44,8 +35,8 @@ class Scheme:
 
     key: str
     help: str
-    weights: Literal["float", "channel", "palette", "steps"]  # channel: integers, one scale an output channel
-    weight_bits: int
+    weights: Literal["float", "channel", "palette", "steps"] = "channel"  # integers, one scale an output channel
+    weight_bits: int = 8
     activations: Literal["float", "static", "dynamic"] = "float"
     kinds: tuple[str, ...] = WEIGHTED  # of layers that get it where it is asked for
     other_kinds: Mapping[str, str] = field(default_factory=dict)  # and kinds that get another scheme then
@@ -76,74 +67,37 @@ class Scheme:
 
 _ROWS = (
     Scheme(
-        key="w8a8",
-        help="8-bit weights a channel and static 8-bit activations",
-        weights="channel",
-        weight_bits=8,
-        activations="static",
+        key="w8a8", help="8-bit weights a channel and static 8-bit activations", activations="static", ios=17,
         kinds=(*WEIGHTED, "add", "mul", "sigmoid", "mean", "pool"),
         searched=("conv", "depthwise", "add", "mul", "sigmoid", "mean", "pool"),
-        ios=17,
-        time={_ANY: 0.4},
-        colour=COLOURS[0],
+        time={_ANY: 0.4}, colour=COLOURS[0],
     ),
     Scheme(
-        key="w8a8-dynamic",
-        help="activations scaled as the model runs",
-        weights="channel",
-        weight_bits=8,
-        activations="dynamic",
-        kinds=("conv", "linear"),
-        other_kinds={"depthwise": WEIGHTS_ONLY},
-        searched=("conv", "linear"),
-        forms={
-            "coreml": {_ANY: WEIGHTS_ONLY},  # Core ML has no dynamic activations
-            "executorch": {"depthwise": "float"},
-            "onnx": {"conv": WEIGHTS_ONLY},  # ONNX Runtime's are slower than float
-        },
-        ios=17,
-        time={_ANY: 0.45, "conv": 0.8},  # convolutions by benchmarks/quantize.py on catalog-b0
-        colour=COLOURS[1],
+        key="w8a8-dynamic", help="activations scaled as the model runs", activations="dynamic", ios=17,
+        kinds=("conv", "linear"), other_kinds={"depthwise": WEIGHTS_ONLY}, searched=("conv", "linear"),
+        # Core ML has no dynamic activations; ONNX Runtime's are slower than float in convolutions.
+        forms={"coreml": {_ANY: WEIGHTS_ONLY}, "executorch": {"depthwise": "float"}, "onnx": {"conv": WEIGHTS_ONLY}},
+        time={_ANY: 0.45, "conv": 0.8}, colour=COLOURS[1],  # convolutions by benchmarks/quantize.py on catalog-b0
     ),
     Scheme(
-        key="w8",
-        help="weights only",
-        weights="channel",
-        weight_bits=8,
-        searched=("depthwise", "linear"),
-        forms=_XNNPACK,
-        ios=17,
-        colour=COLOURS[2],
+        key="w8", help="weights only", searched=("depthwise", "linear"), forms=_XNNPACK, ios=17, colour=COLOURS[2]
     ),
     Scheme(
-        key="palette6",
-        help="weights are indices into a table of 64 or 16 values",
-        weights="palette",
-        weight_bits=6,
-        forms={**_XNNPACK, "onnx": {_ANY: WEIGHTS_ONLY}},  # ONNX has no integers of 6 bits
-        ios=16,
-        colour=COLOURS[5],
+        key="palette6", help="weights are indices into a table of 64 or 16 values", weights="palette", weight_bits=6,
+        forms={**_XNNPACK, "onnx": {_ANY: WEIGHTS_ONLY}}, ios=16, colour=COLOURS[5],  # ONNX has no integers of 6 bits
     ),
     Scheme(
-        key="palette4",
-        help="weights are indices into a table of 64 or 16 values",
-        weights="palette",
-        weight_bits=4,
-        forms=_XNNPACK,
-        ios=16,
-        colour=COLOURS[4],
+        key="palette4", help="weights are indices into a table of 64 or 16 values", weights="palette", weight_bits=4,
+        forms=_XNNPACK, ios=16, colour=COLOURS[4],
     ),
     Scheme(
-        key="w4",
-        help="16 even steps, a scale for each block of input channels",
-        weights="steps",
-        weight_bits=4,
-        forms=_XNNPACK,
-        ios=18,
-        colour=COLOURS[6],
+        key="w4", help="16 even steps, a scale for each block of input channels", weights="steps", weight_bits=4,
+        forms=_XNNPACK, ios=18, colour=COLOURS[6],
     ),
-    Scheme(key="float", help="not quantized", weights="float", weight_bits=32, ios=15, colour=COLOURS[3], choice=False),
-)
+    Scheme(
+        key="float", help="not quantized", weights="float", weight_bits=32, ios=15, colour=COLOURS[3], choice=False
+    ),
+)  # fmt: skip
 SCHEMES: dict[str, Scheme] = {row.key: row for row in _ROWS}
 
 

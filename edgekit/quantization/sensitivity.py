@@ -33,7 +33,7 @@ def measure(
         simulator: of the prepared program, with all ranges.
         candidates: by layer name, the schemes to try.
         images: float32 [1,3,H,W] each; one at a time is run in float and held, and each trial starts at its layer.
-        progress: told the number of trials so far, of images times schemes.
+        progress: called with the number of trials so far, of images times schemes.
     """
     lost: dict[tuple[str, str], list[float]] = {
         (name, scheme): [] for name, schemes in candidates.items() for scheme in schemes

@@ -17,8 +17,8 @@ def test_a_histogram_counts_every_value_of_every_image() -> None:
     module = kinds.between("conv")
     program, images = kinds.prepared(module), list(kinds.images(4))
     first = layers(program)[0].node
-    told: list[int] = []
-    seen = calibrate(program, [first.name], lambda: images, told.append, averaged=[first.name])
+    counts: list[int] = []
+    seen = calibrate(program, [first.name], lambda: images, counts.append, averaged=[first.name])
     conv = module.get_submodule("first")
     with torch.no_grad():
         values = torch.cat([conv(pixels_of(image) / 255) for image in images])
@@ -27,7 +27,7 @@ def test_a_histogram_counts_every_value_of_every_image() -> None:
     assert len(histogram.counts) == BINS
     assert histogram.counts.sum() == pytest.approx(values.numel(), abs=2)  # the ends may fall to rounding
     assert torch.allclose(seen.means[first.name], values.mean(0, keepdim=True), atol=1e-4)
-    assert told == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert counts == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_the_range_of_pixels_is_the_smallest_and_largest() -> None:

@@ -26,7 +26,6 @@ def test_static_layers_get_ranges_and_shifts(program: ExportedProgram, photos: P
     draft = uniform(program, photos, Settings(scheme="w8a8"), Silent())
     assert draft.observer == "mse"
     assert {tensor.observer for tensor in draft.tensors.values()} == {"mse"}
-    assert "image" in draft.tensors
     moved = {row.name for row in draft.marked().rows if row.shifted}
     assert moved == draft.marked().shifts.keys() <= {layer.name for layer in layers(program)}
     assert moved
@@ -48,7 +47,7 @@ def test_only_shifts_that_a_target_needs_are_kept() -> None:
     assert [row.name for row in marked.rows if row.shifted] == list(marked.shifts) == ["eight"]
 
 
-@pytest.mark.parametrize("scheme", ["w8a8", "palette4", "auto"])
+@pytest.mark.parametrize("scheme", ["w8a8", "auto"])
 def test_images_that_say_too_little_are_refused(
     program: ExportedProgram, embedder: Embedder, tmp_path: Path, scheme: str
 ) -> None:
