@@ -63,8 +63,8 @@ def test_a_file_says_where_its_integers_do_not_fit_in_16_bits(quantized: Path, s
     products = list(products_of(model))
     short = [name for name, rows in products if can_saturate(rows)]
     assert bool(products) == bool(short) == (scheme != "w8")
-    told = {item.key: item.value for item in model.metadata_props}.get("edgekit.session_options")
-    assert told == ("session.x64quantprecision=1" if short else None)
+    named = {item.key: item.value for item in model.metadata_props}.get("edgekit.session_options")
+    assert named == ("session.x64quantprecision=1" if short else None)
     hazards = read_manifest(folder).hazards
     assert [(one.name, one.options) for one in hazards] == (
         [("int8-saturation", {"session.x64quantprecision": "1"})] if short else []
@@ -168,9 +168,9 @@ def test_a_second_run_writes_the_same_bytes(plans: dict[str, Path], invoke: Invo
     result = invoke("quantize", *TOWER, "--scheme", "w8a8", "--samples", 32, "--out", tmp_path, "--json")
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "plan.json").read_bytes() == plans["w8a8"].read_bytes()
-    told = json.loads(result.stdout)["targets"]
-    assert set(told) == {"coreml", "executorch", "onnx"}
-    assert all(0.98 < row["min_cosine"] <= row["mean_cosine"] <= 1.0001 for row in told.values())
+    losses = json.loads(result.stdout)["targets"]
+    assert set(losses) == {"coreml", "executorch", "onnx"}
+    assert all(0.98 < row["min_cosine"] <= row["mean_cosine"] <= 1.0001 for row in losses.values())
 
 
 def test_another_model_s_plan_is_refused_before_anything_is_written(
@@ -202,11 +202,11 @@ def test_images_of_another_domain_are_told_with_figures(plans: dict[str, Path], 
         pixels = 255 * rng.integers(0, 2, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "noise" / f"{number}.png")
     export = ("export", *TOWER, "--plan", plans["w8a8"], "--target", "onnx", "--allow-inconclusive")
-    told = invoke(*export, "--images", tmp_path / "noise", "--out", tmp_path / "a")
-    assert "not like the calibration images" in told.stderr
-    assert "beyond their ranges" in told.stderr
-    told = invoke(*export, "--samples", 24, "--out", tmp_path / "b")
-    assert "not like the calibration images" not in told.stderr
+    result = invoke(*export, "--images", tmp_path / "noise", "--out", tmp_path / "a")
+    assert "not like the calibration images" in result.stderr
+    assert "beyond their ranges" in result.stderr
+    result = invoke(*export, "--samples", 24, "--out", tmp_path / "b")
+    assert "not like the calibration images" not in result.stderr
 
 
 def test_whether_a_plan_pays_is_told_and_kept(plans: dict[str, Path], invoke: Invoke, tmp_path: Path) -> None:

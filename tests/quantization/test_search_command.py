@@ -50,13 +50,13 @@ def searched(invoke: Invoke, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 def test_a_plan_is_searched_for(searched: tuple[Path, dict[str, Any]], embedder: Embedder, images: np.ndarray) -> None:
     """The schemes that the search chose lose in the quantized program what they lost in the search."""
-    folder, told = searched[0], searched[1]["targets"]["onnx"]
-    assert told["min_cosine"] > 0.995
+    folder, lost = searched[0], searched[1]["targets"]["onnx"]
+    assert lost["min_cosine"] > 0.995
     plan = quantize.read_plan(folder / "plan.json")
     assert plan.scheme == "auto"
     assert any(row.scheme != "float" and row.damage for row in plan.layers)
     cosines = (followed(embedder, folder / "plan.json", "onnx", images) * embedder.embed(images)).sum(axis=1)
-    assert cosines.min() == pytest.approx(told["min_cosine"], abs=0.005)
+    assert cosines.min() == pytest.approx(lost["min_cosine"], abs=0.005)
 
 
 def test_a_second_search_and_a_second_export_write_the_same_bytes(
@@ -80,8 +80,8 @@ def test_explain_tells_the_worst_layer_first(invoke: Invoke, tmp_path: Path) -> 
     plan = quantize.read_plan(tmp_path / "plan.json")
     damage = {row.name: max(row.damage.values()) for row in plan.layers if row.damage}
     worst, least = max(damage, key=damage.__getitem__), min(damage, key=damage.__getitem__)
-    told = result.stdout[result.stdout.index("most sensitive") :]
-    assert told.index(worst) < told.index(least)
+    printed = result.stdout[result.stdout.index("most sensitive") :]
+    assert printed.index(worst) < printed.index(least)
     with Image.open(tmp_path / "sensitivity.png") as image:
         assert image.size[0] > 1000
     refused = invoke("quantize", *TOWER, "--scheme", "w8", "--explain", "--out", tmp_path / "other")
