@@ -41,9 +41,8 @@ class Scheme:
     kinds: tuple[str, ...] = WEIGHTED  # of layers that get it where it is asked for
     other_kinds: Mapping[str, str] = field(default_factory=dict)  # and kinds that get another scheme then
     searched: tuple[str, ...] = ()  # kinds of layers to which `auto` may give it
-    forms: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict
-    )  # target -> kind -> what it uses instead, never coded
+    # Target -> kind of layer -> what it uses instead; never a scheme whose weights are coded.
+    forms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ios: int  # the first whose Core ML runs it
     # By kind, over the time in float: estimates, not measured layer by layer. They order the search, nothing else.
     time: Mapping[str, float] = field(default_factory=lambda: {_ANY: 1.0})

@@ -119,8 +119,7 @@ class GatesSpec(_Table):
 
     def of(self, precision: str) -> Gates:
         """The gates that a file of `precision` must keep: "fp32", "fp16", "int8" or "int4"."""
-        gates: Gates = getattr(self, precision)
-        return gates
+        return getattr(self, precision)
 
 
 class Metadata(_Table):
