@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from edgekit.data.datasets import pictures
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
 from edgekit.parity.second_try import Attempt, try_again
+from edgekit.quantization.schemes import gates_for
 from edgekit.support import interrupt
 from edgekit.support.drafts import sweep
 from edgekit.support.text import reason_of
@@ -125,7 +126,7 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
         from edgekit.parity.reference import reference_of
 
         if request.plan is not None:
-            _warn_of_foreign(request.plan, model, data, reporter)
+            _warn_of_domain_shift(request.plan, model, data, reporter)
         plain = parity.plain_images(embedder.embed, embedder.spec.size)
         source = _Source(data, data.digest(), reference_of(embedder, data, reporter), plain)
     return ExportResult([_one(request, target, model, source, reporter) for target in request.targets])
@@ -166,14 +167,14 @@ def _plan(request: ExportRequest, model: _Model, data: Pictures, reporter: Repor
     return quantize.plan_of(request.recipe, model.embedder, prepared, settings, reporter, parts).plan, data
 
 
-def _warn_of_foreign(plan: Plan, model: _Model, data: Pictures, reporter: Reporter) -> None:
-    from edgekit.quantization.domain_shift import foreign
+def _warn_of_domain_shift(plan: Plan, model: _Model, data: Pictures, reporter: Reporter) -> None:
+    from edgekit.quantization.domain_shift import domain_shift
 
     few = [picture.image for picture in islice(data, _LOOKED_AT)]
     with reporter.stage(f"compare {len(few)} images with the plan's ranges"):
-        told = foreign(model.prepared().program, plan, few)
-    if told is not None:
-        reporter.note(told)
+        warning = domain_shift(model.prepared().program, plan, few)
+    if warning is not None:
+        reporter.note(warning)
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _refuse_unfit(request: ExportRequest) -> None:
             if request.plan is not None:
                 request.plan.check_target(target.slug, target.rewrites, request.min_ios)
             else:
-                check_target(target.slug, target.rewrites, request.min_ios, ["w8"])
+                check_target(target.slug, target.rewrites, request.min_ios)
             if request.dynamic_batch or request.input_dtype == "uint8":
                 raise UsageError("a plan is for one float32 image: leave out --dynamic-batch and --input uint8")
 
@@ -353,7 +354,7 @@ def _verify(
             runner,
             source.reference,
             source.data,
-            request.recipe.gates.of(precision),
+            request.recipe.gates.of(gates_for(precision)),
             dataset=source.data.name,
             digest=source.digest,
             progress=tick,

@@ -23,7 +23,7 @@ json.dump(sorted(sys.modules), open(os.environ["MODULES"], "w"))
 """
 MAKERS = {"timm", "torchvision", "torchao", "transformers", "onnxscript", "onnx", "onnx_ir", "pandas", "sklearn"}
 MAKERS |= {"matplotlib", "accelerate", "huggingface_hub", "rich", "edgekit.graph", "edgekit.pipeline"}
-MAKERS |= {"edgekit.quantization", "edgekit.distillation"}
+MAKERS |= {"edgekit.quantization.plan", "edgekit.distillation"}
 MAKERS |= {"executorch.exir", "torch._dynamo", "torch._inductor"}
 UNWANTED = {
     "onnx-fp32": MAKERS | {"torch", "executorch", "coremltools", "sympy", "scipy"},

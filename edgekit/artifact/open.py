@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError, UsageError
+from edgekit.quantization.schemes import gates_for
 from edgekit.support.threads import one_thread
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def check(
             artifact.runner,
             reference,
             data,
-            recipe.gates.of(manifest.precision),
+            recipe.gates.of(gates_for(manifest.precision)),
             dataset=data.name,
             digest=data.digest(),
             progress=tick,

@@ -20,6 +20,7 @@ from edgekit.cli.shared import (
     reporter_of,
 )
 from edgekit.errors import UsageError
+from edgekit.quantization.schemes import AUTO, SCHEMES, choices, described
 
 __all__ = ["backbones", "distill", "export", "parity", "quantize", "run"]
 
@@ -111,11 +112,10 @@ def export(
 @click.argument("model", required=False, shell_complete=complete_model)
 @click.option(
     "--scheme",
-    type=click.Choice(["auto", "w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4"]),
-    default="auto",
+    type=click.Choice(choices()),
+    default=AUTO,
     show_default=True,
-    help="auto: searched layer by layer; 8-bit weights and activations; activations scaled as the model runs; or "
-    "weights only: 8 bits, tables of 64 or 16 values, 4 bits.",
+    help=f"auto: searched layer by layer; {described(row for row in SCHEMES.values() if row.choice)}.",
 )
 @click.option(
     "--images",
@@ -171,10 +171,6 @@ def quantize(model: str | None, out: Path | None, explain: bool, as_json: bool, 
 
     if explain and options["scheme"] != "auto":
         raise UsageError("--explain is for --scheme auto: only a search measures each layer")
-    if options["max_size"] is not None and options["scheme"] != "auto":
-        raise UsageError(
-            "--max-size is for --scheme auto; palette4 and w4 are about 0.14, palette6 0.2, the others 0.26"
-        )
     recipe = recipe_of(model, options)
     out = out or Path("quantized") / f"{recipe.name}-{options['scheme']}"
     result = quantization.quantize(

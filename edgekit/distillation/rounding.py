@@ -19,7 +19,8 @@ from edgekit.errors import UsageError
 from edgekit.model.embedder import Embedder, state_sha256
 from edgekit.quantization import Plan
 from edgekit.quantization.layers import KINDS, WEIGHTED, layers, names
-from edgekit.quantization.plan import FEW_BITS, TensorPlan
+from edgekit.quantization.plan import TensorPlan
+from edgekit.quantization.schemes import SCHEMES
 from edgekit.quantization.simulate import round_dynamic, rounded
 from edgekit.quantization.weights import round_weight
 
@@ -47,7 +48,7 @@ def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
     from edgekit.model.build import probe
 
     plan.check_fits(state_sha256(embedder), embedder.spec.size)
-    if any(row.scheme in FEW_BITS for row in plan.layers):
+    if any(SCHEMES[row.scheme].coded for row in plan.layers):
         raise UsageError("training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan")
     program = graph.checked(graph.capture(embedder, embedder.example()), graph.PREPARATION, probe(embedder)).program
     called, rows = names(program), {row.name: row for row in plan.layers}
@@ -58,8 +59,10 @@ def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
         if row is None or row.scheme == "float" or layer.weight is None or name not in modules:
             continue
         taken = called[layer.inputs[0]]
-        static = row.scheme == "w8a8" and not _is_image(layer.inputs[0])
-        found[name] = Rounding(plan.tensors.get(taken) if static else None, row.scheme == "w8a8-dynamic")
+        static = SCHEMES[row.scheme].static and not _is_image(layer.inputs[0])
+        found[name] = Rounding(
+            plan.tensors.get(taken) if static else None, SCHEMES[row.scheme].activations == "dynamic"
+        )
     if not found:
         raise UsageError("this plan leaves every layer in float, so there is nothing to train for")
     return found
@@ -100,7 +103,7 @@ class _Before:
         weight = module.weight
         assert isinstance(weight, Tensor)
         # An attribute in an object's own dictionary hides the parameter of that name.
-        module.__dict__["weight"] = round_weight(weight.float(), "w8").to(weight.dtype)
+        module.__dict__["weight"] = round_weight(weight.float()).to(weight.dtype)
         image, *rest = args
         if self.row.range is not None:
             image = rounded(image.float(), self.row.range).to(image.dtype)

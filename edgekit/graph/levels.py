@@ -23,7 +23,7 @@ class Levels:
     """
 
     codes: np.ndarray  # uint8, in the shape of the values
-    bits: int  # of a code: 4, 6 or 8
+    bits: int  # of a code, at most 8
     table: np.ndarray | None = None  # float32 [2**bits]
     scales: np.ndarray | None = None  # float32 [O,blocks]
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from edgekit.quantization.judge import Judge, Loss
 from edgekit.quantization.layers import layers, static_tensors, untouched
-from edgekit.quantization.plan import Scheme, TensorPlan
+from edgekit.quantization.plan import TensorPlan
 from edgekit.quantization.ranges import best_ranges, plan_tensors
-from edgekit.quantization.search import CANDIDATES, TRIFLE, first_choice, integers_pay, islands, search, steps
+from edgekit.quantization.schemes import SCHEMES, candidates
+from edgekit.quantization.search import TRIFLE, first_choice, integers_pay, search, steps, without_isolated
 from edgekit.quantization.sensitivity import Damage, measure
 from edgekit.quantization.simulate import Simulator
 
@@ -42,9 +43,9 @@ class Choice:
     observer: str
     tensors: Mapping[str, TensorPlan]
     shifts: Mapping[str, np.ndarray]  # what is added to biases; none where that does not pay
-    schemes: Mapping[str, Scheme]
+    schemes: Mapping[str, str]
     why: Mapping[str, str]
-    damage: Mapping[str, Mapping[Scheme, Damage]]
+    damage: Mapping[str, Mapping[str, Damage]]
     integers_pay: bool  # in ONNX Runtime
 
 
@@ -66,10 +67,9 @@ def choose(
     Raises:
         UsageError: no plan keeps the limits; says the best that was found.
     """
-    found = layers(program)
     simulator = Simulator(program, plan_tensors(ranges, settings.observer or _FIRST), shifts=shifts)
     alive = untouched(program, set(ranges) - set(simulator.tensors))
-    fastest = islands(alive, first_choice(alive))
+    fastest = without_isolated(alive, first_choice(alive))
     total = 2 * len(judged)
     with reporter.stage(f"look for the hardest of {len(judged)} images") as tick:
         judge = Judge(simulator, judged, lambda done: tick(done, total))
@@ -80,7 +80,7 @@ def choose(
         shifts = {}
     probes = [judge.images[index] for index in hard[:_PROBES]]
     if settings.observer is None:
-        wanted = static_tensors(program, {name for name, scheme in fastest.items() if scheme == "w8a8"})
+        wanted = static_tensors(program, {name for name, scheme in fastest.items() if SCHEMES[scheme].static})
         with reporter.stage(f"choose the ranges of {len(wanted)} tensors") as tick:
             best = best_ranges(simulator, {name: ranges[name] for name in wanted}, probes, tick)
             simulator.tensors = {**simulator.tensors, **best}
@@ -96,10 +96,10 @@ def choose(
             min_cosine=1 - (1 - settings.min_cosine) * (1 - _KEPT_BACK),
             max_recall_drop=settings.max_recall_drop,
         )
-    dead = [layer.name for layer in found if layer not in alive]
+    dead = [layer.name for layer in layers(program) if layer not in alive]
     why = dict.fromkeys(dead, "a tensor of it is zero on every calibration image")
     for layer in alive:
-        first, own = CANDIDATES[layer.kind][0], schemes[layer.name]
+        first, own = candidates(layer.kind)[0], schemes[layer.name]
         if own != first and fastest[layer.name] != first:
             why[layer.name] = "no static layer before or after it"
         elif own != first:
@@ -110,7 +110,7 @@ def choose(
     return Choice(observer, simulator.tensors, shifts, {**dict.fromkeys(dead, "float"), **schemes}, why, damage, pay)
 
 
-def _judged(judge: Judge, schemes: Mapping[str, Scheme], order: Sequence[int], hard: list[int], least: float) -> Loss:
+def _judged(judge: Judge, schemes: Mapping[str, str], order: Sequence[int], hard: list[int], least: float) -> Loss:
     """The loss on all images; one that is below `least` is looked at first from then on."""
     loss = judge.loss(schemes, order, least)
     if loss.missed is not None:
@@ -119,7 +119,7 @@ def _judged(judge: Judge, schemes: Mapping[str, Scheme], order: Sequence[int], h
 
 
 def _shifts_pay(
-    simulator: Simulator, judge: Judge, schemes: Mapping[str, Scheme], hard: Sequence[int], least: float
+    simulator: Simulator, judge: Judge, schemes: Mapping[str, str], hard: Sequence[int], least: float
 ) -> bool:
     """Whether the hardest images keep more than without what is added to biases, with which they keep `least`; the
     simulator goes on with what is better.
@@ -132,8 +132,8 @@ def _shifts_pay(
 
 
 def _damage(
-    simulator: Simulator, fastest: Mapping[str, Scheme], probes: Sequence[Tensor], reporter: Reporter
-) -> dict[str, dict[Scheme, Damage]]:
+    simulator: Simulator, fastest: Mapping[str, str], probes: Sequence[Tensor], reporter: Reporter
+) -> dict[str, dict[str, Damage]]:
     """What each layer alone costs in its fastest form; in milder ones too where it costs enough to be changed early."""
     total = len(probes) * len(fastest)
     with reporter.stage(f"try {len(fastest)} layers alone") as tick:
@@ -142,7 +142,7 @@ def _damage(
         )
     worst = {name: own[fastest[name]].worst for name, own in known.items()}
     dear = [name for name in worst if worst[name] >= TRIFLE * sum(worst.values())]
-    milder = {name: CANDIDATES[simulator.layers[name].kind][1:] for name in dear}
+    milder = {name: candidates(simulator.layers[name].kind)[1:] for name in dear}
     total = len(probes) * sum(map(len, milder.values()))
     with reporter.stage(f"try milder forms of {len(milder)}") as tick:
         more = measure(simulator, milder, probes, lambda n: tick(n, total))

@@ -10,7 +10,8 @@ from edgekit.graph.levels import Levels
 from edgekit.quantization.constants import large_constants
 from edgekit.quantization.judge import Judge
 from edgekit.quantization.layers import stored, weights
-from edgekit.quantization.plan import FEW_BITS, LayerPlan, Plan, Scheme, nearest_forms
+from edgekit.quantization.plan import LayerPlan, Plan
+from edgekit.quantization.schemes import SCHEMES, nearest_forms
 from edgekit.quantization.sensitivity import measure
 from edgekit.quantization.simulate import Simulator
 
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
     from edgekit.quantization.settings import Settings
     from edgekit.support.progress import Reporter
 
-__all__ = ["shrink", "weight_share"]
+__all__ = ["FORM", "shrink", "weight_share"]
 
-_FLOAT, _CONSTANT = 32, 8
-_BITS: dict[Scheme, int] = {"w8a8": 8, "w8a8-dynamic": 8, "w8": 8, **FEW_BITS, "float": _FLOAT}
+FORM = "palette4"  # what takes the place of 8 bits
+_FLOAT, _CONSTANT = 32, 8  # bits
 _PROBES = 6  # images on which each layer is tried alone
-_FORM: Scheme = "palette4"
 _TARGET = "coreml"  # whose forms the budget is for; ONNX has the same
 
 
@@ -37,7 +37,9 @@ def weight_share(program: ExportedProgram, plan: Plan, target: str) -> float:
 
 def _share(program: ExportedProgram, rows: Sequence[LayerPlan], constants: Sequence[str], target: str) -> float:
     known, kept = weights(program), stored(program)
-    saved = sum(known[row.name].numel() * (_FLOAT - _BITS[row.on(target)]) for row in rows if row.name in known)
+    saved = sum(
+        known[row.name].numel() * (_FLOAT - SCHEMES[row.on(target)].weight_bits) for row in rows if row.name in known
+    )
     saved += sum(kept[name].numel() * (_FLOAT - _CONSTANT) for name in constants)
     return 1 - saved / (_FLOAT * sum(value.numel() for value in kept.values()))
 
@@ -50,7 +52,7 @@ def shrink(
     settings: Settings,
     reporter: Reporter,
 ) -> list[LayerPlan]:
-    """The rows, some on palettes of 16 values where the target has them: the least damage for the bytes first.
+    """The rows, some in the budget's form where the target has them: the least damage for the bytes first.
 
     Args:
         levels: the palettes that there are, by layer name.
@@ -60,42 +62,45 @@ def shrink(
         UsageError: palettes are not enough, or lose more than the limits allow; says the best that was found.
     """
     assert settings.max_size is not None
+    bits, every = SCHEMES[FORM].weight_bits, _FLOAT * sum(value.numel() for value in stored(program).values())
     simulator, constants = Simulator(program, {}, levels), large_constants(program)
     judge = Judge(simulator, judged)
-    tried: dict[str, tuple[Scheme, ...]] = {name: (_FORM,) for name in levels}
-    total = len(tried) * min(_PROBES, len(judged))
-    with reporter.stage(f"try {len(tried)} layers in 4 bits") as tick:
-        damage = measure(simulator, tried, judge.images[:_PROBES], lambda done: tick(done, total))
-    order = sorted(levels, key=lambda name: (damage[name][_FORM].worst / levels[name].codes.size, name))
-    every = _FLOAT * sum(value.numel() for value in stored(program).values())
-    bits = {row.name: _BITS[row.on(_TARGET)] - _BITS[_FORM] for row in rows}
+    total = len(levels) * min(_PROBES, len(judged))
+    with reporter.stage(f"try {len(levels)} layers in {bits} bits") as tick:
+        candidates = dict.fromkeys(levels, (FORM,))
+        damage = measure(simulator, candidates, judge.images[:_PROBES], lambda done: tick(done, total))
+    order = sorted(levels, key=lambda name: (damage[name][FORM].worst / levels[name].codes.size, name))
+    fewer = {row.name: SCHEMES[row.on(_TARGET)].weight_bits - bits for row in rows}
     share, taken = _share(program, rows, constants, _TARGET), set[str]()
     for name in order:
         if share <= settings.max_size:
             break
         taken.add(name)
-        share -= levels[name].codes.size * bits[name] / every
+        share -= levels[name].codes.size * fewer[name] / every
     if share > settings.max_size:
         raise UsageError(
-            f"--max-size {settings.max_size:g} cannot be met: all layers in 4 bits are {share:.3f} of fp32"
+            f"`max_size={settings.max_size:g}` cannot be met: all layers in {bits} bits are {share:.3f} of fp32; "
+            "raise `max_size`",
+            field="max_size",
         )
     with reporter.stage(f"judge it on {len(judged)} images"):
-        loss = judge.loss({name: _FORM for name in taken})
+        loss = judge.loss(dict.fromkeys(taken, FORM))
     if not loss.meets(settings.min_cosine, settings.max_recall_drop):
         raise UsageError(
-            f"--max-size {settings.max_size:g} cannot be met with cosine {settings.min_cosine:g} and "
-            f"{settings.max_recall_drop:g} points of recall@10: {len(taken)} layers in 4 bits have cosine "
-            f"{loss.min_cosine:.5f}; raise --max-size or lower --min-cosine"
+            f"`max_size={settings.max_size:g}` cannot be met with cosine {settings.min_cosine:g} and "
+            f"{settings.max_recall_drop:g} points of recall@10: {len(taken)} layers in {bits} bits have cosine "
+            f"{loss.min_cosine:.5f}; raise `max_size` or lower `min_cosine`",
+            field="max_size",
         )
     return _with(rows, taken)
 
 
 def _with(rows: Sequence[LayerPlan], taken: Collection[str]) -> list[LayerPlan]:
-    """The rows with those called `taken` on palettes, where a target has them; elsewhere they stay what they are."""
+    """The rows, those called `taken` in the budget's form where a target has it; elsewhere they stay what they are."""
     out = []
     for row in rows:
         if row.name in taken:
-            elsewhere = {target: row.on(target) for target in nearest_forms(_FORM, row.kind)}
-            row = row.model_copy(update={"scheme": _FORM, "targets": elsewhere, "why": "to keep the size"})
+            elsewhere = {target: row.on(target) for target in nearest_forms(FORM, row.kind)}
+            row = row.model_copy(update={"scheme": FORM, "targets": elsewhere, "why": "to keep the size"})
         out.append(row)
     return out

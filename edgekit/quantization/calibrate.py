@@ -63,7 +63,7 @@ def calibrate(
     Args:
         program: takes float32 [1,3,H,W] with values 0-255.
         images: gives uint8 [H,W,3] images, the same ones each time it is called; it is called twice.
-        progress: told the number of passes over an image so far.
+        progress: called with the number of passes over an image so far.
 
     Raises:
         InputError: there is no image.
@@ -71,27 +71,27 @@ def calibrate(
     """
     seen = 0
 
-    def told(done: int) -> None:
+    def counted(done: int) -> None:
         nonlocal seen
         seen = done
         progress(done)
 
-    ranges = bounds(program, tensors, images(), told)
+    ranges = bounds(program, tensors, images(), counted)
     if not seen:
-        raise InputError("no calibration images: give --images a folder with some, or leave it out")
-    wanted, mean = set(tensors), set(averaged)
-    found = {name: Histogram(*ranges[name], np.zeros(BINS, np.int64)) for name in tensors}
+        raise InputError("no calibration images: give `images` a folder with some, or leave it out", field="images")
+    mean = set(averaged)
+    histograms = {name: Histogram(*ranges[name], np.zeros(BINS, np.int64)) for name in tensors}
     sums: dict[str, Tensor] = {}
 
     def count(name: str, value: Tensor) -> None:
-        if name in wanted and found[name].high > found[name].low:
-            histogram = torch.histc(value.float(), BINS, found[name].low, found[name].high)
-            found[name].counts += histogram.numpy().astype(np.int64)
+        own = histograms.get(name)
+        if own is not None and own.high > own.low:
+            own.counts += torch.histc(value.float(), BINS, own.low, own.high).numpy().astype(np.int64)
         if name in mean:
             sums[name] = value.float().clone() if name not in sums else sums[name].add_(value)
 
     _watch(program, images(), count, lambda done: progress(seen + done))
-    return Seen(found, {name: value / seen for name, value in sums.items()})
+    return Seen(histograms, {name: value / seen for name, value in sums.items()})
 
 
 def bounds(

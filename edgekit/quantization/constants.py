@@ -33,13 +33,13 @@ def encode_constants(program: ExportedProgram, names: Sequence[str]) -> dict[str
     Raises:
         KeyError: the program has no such constant.
     """
-    known, found = _constants(program), {}
+    known, encoded = _constants(program), {}
     for name in names:
         value = known[name].detach().float()
         grid = palette(value, _BITS)
         codes = grid.codes(value.flatten().double(), 0).to(torch.uint8).reshape(value.shape)
-        found[name] = Levels(codes.numpy(), _BITS, table=grid.table.float().numpy())
-    return found
+        encoded[name] = Levels(codes.numpy(), _BITS, **grid.stored())
+    return encoded
 
 
 def _constants(program: ExportedProgram) -> dict[str, Tensor]:

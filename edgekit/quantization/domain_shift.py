@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from edgekit.quantization.plan import Plan
 
-__all__ = ["foreign"]
+__all__ = ["domain_shift"]
 
 _FAR = 0.1  # share of the calibrated range by which a tensor goes beyond it
 _MANY = 0.2  # share of the tensors
 
 
-def foreign(program: ExportedProgram, plan: Plan, images: Iterable[np.ndarray]) -> str | None:
+def domain_shift(program: ExportedProgram, plan: Plan, images: Iterable[np.ndarray]) -> str | None:
     """One line with figures where uint8 [H,W,3] `images` go far beyond what the plan's ranges were taken from.
 
     Args:

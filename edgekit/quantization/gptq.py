@@ -7,7 +7,7 @@ moments. As the moments are not centred, this also keeps the mean of what the la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,29 +18,59 @@ from torch.fx import Interpreter, Node
 from torch.nn import functional
 
 from edgekit.errors import ModelError
+from edgekit.graph.levels import Levels
 from edgekit.quantization.calibrate import pixels_of
-from edgekit.quantization.layers import Layer
-from edgekit.quantization.palettes import Palette, Steps
+from edgekit.quantization.layers import Layer, layers, weights
+from edgekit.quantization.palettes import Palette, Steps, palette, steps
+from edgekit.quantization.schemes import SCHEMES
 
-__all__ = ["compensate", "second_moments"]
+__all__ = ["encode_weights", "gptq", "second_moments"]
 
 _DAMP = 0.01  # share of the mean second moment that is added to each, as in the paper
 
 
+def encode_weights(
+    program: ExportedProgram,
+    schemes: Mapping[str, str],
+    images: Iterable[np.ndarray],
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, Levels]:
+    """The weights of the layers called in `schemes` on the levels of their scheme, by layer name.
+
+    Args:
+        program: the prepared program.
+        schemes: by layer name, one whose weights are codes.
+        images: uint8 [H,W,3], from which the layers' inputs are learnt.
+        progress: called with the number of images so far.
+
+    Raises:
+        ModelError: the inputs of a layer are not finite on some image.
+    """
+    chosen = [layer for layer in layers(program) if layer.name in schemes]
+    moments, known = second_moments(program, chosen, images, progress), weights(program)
+    encoded = {}
+    for layer in chosen:
+        weight, scheme = known[layer.name], SCHEMES[schemes[layer.name]]
+        grid = steps(weight) if scheme.weights == "steps" else palette(weight, scheme.weight_bits)
+        codes = gptq(weight, moments[layer.name], grid).numpy()
+        encoded[layer.name] = Levels(codes, scheme.weight_bits, **grid.stored())
+    return encoded
+
+
 def second_moments(
     program: ExportedProgram,
-    found: Sequence[Layer],
+    chosen: Sequence[Layer],
     images: Iterable[np.ndarray],
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Tensor]:
-    """By layer name, the sum over uint8 [H,W,3] `images` of the products of inputs that meet in one value.
+    """By name of each layer, the sum over uint8 [H,W,3] `images` of the products of inputs that meet in one value.
 
     float32 [groups,K,K], K the weights of one output value; for a convolution in the order of its flat weight.
 
     Raises:
         ModelError: the inputs of a layer are not finite on some image.
     """
-    watcher = _Moments(program, found)
+    watcher = _Moments(program, chosen)
     with torch.no_grad():
         for done, image in enumerate(images, 1):
             watcher.run(pixels_of(image))
@@ -52,9 +82,9 @@ def second_moments(
 
 
 class _Moments(Interpreter):
-    def __init__(self, program: ExportedProgram, found: Sequence[Layer]) -> None:
+    def __init__(self, program: ExportedProgram, chosen: Sequence[Layer]) -> None:
         super().__init__(program.module())
-        self._nodes = {layer.node.name: layer for layer in found}
+        self._nodes = {layer.node.name: layer for layer in chosen}
         self.moments: dict[str, Tensor] = {}
 
     def run_node(self, n: Node) -> Any:
@@ -80,7 +110,7 @@ def _columns(layer: Layer, arguments: Sequence[Any]) -> Tensor:
     return flat.reshape(image.shape[1] // weight.shape[1], -1, flat.shape[-1]).transpose(1, 2)
 
 
-def compensate(weight: Tensor, moments: Tensor, grid: Palette | Steps) -> Tensor:
+def gptq(weight: Tensor, moments: Tensor, grid: Palette | Steps) -> Tensor:
     """Codes, uint8 in the shape of `weight` [O,...], on the levels of `grid`.
 
     Args:

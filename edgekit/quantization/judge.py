@@ -10,7 +10,6 @@ import numpy as np
 
 from edgekit.metrics.retrieval import cosine, recall
 from edgekit.quantization.calibrate import pixels_of
-from edgekit.quantization.plan import Scheme
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
 
@@ -59,7 +58,7 @@ class Judge:
             progress(len(rows))
         self.original = np.concatenate(rows)
 
-    def cosines(self, schemes: Mapping[str, Scheme], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
+    def cosines(self, schemes: Mapping[str, str], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
         """The cosine [N] that each image keeps under `schemes`, by layer."""
         kept = []
         for _, _, own in self._each(schemes, range(len(self.images))):
@@ -67,18 +66,18 @@ class Judge:
             progress(len(kept))
         return np.array(kept)
 
-    def worst(self, schemes: Mapping[str, Scheme], which: Sequence[int], least: float) -> float:
+    def worst(self, schemes: Mapping[str, str], which: Sequence[int], least: float) -> float:
         """The lowest cosine under `schemes` among the images `which`, in this order; the first that is below `least`
-        is told at once.
+        is given at once.
         """
-        found = 1.0
+        lowest = 1.0
         for _, _, kept in self._each(schemes, which):
-            found = min(found, kept)
-            if found < least:
+            lowest = min(lowest, kept)
+            if lowest < least:
                 break
-        return found
+        return lowest
 
-    def loss(self, schemes: Mapping[str, Scheme], first: Sequence[int] = (), least: float = -1.0) -> Loss:
+    def loss(self, schemes: Mapping[str, str], first: Sequence[int] = (), least: float = -1.0) -> Loss:
         """What `schemes` lose against float, on all images.
 
         Args:
@@ -95,25 +94,25 @@ class Judge:
                 return Loss(cosines[-1], float(np.mean(cosines)), missed=index)
         return Loss(min(cosines), float(np.mean(cosines)), *self._drops(rows))
 
-    def _each(self, schemes: Mapping[str, Scheme], which: Iterable[int]) -> Iterator[tuple[int, np.ndarray, float]]:
+    def _each(self, schemes: Mapping[str, str], which: Iterable[int]) -> Iterator[tuple[int, np.ndarray, float]]:
         """Of each image `which`: its number, its embedding [D] under `schemes`, and the cosine that it keeps."""
 
-        def one(index: int) -> tuple[int, np.ndarray, float]:
+        def embed(index: int) -> tuple[int, np.ndarray, float]:
             row = self._simulator.embed(self.images[index], schemes).numpy()
             return index, row[0], float(cosine(row, self.original[[index]])[0])
 
-        return in_turn(one, which)
+        return in_turn(embed, which)
 
-    def _drops(self, found: np.ndarray) -> tuple[float, float] | tuple[None, None]:
+    def _drops(self, rows: np.ndarray) -> tuple[float, float] | tuple[None, None]:
         if None in self._labels or len(set(self._labels)) < 2:
             return None, None
-        return recall_drops(found, self.original, self._labels)
+        return recall_drops(rows, self.original, self._labels)
 
 
-def recall_drops(found: np.ndarray, original: np.ndarray, labels: Sequence) -> tuple[float, float]:
-    """Points of recall@10 that embeddings `found` [N,D] lose against `original` [N,D]: alone, and in its gallery."""
+def recall_drops(quantized: np.ndarray, original: np.ndarray, labels: Sequence) -> tuple[float, float]:
+    """Points of recall@10 that `quantized` [N,D] loses against `original` [N,D]: alone, and in its gallery."""
     at = [
         recall(query, gallery, labels, labels, at=(_K,), exclude_self=True).at[_K]
-        for query, gallery in ((original, original), (found, found), (found, original))
+        for query, gallery in ((original, original), (quantized, quantized), (quantized, original))
     ]
     return 100 * (at[0] - at[1]), 100 * (at[0] - at[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -12,27 +13,13 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from edgekit.graph.edit import arg, zero_padding
+from edgekit.quantization.schemes import WEIGHTED
 
 __all__ = [
-    "KINDS",
-    "MOVES",
-    "SMALL",
-    "WEIGHTED",
-    "Layer",
-    "bias_of",
-    "layers",
-    "moves",
-    "names",
-    "pixels",
-    "static_tensors",
-    "stored",
-    "stored_name",
-    "tied",
-    "unlike_neighbours",
-    "untouched",
-    "weight_name",
+    "KINDS", "MOVES", "SMALL", "WEIGHTED", "Layer", "bias_of", "large", "layers", "moves", "names", "pixels",
+    "static_tensors", "stored", "stored_name", "tied", "unlike_neighbours", "untouched", "values_of", "weight_name",
     "weights",
-]
+]  # fmt: skip
 
 _aten = torch.ops.aten
 
@@ -46,7 +33,6 @@ KINDS = {
     _aten.mean.dim: "mean",
     _aten.adaptive_avg_pool2d.default: "pool",
 }
-WEIGHTED = ("conv", "depthwise", "linear")
 SMALL = 2048  # weights or values: so few on fewer levels save nothing, and cost accuracy
 _CLAMPS = (_aten.relu.default, _aten.relu6.default, _aten.hardtanh.default)  # that runtimes fold into the layer before
 _UNNAMED = ("", "module")
@@ -88,11 +74,11 @@ def names(program: ExportedProgram) -> dict[Node, str]:
     `backbone.blocks.0.attn.proj` is a layer with a weight, `backbone.blocks.0:add` another operator of that module; a
     module's second tensor of a kind ends in #2. The same program always gives the same names.
     """
-    found: dict[Node, str] = {}
+    called: dict[Node, str] = {}
     count: dict[str, int] = {}
     for node in program.graph.nodes:
         if node.name in program.graph_signature.user_inputs:
-            found[node] = node.name
+            called[node] = node.name
         if node.op != "call_function":
             continue
         stack = node.meta.get("nn_module_stack") or {}
@@ -101,14 +87,14 @@ def names(program: ExportedProgram) -> dict[Node, str]:
         operator = str(node.target).removeprefix("aten.").split(".")[0]
         base = path if path and KINDS.get(node.target) in WEIGHTED else f"{path}:{operator}"
         count[base] = count.get(base, 0) + 1
-        found[node] = base if count[base] == 1 else f"{base}#{count[base]}"
-    return found
+        called[node] = base if count[base] == 1 else f"{base}#{count[base]}"
+    return called
 
 
 def layers(program: ExportedProgram) -> list[Layer]:
     """The layers of a program that can be quantized, in the order in which they run."""
     called = names(program)
-    found = []
+    known = []
     for node in program.graph.nodes:
         kind = KINDS.get(node.target) if node.op == "call_function" else None
         if kind is None:
@@ -124,8 +110,18 @@ def layers(program: ExportedProgram) -> list[Layer]:
             kind = "depthwise"
         users = list(node.users)
         clamped = kind in (*WEIGHTED, "add") and len(users) == 1 and users[0].target in _CLAMPS
-        found.append(Layer(called[node], kind, node, inputs, users[0] if clamped else node, weight))
-    return found
+        known.append(Layer(called[node], kind, node, inputs, users[0] if clamped else node, weight))
+    return known
+
+
+def values_of(node: Node) -> int:
+    """How many values the tensor of a node has."""
+    return math.prod(node.meta["val"].shape)
+
+
+def large(layer: Layer) -> bool:
+    """Whether a layer has so many weights that fewer bits save something."""
+    return layer.weight is not None and values_of(layer.weight) > SMALL
 
 
 def moves(node: Node) -> bool:
@@ -197,15 +193,15 @@ def untouched(program: ExportedProgram, dead: set[str]) -> list[Layer]:
 
 def pixels(program: ExportedProgram) -> set[str]:
     """Names of the tensors that hold nothing but pixels, 0 to 255: the image, and what is moved or padded of it."""
-    found: dict[Node, str] = {}
+    plain: dict[Node, str] = {}
     for node, name in names(program).items():
         inside = node.op == "placeholder"
-        if node.op == "call_function" and node.all_input_nodes and node.all_input_nodes[0] in found:
+        if node.op == "call_function" and node.all_input_nodes and node.all_input_nodes[0] in plain:
             filled = node.target in _PADS and 0 <= (arg(node, "value") or 0.0) <= _WHITE
             inside = str(node.target) in MOVES or filled
         if inside:
-            found[node] = name
-    return set(found.values())
+            plain[node] = name
+    return set(plain.values())
 
 
 def static_tensors(program: ExportedProgram, static: Collection[str]) -> dict[str, str]:
@@ -231,7 +227,7 @@ def tied(program: ExportedProgram) -> list[set[str]]:
         for source in sources:
             if source in group and group[source] is not group[node]:
                 merged = group[source] | group[node]
-                for one, name in called.items():
+                for member, name in called.items():
                     if name in merged:
-                        group[one] = merged
-    return [set(names) for names in {frozenset(one) for one in group.values()} if len(names) > 1]
+                        group[member] = merged
+    return [set(names) for names in {frozenset(names) for names in group.values()} if len(names) > 1]

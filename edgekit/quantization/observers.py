@@ -58,13 +58,13 @@ def _best(
     """The least damage among ranges that shrink both ends in proportion; the whole range wins a tie."""
     centres = low + (np.arange(len(counts)) + 0.5) * (high - low) / len(counts)
     weights = counts / max(counts.sum(), 1)
-    found, least = (low, high), np.inf
+    best, least = (low, high), np.inf
     for step in range(_STEPS, _STEPS // 8, -1):
         share = step / _STEPS
         now = damage(weights, centres, low * share, high * share)
         if now < least * (1 - 1e-6):
-            found, least = (low * share, high * share), now
-    return found
+            best, least = (low * share, high * share), now
+    return best
 
 
 def _squared_error(weights: np.ndarray, centres: np.ndarray, low: float, high: float) -> float:

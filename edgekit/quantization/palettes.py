@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +31,10 @@ class Palette:
         """What the codes of that column stand for, [O]."""
         return self.table[codes]
 
+    def stored(self) -> dict[str, np.ndarray]:
+        """What `Levels` keeps of it."""
+        return {"table": self.table.float().numpy()}
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -49,6 +54,10 @@ class Steps:
     def values(self, codes: Tensor, index: int) -> Tensor:
         """What the codes of that column stand for, [O]."""
         return (codes - CENTER) * self.scales[:, index // self.per_block]
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """What `Levels` keeps of it."""
+        return {"scales": self.scales.float().numpy()}
 
 
 def palette(weight: Tensor, bits: int) -> Palette:

@@ -2,71 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic_core import PydanticCustomError
 
-from edgekit.errors import InputError, UsageError
+from edgekit.errors import UsageError
 from edgekit.graph.levels import Levels
+from edgekit.quantization.schemes import AUTO, SCHEMES, WEIGHTS_ONLY, choices, described
 from edgekit.support.documents import Document, Part
 from edgekit.support.version import VERSION
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = [
-    "EIGHT_BITS",
-    "FEW_BITS",
-    "FORMS",
-    "SCHEMA",
-    "SCHEMES",
-    "TARGETS",
-    "Asked",
-    "Calibration",
-    "LayerPlan",
-    "Plan",
-    "Scheme",
-    "TensorPlan",
-    "check_target",
-    "nearest_forms",
-    "read_plan",
-]
+__all__ = ["SCHEMA", "Asked", "Calibration", "LayerPlan", "Plan", "TensorPlan", "check_target"]
 
 SCHEMA: Literal["edgekit.plan/1"] = "edgekit.plan/1"
-Scheme = Literal["w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4", "float"]
-SCHEMES: tuple[Scheme, ...] = ("w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4")
-Asked = Literal["auto", "w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4"]
+
+
+def _one_of(keys: Callable[[], Sequence[str]]) -> tuple[Any, Any]:
+    """What makes a string one of the keys that the table of schemes has by then, and the JSON schema say so."""
+
+    def check(key: str) -> str:
+        if key not in keys():
+            raise PydanticCustomError("scheme", f"{key[:40]!r} is none of {', '.join(keys())}")
+        return key
+
+    return AfterValidator(check), Field(json_schema_extra=lambda schema: schema.update(enum=[*keys()]))
+
+
+_KEY, _ASKED = _one_of(lambda: [*SCHEMES]), _one_of(choices)
+Key = Annotated[str, _KEY[0], _KEY[1]]
+Asked = Annotated[str, _ASKED[0], _ASKED[1]]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-TARGETS = ("coreml", "executorch", "onnx")  # sets of rewrites
-
-# Bits of a weight's code, where weights are on levels of their own and activations in float.
-FEW_BITS: dict[Scheme, int] = {"palette6": 6, "palette4": 4, "w4": 4}
-
-EIGHT_BITS: tuple[Scheme, ...] = ("w8a8", "w8a8-dynamic", "w8")  # of weights: the same integers in all three
-
-# (target, scheme, kind of layer or * for any) -> the nearest form that this target's runtime has.
-FORMS: dict[tuple[str, Scheme, str], Scheme] = {
-    ("coreml", "w8a8-dynamic", "*"): "w8",  # Core ML has no dynamic activations
-    ("onnx", "w8a8-dynamic", "conv"): "w8",  # ONNX Runtime's are slower than float
-    ("onnx", "palette6", "*"): "w8",  # ONNX has no integers of 6 bits
-    # XNNPACK takes 8-bit weights only with 8-bit activations, and fewer bits not at all.
-    **{("executorch", scheme, "*"): "w8a8-dynamic" for scheme in ("w8", *FEW_BITS)},
-    **{("executorch", scheme, "depthwise"): "float" for scheme in ("w8", "w8a8-dynamic", *FEW_BITS)},
-}
-
-# The first iOS whose Core ML runs a form.
-_IOS: dict[Scheme, int] = {
-    "w8a8": 17, "w8a8-dynamic": 17, "w8": 17, "palette6": 16, "palette4": 16, "w4": 18, "float": 15
-}  # fmt: skip
-
-
-def nearest_forms(scheme: Scheme, kind: str) -> dict[str, Scheme]:
-    """By target, what stands for `scheme` on a layer of `kind` where the target has no such form."""
-    forms = {target: FORMS.get((target, scheme, kind), FORMS.get((target, scheme, "*"))) for target in TARGETS}
-    return {target: form for target, form in forms.items() if form is not None}
 
 
 class Calibration(Part):
@@ -101,13 +71,9 @@ class LayerPlan(Part):
 
     name: str = Field(description="The module it came from, and the operator where that has no weight.")
     kind: str = Field(description="conv, depthwise, linear, add, mul, sigmoid, mean or pool.")
-    scheme: Scheme = Field(
-        description="w8a8: 8-bit weights a channel and static 8-bit activations; w8a8-dynamic: activations scaled as "
-        "the model runs; w8: weights only; palette6, palette4: weights are indices into a table of 64 or 16 values; "
-        "w4: 16 even steps, a scale for each block of input channels; float: not quantized."
-    )
+    scheme: Key = Field(description=f"{described(SCHEMES.values())}.")
     why: str | None = Field(default=None, description="Why the scheme is another one than the plan's.")
-    damage: dict[Scheme, float] = Field(
+    damage: dict[Key, float] = Field(
         default_factory=dict,
         description="1 - cosine of the embedding where this layer alone has a scheme: the worst image of some. Only "
         "in a plan that was searched for.",
@@ -117,11 +83,11 @@ class LayerPlan(Part):
         description="Whether weights.safetensors holds what is added to its bias where its weights are in 8 bits: what "
         "rounding them shifts the mean of each output channel by, on the calibration images.",
     )
-    targets: dict[str, Scheme] = Field(
+    targets: dict[str, Key] = Field(
         default_factory=dict, description="Where a target has no such form: the nearest one, which it uses instead."
     )
 
-    def on(self, target: str) -> Scheme:
+    def on(self, target: str) -> str:
         """The scheme that a target ("coreml", "executorch" or "onnx") uses."""
         return self.targets.get(target, self.scheme)
 
@@ -172,7 +138,7 @@ class Plan(Document):
     @property
     def precision(self) -> str:
         """What the files that follow it are called after."""
-        return "int8" if self.scheme == "auto" else self.scheme
+        return "int8" if self.scheme == AUTO else self.scheme
 
     def check_target(self, slug: str, rewrites: str, min_ios: int) -> None:
         """Refuse a target that cannot hold this plan.
@@ -200,29 +166,20 @@ class Plan(Document):
             )
 
 
-def check_target(slug: str, rewrites: str, min_ios: int, forms: Sequence[Scheme]) -> None:
-    """Refuse a target that cannot hold layers of these forms.
+def check_target(slug: str, rewrites: str, min_ios: int, forms: Sequence[str] = (WEIGHTS_ONLY,)) -> None:
+    """Refuse a target that cannot hold layers of these forms; without any, those that every plan of `auto` has.
 
     Raises:
         UsageError: says which can.
     """
     if slug not in ("ios", "android", "onnx"):
         raise UsageError(f"a plan cannot be lowered to {slug}; export it to ios (coreml), android or onnx")
-    form = max(forms, key=lambda form: _IOS[form])
-    if rewrites == "coreml" and min_ios < _IOS[form]:
+    form = max((SCHEMES[form] for form in forms), key=lambda form: form.ios)
+    if rewrites == "coreml" and min_ios < form.ios:
+        older = [f"{row.key} (iOS {row.ios})" for row in SCHEMES.values() if row.choice and row.ios <= min_ios]
+        instead = f", or quantize with a scheme that needs less: {', '.join(older)}" if older else ""
         raise UsageError(
-            f"Core ML's {form} layers need iOS {_IOS[form]}, --min-ios is {min_ios}; give --min-ios {_IOS[form]}, or "
-            "a plan of palettes, which need 16"
+            f"Core ML's {form.key} layers need iOS {form.ios}, `min_ios` is {min_ios}: set `min_ios={form.ios}`"
+            f"{instead}",
+            field="min_ios",
         )
-
-
-def read_plan(path: Path) -> Plan:
-    """Read a plan that anyone may have written, and its weights; InputError says what is wrong with them."""
-    from edgekit.quantization.store import read_beside
-
-    plan = Plan.read(path)
-    if plan.weights is None:
-        if any(row.scheme in FEW_BITS or row.shifted for row in plan.layers):
-            raise InputError(f"{path}: not a valid plan (weights: missing); run `edgekit quantize` again")
-        return plan
-    return plan.holding(*read_beside(path.parent, plan.weights, plan.layers))

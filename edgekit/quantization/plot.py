@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.quantization.plan import Plan
-from edgekit.support.plots import COLOURS, figure_of, save
+from edgekit.quantization.schemes import SCHEMES
+from edgekit.support.plots import figure_of, save
 
 __all__ = ["plot_damage"]
 
@@ -21,12 +22,12 @@ def plot_damage(plan: Plan, out: Path) -> None:
     figure = figure_of(10.0, 4.2)
     axes = figure.subplots()
     rows = [(index, row, max(max(row.damage.values()), _FLOOR)) for index, row in enumerate(plan.layers) if row.damage]
-    for colour, scheme in zip(COLOURS, ("w8a8", "w8a8-dynamic", "w8", "float", "palette4"), strict=False):
-        own = [(index, damage) for index, row, damage in rows if row.scheme == scheme]
+    for scheme in SCHEMES.values():
+        own = [(index, damage) for index, row, damage in rows if row.scheme == scheme.key]
         if own:
             x, y = zip(*own, strict=True)
-            axes.vlines(x, _FLOOR, y, color=colour, linewidth=1)
-            axes.plot(x, y, "o", markersize=3, color=colour, label=scheme)
+            axes.vlines(x, _FLOOR, y, color=scheme.colour, linewidth=1)
+            axes.plot(x, y, "o", markersize=3, color=scheme.colour, label=scheme.key)
     for index, row, damage in sorted(rows, key=lambda item: -item[2])[:_NAMED]:
         axes.annotate(row.name, (index, damage), fontsize=7, xytext=(3, 3), textcoords="offset points")
     axes.set_yscale("log")

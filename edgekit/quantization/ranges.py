@@ -26,8 +26,8 @@ _PIXELS = (0.0, 255.0)
 
 def plan_tensors(seen: Mapping[str, Histogram], observer: str) -> dict[str, TensorPlan]:
     """The integers of every tensor by one observer; a tensor that never leaves zero has none, and is left out."""
-    found = {name: _plan_tensor(histogram, observer) for name, histogram in seen.items()}
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    planned = {name: _plan_tensor(histogram, observer) for name, histogram in seen.items()}
+    return {name: tensor for name, tensor in planned.items() if tensor is not None}
 
 
 def _plan_tensor(seen: Histogram, observer: str) -> TensorPlan | None:
@@ -43,13 +43,13 @@ def _plan_tensor(seen: Histogram, observer: str) -> TensorPlan | None:
 
 def tie(seen: Mapping[str, Histogram], groups: Iterable[set[str]]) -> dict[str, Histogram]:
     """The same histograms, but one for all tensors of a group: that which spans most."""
-    found = dict(seen)
+    tied = dict(seen)
     for group in groups:
         members = sorted(group & set(seen))
         if members:
             widest = max(members, key=lambda name: seen[name].high - seen[name].low)
-            found.update(dict.fromkeys(members, seen[widest]))
-    return found
+            tied.update(dict.fromkeys(members, seen[widest]))
+    return tied
 
 
 def best_ranges(
@@ -66,11 +66,12 @@ def best_ranges(
         simulator: of the prepared program.
         seen: histograms by name of tensor.
         images: float32 [1,3,H,W] each, better hard ones: there a range that clips shows.
-        progress: told the number of trials so far, and of all.
+        progress: called with the number of trials so far, and of all.
     """
     planned = [plan_tensors(seen, observer) for observer in OBSERVERS]
     options = {
-        name: {(found[name].low, found[name].high): found[name] for found in reversed(planned)} for name in planned[0]
+        name: {(tensors[name].low, tensors[name].high): tensors[name] for tensors in reversed(planned)}
+        for name in planned[0]
     }
     damage: dict[tuple[int, _Bounds], float] = defaultdict(float)
     left = {name: list(own) for name, own in options.items() if len(own) > 1}
@@ -85,10 +86,10 @@ def best_ranges(
         original = simulator.hold(image)
         trials = [(name, key) for name, own in left.items() for key in own]
 
-        def one(trial: tuple[str, _Bounds], image: Tensor = image) -> Tensor:
+        def embed(trial: tuple[str, _Bounds], image: Tensor = image) -> Tensor:
             return simulator.embed_held_tensor(image, trial[0], options[trial[0]][trial[1]])
 
-        for (name, key), now in zip(trials, in_turn(one, trials), strict=True):
+        for (name, key), now in zip(trials, in_turn(embed, trials), strict=True):
             damage[id(seen[name]), key] += max(0.0, 1 - float((now * original).sum()))
             done += 1
             progress(min(done, total), total)

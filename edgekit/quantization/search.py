@@ -10,37 +10,12 @@ from torch.fx import Node
 
 from edgekit.errors import UsageError
 from edgekit.quantization.judge import Loss
-from edgekit.quantization.layers import SMALL, WEIGHTED, Layer, moves
-from edgekit.quantization.plan import Scheme
+from edgekit.quantization.layers import WEIGHTED, Layer, large, moves, values_of
+from edgekit.quantization.schemes import SCHEMES, candidates
 from edgekit.quantization.sensitivity import Damage
 
-__all__ = [
-    "CANDIDATES",
-    "COST",
-    "TRIFLE",
-    "Step",
-    "first_choice",
-    "integers_pay",
-    "islands",
-    "search",
-    "steps",
-    "weights_only",
-]
+__all__ = ["TRIFLE", "Step", "first_choice", "integers_pay", "search", "steps", "without_isolated"]
 
-# What `auto` may give a kind of layer, fastest first.
-CANDIDATES: dict[str, tuple[Scheme, ...]] = {
-    "conv": ("w8a8", "w8a8-dynamic"),
-    "depthwise": ("w8a8", "w8"),
-    "linear": ("w8a8-dynamic", "w8"),
-    "add": ("w8a8",),
-    "mul": ("w8a8",),
-    "sigmoid": ("w8a8",),
-    "mean": ("w8a8",),
-    "pool": ("w8a8",),
-}
-# Time of a layer over its time in float: estimates, not measured layer by layer. They order the search, nothing else.
-COST: dict[Scheme, float] = {"w8a8": 0.4, "w8a8-dynamic": 0.45, "w8": 1.0, "float": 1.0}
-_DYNAMIC_CONV = 0.8  # the same of a convolution with dynamic activations, by benchmarks/quantize.py on catalog-b0
 _ELEMENT = 32.0  # multiplications that cost as much time as one value of an operator without weights,
 _BORDER = 16.0  # and as one value that goes from integers to float or back
 _BYTE = 0.2  # share of the time that all weights in float, not in 8 bits, count as much as
@@ -61,34 +36,34 @@ class Step:
     """A layer that gets a dearer scheme: how much damage goes (1 - cosine), and what it costs (share of the time)."""
 
     layer: str
-    scheme: Scheme
+    scheme: str
     saved: float
     cost: float
 
 
-def first_choice(found: Sequence[Layer]) -> dict[str, Scheme]:
+def first_choice(layers: Sequence[Layer]) -> dict[str, str]:
     """Every layer under its fastest scheme."""
-    return {layer.name: CANDIDATES[layer.kind][0] for layer in found}
+    return {layer.name: candidates(layer.kind)[0] for layer in layers}
 
 
-def islands(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> dict[str, Scheme]:
-    """The same schemes, but float for operators without weights that would be integers among floats.
+def without_isolated(layers: Sequence[Layer], schemes: Mapping[str, str]) -> dict[str, str]:
+    """The same schemes, but float for operators without weights that would be isolated: integers among floats.
 
     Such an operator stays quantized only where a static layer gives it a value and a static layer takes its own, with
     nothing between them but changes of shape: elsewhere it costs two conversions and saves nothing.
     """
     now = dict(schemes)
-    by_result = {layer.result: layer for layer in found}
-    by_node = {layer.node: layer for layer in found}
+    by_result = {layer.result: layer for layer in layers}
+    by_node = {layer.node: layer for layer in layers}
 
     def static(layer: Layer | None) -> bool:
-        return layer is not None and now[layer.name] == "w8a8"
+        return layer is not None and SCHEMES[now[layer.name]].static
 
     changed = True
     while changed:
         changed = False
-        for layer in found:
-            if layer.kind in WEIGHTED or now[layer.name] != "w8a8":
+        for layer in layers:
+            if layer.kind in WEIGHTED or not static(layer):
                 continue
             fed = any(static(by_result.get(_source(node, by_result))) for node in layer.inputs)
             used = any(static(by_node.get(user)) for user in _takers(layer.result))
@@ -98,53 +73,55 @@ def islands(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> dict[str, 
     return now
 
 
-def steps(found: Sequence[Layer], damage: Mapping[str, Mapping[Scheme, Damage]]) -> list[Step]:
+def steps(layers: Sequence[Layer], damage: Mapping[str, Mapping[str, Damage]]) -> list[Step]:
     """Every layer's way out, the most damage saved for its cost first."""
-    work = {layer.name: _work(layer) for layer in found}
-    fast = islands(found, first_choice(found))
-    static = {layer.result for layer in found if fast[layer.name] == "w8a8"}
+    work = {layer.name: _work(layer) for layer in layers}
+    fast = without_isolated(layers, first_choice(layers))
+    static = {layer.result for layer in layers if SCHEMES[fast[layer.name]].static}
     whole = sum(work.values())
-    parameters = {layer.name: 0 if layer.weight is None else _count(layer.weight) for layer in found}
+    parameters = {layer.name: 0 if layer.weight is None else values_of(layer.weight) for layer in layers}
     every = max(1, sum(parameters.values()))
     out = []
-    for layer in found:
+    for layer in layers:
         if layer.name not in damage:
             continue  # in float already: no static layer before or after it
         own = damage[layer.name]
-        fastest = CANDIDATES[layer.kind][0]
-        scheme: Scheme = "float"
+        fastest = candidates(layer.kind)[0]
+        scheme = "float"
         left = 0.0
-        milder = CANDIDATES[layer.kind][-1]
-        if milder in own and weights_only(layer) == "w8" and own[milder].worst <= _FAINT * own[fastest].worst:
+        milder = candidates(layer.kind)[-1]
+        if milder in own and large(layer) and own[milder].worst <= _FAINT * own[fastest].worst:
             scheme, left = milder, own[milder].worst
         saved = own[fastest].worst - left
         cost = _BYTE * parameters[layer.name] / every if scheme == "float" else 0.0
-        cost += ((_time(layer, scheme) - _time(layer, fastest)) * work[layer.name] + _borders(layer, static)) / whole
+        cost += (
+            (SCHEMES[scheme].time_of(layer.kind) - SCHEMES[fastest].time_of(layer.kind)) * work[layer.name]
+            + _borders(layer, static)
+        ) / whole
         out.append(Step(layer.name, scheme, saved, cost))
     trifle = TRIFLE * sum(step.saved for step in out)
     return sorted(out, key=lambda step: (step.saved < trifle, -step.saved / max(step.cost, 1e-9), step.layer))
 
 
 def search(
-    found: Sequence[Layer],
+    layers: Sequence[Layer],
     order: Sequence[Step],
-    worst: Callable[[Mapping[str, Scheme], float], float],
-    judge: Callable[[Mapping[str, Scheme], float], Loss],
+    worst: Callable[[Mapping[str, str], float], float],
+    judge: Callable[[Mapping[str, str], float], Loss],
     *,
     min_cosine: float,
     max_recall_drop: float,
-) -> tuple[dict[str, Scheme], Loss]:
+) -> tuple[dict[str, str], Loss]:
     """The fewest steps, taken in `order`, after which the whole model keeps both limits; and what it then loses.
 
     Of those, the dearest are taken back where the model keeps its limits without them: a step's own damage, which
     orders them, says little of what it does beside others.
 
     Args:
-        found: the layers.
+        layers: the layers.
         order: what can be done for them.
         worst: the lowest cosine under some schemes on the hardest images, or the first below a limit; quick, and asked
-            often.
-            An image on which `judge` found the loss too high should be among them from then on.
+            often. An image on which `judge` found the loss too high should be among them from then on.
         judge: the loss under some schemes on all images, or on those up to the first below a limit; asked of what
             `worst` lets pass.
 
@@ -152,80 +129,78 @@ def search(
         UsageError: not even all steps are enough; says the best that was found.
     """
 
-    def after(chosen: Sequence[Step]) -> dict[str, Scheme]:
-        return islands(found, {**first_choice(found), **{step.layer: step.scheme for step in chosen}})
+    def after(chosen: Sequence[Step]) -> dict[str, str]:
+        return without_isolated(layers, {**first_choice(layers), **{step.layer: step.scheme for step in chosen}})
 
-    def taken(count: int) -> dict[str, Scheme]:
-        return after(order[:count])
+    def keeps(chosen: Sequence[Step]) -> bool:
+        return worst(after(chosen), min_cosine) >= min_cosine
 
-    def keeps(schemes: Mapping[str, Scheme]) -> bool:
-        return worst(schemes, min_cosine) >= min_cosine
-
-    low, high = 0, len(order)
-    if not keeps(taken(low)):
-        if (best := worst(taken(high), -1.0)) < min_cosine:
-            raise UsageError(_cannot(min_cosine, max_recall_drop, best))
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if keeps(taken(middle)) else (middle, high)
-        low = high
+    count = _fewest(order, keeps)
+    if count is None:
+        raise _refusal(min_cosine, max_recall_drop, worst(after(order), -1.0))
     while True:
-        last = low == len(order)
-        loss = judge(taken(low), -1.0 if last else min_cosine)
+        last = count == len(order)
+        loss = judge(after(order[:count]), -1.0 if last else min_cosine)
         if loss.meets(min_cosine, max_recall_drop):
             break
         if last:
-            raise UsageError(_cannot(min_cosine, max_recall_drop, loss.min_cosine))
-        low = min(len(order), low + max(1, len(order) // _STRIDE))
+            raise _refusal(min_cosine, max_recall_drop, loss.min_cosine)
+        count = min(len(order), count + max(1, len(order) // _STRIDE))
     for _ in range(_ROUNDS):
-        fewer = list(order[:low])
-        for step in sorted(fewer, key=lambda step: -step.cost)[:_TAKEN_BACK]:
-            without = [other for other in fewer if other is not step]
-            if keeps(after(without)):
-                fewer = without
-        if len(fewer) == low:
+        fewer = _without_the_dearest(order[:count], keeps)
+        if len(fewer) == count:
             break
         less = judge(after(fewer), min_cosine)
         if less.meets(min_cosine, max_recall_drop):
             return after(fewer), less
-    return taken(low), loss
+    return after(order[:count]), loss
 
 
-def _cannot(min_cosine: float, max_recall_drop: float, best: float) -> str:
-    return (
+def _fewest(order: Sequence[Step], keeps: Callable[[Sequence[Step]], bool]) -> int | None:
+    """How many steps of `order` are enough; None where not even all of them are."""
+    if keeps(order[:0]):
+        return 0
+    if not keeps(order):
+        return None
+    low, high = 0, len(order)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if keeps(order[:middle]) else (middle, high)
+    return high
+
+
+def _without_the_dearest(taken: Sequence[Step], keeps: Callable[[Sequence[Step]], bool]) -> list[Step]:
+    """The steps without those of the dearest that are not needed beside the others."""
+    fewer = list(taken)
+    for step in sorted(taken, key=lambda step: -step.cost)[:_TAKEN_BACK]:
+        without = [other for other in fewer if other is not step]
+        if keeps(without):
+            fewer = without
+    return fewer
+
+
+def _refusal(min_cosine: float, max_recall_drop: float, best: float) -> UsageError:
+    return UsageError(
         f"no plan keeps cosine {min_cosine:g} and {max_recall_drop:g} points of recall@10; the best has cosine "
-        f"{best:.5f}: lower --min-cosine, or export without a plan"
+        f"{best:.5f}: lower `min_cosine`, or export without a plan",
+        field="min_cosine",
     )
 
 
-def weights_only(layer: Layer) -> Scheme:
-    """The form of a layer whose activations stay in float: its weights in 8 bits, where it has enough of them."""
-    return "w8" if layer.weight is not None and _count(layer.weight) > SMALL else "float"
-
-
-def integers_pay(found: Sequence[Layer], schemes: Mapping[str, Scheme]) -> bool:
+def integers_pay(layers: Sequence[Layer], schemes: Mapping[str, str]) -> bool:
     """Whether static layers do enough between the conversions around them that ONNX Runtime gains by them."""
-    static = [layer for layer in found if schemes[layer.name] == "w8a8"]
+    static = [layer for layer in layers if SCHEMES[schemes[layer.name]].static]
     results, nodes = {layer.result for layer in static}, {layer.node for layer in static}
-    given = sum(_count(layer.result) for layer in static if not nodes.issuperset(_takers(layer.result)))
-    taken = sum(_count(node) for layer in static for node in layer.inputs if _source(node, results) not in results)
-    values = sum(_count(layer.node) for layer in static if layer.kind in ("sigmoid", "mul"))
+    given = sum(values_of(layer.result) for layer in static if not nodes.issuperset(_takers(layer.result)))
+    taken = sum(values_of(node) for layer in static for node in layer.inputs if _source(node, results) not in results)
+    values = sum(values_of(layer.node) for layer in static if layer.kind in ("sigmoid", "mul"))
     saved = sum(_work(layer) for layer in static if layer.weight is not None)
     return saved >= _WORTH_BORDER * (given + taken) + _WORTH_VALUE * values
 
 
-def _time(layer: Layer, scheme: Scheme) -> float:
-    """Time of a layer under a scheme over its time in float."""
-    return _DYNAMIC_CONV if (layer.kind, scheme) == ("conv", "w8a8-dynamic") else COST[scheme]
-
-
-def _count(node: Node) -> int:
-    return math.prod(node.meta["val"].shape)
-
-
 def _work(layer: Layer) -> float:
     """Multiplications of a layer, or what its values cost as much as."""
-    out = _count(layer.node)
+    out = values_of(layer.node)
     if layer.weight is None:
         return _ELEMENT * out
     per_value = math.prod(layer.weight.meta["val"].shape[1:])
@@ -238,7 +213,7 @@ def _borders(layer: Layer, static: Collection[Node]) -> float:
         return 0.0
     crossed = [node for node in layer.inputs if _source(node, static) in static]
     crossed += [layer.result]
-    return _BORDER * sum(map(_count, crossed))
+    return _BORDER * sum(map(values_of, crossed))
 
 
 def _source(node: Node, results: Collection[Node]) -> Node:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from edgekit.quantization.plan import Scheme
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
 
@@ -24,33 +23,33 @@ class Damage:
 
 def measure(
     simulator: Simulator,
-    candidates: Mapping[str, Sequence[Scheme]],
+    candidates: Mapping[str, Sequence[str]],
     images: Sequence[Tensor],
     progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, dict[Scheme, Damage]]:
+) -> dict[str, dict[str, Damage]]:
     """The damage of every layer under each of its candidate schemes; layer -> scheme -> damage.
 
     Args:
         simulator: of the prepared program, with all ranges.
         candidates: by layer name, the schemes to try.
         images: float32 [1,3,H,W] each; one at a time is run in float and held, and each trial starts at its layer.
-        progress: told the number of trials so far, of images times schemes.
+        progress: called with the number of trials so far, of images times schemes.
     """
-    found: dict[tuple[str, Scheme], list[float]] = {
+    lost: dict[tuple[str, str], list[float]] = {
         (name, scheme): [] for name, schemes in candidates.items() for scheme in schemes
     }
     done = 0
     for image in images:
         original = simulator.hold(image)
 
-        def one(trial: tuple[str, Scheme], image: Tensor = image) -> Tensor:
+        def embed(trial: tuple[str, str], image: Tensor = image) -> Tensor:
             return simulator.embed_held(image, *trial)
 
-        for own, now in zip(found.values(), in_turn(one, found), strict=True):
+        for own, now in zip(lost.values(), in_turn(embed, lost), strict=True):
             own.append(max(0.0, 1 - float((now * original).sum())))
             done += 1
             progress(done)
     return {
-        name: {scheme: Damage(sum(found[name, scheme]) / len(images), max(found[name, scheme])) for scheme in schemes}
+        name: {scheme: Damage(sum(lost[name, scheme]) / len(images), max(lost[name, scheme])) for scheme in schemes}
         for name, schemes in candidates.items()
     }

@@ -1,13 +1,19 @@
-"""How to quantize, and on which images: what a command, an export or a test asks for."""
+"""What is asked of quantization: how, on which images, and for a whole request of which model and to where."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgekit.quantization.plan import Asked
+from edgekit.errors import UsageError
+from edgekit.quantization.observers import OBSERVERS
+from edgekit.quantization.schemes import AUTO, SCHEMES, choices
 
-__all__ = ["Settings"]
+if TYPE_CHECKING:
+    from edgekit.recipe import Recipe
+
+__all__ = ["QuantizeRequest", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +21,35 @@ class Settings:
     """How to quantize, and on which images.
 
     The limits are for the scheme `auto`, on images that no range was taken from.
+
+    Raises:
+        UsageError: there is no such scheme or observer, or a budget of size for one that has a size of its own.
     """
 
-    scheme: Asked = "auto"
+    scheme: str = AUTO
     images: Path | None = None  # None: the synthetic catalogue's training split
     samples: int = 128
     observer: str | None = None  # None: the best one for each tensor where the plan is searched for, else mse
     min_cosine: float = 0.99
     max_recall_drop: float = 0.3  # points of recall@10
     max_size: float | None = None  # bytes of the weights over those of float32, where a target has palettes
+
+    def __post_init__(self) -> None:
+        if self.scheme not in choices():
+            raise UsageError(f"no scheme {self.scheme!r}; choose from {', '.join(choices())}", field="scheme")
+        if self.observer is not None and self.observer not in OBSERVERS:
+            raise UsageError(f"no observer {self.observer!r}; choose from {', '.join(OBSERVERS)}", field="observer")
+        if self.max_size is not None and self.scheme != AUTO:
+            sizes = ", ".join(f"{row.key} {row.weight_bits / 32:.2g}" for row in SCHEMES.values() if row.choice)
+            raise UsageError(
+                f'`max_size` is for `scheme="auto"`; each other scheme has about its own share of float32: {sizes}',
+                field="max_size",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeRequest(Settings):
+    """What to quantize, and where the plan goes."""
+
+    recipe: Recipe
+    out: Path

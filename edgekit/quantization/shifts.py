@@ -19,23 +19,23 @@ from edgekit.quantization.weights import round_weight
 __all__ = ["averaged", "shifts"]
 
 
-def averaged(found: Sequence[Layer]) -> set[str]:
+def averaged(chosen: Sequence[Layer]) -> set[str]:
     """Names of the nodes whose mean over images `shifts` needs."""
-    return {layer.node.all_input_nodes[0].name for layer in found if bias_of(layer) is not None}
+    return {layer.node.all_input_nodes[0].name for layer in chosen if bias_of(layer) is not None}
 
 
-def shifts(program: ExportedProgram, found: Sequence[Layer], means: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def shifts(program: ExportedProgram, chosen: Sequence[Layer], means: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     """What to add to the bias of each layer that has one once its weights are in 8 bits: float32 [O], by layer name.
 
     Args:
         means: by name of node, its mean over images, in its own shape.
     """
     known, out = weights(program), {}
-    for layer in found:
+    for layer in chosen:
         if bias_of(layer) is None:
             continue
         image, weight = means[layer.node.all_input_nodes[0].name], known[layer.name].float()
-        lost = weight - round_weight(weight, "w8")
+        lost = weight - round_weight(weight)
         assert callable(layer.node.target)
         with torch.no_grad():  # a layer is linear: what it makes of the mean image is the mean of what it makes
             made = layer.node.target(image, lost, None, *layer.node.args[3:], **layer.node.kwargs)

@@ -13,7 +13,8 @@ from torch.fx import Interpreter, Node
 
 from edgekit.graph.levels import Levels
 from edgekit.quantization.layers import Layer, layers, names
-from edgekit.quantization.plan import EIGHT_BITS, FEW_BITS, Scheme, TensorPlan
+from edgekit.quantization.plan import TensorPlan
+from edgekit.quantization.schemes import SCHEMES
 from edgekit.quantization.weights import round_weight
 
 __all__ = ["Simulator"]
@@ -47,10 +48,10 @@ class Simulator:
         self._nodes = {layer.node.name: layer for layer in self.layers.values()}
         self._results = {layer.result.name: layer for layer in self.layers.values()}
         self._place = {node.name: index for index, node in enumerate(self._module.graph.nodes)}
-        self._weights: dict[tuple[str, Scheme], Tensor] = {}
+        self._weights: dict[tuple[str, str], Tensor] = {}
         self._env: dict[Node, Any] = {}
 
-    def embed(self, pixels: Tensor, schemes: Mapping[str, Scheme]) -> Tensor:
+    def embed(self, pixels: Tensor, schemes: Mapping[str, str]) -> Tensor:
         """The embedding [1,D] of an image float32 [1,3,H,W]; layers that `schemes` does not name are in float."""
         with torch.no_grad():
             return _Run(self, schemes).run(pixels)
@@ -63,7 +64,7 @@ class Simulator:
             self._env = run.env
             return out
 
-    def embed_held(self, pixels: Tensor, layer: str, scheme: Scheme) -> Tensor:
+    def embed_held(self, pixels: Tensor, layer: str, scheme: str) -> Tensor:
         """The embedding [1,D] of the image that is held, with one layer quantized: only what comes after it is run."""
         first = self._place[self.layers[layer].node.name]
         known = {node: value for node, value in self._env.items() if self._place[node.name] < first}
@@ -83,18 +84,18 @@ class Simulator:
         """The activation `value` that `node` made, on the 256 levels of its range."""
         return rounded(value, self.tensors[self._called[node]])
 
-    def weight(self, layer: Layer, value: Tensor, scheme: Scheme) -> Tensor:
+    def weight(self, layer: Layer, value: Tensor, scheme: str) -> Tensor:
         """The weight `value` of a layer, rounded; remembered."""
         key = layer.name, scheme
         if key not in self._weights:
-            few = scheme in FEW_BITS
-            own = torch.from_numpy(self._levels[layer.name].values()) if few else round_weight(value, scheme)
+            coded = SCHEMES[scheme].coded
+            own = torch.from_numpy(self._levels[layer.name].values()) if coded else round_weight(value)
             self._weights[key] = own
         return self._weights[key]
 
 
 class _Run(Interpreter):
-    def __init__(self, owner: Simulator, schemes: Mapping[str, Scheme], *, keep: bool = False) -> None:
+    def __init__(self, owner: Simulator, schemes: Mapping[str, str], *, keep: bool = False) -> None:
         super().__init__(owner._module, garbage_collect_values=not keep)
         self._owner, self._schemes = owner, schemes
 
@@ -107,27 +108,28 @@ class _Run(Interpreter):
             arguments, options = self.fetch_args_kwargs_from_env(n)
             value = self.call_function(n.target, tuple(self._arguments(layer, list(arguments), scheme)), options)
         made_by = self._owner._results.get(n.name)
-        if made_by is not None and self._schemes.get(made_by.name) == "w8a8":
+        if made_by is not None and SCHEMES[self._schemes.get(made_by.name, "float")].static:
             value = self._owner.rounded(made_by.result, value)
         return value
 
-    def _arguments(self, layer: Layer, arguments: list[Any], scheme: Scheme) -> list[Any]:
-        if scheme == "w8a8":
+    def _arguments(self, layer: Layer, arguments: list[Any], scheme: str) -> list[Any]:
+        row = SCHEMES[scheme]
+        if row.static:
             for index, node in enumerate(layer.inputs):
                 if not self._is_rounded(node):
                     arguments[index] = self._owner.rounded(node, arguments[index])
-        if scheme == "w8a8-dynamic":
+        if row.activations == "dynamic":
             arguments[0] = round_dynamic(arguments[0])
         if layer.weight is not None:
             arguments[1] = self._owner.weight(layer, arguments[1], scheme)
-        if scheme in EIGHT_BITS and layer.name in self._owner.shifts:
+        if row.weights == "channel" and layer.name in self._owner.shifts:
             arguments[2] = arguments[2] + self._owner.shifts[layer.name]
         return arguments
 
     def _is_rounded(self, node: Node) -> bool:
         """Whether a static layer gave this value, on its levels already."""
         made_by = self._owner._results.get(node.name)
-        return made_by is not None and self._schemes.get(made_by.name) == "w8a8"
+        return made_by is not None and SCHEMES[self._schemes.get(made_by.name, "float")].static
 
 
 def rounded(value: Tensor, range_: TensorPlan) -> Tensor:

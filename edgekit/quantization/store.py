@@ -1,4 +1,4 @@
-"""What stands in a file beside a plan: weights on few levels, and what is added to the biases of layers in 8 bits."""
+"""Plans in files: plan.json, and beside it weights on few levels and what is added to biases."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 
 from edgekit.errors import InputError
 from edgekit.graph.levels import Levels
-from edgekit.quantization.plan import FEW_BITS, LayerPlan
-from edgekit.support.files import sha256_file
+from edgekit.quantization.plan import LayerPlan, Plan
+from edgekit.quantization.schemes import SCHEMES
+from edgekit.support.files import sha256_file, write_atomically
 from edgekit.support.text import reason_of
 
-__all__ = ["WEIGHTS", "encode", "read_beside"]
+__all__ = ["encode", "read_plan", "write_plan"]
 
-WEIGHTS = "weights.safetensors"  # beside plan.json
+_WEIGHTS = "weights.safetensors"  # beside plan.json
 
 
 def encode(levels: Mapping[str, Levels], shifts: Mapping[str, np.ndarray]) -> bytes:
@@ -29,19 +30,41 @@ def encode(levels: Mapping[str, Levels], shifts: Mapping[str, np.ndarray]) -> by
     return save(tensors)
 
 
-def read_beside(
-    folder: Path, sha256: str, rows: Sequence[LayerPlan]
-) -> tuple[dict[str, Levels], dict[str, np.ndarray]]:
-    """The levels and shifts of the `rows` that need some, from the file beside their plan.
+def write_plan(plan: Plan, folder: Path) -> Path:
+    """Write `folder`/plan.json, and what the plan holds beside it first; gives the path of plan.json.
 
     Raises:
-        InputError: the file is missing, damaged, another one, or does not hold what the rows need.
+        OutputError: a file cannot be written.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    if plan.weights is not None:
+        write_atomically(folder / _WEIGHTS, encode(plan.levels, plan.shifts))
+    return plan.write(folder / "plan.json")
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan that anyone may have written, and its weights.
+
+    Raises:
+        InputError: says what is wrong with them.
+    """
+    plan = Plan.read(path)
+    if plan.weights is None:
+        if any(SCHEMES[row.scheme].coded or row.shifted for row in plan.layers):
+            raise InputError(f"{path}: not a valid plan (weights: missing); {Plan.ADVICE}")
+        return plan
+    return plan.holding(*_read_beside(path.parent, plan.weights, plan.layers))
+
+
+def _read_beside(
+    folder: Path, sha256: str, rows: Sequence[LayerPlan]
+) -> tuple[dict[str, Levels], dict[str, np.ndarray]]:
+    """The levels and shifts of the `rows` that need some, from the file beside their plan."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    path = folder / WEIGHTS
-    advice = "keep it beside its plan, or run `edgekit quantize` again"
+    path = folder / _WEIGHTS
+    advice = f"keep it beside its plan, or {Plan.ADVICE}"
     if not path.is_file():
         raise InputError(f"{path}: the plan needs this file; {advice}")
     if sha256_file(path) != sha256:
@@ -50,31 +73,28 @@ def read_beside(
         held = load_file(path)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
         raise InputError(f"{path}: damaged ({reason_of(error, 100)}); {advice}") from error
-    levels = {
-        row.name: _levels(path, row.name, FEW_BITS[row.scheme], row.scheme == "w4", held)
-        for row in rows
-        if row.scheme in FEW_BITS
-    }
+    levels = {row.name: _levels(path, row, held) for row in rows if SCHEMES[row.scheme].coded}
     return levels, {row.name: _shift(path, row.name, held) for row in rows if row.shifted}
 
 
 def _shift(path: Path, name: str, held: Mapping[str, np.ndarray]) -> np.ndarray:
     shift = held.get(f"{name}/shift")
     if shift is None or shift.dtype != np.float32 or shift.ndim != 1 or not np.isfinite(shift).all():
-        raise InputError(f"{path}: holds nothing to add to the bias of {name}; run `edgekit quantize` again")
+        raise InputError(f"{path}: holds nothing to add to the bias of {name}; {Plan.ADVICE}")
     return shift
 
 
-def _levels(path: Path, name: str, bits: int, stepped: bool, held: Mapping[str, np.ndarray]) -> Levels:
-    codes, other = held.get(f"{name}/codes"), held.get(f"{name}/{'scales' if stepped else 'table'}")
-    if codes is None or other is None or codes.dtype != np.uint8 or other.dtype != np.float32:
-        raise InputError(f"{path}: holds no weights of the layer {name}; run `edgekit quantize` again")
-    whole = codes.ndim >= 2 and codes.size > 0 and int(codes.max()) < 2**bits and bool(np.isfinite(other).all())
+def _levels(path: Path, row: LayerPlan, held: Mapping[str, np.ndarray]) -> Levels:
+    bits, stepped = SCHEMES[row.scheme].weight_bits, SCHEMES[row.scheme].weights == "steps"
+    codes, scales_or_table = (held.get(f"{row.name}/{part}") for part in ("codes", "scales" if stepped else "table"))
+    if codes is None or scales_or_table is None or codes.dtype != np.uint8 or scales_or_table.dtype != np.float32:
+        raise InputError(f"{path}: holds no weights of the layer {row.name}; {Plan.ADVICE}")
+    fits = codes.ndim >= 2 and codes.size > 0 and int(codes.max()) < 2**bits and np.isfinite(scales_or_table).all()
     if stepped:
-        fits = whole and other.ndim == 2 and len(other) == len(codes) and 0 < other.shape[1] <= codes.shape[1]
-        fits = fits and codes.shape[1] % other.shape[1] == 0
+        fits = fits and scales_or_table.ndim == 2 and len(scales_or_table) == len(codes)
+        fits = fits and scales_or_table.shape[1] > 0 and codes.shape[1] % scales_or_table.shape[1] == 0
     else:
-        fits = whole and other.shape == (2**bits,)
+        fits = fits and scales_or_table.shape == (2**bits,)
     if not fits:
-        raise InputError(f"{path}: the weights of the layer {name} are not on {2**bits} levels; make the plan again")
-    return Levels(codes, bits, scales=other) if stepped else Levels(codes, bits, table=other)
+        raise InputError(f"{path}: the weights of the layer {row.name} are not on {2**bits} levels; {Plan.ADVICE}")
+    return Levels(codes, bits, **{"scales" if stepped else "table": scales_or_table})

@@ -1,11 +1,9 @@
-"""Weights on few levels: 8 bits a channel, the same rounding for every target."""
+"""Weights in 8 bits a channel: the same rounding for every target."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from edgekit.quantization.plan import FEW_BITS, Scheme
 
 __all__ = ["round_weight"]
 
@@ -13,11 +11,8 @@ _HIGHEST = 127
 _SMALLEST = 2.0**-24  # a scale below it says that the channel is zero
 
 
-def round_weight(weight: Tensor, scheme: Scheme) -> Tensor:
-    """`weight` [O,...] as the integers of `scheme` give it back, symmetric, one scale an output channel."""
-    if scheme == "float":
-        return weight
-    assert scheme not in FEW_BITS, "these are made from images"
+def round_weight(weight: Tensor) -> Tensor:
+    """`weight` [O,...] as 8-bit integers give it back, symmetric, one scale an output channel."""
     largest = weight.detach().abs().reshape(len(weight), -1).amax(1)
     scale = (largest / _HIGHEST).clamp_min(_SMALLEST)
     zero = torch.zeros_like(scale, dtype=torch.int32)

@@ -115,9 +115,8 @@ class GatesSpec(Part):
     int4: Annotated[Gates, _over_defaults("int4")] = Gates.for_precision("int4")
 
     def of(self, precision: str) -> Gates:
-        """The gates that a file of `precision` must keep: "fp32", "fp16", or a quantization scheme."""
-        rows = {"fp32": self.fp32, "fp16": self.fp16, "palette4": self.int4, "w4": self.int4}
-        return rows.get(precision, self.int8)
+        """The gates that a file of `precision` must keep: "fp32", "fp16", "int8" or "int4"."""
+        return getattr(self, precision)
 
 
 class Metadata(Part):

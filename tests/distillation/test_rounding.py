@@ -70,7 +70,7 @@ def test_a_static_layer_rounds_what_it_takes_and_its_weight(place):
     install(embedder, rows)
     layer, tokens = embedder.backbone.out, torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
     taken = rounded(tokens, rows["backbone.out"].range)
-    due = torch.nn.functional.linear(taken, round_weight(layer.weight, "w8"), layer.bias)
+    due = torch.nn.functional.linear(taken, round_weight(layer.weight), layer.bias)
     assert torch.equal(layer(tokens), due)
 
 

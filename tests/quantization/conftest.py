@@ -8,17 +8,20 @@ from pathlib import Path
 import click.testing
 import numpy as np
 import pytest
+from torch.export import ExportedProgram
 
+from edgekit import graph
 from edgekit.data.datasets import CatalogPictures
 from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.recipe import resolve_model
 from tests.conftest import TOWER
 
+Invoke = Callable[..., click.testing.Result]
 SCHEMES = ("w8a8", "w8a8-dynamic", "w8")
 
 
 @pytest.fixture(scope="session")
-def plans(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> dict[str, Path]:
+def plans(tmp_path_factory: pytest.TempPathFactory, invoke: Invoke) -> dict[str, Path]:
     """Scheme -> plan.json of the tower. Read only."""
     out = tmp_path_factory.mktemp("plans")
     for scheme in SCHEMES:
@@ -30,9 +33,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.
 
 
 @pytest.fixture(scope="session")
-def quantized(
-    plans: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]
-) -> Path:
+def quantized(plans: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, invoke: Invoke) -> Path:
     """The tower exported by each plan to android and onnx, unverified: what was lost is for the tests to say."""
     out = tmp_path_factory.mktemp("quantized")
     for plan in plans.values():
@@ -48,6 +49,12 @@ def quantized(
 def embedder() -> Embedder:
     """The toy tower."""
     return build_embedder(resolve_model("tests.toys:tower").override(input={"size": (64, 64)}))
+
+
+@pytest.fixture(scope="session")
+def program(embedder: Embedder) -> ExportedProgram:
+    """The toy tower, prepared for quantization. Read only."""
+    return graph.prepare(graph.capture(embedder, embedder.example()))[0]
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,11 @@ from torch.export import ExportedProgram
 from edgekit import graph
 from edgekit.quantization.calibrate import calibrate
 from edgekit.quantization.layers import layers, static_tensors, tied, untouched
-from edgekit.quantization.plan import Plan, Scheme
+from edgekit.quantization.plan import Plan
 from edgekit.quantization.ranges import plan_tensors, tie
 from edgekit.quantization.rows import layer_row
-from edgekit.quantization.search import CANDIDATES, islands
+from edgekit.quantization.schemes import candidates
+from edgekit.quantization.search import without_isolated
 
 WIDTH, SIZE = 48, 12
 
@@ -130,7 +131,7 @@ def images(count: int = 8) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
 
 
-def plan(program: ExportedProgram, schemes: Callable[[str], Scheme]) -> Plan:
+def plan(program: ExportedProgram, schemes: Callable[[str], str]) -> Plan:
     """A plan that gives each layer the scheme that `schemes` says for its name, as `quantize` would write it.
 
     Operators without weights are static where they stand between static layers, and float elsewhere.
@@ -141,10 +142,10 @@ def plan(program: ExportedProgram, schemes: Callable[[str], Scheme]) -> Plan:
     tensors = plan_tensors(tie({name: seen[node] for name, node in wanted.items()}, tied(program)), "minmax")
     alive = untouched(program, set(wanted) - set(tensors))
     chosen = {
-        layer.name: schemes(layer.name) if layer in alive and schemes(layer.name) in CANDIDATES[layer.kind] else "float"
+        layer.name: schemes(layer.name) if layer in alive and schemes(layer.name) in candidates(layer.kind) else "float"
         for layer in found
     }
-    chosen = islands(found, chosen)
+    chosen = without_isolated(found, chosen)
     rows = [layer_row(layer, chosen[layer.name]) for layer in found]
     return Plan(
         model="toy", backbone="toy", weights_sha256="0" * 64, input=(SIZE, SIZE), scheme="auto", layers=tuple(rows),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,13 +17,14 @@ from PIL import Image
 from edgekit import graph
 from edgekit import quantization as quantize
 from edgekit.artifact.manifest import read_manifest
+from edgekit.model.embedder import Embedder
 from edgekit.targets import find
 from tests.conftest import TOWER
-from tests.quantization.conftest import SCHEMES
+from tests.quantization.conftest import SCHEMES, Invoke
 from tests.targets.onnx.saturation import can_saturate, products_of
 
 
-def followed(embedder, plan, target, images):
+def followed(embedder: Embedder, plan: Path, target: str, images: np.ndarray) -> np.ndarray:
     """Embeddings of the quantized program itself, in PyTorch."""
     prepared, _ = graph.prepare(graph.capture(embedder, embedder.example()))
     run = quantize.apply(prepared, quantize.read_plan(plan), target)[0].module()
@@ -32,7 +34,9 @@ def followed(embedder, plan, target, images):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(("name", "format"), [("android", "executorch"), ("onnx", "onnx")])
-def test_a_file_does_what_its_plan_says(plans, quantized, embedder, images, scheme, name, format):
+def test_a_file_does_what_its_plan_says(
+    plans: dict[str, Path], quantized: Path, embedder: Embedder, images: np.ndarray, scheme: str, name: str, format: str
+) -> None:
     """As the same program in PyTorch does, but for values on a tie between two levels: some images have one."""
     target = find(name, format)
     folder = quantized / f"tests.toys-tower-{name}-{scheme}"
@@ -45,22 +49,22 @@ def test_a_file_does_what_its_plan_says(plans, quantized, embedder, images, sche
     assert (found * original).sum(axis=1).min() > (0.98 if scheme == "w8a8" else 0.999)
 
 
-def test_the_manifest_carries_the_plan(plans, quantized):
+def test_the_manifest_carries_the_plan(plans: dict[str, Path], quantized: Path) -> None:
     manifest = read_manifest(quantized / "tests.toys-tower-onnx-w8a8")
     assert manifest.precision == "w8a8"
     assert manifest.quantization == json.loads(plans["w8a8"].read_text())
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_file_says_where_its_integers_do_not_fit_in_16_bits(quantized, scheme):
+def test_a_file_says_where_its_integers_do_not_fit_in_16_bits(quantized: Path, scheme: str) -> None:
     """By the arithmetic of CPUs without VNNI, simulated on the file's own weights: this CPU does not matter."""
     folder = quantized / f"tests.toys-tower-onnx-{scheme}"
     model = onnx.load(folder / "tests.toys-tower.onnx")
     products = list(products_of(model))
     short = [name for name, rows in products if can_saturate(rows)]
     assert bool(products) == bool(short) == (scheme != "w8")
-    told = {item.key: item.value for item in model.metadata_props}.get("edgekit.session_options")
-    assert told == ("session.x64quantprecision=1" if short else None)
+    named = {item.key: item.value for item in model.metadata_props}.get("edgekit.session_options")
+    assert named == ("session.x64quantprecision=1" if short else None)
     hazards = read_manifest(folder).hazards
     assert [(one.name, one.options) for one in hazards] == (
         [("int8-saturation", {"session.x64quantprecision": "1"})] if short else []
@@ -70,7 +74,9 @@ def test_a_file_says_where_its_integers_do_not_fit_in_16_bits(quantized, scheme)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_file_loads_with_the_option_that_it_names_and_gives_the_same(quantized, images, scheme):
+def test_a_file_loads_with_the_option_that_it_names_and_gives_the_same(
+    quantized: Path, images: np.ndarray, scheme: str
+) -> None:
     """Where x86 makes uint8 weights of it, with VNNI or without: ONNX Runtime 1.32 refuses users that share a part."""
     path = quantized / f"tests.toys-tower-onnx-{scheme}" / "tests.toys-tower.onnx"
     found = find("onnx", "onnx").backend().open(path).embed(images[:4])
@@ -82,8 +88,8 @@ def test_a_file_loads_with_the_option_that_it_names_and_gives_the_same(quantized
         assert float(session.run(None, {"image": image[None]})[0][0] @ row) > 0.99
 
 
-def test_weights_are_the_same_integers_in_every_scheme_that_has_them(quantized):
-    def integers(scheme):
+def test_weights_are_the_same_integers_in_every_scheme_that_has_them(quantized: Path) -> None:
+    def integers(scheme: str) -> list[bytes]:
         model = onnx.load(quantized / f"tests.toys-tower-onnx-{scheme}" / "tests.toys-tower.onnx")
         arrays = [onnx.numpy_helper.to_array(item) for item in model.graph.initializer]
         return sorted(np.sort(array, axis=None).tobytes() for array in arrays if array.dtype == np.int8 and array.ndim)
@@ -93,7 +99,7 @@ def test_weights_are_the_same_integers_in_every_scheme_that_has_them(quantized):
     assert {item for item in static if len(item) > 64} == {item for item in only if len(item) > 64}
 
 
-def test_static_layers_run_on_integers_from_end_to_end(quantized, tmp_path):
+def test_static_layers_run_on_integers_from_end_to_end(quantized: Path, tmp_path: Path) -> None:
     """ONNX Runtime fuses quantize and dequantize into its integer kernels, SiLU and residual sums included."""
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
@@ -105,7 +111,7 @@ def test_static_layers_run_on_integers_from_end_to_end(quantized, tmp_path):
     assert not {"Conv", "Sigmoid", "Mul", "Gemm"} & kinds.keys()
 
 
-def test_weights_of_float_layers_are_unpacked_as_the_file_is_loaded(quantized, tmp_path):
+def test_weights_of_float_layers_are_unpacked_as_the_file_is_loaded(quantized: Path, tmp_path: Path) -> None:
     """ONNX Runtime folds the cast and the product of a constant; a DequantizeLinear it would run for each image."""
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
@@ -117,7 +123,7 @@ def test_weights_of_float_layers_are_unpacked_as_the_file_is_loaded(quantized, t
     assert not {"DequantizeLinear", "Cast"} & kinds
 
 
-def test_dynamic_products_run_on_integers(quantized):
+def test_dynamic_products_run_on_integers(quantized: Path) -> None:
     model = onnx.load(quantized / "tests.toys-tower-onnx-w8a8-dynamic" / "tests.toys-tower.onnx")
     kinds = [node.op_type for node in model.graph.node]
     assert kinds.count("MatMulInteger") == 4
@@ -125,7 +131,7 @@ def test_dynamic_products_run_on_integers(quantized):
     assert "DequantizeLinear" not in kinds
 
 
-def test_a_phone_with_core_ml_gets_the_nearest_form(plans, invoke, tmp_path):
+def test_a_phone_with_core_ml_gets_the_nearest_form(plans: dict[str, Path], invoke: Invoke, tmp_path: Path) -> None:
     result = invoke(
         "export", *TOWER, "--plan", plans["w8a8-dynamic"], "--target", "ios", "--min-ios", 17, "--samples", 24,
         "--out", tmp_path, "--json",
@@ -137,7 +143,9 @@ def test_a_phone_with_core_ml_gets_the_nearest_form(plans, invoke, tmp_path):
     assert {row["targets"]["coreml"] for row in rows if row["scheme"] == "w8a8-dynamic"} == {"w8"}
 
 
-def test_static_integers_in_core_ml(plans, embedder, images, invoke, tmp_path):
+def test_static_integers_in_core_ml(
+    plans: dict[str, Path], embedder: Embedder, images: np.ndarray, invoke: Invoke, tmp_path: Path
+) -> None:
     result = invoke(
         "export", *TOWER, "--plan", plans["w8a8"], "--target", "ios", "--min-ios", 17, "--precision", "fp32",
         "--no-verify", "--out", tmp_path, "--quiet",
@@ -150,22 +158,24 @@ def test_static_integers_in_core_ml(plans, embedder, images, invoke, tmp_path):
     assert cosines.min() > 0.99
 
 
-def test_a_plan_keeps_to_the_printed_schema(plans, invoke):
+def test_a_plan_keeps_to_the_printed_schema(plans: dict[str, Path], invoke: Invoke) -> None:
     schema = json.loads(invoke("schema", "plan").stdout)
     for plan in plans.values():
         jsonschema.validate(json.loads(plan.read_text()), schema)
 
 
-def test_a_second_run_writes_the_same_bytes(plans, invoke, tmp_path):
+def test_a_second_run_writes_the_same_bytes(plans: dict[str, Path], invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("quantize", *TOWER, "--scheme", "w8a8", "--samples", 32, "--out", tmp_path, "--json")
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "plan.json").read_bytes() == plans["w8a8"].read_bytes()
-    told = json.loads(result.stdout)["targets"]
-    assert set(told) == {"coreml", "executorch", "onnx"}
-    assert all(0.98 < row["min_cosine"] <= row["mean_cosine"] <= 1.0001 for row in told.values())
+    losses = json.loads(result.stdout)["targets"]
+    assert set(losses) == {"coreml", "executorch", "onnx"}
+    assert all(0.98 < row["min_cosine"] <= row["mean_cosine"] <= 1.0001 for row in losses.values())
 
 
-def test_another_model_s_plan_is_refused_before_anything_is_written(plans, invoke, tmp_path):
+def test_another_model_s_plan_is_refused_before_anything_is_written(
+    plans: dict[str, Path], invoke: Invoke, tmp_path: Path
+) -> None:
     other = ("tests.toys:tower", "--size", "64", "--dim", "8")
     result = invoke("export", *other, "--plan", plans["w8"], "--target", "onnx", "--out", tmp_path / "out", "--quiet")
     assert result.exit_code == 2
@@ -173,10 +183,10 @@ def test_another_model_s_plan_is_refused_before_anything_is_written(plans, invok
     assert not (tmp_path / "out").exists()
 
 
-def test_int8_says_early_what_it_cannot_do(plans, invoke, tmp_path):
+def test_int8_says_early_what_it_cannot_do(plans: dict[str, Path], invoke: Invoke, tmp_path: Path) -> None:
     for more, said in (
-        (("--target", "ios"), "--min-ios is 16"),
-        (("--target", "onnx", "--plan", plans["w8"]), "leave out --plan"),
+        (("--target", "ios"), "need iOS 17"),
+        (("--target", "onnx", "--plan", plans["w8"]), "makes a plan of its own"),
     ):
         result = invoke("export", *TOWER, "--precision", "int8", *more, "--out", tmp_path / "out", "--quiet")
         assert result.exit_code == 2
@@ -184,7 +194,7 @@ def test_int8_says_early_what_it_cannot_do(plans, invoke, tmp_path):
         assert not (tmp_path / "out").exists()
 
 
-def test_images_of_another_domain_are_told_with_figures(plans, invoke, tmp_path):
+def test_images_of_another_domain_are_told_with_figures(plans: dict[str, Path], invoke: Invoke, tmp_path: Path) -> None:
     """Noise drives the tower far beyond what catalogue photos do; the photos themselves do not."""
     rng = np.random.default_rng(0)
     (tmp_path / "noise").mkdir()
@@ -192,25 +202,26 @@ def test_images_of_another_domain_are_told_with_figures(plans, invoke, tmp_path)
         pixels = 255 * rng.integers(0, 2, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "noise" / f"{number}.png")
     export = ("export", *TOWER, "--plan", plans["w8a8"], "--target", "onnx", "--allow-inconclusive")
-    told = invoke(*export, "--images", tmp_path / "noise", "--out", tmp_path / "a")
-    assert "not like the calibration images" in told.stderr
-    assert "beyond their ranges" in told.stderr
-    told = invoke(*export, "--samples", 24, "--out", tmp_path / "b")
-    assert "not like the calibration images" not in told.stderr
+    result = invoke(*export, "--images", tmp_path / "noise", "--out", tmp_path / "a")
+    assert "not like the calibration images" in result.stderr
+    assert "beyond their ranges" in result.stderr
+    result = invoke(*export, "--samples", 24, "--out", tmp_path / "b")
+    assert "not like the calibration images" not in result.stderr
 
 
-def test_whether_a_plan_pays_is_told_and_kept(plans, invoke, tmp_path):
+def test_whether_a_plan_pays_is_told_and_kept(plans: dict[str, Path], invoke: Invoke, tmp_path: Path) -> None:
     export = ("export", *TOWER, "--plan", plans["w8"], "--target", "onnx", "--samples", 24, "--compare")
     result = invoke(*export, "--out", tmp_path)
     assert result.exit_code == 0, result.stderr
     assert "did it pay?" in result.stdout
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     payoff = read_manifest(folder).payoff
+    assert payoff is not None
     fp32, _, planned = payoff.forms
     assert [form.precision for form in payoff.forms] == ["fp32", "fp16", "w8"]
     assert planned.bytes == (folder / "tests.toys-tower.onnx").stat().st_size < fp32.bytes
-    assert planned.min_cosine <= fp32.min_cosine
-    assert all(form.median_ms > 0 for form in payoff.forms)
+    assert (planned.min_cosine or 0.0) <= (fp32.min_cosine or 0.0)
+    assert all(form.median_ms is not None and form.median_ms > 0 for form in payoff.forms)
     assert "times smaller than fp32" in payoff.verdict
     refused = invoke("export", *TOWER, "--target", "onnx", "--compare", "--out", tmp_path / "other")
     assert refused.exit_code == 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
+import click.testing
 import numpy as np
 import onnx
 import onnxruntime
@@ -14,28 +16,29 @@ from safetensors.numpy import load_file, save
 
 from edgekit.data.datasets import CatalogPictures
 from edgekit.errors import InputError
-from edgekit.model.embedder import build_embedder
+from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.quantization import read_plan
 from edgekit.recipe import resolve_model
 from edgekit.support.files import size_of
-from edgekit.targets import find
+from edgekit.targets import Runner, find
+from tests.quantization.conftest import Invoke
 
 WIDE = ("tests.toys:wide", "--size", "64")
 BITS = {"palette4": 4, "palette6": 6, "w4": 4}
 
 
 @pytest.fixture(scope="module")
-def embedder():
+def embedder() -> Embedder:
     return build_embedder(resolve_model("tests.toys:wide").override(input={"size": (64, 64)}))
 
 
 @pytest.fixture(scope="module")
-def images(embedder):
+def images(embedder: Embedder) -> np.ndarray:
     return np.stack([picture.image for picture in CatalogPictures(16, embedder.spec)])
 
 
 @pytest.fixture(scope="module")
-def wide_plans(tmp_path_factory, invoke):
+def wide_plans(tmp_path_factory: pytest.TempPathFactory, invoke: Invoke) -> dict[str, Path]:
     out = tmp_path_factory.mktemp("wide")
     for scheme in BITS:
         result = invoke("quantize", *WIDE, "--scheme", scheme, "--samples", 32, "--out", out / scheme, "--quiet")
@@ -44,9 +47,11 @@ def wide_plans(tmp_path_factory, invoke):
 
 
 @pytest.fixture(scope="module")
-def files(wide_plans, tmp_path_factory, invoke):
+def files(
+    wide_plans: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, invoke: Invoke
+) -> dict[tuple[str, str], Path]:
     """(format, scheme or "fp32") -> file."""
-    out, found = tmp_path_factory.mktemp("files"), {}
+    out, paths = tmp_path_factory.mktemp("files"), {}
     for scheme in (None, *BITS):
         more = ("--plan", wide_plans[scheme]) if scheme else ()
         result = invoke(
@@ -55,30 +60,36 @@ def files(wide_plans, tmp_path_factory, invoke):
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
         for name, suffix in (("ios", ".mlpackage"), ("onnx", ".onnx"), ("android", ".pte")):
-            found[name, scheme or "fp32"] = (
+            paths[name, scheme or "fp32"] = (
                 out / f"tests.toys-wide-{name}-{scheme or 'fp32'}" / f"tests.toys-wide{suffix}"
             )
-    return found
+    return paths
 
 
-def opened(name, path):
+def opened(name: str, path: Path) -> Runner:
     return find(name, {"ios": "coreml", "onnx": "onnx", "android": "executorch"}[name]).backend().open(path)
 
 
 @pytest.mark.parametrize("scheme", BITS)
 @pytest.mark.parametrize("name", ["ios", "onnx", "android"])
-def test_files_keep_the_embedding(files, embedder, images, name, scheme):
+def test_files_keep_the_embedding(
+    files: dict[tuple[str, str], Path], embedder: Embedder, images: np.ndarray, name: str, scheme: str
+) -> None:
     cosines = (opened(name, files[name, scheme]).embed(images) * embedder.embed(images)).sum(axis=1)
     assert cosines.min() > 0.97
 
 
 @pytest.mark.parametrize("scheme", ["palette4", "w4"])
-def test_core_ml_and_onnx_have_the_same_weights(files, images, scheme):
+def test_core_ml_and_onnx_have_the_same_weights(
+    files: dict[tuple[str, str], Path], images: np.ndarray, scheme: str
+) -> None:
     first, second = (opened(name, files[name, scheme]).embed(images) for name in ("ios", "onnx"))
     assert (first * second).sum(axis=1).min() > 0.99999
 
 
-def test_onnx_stores_half_a_byte_a_weight_and_unpacks_it_as_it_loads(wide_plans, files, tmp_path):
+def test_onnx_stores_half_a_byte_a_weight_and_unpacks_it_as_it_loads(
+    wide_plans: dict[str, Path], files: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
     for scheme in ("palette4", "w4"):
         rows = [row for row in read_plan(wide_plans[scheme]).layers if row.on("onnx") == scheme]
         model = onnx.load(files["onnx", scheme])
@@ -95,7 +106,9 @@ def test_onnx_stores_half_a_byte_a_weight_and_unpacks_it_as_it_loads(wide_plans,
     ("scheme", "kind", "count"),
     [("palette4", "constexpr_lut_to_dense", 5), ("w4", "constexpr_blockwise_shift_scale", 5)],
 )
-def test_core_ml_has_its_own_compressed_constants(files, scheme, kind, count):
+def test_core_ml_has_its_own_compressed_constants(
+    files: dict[tuple[str, str], Path], scheme: str, kind: str, count: int
+) -> None:
     program = MLModel(str(files["ios", scheme]), skip_model_load=True).get_spec().mlProgram
     (function,) = program.functions.values()
     kinds = [op.type for block in function.block_specializations.values() for op in block.operations]
@@ -103,15 +116,17 @@ def test_core_ml_has_its_own_compressed_constants(files, scheme, kind, count):
     assert size_of(files["ios", scheme]) < size_of(files["ios", "fp32"]) / 2
 
 
-def test_palettes_fit_an_older_ios_and_steps_do_not(wide_plans, invoke, tmp_path):
+def test_palettes_fit_an_older_ios_and_steps_do_not(
+    wide_plans: dict[str, Path], invoke: Invoke, tmp_path: Path
+) -> None:
     export = ("export", *WIDE, "--target", "ios", "--min-ios", 16, "--samples", 24, "--out", tmp_path, "--quiet")
     assert invoke(*export, "--plan", wide_plans["palette4"]).exit_code == 0
     refused = invoke(*export, "--plan", wide_plans["w4"])
     assert refused.exit_code == 2
-    assert "give --min-ios 18" in refused.stderr
+    assert "need iOS 18" in refused.stderr
 
 
-def test_a_second_run_writes_the_same_bytes(wide_plans, invoke, tmp_path):
+def test_a_second_run_writes_the_same_bytes(wide_plans: dict[str, Path], invoke: Invoke, tmp_path: Path) -> None:
     assert (
         invoke("quantize", *WIDE, "--scheme", "palette4", "--samples", 32, "--out", tmp_path, "--quiet").exit_code == 0
     )
@@ -119,7 +134,7 @@ def test_a_second_run_writes_the_same_bytes(wide_plans, invoke, tmp_path):
         assert (tmp_path / name).read_bytes() == (wide_plans["palette4"].parent / name).read_bytes()
 
 
-def test_weights_are_read_back(wide_plans):
+def test_weights_are_read_back(wide_plans: dict[str, Path]) -> None:
     for scheme, path in wide_plans.items():
         plan = read_plan(path)
         assert {name for name in plan.levels} == {row.name for row in plan.layers if row.scheme == scheme}
@@ -129,7 +144,7 @@ def test_weights_are_read_back(wide_plans):
 
 
 @pytest.mark.parametrize("harm", ["gone", "other", "cut", "codes", "table", "kind", "layer", "scales", "nan"])
-def test_weights_that_are_not_the_plan_s_are_one_line(wide_plans, tmp_path, harm):
+def test_weights_that_are_not_the_plan_s_are_one_line(wide_plans: dict[str, Path], tmp_path: Path, harm: str) -> None:
     """Also where the plan vouches for them: both files may come from anyone."""
     source = wide_plans["w4" if harm == "scales" else "palette4"]
     tensors = load_file(source.parent / "weights.safetensors")
@@ -157,14 +172,14 @@ def test_weights_that_are_not_the_plan_s_are_one_line(wide_plans, tmp_path, harm
     assert "\n" not in str(caught.value)
 
 
-def test_a_plan_that_names_no_weights_is_refused(wide_plans, tmp_path):
+def test_a_plan_that_names_no_weights_is_refused(wide_plans: dict[str, Path], tmp_path: Path) -> None:
     content = json.loads(wide_plans["palette4"].read_text()) | {"weights": None}
     (tmp_path / "plan.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="weights: missing"):
         read_plan(tmp_path / "plan.json")
 
 
-def test_large_constants_are_stored_as_indices(invoke, tmp_path):
+def test_large_constants_are_stored_as_indices(invoke: Invoke, tmp_path: Path) -> None:
     placed = ("tests.toys:placed", "--size", "64")
     assert invoke("quantize", *placed, "--scheme", "w8", "--out", tmp_path, "--quiet").exit_code == 0
     plan = read_plan(tmp_path / "plan.json")
@@ -195,8 +210,8 @@ def test_large_constants_are_stored_as_indices(invoke, tmp_path):
     assert kinds.count("constexpr_lut_to_dense") == 1
 
 
-def test_a_budget_of_size_is_kept_or_the_best_is_told(invoke, tmp_path):
-    def run(size, *more):
+def test_a_budget_of_size_is_kept_or_the_best_is_told(invoke: Invoke, tmp_path: Path) -> None:
+    def run(size: float, *more: object) -> click.testing.Result:
         options = ("--samples", 32, "--max-size", size, *more, "--out", tmp_path / str(size), "--json")
         return invoke("quantize", *WIDE, *options)
 

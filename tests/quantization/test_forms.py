@@ -12,13 +12,12 @@ import torch
 
 from edgekit import graph
 from edgekit import quantization as quantize
-from edgekit.quantization.plan import Scheme
 from edgekit.targets import LowerOptions, find
 from tests.quantization import kinds
 
 TARGETS = {"ios": "coreml", "android": "executorch", "onnx": "onnx"}
 # What the layer that is tried has, and what the layers around it have.
-FORMS: tuple[tuple[Scheme, Scheme], ...] = (
+FORMS: tuple[tuple[str, str], ...] = (
     ("w8a8", "w8a8"),
     ("w8a8", "float"),
     ("w8a8-dynamic", "w8a8"),
@@ -42,7 +41,7 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(((one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)).min())
 
 
-def lowered(kind: str, own: Scheme, around: Scheme, name: str, folder: Path) -> tuple[Path, float, float]:
+def lowered(kind: str, own: str, around: str, name: str, folder: Path) -> tuple[Path, float, float]:
     """The file, and its smallest cosine to the quantized program in PyTorch and to the float module."""
     module, target, images = kinds.between(kind), find(name, TARGETS[name]), kinds.images()
     program = kinds.prepared(module)
@@ -59,7 +58,7 @@ def lowered(kind: str, own: Scheme, around: Scheme, name: str, folder: Path) -> 
 
 
 @pytest.mark.parametrize(("kind", "own", "around", "name"), QUICK)
-def test_the_forms_that_failed(kind: str, own: Scheme, around: Scheme, name: str, tmp_path: Path) -> None:
+def test_the_forms_that_failed(kind: str, own: str, around: str, name: str, tmp_path: Path) -> None:
     _, to_plan, to_float = lowered(kind, own, around, name, tmp_path)
     assert to_plan > 0.9995
     assert to_float > 0.999

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from edgekit import graph
-from edgekit.quantization.gptq import compensate, second_moments
+from edgekit.quantization.gptq import gptq, second_moments
 from edgekit.quantization.layers import layers, weights
 from edgekit.quantization.palettes import palette
 
 
 class Convolved(nn.Module):
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 6, bias=False, **options)
 
@@ -30,7 +32,7 @@ class Convolved(nn.Module):
         {"kernel_size": 3, "groups": 3, "stride": 2, "padding": 1},
     ],
 )
-def test_moments_say_how_large_a_convolution_s_output_is(options):
+def test_moments_say_how_large_a_convolution_s_output_is(options: dict[str, Any]) -> None:
     """The energy of what a channel gives is its weight's quadratic form in the moments of its inputs."""
     torch.manual_seed(0)
     module = Convolved(**options).eval()
@@ -45,12 +47,12 @@ def test_moments_say_how_large_a_convolution_s_output_is(options):
     assert torch.allclose(found, made.double().pow(2).sum((0, 2, 3)), rtol=1e-4)
 
 
-def test_rounding_that_makes_up_for_its_errors_keeps_the_layer_better():
+def test_rounding_that_makes_up_for_its_errors_keeps_the_layer_better() -> None:
     torch.manual_seed(0)
     weight = torch.randn(24, 64)
     inputs = torch.randn(500, 64) @ torch.randn(64, 64) + 2 * torch.randn(64)  # correlated, with a mean
     grid = palette(weight, 4)
-    codes = compensate(weight, (inputs.T @ inputs)[None], grid)
+    codes = gptq(weight, (inputs.T @ inputs)[None], grid)
     made_up = grid.table[codes.long()].float()
     nearest = grid.values(grid.codes(weight.flatten().double(), 0), 0).float().reshape(weight.shape)
     due = inputs @ weight.T
@@ -60,9 +62,9 @@ def test_rounding_that_makes_up_for_its_errors_keeps_the_layer_better():
     assert shifts[0] < 0.7 * shifts[1]
 
 
-def test_inputs_that_are_always_zero_do_no_harm():
+def test_inputs_that_are_always_zero_do_no_harm() -> None:
     weight = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     grid = palette(weight, 4)
     for moments in (torch.zeros(1, 6, 6), torch.diag(torch.tensor([1.0, 0, 0, 2, 0, 0]))[None]):
-        found = grid.table[compensate(weight, moments, grid).long()]
+        found = grid.table[gptq(weight, moments, grid).long()]
         assert (found - weight).abs().max() < 0.5

@@ -32,32 +32,32 @@ def program() -> ExportedProgram:
     return prepared(tower(), 64)
 
 
-def test_layers_are_called_what_their_modules_are(program):
+def test_layers_are_called_what_their_modules_are(program: ExportedProgram) -> None:
     found = {layer.name: layer.kind for layer in layers(program)}
     assert (found["stem"], found["depthwise"]) == ("conv", "depthwise")
     assert {"qkv", "qkv#2", "qkv#3", "out"} <= found.keys()
     assert found["out"] == "linear"
 
 
-def test_names_are_unique_and_the_same_each_time(program):
+def test_names_are_unique_and_the_same_each_time(program: ExportedProgram) -> None:
     first, second = names(program), names(prepared(tower(), 64))
     assert len(set(first.values())) == len(first)
     assert list(first.values()) == list(second.values())
     assert "image" in first.values()
 
 
-def test_weights_are_not_activations(program):
+def test_weights_are_not_activations(program: ExportedProgram) -> None:
     made = {node for node in program.graph.nodes if node.op == "call_function"}
     for layer in layers(program):
         assert all(node in made or node.name == "image" for node in layer.inputs)
 
 
-def test_a_clamp_that_runtimes_fold_is_a_layer_s_output():
+def test_a_clamp_that_runtimes_fold_is_a_layer_s_output() -> None:
     program = prepared(Sums(), 16)
     found = {layer.name: layer for layer in layers(program)}
     assert "relu" in str(found["first"].result.target)
     assert found["second"].result is found["second"].node
 
 
-def test_a_sum_with_a_constant_is_no_layer():
+def test_a_sum_with_a_constant_is_no_layer() -> None:
     assert [layer.kind for layer in layers(prepared(Sums(), 16))].count("add") == 1

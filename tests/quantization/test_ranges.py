@@ -5,41 +5,43 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.export import ExportedProgram
 
 from edgekit import graph
 from edgekit.data.datasets import CatalogPictures
-from edgekit.model.embedder import build_embedder
+from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.quantization.calibrate import Histogram, calibrate, pixels_of
 from edgekit.quantization.layers import layers, static_tensors, tied
 from edgekit.quantization.observers import BINS, OBSERVERS
+from edgekit.quantization.plan import TensorPlan
 from edgekit.quantization.ranges import best_ranges, plan_tensors, tie
 from edgekit.quantization.simulate import Simulator, rounded
 from edgekit.recipe import resolve_model
 
 
-def histogram(low, high):
+def histogram(low: float, high: float) -> Histogram:
     return Histogram(low, high, np.ones(BINS, np.int64))
 
 
-def prepared(name):
+def prepared(name: str) -> tuple[Embedder, ExportedProgram]:
     embedder = build_embedder(resolve_model(name).override(input={"size": (64, 64)}))
     return embedder, graph.prepare(graph.capture(embedder, embedder.example()))[0]
 
 
-def test_tied_tensors_get_the_widest_histogram():
+def test_tied_tensors_get_the_widest_histogram() -> None:
     seen = {"a": histogram(-1, 1), "b": histogram(0, 8), "c": histogram(0, 1)}
     found = tie(seen, [{"a", "b", "elsewhere"}])
     assert found["a"] is found["b"] is seen["b"]
     assert found["c"] is seen["c"]
 
 
-def test_a_concatenation_ties_its_parts():
+def test_a_concatenation_ties_its_parts() -> None:
     _, program = prepared("tests.toys:joined")
     (group,) = [names for names in tied(program) if any(name.endswith(":cat") for name in names)]
     assert len([name for name in group if ":mul" in name]) == 2  # both SiLUs
 
 
-def test_the_best_range_of_a_tensor_is_the_least_damage_among_observers():
+def test_the_best_range_of_a_tensor_is_the_least_damage_among_observers() -> None:
     embedder, program = prepared("tests.toys:tower")
     images = [picture.image for picture in CatalogPictures(16, embedder.spec)]
     wanted = static_tensors(program, {layer.name for layer in layers(program)})
@@ -50,7 +52,7 @@ def test_the_best_range_of_a_tensor_is_the_least_damage_among_observers():
     found = best_ranges(simulator, seen, probes)
     name = next(name for name in found if name != "image")
 
-    def damage(range_):
+    def damage(range_: TensorPlan) -> float:
         total = 0.0
         for probe in probes:
             original = simulator.hold(probe)
@@ -61,7 +63,7 @@ def test_the_best_range_of_a_tensor_is_the_least_damage_among_observers():
     assert damage(found[name]) == pytest.approx(least)
 
 
-def test_rounding_keeps_zero_and_stays_within_half_a_step():
+def test_rounding_keeps_zero_and_stays_within_half_a_step() -> None:
     range_ = plan_tensors({"x": histogram(-1.0, 3.0)}, "minmax")["x"]
     values = torch.linspace(-1, 3, 1001)
     assert rounded(torch.zeros(1), range_).item() == 0.0

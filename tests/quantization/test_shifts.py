@@ -23,14 +23,15 @@ def test_the_mean_of_each_channel_is_what_it_was(kind: str) -> None:
     seen = calibrate(program, [tried.node.name], lambda: images, averaged=averaged([tried])).means
     shift = torch.from_numpy(shifts(program, [tried], seen)[tried.name])
     weight = weights(program)[tried.name]
-    rounded = round_weight(weight, "w8")
+    rounded = round_weight(weight)
     simulator = Simulator(program, {})
     lost, made = torch.zeros(len(weight)), torch.zeros(len(weight))
     for image in images:
         simulator.hold(pixels_of(image))
-        taken = next(value for node, value in simulator._env.items() if node.name == tried.node.args[0].name)
-        for one, total in ((weight, made), (rounded, lost)):
-            given = tried.node.target(taken, one, None, *tried.node.args[3:])
+        taken = next(value for node, value in simulator._env.items() if node.name == tried.node.all_input_nodes[0].name)
+        assert callable(tried.node.target)
+        for used, total in ((weight, made), (rounded, lost)):
+            given = tried.node.target(taken, used, None, *tried.node.args[3:])
             total += (given if kind == "linear 3" else given.movedim(1, -1)).reshape(-1, len(weight)).mean(0)
     gap, left = (made - lost) / len(images), (made - lost) / len(images) - shift
     assert gap.abs().max() > 1e-4
