@@ -1,8 +1,5 @@
 """Which calls of a program half precision spoils: the few that must stay in float32, found on photographs."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type"
-
 from __future__ import annotations
 
 import math
