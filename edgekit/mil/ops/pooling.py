@@ -39,6 +39,7 @@ def average(
     beyond: list[tuple[int, int]],
     padding_counts: bool,
 ) -> Tensor:
+    """Means of windows of `x` [N,C,...]; padding counts as zeros or not at all, what lies `beyond` never."""
     rank = x.ndim - 2
     padded = F.pad(F.pad(x, flat(pairs)), flat(beyond))
     mean = AVERAGE[rank](padded, kernel, strides)
@@ -56,6 +57,7 @@ def avg_pool(
     exclude_padding_from_average: bool = False,
     ceil_mode: bool = False,
 ) -> Tensor:
+    """Means of windows of [N,C,...], of one to three spatial axes."""
     strides = strides or [1] * len(kernel_sizes)
     pairs, beyond = geometry(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
     return average(x, kernel_sizes, strides, pairs, beyond, not exclude_padding_from_average)
@@ -69,6 +71,7 @@ def l2_pool(
     pad: list[int] | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
+    """Roots of the sums of squares of windows of [N,C,...]."""
     strides = strides or [1] * len(kernel_sizes)
     pairs, beyond = geometry(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
     padded = F.pad(F.pad(x.square(), flat(pairs)), flat(beyond))
@@ -83,6 +86,7 @@ def max_pool(
     pad: list[int] | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
+    """Maxima of windows of [N,C,...]; padding never wins."""
     strides = strides or [1] * len(kernel_sizes)
     pairs, beyond = geometry(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
     both = [(before, after + more) for (before, after), (_, more) in zip(pairs, beyond, strict=True)]
