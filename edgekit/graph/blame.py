@@ -101,8 +101,8 @@ def explain_batch(error: Exception, decided: Sequence[Place]) -> str | None:
         return None
     where = f", {decided[-1]}" if decided else ""
     return (
-        f"--dynamic-batch: the model works for one batch size only{where}; let that line take the batch from "
-        "x.shape[0] in whole numbers (// and -1 in view, not int(a / b)), or leave --dynamic-batch out"
+        f"`dynamic_batch`: the model works for one batch size only{where}; let that line take the batch from "
+        "x.shape[0] in whole numbers (// and -1 in view, not int(a / b)), or leave out `dynamic_batch`"
     )
 
 

@@ -85,9 +85,9 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
             first = first or error
-            told = explain_batch(error, decided) if dynamic_batch else None
-            if told is not None:
-                raise ModelError(told) from error
+            reason = explain_batch(error, decided) if dynamic_batch else None
+            if reason is not None:
+                raise ModelError(reason, field="dynamic_batch") from error
     assert first is not None
     raise ModelError(explain(first, module)) from first
 
@@ -108,7 +108,7 @@ def _quiet() -> Iterator[None]:
     """torch.export logs and prints what the error says better."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
-    if logging.getLogger().isEnabledFor(logging.DEBUG):  # --debug
+    if logging.getLogger().isEnabledFor(logging.DEBUG):  # someone is looking for a fault
         yield
         return
     for logger in loggers:
