@@ -34,7 +34,7 @@ def test_slice_by_index_is_numpys_slicing(data: Any) -> None:
         for _ in x.shape
     ]  # fmt: skip
     begin, end, stride, begin_mask, end_mask = map(list, zip(*axes, strict=True))
-    got = OPS["slice_by_index"](x, begin, end, stride, begin_mask, end_mask)
+    got = OPS["slice_by_index"](x, begin=begin, end=end, stride=stride, begin_mask=begin_mask, end_mask=end_mask)
     index = tuple(slice(None if bm else b, None if em else e, s) for b, e, s, bm, em in axes)
     np.testing.assert_array_equal(got, x.numpy()[index])
 
@@ -45,7 +45,7 @@ def test_slice_by_index_squeezes_like_numpy(data: Any) -> None:
     x = numbered(*data.draw(st.lists(sizes, min_size=1, max_size=4)))
     squeeze = [data.draw(st.booleans()) for _ in x.shape]
     begin = [data.draw(st.integers(-n, n - 1)) for n in x.shape]
-    got = OPS["slice_by_index"](x, begin, list(x.shape), squeeze_mask=squeeze)
+    got = OPS["slice_by_index"](x, begin=begin, end=list(x.shape), squeeze_mask=squeeze)
     index = tuple(b if s else slice(b, n) for b, s, n in zip(begin, squeeze, x.shape, strict=True))
     np.testing.assert_array_equal(got, x.numpy()[index])
 
@@ -137,7 +137,8 @@ def test_average_counts_padding_only_when_told(
     if size + before + after < kernel or max(before, after) >= kernel:
         return
     x = numbered(1, 1, size) + 1
-    got = OPS["avg_pool"](x, [kernel], "custom", [stride], [before, after], exclude)
+    window = {"kernel_sizes": [kernel], "pad_type": "custom", "strides": [stride], "pad": [before, after]}
+    got = OPS["avg_pool"](x, exclude_padding_from_average=exclude, **window)
     values, real = np.pad(x.numpy()[0, 0], (before, after)), np.pad(np.ones(size), (before, after))
     sums = np.lib.stride_tricks.sliding_window_view(values, kernel)[::stride].sum(1)
     counts = np.lib.stride_tricks.sliding_window_view(real, kernel)[::stride].sum(1) if exclude else kernel
@@ -157,11 +158,11 @@ def test_ceil_mode_is_torchs(size: Any, kernel: Any, stride: Any, ceil: Any, pad
     if size + 2 * pad < kernel or pad > kernel // 2 or (pad == 0 and kernel < stride):
         return
     x = torch.sin(numbered(1, 2, size))
-    args = (x, [kernel], "custom", [stride], [pad, pad])
-    torch.testing.assert_close(OPS["max_pool"](*args, ceil), F.max_pool1d(x, kernel, stride, pad, ceil_mode=ceil))
+    window = {"kernel_sizes": [kernel], "pad_type": "custom", "strides": [stride], "pad": [pad, pad], "ceil_mode": ceil}
+    torch.testing.assert_close(OPS["max_pool"](x, **window), F.max_pool1d(x, kernel, stride, pad, ceil_mode=ceil))
     for exclude in (False, True):
         expected = F.avg_pool1d(x, kernel, stride, pad, ceil, not exclude)
-        torch.testing.assert_close(OPS["avg_pool"](*args, exclude, ceil), expected)
+        torch.testing.assert_close(OPS["avg_pool"](x, exclude_padding_from_average=exclude, **window), expected)
 
 
 @quick

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,13 @@ Mask = Sequence[bool] | None
 
 
 def slices(
-    x: Tensor, begin: Ints, end: Ints, stride: Ints | None, begin_mask: Mask, end_mask: Mask, squeeze_mask: Mask
+    x: Tensor,
+    begin: Ints,
+    end: Ints,
+    stride: Ints | None = None,
+    begin_mask: Mask = None,
+    end_mask: Mask = None,
+    squeeze_mask: Mask = None,
 ) -> list[range | int]:
     """Resolve each dimension to the places it takes, or to one place where the mask says to squeeze it."""
     starts, ends = ints(begin), ints(end)
@@ -32,17 +39,12 @@ def slices(
     return out
 
 
-def slice_by_index(
-    x: Tensor,
-    begin: Ints,
-    end: Ints,
-    stride: Ints | None = None,
-    begin_mask: Mask = None,
-    end_mask: Mask = None,
-    squeeze_mask: Mask = None,
-) -> Tensor:
-    """The box from `begin` to `end` in steps of `stride`; a mask opens an end or drops an axis of one place."""
-    places = slices(x, begin, end, stride, begin_mask, end_mask, squeeze_mask)
+def slice_by_index(x: Tensor, **box: Any) -> Tensor:
+    """The box from `begin` to `end` in steps of `stride`; a mask opens an end or drops an axis of one place.
+
+    `box` is what `slices` takes.
+    """
+    places = slices(x, **box)
     for d in reversed(range(x.ndim)):
         place = places[d]
         if isinstance(place, int):
@@ -54,18 +56,9 @@ def slice_by_index(
     return x
 
 
-def slice_update(
-    x: Tensor,
-    update: Tensor,
-    begin: Ints,
-    end: Ints,
-    stride: Ints | None = None,
-    begin_mask: Mask = None,
-    end_mask: Mask = None,
-    squeeze_mask: Mask = None,
-) -> Tensor:
+def slice_update(x: Tensor, update: Tensor, **box: Any) -> Tensor:
     """`x` with `update` written where `slice_by_index` would read."""
-    chosen = slices(x, begin, end, stride, begin_mask, end_mask, squeeze_mask)
+    chosen = slices(x, **box)
     places = [[place] if isinstance(place, int) else list(place) for place in chosen]
     grid = torch.meshgrid(*[torch.tensor(place) for place in places], indexing="ij")
     out = x.clone()
