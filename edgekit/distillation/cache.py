@@ -20,7 +20,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from edgekit.errors import IntegrityError, OutputError
-from edgekit.support.files import read_json
+from edgekit.support.files import read_json, write_atomically
+from edgekit.support.text import reason_of
 
 __all__ = ["BLOCK", "Cache", "CachedTargets", "Targets", "default_folder"]
 
@@ -76,7 +77,9 @@ class Cache:
             self.values = np.load(self.folder / "embeddings.npy", mmap_mode=mode, allow_pickle=False)
             self._marks = np.load(self.folder / "blocks.npy", mmap_mode=mode, allow_pickle=False)
         except Exception as error:  # numpy parses the header as Python source and lets its errors through
-            raise IntegrityError(f"{self.folder}: damaged teacher cache ({_line(error)}); remove the folder") from error
+            raise IntegrityError(
+                f"{self.folder}: damaged teacher cache ({reason_of(error)[:200]}); remove the folder"
+            ) from error
         if self.values.shape != shape or self.values.dtype != np.float16 or self._marks.shape != (self.blocks, 2):
             raise IntegrityError(f"{self.folder}: damaged teacher cache (its shape is wrong); remove the folder")
 
@@ -86,9 +89,8 @@ class Cache:
             open_memmap(self.folder / name, "w+", dtype, of).flush()
             with (self.folder / name).open("r+b") as stream:  # a full disk shows here, not as a crash on a mapped page
                 os.posix_fallocate(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
-        part = meta.with_suffix(".tmp")
-        part.write_text(json.dumps(self._facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(part, meta)
+        text = json.dumps(self._facts, indent=2, sort_keys=True) + "\n"
+        write_atomically(meta, lambda part: part.write_text(text, encoding="utf-8"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -117,17 +119,15 @@ class Cache:
     def write(self, block: int, values: np.ndarray) -> None:
         """Store the embeddings [n,views,dim] of one block, values before the mark that says they are there."""
         if not self._writable:
-            raise OutputError(f"the teacher cache {self.folder} is not complete and not writable; give another --cache")
+            raise OutputError(
+                f"the teacher cache {self.folder} is not complete and not writable; give another `cache`", field="cache"
+            )
         place = slice(block * BLOCK, min((block + 1) * BLOCK, self.rows))
         self._marks[block] = (0, 0)
         self.values[place] = values
         self.values.flush()
         self._marks[block] = (1, self._crc(block))
         self._marks.flush()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class CachedTargets:
@@ -140,6 +140,7 @@ class CachedTargets:
         self._open: dict[int, np.ndarray] = {}
 
     def of(self, sources: np.ndarray, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """float32 [B,dim], one row a photo and view."""
         out = np.empty((len(rows), self.dim), np.float32)
         for index in np.unique(sources):
             here = sources == index

@@ -15,7 +15,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.fx import Node
 
+from edgekit import graph
 from edgekit.errors import UsageError
+from edgekit.model.build import probe
 from edgekit.model.embedder import Embedder, state_sha256
 from edgekit.quantization import Plan
 from edgekit.quantization.layers import KINDS, WEIGHTED, layers, names
@@ -43,15 +45,12 @@ def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
     Raises:
         UsageError: the plan is for other weights or another size, or has weights of its own.
     """
-    from edgekit import graph
-    from edgekit.model.build import probe
-
     plan.check_fits(state_sha256(embedder), embedder.spec.size)
     if any(row.scheme in FEW_BITS for row in plan.layers):
-        raise UsageError("training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan")
+        raise UsageError("training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan", field="plan")
     program = graph.checked(graph.capture(embedder, embedder.example()), graph.PREPARATION, probe(embedder)).program
     called, rows = names(program), {row.name: row for row in plan.layers}
-    modules, found = dict(embedder.named_modules()), {}
+    modules, by_module = dict(embedder.named_modules()), {}
     for layer in layers(program):
         row = rows.get(layer.name)
         name = re.sub(r"#\d+$", "", layer.name)  # parts of a module that the graph does one by one
@@ -59,10 +58,10 @@ def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
             continue
         taken = called[layer.inputs[0]]
         static = row.scheme == "w8a8" and not _is_image(layer.inputs[0])
-        found[name] = Rounding(plan.tensors.get(taken) if static else None, row.scheme == "w8a8-dynamic")
-    if not found:
+        by_module[name] = Rounding(plan.tensors.get(taken) if static else None, row.scheme == "w8a8-dynamic")
+    if not by_module:
         raise UsageError("this plan leaves every layer in float, so there is nothing to train for")
-    return found
+    return by_module
 
 
 def _is_image(node: Node) -> bool:

@@ -181,9 +181,9 @@ def source_of(node: Node) -> Node:
     """The node whose tensor `node` takes as its first argument.
 
     Raises:
-        TypeError: the first argument is no node.
+        TypeError: there is no such argument, or it is no node.
     """
-    if not isinstance(node.args[0], Node):
+    if not node.args or not isinstance(node.args[0], Node):
         raise TypeError(f"{node} does not take a tensor first")
     return node.args[0]
 

@@ -40,15 +40,15 @@ def rounded(value: Any) -> Any:
 
 def constants(program: ExportedProgram) -> dict[Node, Tensor]:
     """The program's parameters and buffers by their nodes."""
-    signature, found = program.graph_signature, {}
+    signature, tensors = program.graph_signature, {}
     named = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     named |= signature.inputs_to_lifted_tensor_constants
     for node in program.graph.nodes:
         if node.op == "placeholder" and node.name in named:
             target = named[node.name]
             tensor = program.state_dict.get(target)
-            found[node] = (program.constants[target] if tensor is None else tensor).detach()
-    return found
+            tensors[node] = (program.constants[target] if tensor is None else tensor).detach()
+    return tensors
 
 
 class Simulation:

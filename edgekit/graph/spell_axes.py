@@ -124,13 +124,13 @@ def _along(name: str) -> Callable[[Node, int], Node | None]:
         given = arg(node, name)
         many = isinstance(given, (list, tuple))
         apart = sorted({axis % rank for axis in given} if many else set() if given is None else {given % rank})
-        if not apart or any(len(one) != rank for one in sizes):
+        if not apart or any(len(lengths) != rank for lengths in sizes):
             return None
         runs = _runs(rank, apart, keep_each=not many)
         if len(runs) > most:
             return None
-        slim = [_reshaped(node, item, [math.prod(one[axis] for axis in run) for run in runs])
-                for item, one in zip(tensors, sizes, strict=True)]  # fmt: skip
+        slim = [_reshaped(node, item, [math.prod(lengths[axis] for axis in run) for run in runs])
+                for item, lengths in zip(tensors, sizes, strict=True)]  # fmt: skip
         places = [place for place, run in enumerate(runs) if run[0] in apart]
         entries = operator_of(node)._schema.arguments
         values = {entry.name: arg(node, entry.name) for entry in entries}

@@ -81,8 +81,8 @@ def _bilinear(node: Node) -> Node | None:
     if sizes is None or arg(node, "align_corners"):
         return None
     ratios = [outer / inner for inner, outer in zip(*sizes, strict=True)]
-    told = all(scale in (None, ratio) for scale, ratio in zip(_scales(node, 2), ratios, strict=True))
-    return None if told else _product_of(2)(node)
+    by_ratio = all(scale in (None, ratio) for scale, ratio in zip(_scales(node, 2), ratios, strict=True))
+    return None if by_ratio else _product_of(2)(node)
 
 
 def _nearest_of(axes: int) -> Spelling:

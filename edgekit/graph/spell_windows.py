@@ -196,12 +196,12 @@ def _sum_windows(node: Node, columns: Node, given: dict[str, tuple[int, int]]) -
     )
     for axis in (2, 3):
         start, length = given["padding"][axis - 2], size[axis]
-        found = shape(summed)[axis]
-        if found < start + length:  # windows that end before the map does
+        width = shape(summed)[axis]
+        if width < start + length:  # windows that end before the map does
             pads = [0, 0, 0, 0]
-            pads[2 * (3 - axis) + 1] = start + length - found
+            pads[2 * (3 - axis) + 1] = start + length - width
             summed = emit(node, aten.pad.default, summed, pads)
-        if start or found > start + length:
+        if start or width > start + length:
             summed = emit(node, aten.slice.Tensor, summed, axis, start, start + length)
     return summed
 

@@ -157,8 +157,8 @@ class Model:
         expected = [None, *p.shape[1:]] if p.kind == "image" else list(p.shape)
         if len(expected) != array.ndim or any(n not in (None, m) for n, m in zip(expected, array.shape, strict=True)):
             raise InputError(f"{self.path}: input {p.name} takes {list(p.shape)}, got {describe(array)}")
-        one = (1, *array.shape[1:]) if p.kind == "image" else array.shape
-        if p.sizes is not None and not p.sizes.take(one):
+        single = (1, *array.shape[1:]) if p.kind == "image" else array.shape
+        if p.sizes is not None and not p.sizes.take(single):
             raise InputError(f"{self.path}: input {p.name} takes {p.sizes}, got {describe(array)}")
         wide = array.astype(np.float32 if p.dtype.startswith("float") or p.kind == "image" else np.int64)
         return torch.from_numpy(wide)
