@@ -20,8 +20,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from edgekit.errors import IntegrityError, OutputError
-from edgekit.support.files import read_json, write_atomically
-from edgekit.support.text import reason_of
+from edgekit.support.files import read_json
 
 __all__ = ["BLOCK", "Cache", "CachedTargets", "Targets", "default_folder"]
 
@@ -77,9 +76,7 @@ class Cache:
             self.values = np.load(self.folder / "embeddings.npy", mmap_mode=mode, allow_pickle=False)
             self._marks = np.load(self.folder / "blocks.npy", mmap_mode=mode, allow_pickle=False)
         except Exception as error:  # numpy parses the header as Python source and lets its errors through
-            raise IntegrityError(
-                f"{self.folder}: damaged teacher cache ({reason_of(error)[:200]}); remove the folder"
-            ) from error
+            raise IntegrityError(f"{self.folder}: damaged teacher cache ({_line(error)}); remove the folder") from error
         if self.values.shape != shape or self.values.dtype != np.float16 or self._marks.shape != (self.blocks, 2):
             raise IntegrityError(f"{self.folder}: damaged teacher cache (its shape is wrong); remove the folder")
 
@@ -89,8 +86,9 @@ class Cache:
             open_memmap(self.folder / name, "w+", dtype, of).flush()
             with (self.folder / name).open("r+b") as stream:  # a full disk shows here, not as a crash on a mapped page
                 os.posix_fallocate(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
-        text = json.dumps(self._facts, indent=2, sort_keys=True) + "\n"
-        write_atomically(meta, lambda part: part.write_text(text, encoding="utf-8"))
+        part = meta.with_suffix(".tmp")
+        part.write_text(json.dumps(self._facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(part, meta)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -128,6 +126,10 @@ class Cache:
         self.values.flush()
         self._marks[block] = (1, self._crc(block))
         self._marks.flush()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class CachedTargets:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from edgekit.errors import InputError
 from edgekit.support.files import write_atomically
-from edgekit.support.text import reason_of
 
 __all__ = ["State", "load", "rng_state", "save", "set_rng_state"]
 
@@ -44,7 +43,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
         try:
             save_file(whole, part, metadata=note)
         except SafetensorError as error:  # a full disk, among others
-            raise OSError(reason_of(error)[:200]) from error
+            raise OSError(" ".join(str(error).split())[:200]) from error
 
     write_atomically(path, write, "free some space and continue with `resume=True`")
 
@@ -57,7 +56,7 @@ def load(path: Path) -> State:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
         facts = json.loads(note) if note else None
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: damaged, or not a checkpoint ({reason_of(error)[:160]})") from error
+        raise InputError(f"{path}: damaged, or not a checkpoint ({' '.join(str(error).split())[:160]})") from error
     if not isinstance(facts, dict) or facts.get("format") != _FORMAT:
         raise InputError(
             f"{path}: not a checkpoint of this version of EdgeKit; leave out `resume` to start anew", field="resume"
