@@ -357,7 +357,7 @@ def test_what_cannot_be_meant_is_said_before_any_work(recipe: Any, tmp_path: Pat
         (recipe.model_copy(update={"distill": None}), "names no training data"),
         (changed(recipe, teachers=(), losses=losses.model_copy(update={"contrastive": 0, "labels": 0})), "learn from"),
         (changed(recipe, losses=losses.model_copy(update={"cosine": 0, "relational": 0})), "teach nothing"),
-        (wide, "embeds in 24 values, the student in 8: give the student --dim 24"),
+        (wide, "embeds in 24 values, the student in 8: give the student `dim=24`"),
         (changed(recipe, precision="fp16"), "GPU"),
         (changed(wide, matryoshka=(8,)), "below the embedding"),
     ]
