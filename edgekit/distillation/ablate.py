@@ -17,7 +17,7 @@ from edgekit.errors import UsageError
 from edgekit.recipe import Recipe
 from edgekit.recipe.training import DistillSpec
 from edgekit.support.files import write_atomically
-from edgekit.support.progress import Reporter
+from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["KINDS", "Row", "ablate", "variants"]
 
@@ -47,13 +47,13 @@ def variants(recipe: Recipe, kinds: Sequence[str]) -> dict[str, Recipe]:
     assert spec is not None
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
-        raise UsageError(f"--ablate {unknown[0]!r}: it is one or more of {', '.join(KINDS)}")
+        raise UsageError(f"`kinds` has {unknown[0]!r}: give one or more of {', '.join(KINDS)}", field="kinds")
     out = {"base": recipe}
     for kind in kinds:
-        found = {"losses": _losses, "sampling": _sampling, "tasks": _tasks}[kind](spec)
-        if not found:
-            raise UsageError(f"--ablate {kind}: this recipe has nothing to vary there")
-        out |= {name: recipe.model_copy(update={"distill": changed}) for name, changed in found.items()}
+        changed_specs = {"losses": _losses, "sampling": _sampling, "tasks": _tasks}[kind](spec)
+        if not changed_specs:
+            raise UsageError(f"`kinds` has {kind!r}, and this recipe has nothing to vary there", field="kinds")
+        out |= {name: recipe.model_copy(update={"distill": changed}) for name, changed in changed_specs.items()}
     return out
 
 
@@ -90,7 +90,7 @@ def _tasks(spec: DistillSpec) -> dict[str, DistillSpec]:
     return out
 
 
-def ablate(request: DistillRequest, kinds: Sequence[str], reporter: Reporter) -> list[Row]:
+def ablate(request: DistillRequest, kinds: Sequence[str], reporter: Reporter | None = None) -> list[Row]:
     """Train every variant below the request's folder and compare each with the base.
 
     Writes the rows as ablation.json and ablation.png, and returns them. Raises what `distill` raises.
@@ -99,7 +99,8 @@ def ablate(request: DistillRequest, kinds: Sequence[str], reporter: Reporter) ->
     if spec is None or not spec.validation.retrieval:
         raise UsageError("an ablation compares retrieval: give the recipe a [[distill.validation.retrieval]]")
     if "tasks" in kinds and spec.photos is None:
-        raise UsageError("--ablate tasks compares equal budgets: give photos in place of epochs")
+        raise UsageError("the kind 'tasks' compares equal budgets: give `photos` in place of `epochs`", field="photos")
+    reporter = reporter or Silent()
     results: dict[str, DistillResult] = {}
     for name, recipe in variants(request.recipe, kinds).items():
         reporter.progress(f"variant: {name}")
@@ -118,7 +119,7 @@ def ablate(request: DistillRequest, kinds: Sequence[str], reporter: Reporter) ->
 
 def _row(name: str, result: DistillResult, base: DistillResult) -> Row:
     hits, others = (_hits(side) for side in (base, result))
-    recall = {task: float(found.mean()) for task, found in others.items()}
+    recall = {task: float(hit.mean()) for task, hit in others.items()}
     mean = float(np.mean(list(recall.values())))
     if name == "base":
         return Row(name, recall, mean)
@@ -128,7 +129,7 @@ def _row(name: str, result: DistillResult, base: DistillResult) -> Row:
 
 def _hits(result: DistillResult) -> dict[str, np.ndarray]:
     out = {}
-    for task, found in result.figures.details.items():
-        ranks = found.ranks[found.ranks > 0]
+    for task, figures in result.figures.details.items():
+        ranks = figures.ranks[figures.ranks > 0]
         out[task] = (ranks == 1).astype(np.float64)
     return out

@@ -118,7 +118,9 @@ class Cache:
     def write(self, block: int, values: np.ndarray) -> None:
         """Store the embeddings [n,views,dim] of one block, values before the mark that says they are there."""
         if not self._writable:
-            raise OutputError(f"the teacher cache {self.folder} is not complete and not writable; give another --cache")
+            raise OutputError(
+                f"the teacher cache {self.folder} is not complete and not writable; give another `cache`", field="cache"
+            )
         place = slice(block * BLOCK, min((block + 1) * BLOCK, self.rows))
         self._marks[block] = (0, 0)
         self.values[place] = values
@@ -137,6 +139,7 @@ class CachedTargets:
         self._open: dict[int, np.ndarray] = {}
 
     def of(self, sources: np.ndarray, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """float32 [B,dim], one row a photo and view."""
         out = np.empty((len(rows), self.dim), np.float32)
         for index in np.unique(sources):
             here = sources == index

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgekit.distillation.loader import Corrupt
-from edgekit.distillation.sources import Source
+from edgekit.distillation.loader import DataSets
 from edgekit.distillation.teachers import Teacher
 from edgekit.distillation.validation import Figures
 from edgekit.model.embedder import Embedder
@@ -20,28 +20,33 @@ from edgekit.support.files import sha256_file, write_atomically
 from edgekit.support.text import human_size
 from edgekit.support.version import VERSION
 
-__all__ = ["write_card"]
+__all__ = ["Trained", "write_card"]
 
 _TOOLS = ("torch", "timm", "accelerate", "numpy")
 
 
-def write_card(
-    out: Path,
-    *,
-    recipe: Recipe,
-    spec: DistillSpec,
-    student: Embedder,
-    sources: Sequence[Source],
-    digests: Sequence[str],
-    teachers: Sequence[Teacher],
-    corrupt: Corrupt,
-    figures: Figures,
-    photos: int,
-    seconds: float,
-    world: int,
-) -> Mapping[str, Any]:
-    """Write card.json and card.md; returns the card. Raises OutputError where that cannot be done."""
-    weights = out / "student.safetensors"
+@dataclass(frozen=True)
+class Trained:
+    """A student that is stored, and what made it: `photos` were shown in `seconds` by `world` processes."""
+
+    recipe: Recipe
+    spec: DistillSpec
+    student: Embedder
+    data: DataSets
+    teachers: Sequence[Teacher]
+    figures: Figures
+    photos: int
+    seconds: float
+    world: int
+
+
+def write_card(out: Path, trained: Trained) -> Mapping[str, Any]:
+    """Write card.json and card.md beside `out`/student.safetensors; returns the card.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    recipe, student, data = trained.recipe, trained.student, trained.data
     card: dict[str, Any] = {
         "name": recipe.name,
         "backbone": recipe.model.backbone,
@@ -49,46 +54,48 @@ def write_card(
         "embedding": student.dim,
         "input": student.spec.model_dump(mode="json"),
         "license": recipe.metadata.license,
-        "weights": {
-            "file": weights.name,
-            "bytes": weights.stat().st_size,
-            "sha256": sha256_file(weights),
-            "dtype": spec.store,
-        },
-        "teachers": [
-            {
-                "name": Path(teacher.spec.label).name,
-                "sha256": teacher.sha256,
-                "embedding": teacher.dim,
-                "license": teacher.license,
-                "weight": teacher.spec.weight,
-            }
-            for teacher in teachers
-        ],
+        "weights": _weights(out / "student.safetensors", trained.spec),
+        "teachers": [_teacher(teacher) for teacher in trained.teachers],
         "data": [
             {"name": source.name, "photos": len(source), "sha256": digest, "unreadable": unreadable}
-            for source, digest, unreadable in zip(sources, digests, corrupt.counts().values(), strict=True)
+            for source, digest, unreadable in zip(
+                data.sources, data.digests, data.corrupt.counts().values(), strict=True
+            )
         ],
         "training": {
-            "photos": photos,
-            "seed": spec.seed,
-            "processes": world,
-            "seconds": round(seconds),
+            "photos": trained.photos,
+            "seed": trained.spec.seed,
+            "processes": trained.world,
+            "seconds": round(trained.seconds),
             "start": _start(recipe),
-            "settings": spec.model_dump(mode="json", exclude={"teachers", "data", "validation"}),
+            "settings": trained.spec.model_dump(mode="json", exclude={"teachers", "data", "validation"}),
         },
         "versions": {
             "edgekit": VERSION,
             "python": platform.python_version(),
             **{tool: version(tool) for tool in _TOOLS},
         },
-        "figures": figures.table,
+        "figures": trained.figures.table,
     }
     text = json.dumps(card, indent=2) + "\n"
     write_atomically(out / "card.json", text)
     words = _markdown(card)
     write_atomically(out / "card.md", words)
     return card
+
+
+def _weights(path: Path, spec: DistillSpec) -> dict[str, Any]:
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path), "dtype": spec.store}
+
+
+def _teacher(teacher: Teacher) -> dict[str, Any]:
+    return {
+        "name": Path(teacher.spec.label).name,
+        "sha256": teacher.sha256,
+        "embedding": teacher.dim,
+        "license": teacher.license,
+        "weight": teacher.spec.weight,
+    }
 
 
 def _start(recipe: Recipe) -> dict[str, str] | None:

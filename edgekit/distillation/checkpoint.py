@@ -46,7 +46,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
         except SafetensorError as error:  # a full disk, among others
             raise OSError(reason_of(error, 200)) from error
 
-    write_atomically(path, write, "free some space and continue with --resume")
+    write_atomically(path, write, "free some space and continue with `resume=True`")
 
 
 def load(path: Path) -> State:
@@ -59,7 +59,9 @@ def load(path: Path) -> State:
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged, or not a checkpoint ({reason_of(error, 160)})") from error
     if not isinstance(facts, dict) or facts.get("format") != _FORMAT:
-        raise InputError(f"{path}: not a checkpoint of this version of EdgeKit; start the run again without --resume")
+        raise InputError(
+            f"{path}: not a checkpoint of this version of EdgeKit; leave out `resume` to start anew", field="resume"
+        )
     return State(tensors, facts)
 
 

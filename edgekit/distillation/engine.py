@@ -22,11 +22,10 @@ from edgekit.distillation.augment import AUGMENTATIONS, apply
 from edgekit.distillation.board import Board
 from edgekit.distillation.cache import Targets
 from edgekit.distillation.learner import Learner
-from edgekit.distillation.loader import Batch, Corrupt, Reader, batches
-from edgekit.distillation.objectives import combine, objectives
+from edgekit.distillation.loader import Batch, DataSets, Reader, batches
+from edgekit.distillation.objectives import Truth, combine, objectives
 from edgekit.distillation.rounding import Rounding
 from edgekit.distillation.sampling import Planner, Position
-from edgekit.distillation.sources.base import Source
 from edgekit.errors import TrainingError, UsageError
 from edgekit.recipe import InputSpec, Recipe
 from edgekit.recipe.training import DistillSpec
@@ -48,16 +47,12 @@ class Job:
 
     recipe: Recipe
     spec: DistillSpec
-    side: tuple[int, int]
     input: InputSpec
-    sources: Sequence[Source]
-    digests: Sequence[str]
+    data: DataSets
     codes: dict[str, list[np.ndarray | None]]
     classes: dict[str, int]
     targets: Sequence[Targets]
-    weights: Sequence[float]
     widths: Sequence[int | None]
-    corrupt: Corrupt
     out: Path
     roundings: Mapping[str, Rounding] = field(default_factory=dict)
 
@@ -95,14 +90,14 @@ class Engine:
             InputError, UsageError, OutputError: see `checkpoint`, `loader` and `student`.
         """
         spec = self.job.spec
-        self.planner = Planner(spec, self.job.sources, self.job.side)
+        self.planner = Planner(spec, self.job.data.sources, self.job.input.size)
         position, state = self.planner.start(), None
         if resume and self.path.exists():
             state = checkpoint.load(self.path)
             position = self._fits(state)
         self._begin(position, state)
         reader = Reader(
-            self.job.sources,
+            self.job.data.sources,
             self.job.input,
             self.job.codes,
             AUGMENTATIONS[spec.augment],
@@ -167,8 +162,8 @@ class Engine:
             if self._stopping():
                 self._save(position)
                 raise Interrupted(
-                    f"interrupted after {position.shown} of {self.planner.total} photos; "
-                    f"--resume --out {self.job.out} continues"
+                    f"interrupted after {position.shown} of {self.planner.total} photos, whose state is in "
+                    f"{self.job.out}; `resume=True` continues"
                 )
             if self.planner.share(position.shown) >= due and not last:
                 due = self._validation_due(position.shown)
@@ -190,32 +185,28 @@ class Engine:
             if spec.channels_last:
                 pixels = pixels.contiguous(memory_format=torch.channels_last)
             clock = self._spent("augment", clock)
-            vector, logits, compared = self.learner.model(pixels)
-            values = objectives(
-                spec.losses,
-                vector,
-                logits,
-                compared,
+            output = self.learner.model(pixels)
+            truth = Truth(
                 [target.to(device) for target in batch.teachers],
-                self.job.weights,
+                [teacher.weight for teacher in spec.teachers],
                 batch.groups.to(device),
                 {task: codes.to(device) for task, codes in batch.targets.items()},
-                spec.matryoshka,
             )
+            values = objectives(spec.losses, output, truth, spec.matryoshka)
             loss = combine(spec.losses, values)
-            told = self._told({"loss": loss, **values})
+            losses = self._mean_of_all({"loss": loss, **values})
             clock = self._spent("forward", clock)
-            if not all(math.isfinite(value) for value in told.values()):
-                raise TrainingError(self._not_a_number(batch, told))
+            if not all(math.isfinite(value) for value in losses.values()):
+                raise TrainingError(self._not_a_number(batch, losses))
             self.accelerator.backward(loss)
             clock = self._spent("backward", clock)
             self.updates += int(self.accelerator.sync_gradients)
             if not math.isfinite(self.learner.update(self.updates)):
                 raise TrainingError(self._not_a_number(batch, {"gradient": math.nan}))
             self._spent("update", clock)
-        return told
+        return losses
 
-    def _told(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+    def _mean_of_all(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """The losses averaged over all processes; every process sees the same, so all stop together."""
         row = torch.stack([value.detach().float() for value in values.values()])
         row = self.accelerator.reduce(row, "mean")
@@ -224,7 +215,7 @@ class Engine:
     def _not_a_number(self, batch: Batch, values: Mapping[str, float]) -> str:
         bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
         source, row = int(batch.plan.sources[0]), int(batch.plan.rows[0])
-        data = self.job.sources[source]
+        data = self.job.data.sources[source]
         kept = f"the last good state is kept in {self.path}" if self.path.exists() else "nothing was saved yet"
         return (
             f"step {batch.plan.after.step}: the loss is not a number ({bad}) on the batch that begins with "
@@ -271,8 +262,8 @@ class Engine:
 
     def _note_corrupt(self, batch: Batch) -> None:
         for source, name, reason in batch.corrupt:
-            if self.job.corrupt.add(source, name, reason):
-                self.reporter.note(f"data {self.job.sources[source].name}: {name} skipped: {reason}")
+            if self.job.data.corrupt.add(source, name, reason):
+                self.reporter.note(f"data {self.job.data.sources[source].name}: {name} skipped: {reason}")
 
     def _stopping(self) -> bool:
         if self.accelerator.num_processes == 1:
@@ -296,7 +287,7 @@ class Engine:
                 "window": self.window,
                 "world": self.accelerator.num_processes,
                 "recipe": _described(self.job.recipe),
-                "data": list(self.job.digests),
+                "data": list(self.job.data.digests),
                 "scaler": scaler.state_dict() if scaler is not None else None,
                 "metrics": _size_of(self.job.out / "metrics.jsonl"),
             }
@@ -313,12 +304,14 @@ class Engine:
             key = changed[0]
             raise UsageError(
                 f"{self.path} is of another recipe: {key} was {theirs.get(key)!r} and is {mine.get(key)!r}; "
-                "resume with the same recipe, or give another --out"
+                "resume with the same recipe, or give another `out`",
+                field="out",
             )
-        if list(facts["data"]) != list(self.job.digests):
+        if list(facts["data"]) != list(self.job.data.digests):
             raise UsageError(
                 f"{self.path} was trained on other data: a file or label has changed since; "
-                "bring the data back, or give another --out"
+                "bring the data back, or give another `out`",
+                field="out",
             )
         world = self.accelerator.num_processes
         if facts["world"] != world:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,16 +13,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from edgekit.distillation.augment import Augmentation, canvas, draw
+from edgekit.distillation.cache import Targets
 from edgekit.distillation.sampling import Plan
 from edgekit.distillation.sources.base import Source
 from edgekit.errors import EdgeKitError, InputError, TrainingError
 from edgekit.recipe import InputSpec
 from edgekit.support.text import reason_of
 
-if TYPE_CHECKING:
-    from edgekit.distillation.cache import Targets
-
-__all__ = ["Batch", "Corrupt", "Reader", "as_read", "batches"]
+__all__ = ["Batch", "Corrupt", "DataSets", "Reader", "as_read", "batches"]
 
 _TRIES = 50  # neighbours tried in place of an unreadable photo
 
@@ -44,25 +43,34 @@ class Corrupt:
 
     def __init__(self, sources: Sequence[Source], limits: Sequence[float]) -> None:
         self._sources, self._limits = sources, limits
-        self.found: list[dict[str, str]] = [{} for _ in sources]
+        self.reasons: list[dict[str, str]] = [{} for _ in sources]
 
     def add(self, source: int, name: str, reason: str) -> bool:
         """Note one photo; True where it is new. Raises InputError above the data set's limit."""
-        found, data = self.found[source], self._sources[source]
-        if name in found:
+        reasons, data = self.reasons[source], self._sources[source]
+        if name in reasons:
             return False
-        found[name] = reason
+        reasons[name] = reason
         limit = self._limits[source]
-        if len(found) > limit * len(data):
+        if len(reasons) > limit * len(data):
             raise InputError(
-                f"data {data.name}: {len(found)} of {len(data)} images cannot be read, more than max_corrupt allows "
-                f"({limit:.1%}); first {next(iter(found))}: {next(iter(found.values()))}"
+                f"data {data.name}: {len(reasons)} of {len(data)} images cannot be read, more than max_corrupt allows "
+                f"({limit:.1%}); first {next(iter(reasons))}: {next(iter(reasons.values()))}"
             )
         return True
 
     def counts(self) -> dict[str, int]:
         """How many photos of each data set could not be read."""
-        return {data.name: len(found) for data, found in zip(self._sources, self.found, strict=True)}
+        return {data.name: len(reasons) for data, reasons in zip(self._sources, self.reasons, strict=True)}
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """The data sets of a run in order, the sha256 of each, and their photos that could not be read."""
+
+    sources: Sequence[Source]
+    digests: Sequence[str]
+    corrupt: Corrupt
 
 
 @dataclass
@@ -158,7 +166,8 @@ def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = 
         if "DataLoader worker" in text:
             raise TrainingError(
                 f"a worker that reads images is gone ({reason_of(error, 160)}); is memory or /dev/shm full? "
-                "Continue with --resume, perhaps with fewer workers"
+                "Continue with `resume=True`, perhaps with fewer `workers`",
+                field="workers",
             ) from error
         raise
 
@@ -169,7 +178,5 @@ def as_read(item: Any) -> Any:
 
 
 def _quiet(_worker: int) -> None:
-    import signal
-
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop

@@ -17,7 +17,6 @@ from edgekit.metrics.retrieval import blocks, ranks, unit_rows
 
 __all__ = [
     "Retrieval",
-    "bootstrap_difference",
     "bootstrap_mean_difference",
     "knn_accuracy",
     "retention",
@@ -117,25 +116,15 @@ def retention(student: float, teacher: float) -> float | None:
     return student / teacher if teacher != 0 else None
 
 
-def bootstrap_difference(
-    left: np.ndarray, right: np.ndarray, *, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Difference mean(right) - mean(left) and its 95 % interval: (difference, low, high).
-
-    Both are [Q], one figure a query, for the same queries in the same order: hits (0 or 1), say. The interval is the
-    percentile interval (Efron and Tibshirani, "An introduction to the bootstrap", 1993) over queries drawn with
-    replacement, both figures of a query together (Sakai, "Evaluating evaluation metrics based on the bootstrap", 2006).
-    Raises ValueError where the lengths differ or are 0.
-    """
-    return bootstrap_mean_difference([left], [right], resamples=resamples, seed=seed)
-
-
 def bootstrap_mean_difference(
     lefts: Sequence[np.ndarray], rights: Sequence[np.ndarray], *, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """`bootstrap_difference` of the mean over tasks: each task weighs the same and is resampled on its own.
+    """mean(right) - mean(left) over tasks that weigh the same, and its 95 % interval: (difference, low, high).
 
-    Takes one pair of [Q] arrays a task, Q may differ between tasks; returns (difference, low, high).
+    Takes one pair of [Q] arrays a task, one figure a query (hits, 0 or 1, say), for the same queries in the same order;
+    Q may differ between tasks. The interval is the percentile interval (Efron and Tibshirani, "An introduction to the
+    bootstrap", 1993) over the queries of each task drawn with replacement, both figures of a query together (Sakai,
+    "Evaluating evaluation metrics based on the bootstrap", 2006).
     Raises ValueError where there is no task, a task has no query, or its two arrays differ in length.
     """
     if not lefts or len(lefts) != len(rights):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgekit.distillation.student import Output
 from edgekit.recipe.training import LossSpec
 
-__all__ = ["combine", "contrastive", "cosine", "gather", "labels", "objectives", "relational"]
+__all__ = ["Truth", "combine", "contrastive", "cosine", "gather", "labels", "objectives", "relational"]
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -79,32 +81,31 @@ def _global_mean(row: Tensor, counted: Tensor) -> Tensor:
     return torch.where(counted, row, torch.zeros_like(row)).sum() * world / total.clamp_min(1)
 
 
-def objectives(
-    spec: LossSpec,
-    vector: Tensor,
-    logits: Mapping[str, Tensor],
-    compared: Sequence[Tensor],
-    teachers: Sequence[Tensor],
-    weights: Sequence[float],
-    groups: Tensor,
-    targets: Mapping[str, Tensor],
-    nested: Sequence[int] = (),
-) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Truth:
+    """What a batch should come out as.
+
+    `teachers` are the embeddings of each teacher [B,Dt], `weights` the teachers' shares; `groups` int64 [B] names the
+    listing, below 0 where unknown; `classes` int64 [B] of every task, -1 where unknown.
+    """
+
+    teachers: Sequence[Tensor]
+    weights: Sequence[float]
+    groups: Tensor
+    classes: Mapping[str, Tensor]
+
+
+def objectives(spec: LossSpec, output: Output, truth: Truth, nested: Sequence[int] = ()) -> dict[str, Tensor]:
     """The objectives of a batch by name, unweighted; those with weight 0 are left out.
 
-    Args:
-        spec: which objectives, and their settings.
-        vector: the student's embeddings before their L2 norm [B,D].
-        logits: of every head [B,C].
-        compared: what each teacher's embedding is compared with [B,Dt].
-        teachers: embeddings of each teacher [B,Dt]; `weights` their shares.
-        groups: int64 [B], the listing.
-        targets: class of every task int64 [B], -1 where unknown; tasks without a known one cost nothing.
-        nested: sizes of the leading parts of the embedding that must be useful alone: Matryoshka (arXiv 2205.13147).
-            The relational and contrastive objectives are then means over those parts and the whole.
+    `output` is the student's. `nested` are sizes of the leading parts of the embedding that must be useful alone:
+    Matryoshka (arXiv 2205.13147). The relational and contrastive objectives are then means over those parts and the
+    whole. A task without a known class costs nothing.
     """
+    vector, logits, compared = output
+    teachers = truth.teachers
     out: dict[str, Tensor] = {}
-    shares = [weight / (sum(weights) or 1.0) for weight in weights]
+    shares = [weight / (sum(truth.weights) or 1.0) for weight in truth.weights]
     parts = [*(vector[:, :size] for size in nested), vector]
     if spec.cosine and teachers:
         out["cosine"] = sum(
@@ -114,9 +115,9 @@ def objectives(
         rows = [s * relational(part, t) for part in parts for s, t in zip(shares, teachers, strict=True)]
         out["relational"] = torch.stack(rows).sum() / len(parts)
     if spec.contrastive:
-        out["contrastive"] = torch.stack([contrastive(part, groups, spec.temperature) for part in parts]).mean()
+        out["contrastive"] = torch.stack([contrastive(part, truth.groups, spec.temperature) for part in parts]).mean()
     if spec.labels and logits:
-        parts_of = {task: labels(logits[task], targets[task], spec.smoothing) for task in logits}
+        parts_of = {task: labels(logits[task], truth.classes[task], spec.smoothing) for task in logits}
         weight = {task: spec.tasks.get(task, 1.0) for task in parts_of}
         out["labels"] = torch.stack([weight[task] * value for task, value in parts_of.items()]).sum() / (
             sum(weight.values()) or 1.0

@@ -80,32 +80,34 @@ def _freeze(text: str) -> dict[str, Any]:
     try:
         return {"modules": [modules], "until": float(share)} if at else {"modules": [text], "until": 1.0}
     except ValueError:
-        raise UsageError(f"--freeze {text!r}: write MODULES@SHARE, for example 'backbone*@0.5'") from None
+        raise UsageError(
+            f"`freeze` has {text!r}: write MODULES@SHARE, for example 'backbone*@0.5'", field="freeze"
+        ) from None
 
 
 def _set(table: dict[str, Any], text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set {text!r}: write KEY=VALUE, for example distill.rate=0.001")
+        raise _refused(repr(text), "write KEY=VALUE, for example distill.rate=0.001")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value  # a bare word is text
     except RecursionError:
-        raise UsageError(f"--set {key}: the value is nested too deep") from None
+        raise _refused(key, "the value is nested too deep") from None
     *path, last = key.strip().split(".")
     here: Any = table
     for part in path:
         here = _step(here, part, key)
         if here is None:
-            raise UsageError(f"--set {key}: there is no such key")
+            raise _refused(key, "there is no such key")
     if isinstance(here, list):
         index = _index(here, last, key)
         here[index] = parsed
     elif isinstance(here, dict):
         here[last] = parsed
     else:
-        raise UsageError(f"--set {key}: there is no such key")
+        raise _refused(key, "there is no such key")
 
 
 def _step(here: Any, part: str, key: str) -> Any:
@@ -120,4 +122,8 @@ def _index(rows: list[Any], part: str, key: str) -> int:
         return named[0]
     if part.isascii() and part.isdecimal() and int(part) < len(rows):
         return int(part)
-    raise UsageError(f"--set {key}: {part!r} is neither the name nor the number of one of {len(rows)} entries")
+    raise _refused(key, f"{part!r} is neither the name nor the number of one of {len(rows)} entries")
+
+
+def _refused(key: str, reason: str) -> UsageError:
+    return UsageError(f"`settings` has {key}: {reason}", field="settings")

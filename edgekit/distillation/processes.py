@@ -27,5 +27,5 @@ def expect_lost_processes(count: int) -> Iterator[None]:
         if count < 2 or not any(word in str(error) for word in _LOST):
             raise
         raise TrainingError(
-            f"another process of this run is gone ({reason_of(error, 160)}); start all processes again with --resume"
+            f"another process of this run is gone ({reason_of(error, 160)}); start all again with `resume=True`"
         ) from error

@@ -15,7 +15,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.fx import Node
 
+from edgekit import graph
 from edgekit.errors import UsageError
+from edgekit.model.build import probe
 from edgekit.model.embedder import Embedder, state_sha256
 from edgekit.quantization import Plan
 from edgekit.quantization.layers import KINDS, WEIGHTED, layers, names
@@ -44,28 +46,24 @@ def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
     Raises:
         UsageError: the plan is for other weights or another size, or has weights of its own.
     """
-    from edgekit import graph
-    from edgekit.model.build import probe
-
     plan.check_fits(state_sha256(embedder), embedder.spec.size)
     if any(SCHEMES[row.scheme].coded for row in plan.layers):
-        raise UsageError("training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan")
+        raise UsageError("training rounds weights to 8 bits, and this plan has fewer; give an 8-bit plan", field="plan")
     program = graph.checked(graph.capture(embedder, embedder.example()), graph.PREPARATION, probe(embedder)).program
     called, rows = names(program), {row.name: row for row in plan.layers}
-    modules, found = dict(embedder.named_modules()), {}
+    modules, by_module = dict(embedder.named_modules()), {}
     for layer in layers(program):
         row = rows.get(layer.name)
         name = re.sub(r"#\d+$", "", layer.name)  # parts of a module that the graph does one by one
         if row is None or row.scheme == "float" or layer.weight is None or name not in modules:
             continue
         taken = called[layer.inputs[0]]
-        static = SCHEMES[row.scheme].static and not _is_image(layer.inputs[0])
-        found[name] = Rounding(
-            plan.tensors.get(taken) if static else None, SCHEMES[row.scheme].activations == "dynamic"
-        )
-    if not found:
+        scheme = SCHEMES[row.scheme]
+        static = scheme.static and not _is_image(layer.inputs[0])
+        by_module[name] = Rounding(plan.tensors.get(taken) if static else None, scheme.activations == "dynamic")
+    if not by_module:
         raise UsageError("this plan leaves every layer in float, so there is nothing to train for")
-    return found
+    return by_module
 
 
 def _is_image(node: Node) -> bool:

@@ -15,23 +15,23 @@ import torch
 from torch import Tensor
 
 from edgekit.data.image_files import LeftOut
-from edgekit.distillation.cache import default_folder
-from edgekit.distillation.card import write_card
+from edgekit.distillation.cache import Targets, default_folder
+from edgekit.distillation.card import Trained, write_card
 from edgekit.distillation.engine import Engine, Job
-from edgekit.distillation.loader import Corrupt
+from edgekit.distillation.loader import Corrupt, DataSets
 from edgekit.distillation.plot import plot_run
 from edgekit.distillation.processes import expect_lost_processes
-from edgekit.distillation.rounding import roundings, trained_plan
+from edgekit.distillation.rounding import Rounding, roundings, trained_plan
 from edgekit.distillation.sources import Source, open_source, tell_left_out
-from edgekit.distillation.teachers import Teacher, fill, open_teacher
+from edgekit.distillation.teachers import Process, Teacher, fill, open_teacher
 from edgekit.distillation.validation import Figures, Validator
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.model.embedder import Embedder, build_embedder
-from edgekit.quantization import read_plan
+from edgekit.quantization import Plan, read_plan
 from edgekit.recipe import Recipe
 from edgekit.recipe.training import DistillSpec, LossSpec
 from edgekit.support.files import write_atomically
-from edgekit.support.progress import Reporter
+from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["DistillRequest", "DistillResult", "distill", "is_first_process", "to_toml"]
 
@@ -66,8 +66,10 @@ class DistillResult:
     plan: Path | None = None  # the one that it was trained under, for the new weights
 
 
-def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None:
+def distill(request: DistillRequest, reporter: Reporter | None = None) -> DistillResult | None:
     """Train the student that the request's recipe describes; None on all processes of a run but the first.
+
+    Without a `reporter` nothing is shown but warnings.
 
     Raises:
         UsageError: the recipe asks for something that cannot be meant, or `out` holds another run.
@@ -78,16 +80,49 @@ def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None
     spec = _checked(request.recipe)
     accelerator = _accelerator(spec)
     with expect_lost_processes(accelerator.num_processes):
-        return _distill(request, spec, accelerator, reporter)
+        _claim(request, accelerator)
+        return _train(_open(request, spec, accelerator, reporter or Silent()))
 
 
-def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter: Reporter) -> DistillResult | None:
-    main = bool(accelerator.is_main_process)
-    _claim(request, accelerator)
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class _Run:
+    """A run whose data sets, student and teachers are open.
+
+    `vocabulary` holds the class names of every task, `codes` each data set's classes as numbers into them; `widths` is
+    the width of the projection to each teacher, None where there is none. `started` is a reading of `perf_counter`.
+    """
+
+    request: DistillRequest
+    spec: DistillSpec
+    accelerator: Any
+    reporter: Reporter
+    started: float
+    student: Embedder
+    plan: Plan | None
+    roundings: Mapping[str, Rounding]
+    data: DataSets
+    vocabulary: dict[str, list[str]]
+    codes: dict[str, list[np.ndarray | None]]
+    teachers: Sequence[Teacher]
+    widths: Sequence[int | None]
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that speaks and writes."""
+        return bool(self.accelerator.is_main_process)
+
+    @property
+    def cache(self) -> Path:
+        """The folder of the teachers' embeddings."""
+        return self.request.cache or default_folder()
+
+
+def _open(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter: Reporter) -> _Run:
+    """Open all that the recipe names; nothing is trained or embedded yet."""
+    started, main = time.perf_counter(), bool(accelerator.is_main_process)
     student = build_embedder(request.recipe)
-    if student.taken is not None and not student.taken.is_plain and main:
-        reporter.note(student.taken.line)
+    if main:
+        _tell_taken(student, reporter)
     plan, rounded = None, {}
     if spec.plan is not None:
         with reporter.stage(f"read {spec.plan.name}"):
@@ -104,109 +139,117 @@ def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, repor
     vocabulary, codes = _vocabulary(sources)
     if spec.losses.labels and not vocabulary:
         raise UsageError("losses.labels has a weight, but no data set has labels")
-    corrupt = Corrupt(sources, [data.max_corrupt for data in spec.data])
+    data = DataSets(sources, digests, Corrupt(sources, [row.max_corrupt for row in spec.data]))
     teachers = [open_teacher(teacher, student.spec.size) for teacher in spec.teachers]
     for teacher in teachers:
-        taken = None if teacher.embedder is None else teacher.embedder.taken
-        if taken is not None and not taken.is_plain and main:
-            reporter.note(taken.line)
+        if main and teacher.embedder is not None:
+            _tell_taken(teacher.embedder, reporter)
     widths = [_width(teacher, student.dim, spec.losses) for teacher in teachers]
-    cache = request.cache or default_folder()
+    return _Run(
+        request, spec, accelerator, reporter, started, student, plan, rounded, data, vocabulary, codes, teachers, widths
+    )
+
+
+def _train(run: _Run) -> DistillResult | None:
+    """Let the teachers embed, train the student, and store it."""
     before = time.perf_counter()
-    targets = [
-        fill(
-            teacher,
-            sources,
-            digests,
-            spec,
-            cache,
-            corrupt,
-            reporter,
-            device=accelerator.device,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-        )
-        for teacher in teachers
-    ]
+    targets, validator = _teach(run)
+    teaching = time.perf_counter() - before
+    trained = run.spec.losses.labels > 0
+    job = Job(
+        recipe=run.request.recipe,
+        spec=run.spec,
+        input=run.student.spec,
+        data=run.data,
+        codes=run.codes if trained else {},
+        classes={task: len(names) for task, names in run.vocabulary.items()} if trained else {},
+        targets=targets,
+        widths=run.widths,
+        out=run.request.out,
+        roundings=run.roundings,
+    )
+    engine = Engine(job, run.accelerator, run.reporter, validator, run.request.profile)
+    engine.seconds["teacher"] = teaching
+    state = engine.train(resume=run.request.resume)
+    return _store(run, engine, state, validator) if run.main else None
+
+
+def _teach(run: _Run) -> tuple[list[Targets], Validator | None]:
+    """The teachers' embeddings of all photos, and what measures the student; the teachers leave the device."""
+    accelerator = run.accelerator
+    process = Process(accelerator.device, accelerator.process_index, accelerator.num_processes)
+    targets = [fill(teacher, run.data, run.spec, run.cache, run.reporter, process=process) for teacher in run.teachers]
     accelerator.wait_for_everyone()
     validator = None
-    if main and spec.validation.retrieval:
-        validator = Validator(spec, student.spec, teachers, vocabulary, cache, reporter, accelerator.device)
+    if run.main and run.spec.validation.retrieval:
+        validator = Validator(
+            run.spec, run.student.spec, run.teachers, run.vocabulary, run.cache, run.reporter, accelerator.device
+        )
     accelerator.wait_for_everyone()
-    teaching = time.perf_counter() - before
-    for teacher in teachers:
+    for teacher in run.teachers:
         if teacher.embedder is not None:
             teacher.embedder.cpu()
-    trained = spec.losses.labels > 0
-    job = Job(
-        recipe=request.recipe,
-        spec=spec,
-        side=student.spec.size,
-        input=student.spec,
-        sources=sources,
-        digests=digests,
-        codes=codes if trained else {},
-        classes={task: len(names) for task, names in vocabulary.items()} if trained else {},
-        targets=targets,
-        weights=[teacher.weight for teacher in spec.teachers],
-        widths=widths,
-        corrupt=corrupt,
-        out=request.out,
-        roundings=rounded,
-    )
-    engine = Engine(job, accelerator, reporter, validator, request.profile)
-    engine.seconds["teacher"] = teaching
-    state = engine.train(resume=request.resume)
-    if not main:
-        return None
-    stored, recipe = _publish(request.recipe, student, state, spec, request.out)
+    return targets, validator
+
+
+def _store(run: _Run, engine: Engine, state: Mapping[str, Tensor], validator: Validator | None) -> DistillResult:
+    """Write the student down, measure the file, and describe it."""
+    out = run.request.out
+    weights, recipe = _publish(run.request.recipe, run.student, state, run.spec, out)
     embedder = build_embedder(recipe)
-    written = None
-    if plan is not None:
-        written = trained_plan(plan, embedder).write(request.out / "plan.json")
+    plan_file = None
+    if run.plan is not None:
+        plan_file = trained_plan(run.plan, embedder).write(out / "plan.json")
     figures = Figures({}, {})
-    held_out = [] if validator is None else [task.source for task in validator.tasks]
     if validator is not None:
-        with reporter.stage("measure the stored file on all held-out listings") as tick:
-            embedder = embedder.to(accelerator.device)
-            figures = validator.measure(embedder, student.spec.size, None, "fp32", tick)
-    card = write_card(
-        request.out,
+        with run.reporter.stage("measure the stored file on all held-out listings") as tick:
+            embedder = embedder.to(run.accelerator.device)
+            figures = validator.measure(embedder, run.student.spec.size, None, "fp32", tick)
+    trained = Trained(
         recipe=recipe,
-        spec=spec,
-        student=student,
-        sources=sources,
-        digests=digests,
-        teachers=teachers,
-        corrupt=corrupt,
+        spec=run.spec,
+        student=run.student,
+        data=run.data,
+        teachers=run.teachers,
         figures=figures,
         photos=engine.planner.total,
-        seconds=time.perf_counter() - started,
-        world=accelerator.num_processes,
+        seconds=time.perf_counter() - run.started,
+        world=run.accelerator.num_processes,
     )
-    rows = [json.loads(line) for line in (request.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    plot_run(rows, request.out / "training.png")
+    card = write_card(out, trained)
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    plot_run(rows, out / "training.png")
+    held_out = [] if validator is None else [task.source for task in validator.tasks]
     return DistillResult(
-        request.out,
-        request.out / f"{recipe.name}.toml",
-        stored,
+        out,
+        out / f"{recipe.name}.toml",
+        weights,
         figures,
         card,
         {part: round(value, 3) for part, value in engine.seconds.items()},
-        sum((source.left_out for source in [*sources, *held_out]), LeftOut()),
-        written,
+        sum((source.left_out for source in [*run.data.sources, *held_out]), LeftOut()),
+        plan_file,
     )
+
+
+def _tell_taken(embedder: Embedder, reporter: Reporter) -> None:
+    """Say which part of a file of weights was taken, where that is not all of it."""
+    if embedder.taken is not None and not embedder.taken.is_plain:
+        reporter.note(embedder.taken.line)
 
 
 def _checked(recipe: Recipe) -> DistillSpec:
     """The recipe's `[distill]` table, where it can be meant."""
     spec = recipe.distill
     if spec is None or not spec.data:
-        raise UsageError(f"recipe {recipe.name} names no training data; give it [[distill.data]], or --data")
+        raise UsageError(
+            f"recipe {recipe.name} names no training data; give it [[distill.data]], or `data`", field="data"
+        )
     losses = spec.losses
     if not spec.teachers and not (losses.contrastive or losses.labels):
         raise UsageError(
-            "nothing to learn from: name a teacher (--teacher), or give losses.contrastive or losses.labels a weight"
+            "nothing to learn from: give `teachers`, or give losses.contrastive or losses.labels a weight",
+            field="teachers",
         )
     if spec.teachers and not (losses.cosine or losses.relational):
         raise UsageError("the teacher would teach nothing: give losses.cosine or losses.relational a weight")
@@ -218,7 +261,9 @@ def _checked(recipe: Recipe) -> DistillSpec:
         if recipe.embedding.dim is not None and max(spec.matryoshka) >= recipe.embedding.dim:
             raise UsageError(f"matryoshka sizes must be below the embedding's {recipe.embedding.dim} values")
     if spec.plan is not None and (spec.stages or spec.compile):
-        raise UsageError("a plan is for one input size and an uncompiled model; leave out stages and compile")
+        raise UsageError(
+            "a plan is for one input size and an uncompiled model; leave out stages and compile", field="plan"
+        )
     if spec.stages and recipe.model.is_factory:
         raise UsageError("stages change the input size, which a factory cannot be asked for; train it at its own size")
     return spec
@@ -249,11 +294,13 @@ def _claim(request: DistillRequest, accelerator: Any) -> None:
     log, state = out / "metrics.jsonl", out / "checkpoint.safetensors"
     if accelerator.is_main_process:
         if out.exists() and not out.is_dir():
-            raise OutputError(f"{out}: is there and is not a folder; give another --out")
+            raise OutputError(f"{out}: is there and is not a folder; give another `out`", field="out")
         if state.exists() and not request.resume:
-            raise UsageError(f"{out} holds a run already; --resume continues it, another --out starts anew")
+            raise UsageError(
+                f"{out} holds a run already; `resume=True` continues it, another `out` starts anew", field="out"
+            )
         if out.is_dir() and not state.exists() and not log.exists() and any(out.iterdir()):
-            raise OutputError(f"{out}: is not empty and holds no run; give another --out")
+            raise OutputError(f"{out}: is not empty and holds no run; give another `out`", field="out")
         try:
             out.mkdir(parents=True, exist_ok=True)
             if not state.exists():
@@ -293,7 +340,8 @@ def _width(teacher: Teacher, dim: int, losses: LossSpec) -> int | None:
     if losses.cosine and teacher.dim != dim:
         raise UsageError(
             f"teacher {teacher.spec.label} embeds in {teacher.dim} values, the student in {dim}: "
-            f"give the student --dim {teacher.dim}, or the teacher projection = true"
+            f"give the student `dim={teacher.dim}`, or the teacher projection = true",
+            field="dim",
         )
     return None
 
@@ -304,9 +352,9 @@ def _publish(
     """Write student.safetensors and the recipe that exports it; returns the file and that recipe."""
     from safetensors.torch import save_file
 
-    kept = {key: _stored(value.to("cpu", copy=True), spec.store) for key, value in state.items()}
+    tensors = {key: _stored(value.to("cpu", copy=True), spec.store) for key, value in state.items()}
     weights = out / "student.safetensors"
-    write_atomically(weights, lambda part: save_file(kept, part, metadata={"format": "pt"}))
+    write_atomically(weights, lambda part: save_file(tensors, part, metadata={"format": "pt"}))
     own = {"weights": Path("student.safetensors"), "weights_key": None, "pretrained": False}
     ready = recipe.override(model=own)
     given = student.spec.model_dump(mode="json")

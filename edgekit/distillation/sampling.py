@@ -98,7 +98,7 @@ class Planner:
         number = int(np.searchsorted(self._bounds[1:-1], shown, side="right"))
         return number, *self._stages[number]
 
-    def share(self, shown: int) -> float:
+    def share(self, shown: float) -> float:
         """How much of the run's work is done after `shown` photos: 0 to 1, in pixels."""
         return float(np.interp(shown, self._bounds, self._ends))
 
@@ -219,7 +219,7 @@ def _balanced(codes: np.ndarray, listings: np.ndarray, rng: np.random.Generator)
     count = -(-len(codes) // 2)
     by_class = [np.flatnonzero(codes == code) for code in np.unique(codes[codes >= 0])]
     chosen = rng.integers(len(by_class), size=(count, 2))
-    rows = np.array([[rng.choice(by_class[one]) for one in pair] for pair in chosen])
+    rows = np.array([[rng.choice(by_class[code]) for code in pair] for pair in chosen])
     order = np.argsort(listings, kind="stable")
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))

@@ -35,6 +35,7 @@ class Student(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Output:
+        """float32 [N,3,H,W] RGB 0-255 to embeddings, logits and what teachers are compared with, as the class says."""
         vector = self.embedder.features(image)
         with torch.autocast(image.device.type, enabled=False):
             vector = vector.float()
@@ -48,7 +49,7 @@ def build_student(
     """The student that `recipe` describes at an input of `size` (height, width), ready to train.
 
     The recipe's weights, where it names any, were made for its own size and are resampled.
-    Raises what `edgekit.embedder.build_embedder` raises.
+    Raises what `build_embedder` raises.
     """
     own = build_embedder(recipe.override(model={"seed": seed} if recipe.model.weights is None else {}))
     embedder = own
@@ -142,10 +143,13 @@ def freeze(student: Student, patterns: Sequence[str]) -> int:
     count = 0
     for pattern in patterns:
         modules = student.embedder.named_modules()
-        found = [module for name, module in modules if name and fnmatch.fnmatchcase(name, pattern)]
-        if not found:
-            raise UsageError(f"freeze: no module of the student is called {pattern!r}; see `named_modules()`")
-        for module in found:
+        matching = [module for name, module in modules if name and fnmatch.fnmatchcase(name, pattern)]
+        if not matching:
+            raise UsageError(
+                f"`freeze` names {pattern!r}, and no module of the student is called so; see `named_modules()`",
+                field="freeze",
+            )
+        for module in matching:
             module.requires_grad_(False)
             module.eval()
     for parameter in student.parameters():

@@ -13,16 +13,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgekit.distillation.augment import AUGMENTATIONS, Augmentation, apply, canvas, draw
 from edgekit.distillation.cache import BLOCK, Cache, CachedTargets, Targets
-from edgekit.distillation.loader import Corrupt, as_read
+from edgekit.distillation.loader import DataSets, as_read
 from edgekit.distillation.sources.base import Source
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.model.embedder import Embedder, build_embedder, state_sha256
 from edgekit.recipe import resolve_model
 from edgekit.recipe.training import DistillSpec, TeacherSpec
+from edgekit.support.files import sha256_file
 from edgekit.support.progress import Reporter
 from edgekit.support.text import reason_of
 
-__all__ = ["FileTargets", "Teacher", "embed", "fill", "open_teacher"]
+__all__ = ["FileTargets", "Process", "Teacher", "embed", "fill", "open_teacher"]
 
 _BATCH = 32
 
@@ -46,8 +47,6 @@ def open_teacher(spec: TeacherSpec, side: tuple[int, int]) -> Teacher:
         InputError: the file of embeddings cannot be read.
     """
     if spec.embeddings is not None:
-        from edgekit.support.files import sha256_file
-
         values = _embeddings(spec.embeddings)[1]
         return Teacher(spec, values.shape[1], sha256_file(spec.embeddings), spec.license or "unknown")
     recipe = resolve_model(spec.model)
@@ -99,6 +98,7 @@ class FileTargets:
         self._values, self.dim = values, values.shape[1]
 
     def of(self, sources: np.ndarray, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """float32 [B,dim], one row a photo."""
         out = np.empty((len(rows), self.dim), np.float32)
         for index in np.unique(sources):
             here = sources == index
@@ -172,34 +172,42 @@ def _rows(source: Source, block: int) -> np.ndarray:
     return np.arange(block * BLOCK, min((block + 1) * BLOCK, len(source)))
 
 
+@dataclass(frozen=True)
+class Process:
+    """Process `rank` of the `world` that share the work, and the device that it computes on."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+
 def fill(
     teacher: Teacher,
-    sources: Sequence[Source],
-    digests: Sequence[str],
+    data: DataSets,
     spec: DistillSpec,
     root: Path,
-    corrupt: Corrupt,
     reporter: Reporter,
     *,
     augment: bool = True,
-    device: torch.device | None = None,
-    rank: int = 0,
-    world: int = 1,
+    process: Process | None = None,
 ) -> Targets:
     """The teacher's embeddings of every photo and view, computed where the cache under `root` lacks them.
 
-    With `world` processes each computes its share; the caller waits for the others before it reads.
-    Raises InputError where too many photos cannot be read, IntegrityError for a cache of something else, OutputError
-    where the disk is full.
+    Of several processes each computes its share; the caller waits for the others before it reads.
+
+    Raises:
+        InputError: too many photos cannot be read.
+        IntegrityError: the cache is one of something else.
+        OutputError: the disk is full.
     """
     if teacher.embedder is None:
         assert teacher.spec.embeddings is not None
-        return FileTargets(teacher.spec.embeddings, sources)
-    device = device or torch.device("cpu")
+        return FileTargets(teacher.spec.embeddings, data.sources)
+    process = process or Process(torch.device("cpu"))
     augmentation = AUGMENTATIONS[spec.augment] if augment else None
-    views = spec.views if augmentation is not None else 1
+    writer = _Writer(teacher, teacher.embedder, data, spec, augmentation, reporter, process.device)
     caches = []
-    for index, (source, digest) in enumerate(zip(sources, digests, strict=True)):
+    for index, (source, digest) in enumerate(zip(data.sources, data.digests, strict=True)):
         facts = {
             "teacher": teacher.sha256,
             "input": teacher.embedder.spec.model_dump(mode="json"),
@@ -208,57 +216,57 @@ def fill(
             "augment": spec.augment if augmentation is not None else "none",
             "augment_seed": spec.augment_seed if augmentation is not None else 0,
         }
-        cache = Cache(root, facts, len(source), views, teacher.dim)
+        cache = Cache(root, facts, len(source), spec.views if augmentation is not None else 1, teacher.dim)
         caches.append(cache)
         missing = cache.missing()  # reads the whole cache, so only once
         if damaged := cache.damaged(missing):
             reporter.note(f"{damaged} damaged blocks of the teacher cache {cache.folder} are computed again")
-        if world > 1:
-            todo = [block for block in missing if block % world == rank]
-            _fill_one(teacher, cache, source, index, todo, augmentation, spec, corrupt, reporter, device)
+        if process.world > 1:
+            writer.write(cache, index, [block for block in missing if block % process.world == process.rank])
         elif missing:
             with cache.locked():  # another run may have filled it meanwhile
-                _fill_one(teacher, cache, source, index, cache.missing(), augmentation, spec, corrupt, reporter, device)
+                writer.write(cache, index, cache.missing())
     return CachedTargets(caches, teacher.dim)
 
 
-def _fill_one(
-    teacher: Teacher,
-    cache: Cache,
-    source: Source,
-    index: int,
-    blocks: Sequence[int],
-    augmentation: Augmentation | None,
-    spec: DistillSpec,
-    corrupt: Corrupt,
-    reporter: Reporter,
-    device: torch.device,
-) -> None:
-    if not blocks:
-        return
-    assert teacher.embedder is not None
-    size = teacher.embedder.spec.size
-    reader = _Blocks(source, canvas(teacher.embedder.spec, size), blocks)
-    embedder = teacher.embedder.to(device).to(memory_format=torch.channels_last)
-    loader = DataLoader(reader, batch_size=None, num_workers=spec.workers, collate_fn=as_read)
-    total = sum(len(_rows(source, block)) for block in blocks) * cache.views
-    done = 0
-    with reporter.stage(f"teacher {teacher.spec.label} embeds {source.name}") as tick:
-        for block, images, unreadable in loader:
-            for name, reason in unreadable:
-                if corrupt.add(index, name, reason):
-                    reporter.note(f"data {source.name}: {name} skipped: {reason}")
-            rows, values = _rows(source, block), np.empty((len(images), cache.views, teacher.dim), np.float16)
-            for view in range(cache.views):
-                parameters = draw(augmentation, spec.augment_seed, rows, np.full(len(rows), view))
-                for start in range(0, len(rows), _BATCH):
-                    part = slice(start, start + _BATCH)
-                    pixels = torch.from_numpy(images[part]).to(device)
-                    of = None if parameters is None else torch.from_numpy(parameters[part]).to(device)
-                    values[part, view] = embed(embedder, apply(pixels, of, size), teacher.spec.precision)
-                    done += len(pixels)
-                    tick(done, total)
-            cache.write(block, values)
+@dataclass(frozen=True)
+class _Writer:
+    """Embeds photos with a teacher and puts the embeddings into its caches."""
+
+    teacher: Teacher
+    embedder: Embedder
+    data: DataSets
+    spec: DistillSpec
+    augmentation: Augmentation | None
+    reporter: Reporter
+    device: torch.device
+
+    def write(self, cache: Cache, index: int, blocks: Sequence[int]) -> None:
+        """Fill these blocks of the cache of data set `index`."""
+        if not blocks:
+            return
+        source, size = self.data.sources[index], self.embedder.spec.size
+        reader = _Blocks(source, canvas(self.embedder.spec, size), blocks)
+        embedder = self.embedder.to(self.device).to(memory_format=torch.channels_last)
+        loader = DataLoader(reader, batch_size=None, num_workers=self.spec.workers, collate_fn=as_read)
+        total = sum(len(_rows(source, block)) for block in blocks) * cache.views
+        done = 0
+        with self.reporter.stage(f"teacher {self.teacher.spec.label} embeds {source.name}") as tick:
+            for block, images, unreadable in loader:
+                for name, reason in unreadable:
+                    if self.data.corrupt.add(index, name, reason):
+                        self.reporter.note(f"data {source.name}: {name} skipped: {reason}")
+                rows, values = _rows(source, block), np.empty((len(images), cache.views, self.teacher.dim), np.float16)
+                for view in range(cache.views):
+                    parameters = draw(self.augmentation, self.spec.augment_seed, rows, np.full(len(rows), view))
+                    for start in range(0, len(rows), _BATCH):
+                        part = slice(start, start + _BATCH)
+                        pixels = torch.from_numpy(images[part]).to(self.device)
+                        of = None if parameters is None else torch.from_numpy(parameters[part]).to(self.device)
+                        values[part, view] = embed(embedder, apply(pixels, of, size), self.teacher.spec.precision)
+                        done += len(pixels)
+                        tick(done, total)
+                cache.write(block, values)
 
 
 def embed(embedder: Embedder, pixels: torch.Tensor, precision: str) -> np.ndarray:

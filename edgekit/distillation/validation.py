@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgekit.distillation.augment import canvas, evaluate
 from edgekit.distillation.cache import Targets
-from edgekit.distillation.loader import Corrupt, as_read
+from edgekit.distillation.loader import Corrupt, DataSets, as_read
 from edgekit.distillation.metrics import Retrieval, knn_accuracy, retention, retrieval
 from edgekit.distillation.sources import Source, open_source, tell_left_out
-from edgekit.distillation.teachers import Teacher, embed, fill
+from edgekit.distillation.teachers import Process, Teacher, embed, fill
 from edgekit.errors import InputError
 from edgekit.model.embedder import Embedder
 from edgekit.recipe import InputSpec
@@ -35,7 +35,6 @@ class Task:
 
     name: str
     source: Source
-    digest: str
     query: np.ndarray
     gallery: np.ndarray
     targets: Sequence[Targets]
@@ -78,12 +77,11 @@ class Validator:
             tell_left_out([source], reporter)
             query, gallery = _split(row, source)
             _refuse_unseen(row, source, vocabulary)
-            corrupt, digest = Corrupt([source], [row.data.max_corrupt]), source.digest()
+            data = DataSets([source], [source.digest()], Corrupt([source], [row.data.max_corrupt]))
             targets = [
-                fill(teacher, [source], [digest], spec, cache, corrupt, reporter, augment=False, device=device)
-                for teacher in models
+                fill(teacher, data, spec, cache, reporter, augment=False, process=Process(device)) for teacher in models
             ]
-            self.tasks.append(Task(row.name, source, digest, query, gallery, targets))
+            self.tasks.append(Task(row.name, source, query, gallery, targets))
         self._teacher_figures: dict[tuple[str, int], float] = {}
 
     def __call__(self, student: nn.Module, size: tuple[int, int], final: bool) -> dict[str, Any]:
@@ -116,19 +114,19 @@ class Validator:
                 tick(done, total, task.name)
             vectors = np.concatenate(parts)
             listings = task.source.listings
-            found = retrieval(vectors[: len(query)], vectors[len(query) :], listings[query], listings[gallery])
-            details[task.name] = found
+            figures = retrieval(vectors[: len(query)], vectors[len(query) :], listings[query], listings[gallery])
+            details[task.name] = figures
             row: dict[str, Any] = {
-                "recall_1": found.recall_1,
-                "recall_10": found.recall_10,
-                "ndcg_10": found.ndcg_10,
-                "mean_ap": found.mean_ap,
-                "queries": found.queries,
-                "gallery": found.gallery,
+                "recall_1": figures.recall_1,
+                "recall_10": figures.recall_10,
+                "ndcg_10": figures.ndcg_10,
+                "mean_ap": figures.mean_ap,
+                "queries": figures.queries,
+                "gallery": figures.gallery,
             }
             if task.targets:
                 best = max(self._teacher(task, which, query, gallery) for which in range(len(task.targets)))
-                row |= {"teacher_recall_1": best, "retention": retention(found.recall_1, best)}
+                row |= {"teacher_recall_1": best, "retention": retention(figures.recall_1, best)}
             for targets, same in zip(task.targets, self._same, strict=True):
                 if same and targets.dim == vectors.shape[1]:
                     wanted = targets.of(np.zeros(len(rows), np.int64), rows, np.zeros(len(rows), np.int64))

@@ -1,8 +1,5 @@
 """Batched matrix products as 3-D `bmm`, and products with a constant as linears."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -10,7 +7,7 @@ import math
 import torch
 from torch.fx import GraphModule
 
-from edgekit.graph.edit import add_constant, calls, constant, emit, int_shape, replace
+from edgekit.graph.edit import add_constant, args_of, calls, constant, emit, int_shape, replace
 
 __all__ = ["batch_matmul"]
 
@@ -24,7 +21,7 @@ def batch_matmul(graph_module: GraphModule) -> int:
     """
     count = 0
     for node in calls(graph_module, aten.matmul.default):
-        left, right = node.args
+        left, right = args_of(node)
         weight = constant(right)
         if weight is not None and weight.dim() == 2 and weight.is_floating_point():
             turned = add_constant(graph_module, weight.t(), f"{right.target}_t")

@@ -70,8 +70,8 @@ class Place:
 def explain(error: Exception, module: nn.Module) -> str:
     """One line: that `module` cannot be traced, why, where, and what to do."""
     said = f"{type(error).__name__}: {error}"
-    found = place(error.__traceback__, module)
-    where = f", {found}" if found is not None else ""
+    spot = place(error.__traceback__, module)
+    where = f", {spot}" if spot is not None else ""
     for pattern, reason, advice in _REASONS:
         if re.search(pattern, said):
             return f"torch.export cannot trace the model: {reason}{where}; {advice}"
@@ -86,8 +86,8 @@ def batch_watched(module: nn.Module) -> Iterator[list[Place]]:
 
     def watch(env: Any, prefix: str, guard: Any, *rest: Any, **more: Any) -> None:
         if getattr(guard, "rel_op", None) == "==":
-            found = _deepest(_frames_within(module), module)
-            decided.extend([] if found is None else [found])
+            spot = _deepest(_frames_within(module), module)
+            decided.extend([] if spot is None else [spot])
         log(env, prefix, guard, *rest, **more)
 
     ShapeEnv._log_guard = watch  # type: ignore[method-assign, assignment]
@@ -103,8 +103,8 @@ def explain_batch(error: Exception, decided: Sequence[Place]) -> str | None:
         return None
     where = f", {decided[-1]}" if decided else ""
     return (
-        f"--dynamic-batch: the model works for one batch size only{where}; let that line take the batch from "
-        "x.shape[0] in whole numbers (// and -1 in view, not int(a / b)), or leave --dynamic-batch out"
+        f"`dynamic_batch`: the model works for one batch size only{where}; let that line take the batch from "
+        "x.shape[0] in whole numbers (// and -1 in view, not int(a / b)), or leave out `dynamic_batch`"
     )
 
 
@@ -114,17 +114,17 @@ def place(trace: TracebackType | None, module: nn.Module) -> Place | None:
 
 
 def _deepest(frames: Iterable[tuple[FrameType, int]], module: nn.Module) -> Place | None:
-    found, owner = None, None
+    deepest, owner = None, None
     names = _names(module)
     for frame, line in frames:
         inside = frame.f_locals.get("self")
         if isinstance(inside, nn.Module) and id(inside) in names:
             owner = inside
         if not _foreign(frame.f_code.co_filename):
-            found = Place(_called(owner, names), frame.f_code.co_filename, line)
-    if found is None and owner is not None:
+            deepest = Place(_called(owner, names), frame.f_code.co_filename, line)
+    if deepest is None and owner is not None:
         return Place(_called(owner, names), *_definition(owner))
-    return found
+    return deepest
 
 
 def _frames_within(module: nn.Module) -> list[tuple[FrameType, int]]:

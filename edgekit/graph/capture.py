@@ -88,9 +88,9 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
             first = first or error
-            told = explain_batch(error, decided) if dynamic_batch else None
-            if told is not None:
-                raise ModelError(told) from error
+            reason = explain_batch(error, decided) if dynamic_batch else None
+            if reason is not None:
+                raise ModelError(reason, field="dynamic_batch") from error
     assert first is not None
     raise ModelError(explain(first, module)) from first
 

@@ -1,14 +1,11 @@
 """Let elementwise operators broadcast by themselves instead of copying their operand first."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import calls, drop_dead, int_shape, is_call, val
+from edgekit.graph.edit import calls, drop_dead, int_shape, is_call, source_of, val
 
 __all__ = ["drop_expands"]
 
@@ -21,7 +18,7 @@ def drop_expands(graph_module: GraphModule) -> int:
     """Feed elementwise arithmetic the operand from before its `expand` where the result keeps its shape."""
     count = 0
     for node in calls(graph_module, *_EXPANDS):
-        source = node.args[0]
+        source = source_of(node)
         for user in list(node.users):
             if not is_call(user, *_BROADCASTING) or int_shape(user) is None or int_shape(source) is None:
                 continue

@@ -1,14 +1,11 @@
 """Drop calls that give back what they were given."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch
 from torch.fx import GraphModule
 
-from edgekit.graph.edit import arg, calls, drop_dead, int_shape, is_call, replace, val
+from edgekit.graph.edit import arg, args_of, calls, drop_dead, int_shape, is_call, replace, val
 from edgekit.graph.plain_layout import READ_MEMORY
 
 __all__ = ["drop_identities"]
@@ -48,7 +45,7 @@ def drop_identities(graph_module: GraphModule) -> int:
     """Remove dropout in eval mode, copies, casts to the same type, views and permutes that change nothing."""
     count = drop_dead(list(calls(graph_module, *_ASSERTS)))
     for node in calls(graph_module, *_ALWAYS, *_IN_EVAL, *_SAME_SHAPE, *_CASTS, aten.permute.default, aten.pad.default):
-        source = node.args[0]
+        source = args_of(node)[0]
         if node._erased or "val" not in getattr(source, "meta", {}):
             continue
         same = int_shape(node) is not None and int_shape(node) == int_shape(source)
@@ -57,7 +54,7 @@ def drop_identities(graph_module: GraphModule) -> int:
             or (is_call(node, *_IN_EVAL) and arg(node, "train") is False)
             or (is_call(node, *_SAME_SHAPE) and same)
             or (is_call(node, *_CASTS) and same and val(node).dtype == val(source).dtype)
-            or (is_call(node, aten.pad.default) and not any(node.args[1]))
+            or (is_call(node, aten.pad.default) and not any(args_of(node)[1]))
             or (is_call(node, aten.permute.default) and _keeps_order(node))
         ):
             replace(node, source)
@@ -67,4 +64,4 @@ def drop_identities(graph_module: GraphModule) -> int:
 
 def _keeps_order(node: torch.fx.Node) -> bool:
     rank = val(node).dim()
-    return [axis % rank for axis in node.args[1]] == list(range(rank))
+    return [axis % rank for axis in args_of(node)[1]] == list(range(rank))

@@ -4,9 +4,6 @@ Inside a rewrite the program is a `torch.fx.GraphModule` whose constants (parame
 and every node carries its fake tensor in `meta["val"]`.
 """
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import operator
@@ -14,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import (
     ExportGraphSignature,
@@ -30,6 +28,8 @@ from edgekit.errors import ModelError
 __all__ = [
     "add_constant",
     "arg",
+    "args_of",
+    "argument_names",
     "calls",
     "constant",
     "drop_dead",
@@ -38,18 +38,23 @@ __all__ = [
     "imagine",
     "int_shape",
     "is_call",
+    "kwargs_of",
     "module_path",
     "number",
     "op_name",
+    "operator_of",
     "pair",
     "replace",
     "row_by_row",
+    "set_weights",
     "shape",
     "sole_user",
+    "source_of",
     "spread",
     "to_graph",
     "to_program",
     "val",
+    "weights",
     "zero_padding",
 ]
 
@@ -146,9 +151,46 @@ def calls(graph_module: GraphModule, *targets: Any) -> Iterator[Node]:
             yield node
 
 
+def operator_of(node: Node) -> OpOverload:
+    """The operator that `node` calls, with its schema.
+
+    Raises:
+        TypeError: `node` calls something else, such as `getitem`, or nothing.
+    """
+    if not isinstance(node.target, OpOverload):
+        raise TypeError(f"{node} calls no operator")
+    return node.target
+
+
+def argument_names(node: Node) -> list[str]:
+    """The names that the schema of the operator which `node` calls gives its arguments, in order."""
+    return [entry.name for entry in operator_of(node)._schema.arguments]
+
+
+def args_of(node: Node) -> tuple[Any, ...]:
+    """The arguments of `node` that were passed by position: nodes, numbers, lists, as the operator's schema says."""
+    return node.args
+
+
+def kwargs_of(node: Node) -> dict[str, Any]:
+    """The arguments of `node` that were passed by name."""
+    return dict(node.kwargs)
+
+
+def source_of(node: Node) -> Node:
+    """The node whose tensor `node` takes as its first argument.
+
+    Raises:
+        TypeError: there is no such argument, or it is no node.
+    """
+    if not node.args or not isinstance(node.args[0], Node):
+        raise TypeError(f"{node} does not take a tensor first")
+    return node.args[0]
+
+
 def arg(node: Node, name: str) -> Any:
     """An operator's argument by its schema name, however it was passed, or the schema's default."""
-    for index, entry in enumerate(node.target._schema.arguments):
+    for index, entry in enumerate(operator_of(node)._schema.arguments):
         if entry.name == name:
             if not entry.kwarg_only and index < len(node.args):
                 return node.args[index]
@@ -156,12 +198,12 @@ def arg(node: Node, name: str) -> Any:
     raise KeyError(name)
 
 
-def val(node: Node) -> torch.Tensor:
+def val(node: Any) -> torch.Tensor:
     """The node's fake tensor."""
     return node.meta["val"]
 
 
-def shape(node: Node) -> list[Any]:
+def shape(node: Any) -> list[Any]:
     """The node's shape; dynamic dimensions are SymInts."""
     return list(val(node).shape)
 
@@ -191,6 +233,19 @@ def spread(value: Any, count: int) -> list[int]:
     """A per-axis argument (stride, padding, kernel) that is given once or for each of `count` axes, for each."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     return values * count if len(values) == 1 else values
+
+
+def weights(layer: Node) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+    """Weight and bias of a linear or convolution; None where one of them is not a constant."""
+    weight, bias_node = constant(layer.args[1]), arg(layer, "bias")
+    bias = constant(bias_node)
+    return None if weight is None or (bias is None and bias_node is not None) else (weight, bias)
+
+
+def set_weights(layer: Node, weight: Node, bias: Node | None) -> None:
+    """Let a linear or convolution take another weight and bias."""
+    layer.args = (layer.args[0], weight, bias, *layer.args[3:])
+    layer.kwargs = {name: value for name, value in layer.kwargs.items() if name not in ("weight", "bias")}
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -244,8 +299,12 @@ def row_by_row(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(tensor, memory_format=torch.contiguous_format).copy_(tensor)
 
 
-def add_constant(graph_module: GraphModule, tensor: torch.Tensor, hint: str) -> Node:
-    """Register `tensor` under a fresh name that starts with `hint` and return its node, at the head of the graph."""
+def add_constant(owner: GraphModule | Node, tensor: torch.Tensor, hint: str) -> Node:
+    """Register `tensor` under a fresh name that starts with `hint` and return its node, at the head of the graph.
+
+    `owner` is the graph module, or any node in it.
+    """
+    graph_module = owner if isinstance(owner, GraphModule) else _module(owner.graph)
     base, name, count = hint, hint, 0
     while hasattr(graph_module, name):
         count += 1
@@ -273,7 +332,7 @@ def emit(before: Node, target: Any, *args: Any, like: Node | None = None, **kwar
 def imagine(graph: Graph, target: Any, args: Any, kwargs: Any) -> Any:
     """What a call gives for the fake tensors of its arguments: shapes, types, strides and shared memory, no values."""
     fake_args, fake_kwargs = torch.fx.node.map_arg((args, kwargs), lambda item: item.meta["val"])
-    with _fake_mode(graph.owning_module):
+    with _fake_mode(_module(graph)):
         return target(*fake_args, **fake_kwargs)
 
 
@@ -297,7 +356,13 @@ def drop_dead(nodes: Iterable[Node]) -> int:
     return count
 
 
-def _fake_mode(graph_module: Any) -> Any:
+def _module(graph: Graph) -> GraphModule:
+    if graph.owning_module is None:
+        raise ModelError("the program has no module")
+    return graph.owning_module
+
+
+def _fake_mode(graph_module: GraphModule) -> Any:
     for node in graph_module.graph.nodes:
         value = node.meta.get("val")
         if isinstance(value, torch._subclasses.FakeTensor):

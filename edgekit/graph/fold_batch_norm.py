@@ -1,8 +1,5 @@
 """Fold batch normalisation in inference mode into the layer before it, the layer after it, or a multiply and an add."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -13,6 +10,7 @@ from torch.fx import GraphModule, Node
 from edgekit.graph.edit import (
     add_constant,
     arg,
+    args_of,
     calls,
     constant,
     emit,
@@ -20,8 +18,11 @@ from edgekit.graph.edit import (
     getitem,
     is_call,
     replace,
+    set_weights,
     shape,
     sole_user,
+    source_of,
+    weights,
 )
 
 __all__ = ["fold_batch_norm"]
@@ -44,11 +45,10 @@ def fold_batch_norm(graph_module: GraphModule) -> int:
         if affine is None:
             continue
         scale, shift = affine
-        before, after = norm.args[0], sole_user(norm)
+        before, after = source_of(norm), sole_user(norm)
         back = is_call(before, *_LAYERS) and sole_user(before) is norm
-        ahead = after is not None and after.args[0] is norm
-        if (back and _fold_back(graph_module, before, scale, shift)) or (
-            ahead and _fold_ahead(graph_module, after, scale, shift)
+        if (back and _fold_back(before, scale, shift)) or (
+            after is not None and after.args[0] is norm and _fold_ahead(after, scale, shift)
         ):
             replace(norm, before)
         else:
@@ -89,25 +89,27 @@ def _affine(norm: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
     return scale, shift if offset is None else shift + offset.double()
 
 
-def _fold_back(graph_module: GraphModule, layer: Node, scale: torch.Tensor, shift: torch.Tensor) -> bool:
-    weight, bias = constant(layer.args[1]), constant(arg(layer, "bias"))
-    if weight is None or (bias is None and arg(layer, "bias") is not None) or weight.shape[0] != scale.numel():
+def _fold_back(layer: Node, scale: torch.Tensor, shift: torch.Tensor) -> bool:
+    known = weights(layer)
+    if known is None or features_axis(layer) != 1:  # batch norm's channels are axis 1
         return False
-    if features_axis(layer) != 1:
-        return False  # batch norm's channels are axis 1
+    weight, bias = known
+    if weight.shape[0] != scale.numel():
+        return False
     wide = weight.double() * scale.reshape(-1, *([1] * (weight.dim() - 1)))
     offset = shift if bias is None else shift + bias.double() * scale
-    _set_weights(graph_module, layer, wide.to(weight.dtype), offset.to(weight.dtype))
+    _fold_into(layer, wide.to(weight.dtype), offset.to(weight.dtype))
     return True
 
 
-def _fold_ahead(graph_module: GraphModule, layer: Node, scale: torch.Tensor, shift: torch.Tensor) -> bool:
+def _fold_ahead(layer: Node, scale: torch.Tensor, shift: torch.Tensor) -> bool:
     if not is_call(layer, aten.linear.default, aten.conv2d.default):
         return False
-    weight, bias = constant(layer.args[1]), constant(arg(layer, "bias"))
-    if weight is None or (bias is None and arg(layer, "bias") is not None) or weight.shape[1] != scale.numel():
+    known = weights(layer)
+    if known is None or features_axis(layer) != 1:
         return False
-    if features_axis(layer) != 1:
+    weight, bias = known
+    if weight.shape[1] != scale.numel():
         return False
     if is_call(layer, aten.conv2d.default) and (arg(layer, "groups") != 1 or any(arg(layer, "padding"))):
         return False
@@ -115,12 +117,10 @@ def _fold_ahead(graph_module: GraphModule, layer: Node, scale: torch.Tensor, shi
     wide = weight.double()
     moved = (wide * shift.reshape(axes)).flatten(1).sum(dim=1)
     moved = moved if bias is None else moved + bias.double()
-    _set_weights(graph_module, layer, (wide * scale.reshape(axes)).to(weight.dtype), moved.to(weight.dtype))
+    _fold_into(layer, (wide * scale.reshape(axes)).to(weight.dtype), moved.to(weight.dtype))
     return True
 
 
-def _set_weights(graph_module: GraphModule, layer: Node, weight: torch.Tensor, bias: torch.Tensor) -> None:
-    hint = str(layer.args[1].target)
-    nodes = (add_constant(graph_module, weight, f"{hint}_folded"), add_constant(graph_module, bias, f"{hint}_bias"))
-    layer.args = (layer.args[0], *nodes, *layer.args[3:])
-    layer.kwargs = {name: value for name, value in layer.kwargs.items() if name not in ("weight", "bias")}
+def _fold_into(layer: Node, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    hint = str(args_of(layer)[1].target)
+    set_weights(layer, add_constant(layer, weight, f"{hint}_folded"), add_constant(layer, bias, f"{hint}_bias"))

@@ -1,14 +1,12 @@
 """Work out once what depends on constants alone, and forget what nothing uses."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
 from typing import Any
 
 import torch
+from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, constant, getitem, replace
@@ -61,14 +59,14 @@ def _foldable(node: Node) -> bool:
         return False
     if node.target is getitem:
         return True
-    if not hasattr(node.target, "_schema") or torch.Tag.nondeterministic_seeded in node.target.tags:
+    if not isinstance(node.target, OpOverload) or torch.Tag.nondeterministic_seeded in node.target.tags:
         return False
     return not node.target._schema.is_mutable and not any(isinstance(item, torch.SymInt) for item in _leaves(node))
 
 
 def _small(node: Node) -> bool:
     """Whether the result is a tensor, or several, of fixed shape and of no more than 2**26 elements each."""
-    results = node.meta.get("val")
+    results: Any = node.meta.get("val")
     results = [results] if isinstance(results, torch.Tensor) else results
     if not _tensors(results):
         return False

@@ -1,14 +1,11 @@
 """Fold the input normalisation into the first layer, exactly, zero-padded borders included."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, is_call, number, replace, sole_user, val, zero_padding
+from edgekit.graph.edit import add_constant, arg, emit, is_call, number, replace, sole_user, val, weights, zero_padding
 
 __all__ = ["fold_normalization"]
 
@@ -47,11 +44,10 @@ def fold_normalization(graph_module: GraphModule) -> int:
         if step is None or border is not None or val(user).dtype != val(image).dtype:
             return 0
         scale, shift, node, length = scale * step[0], shift * step[0] + step[1], user, length + 1
-    weight, bias = constant(user.args[1]), constant(arg(user, "bias"))
-    if length == 0 or weight is None or arg(user, "groups") != 1:
+    known = weights(user)
+    if length == 0 or known is None or arg(user, "groups") != 1:
         return 0
-    if arg(user, "bias") is not None and bias is None:
-        return 0
+    weight, bias = known
     if (scale == 0).any() or not (scale.isfinite() & shift.isfinite()).all() or user.args[0] is not node:
         return 0
     mean = (-shift / scale).to(weight.dtype)

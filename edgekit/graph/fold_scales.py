@@ -1,8 +1,5 @@
 """Fold multiplications by constants (attention scale, LayerScale) and additions into the layer that feeds them."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from typing import Any
@@ -12,7 +9,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import (
     add_constant,
-    arg,
+    args_of,
     calls,
     constant,
     features_axis,
@@ -20,7 +17,9 @@ from edgekit.graph.edit import (
     is_call,
     number,
     replace,
+    set_weights,
     val,
+    weights,
 )
 
 __all__ = ["fold_scales"]
@@ -50,9 +49,8 @@ def fold_scales(graph_module: GraphModule) -> int:
             layer = source if is_call(source, *_LAYERS) and len(source.users) == 1 else None
             channels = _per_channel(layer, factor) if layer is not None else None
             layer, factor = (None, factor) if channels is None else (layer, channels)
-        if layer is None or not _known(layer):
+        if layer is None or not _scale(layer, factor, adds):
             continue
-        _scale(graph_module, layer, factor, adds)
         replace(node, source)
         count += 1
     return count
@@ -97,15 +95,13 @@ def _per_channel(layer: Node, factor: torch.Tensor) -> torch.Tensor | None:
     return factor.reshape(channels)
 
 
-def _known(layer: Node) -> bool:
-    bias = arg(layer, "bias")
-    return constant(layer.args[1]) is not None and (bias is None or constant(bias) is not None)
-
-
-def _scale(graph_module: GraphModule, layer: Node, factor: torch.Tensor, adds: bool) -> None:
-    weight, bias = constant(layer.args[1]), constant(arg(layer, "bias"))
-    assert weight is not None
-    hint, rest = str(layer.args[1].target), layer.args[3:]
+def _scale(layer: Node, factor: torch.Tensor, adds: bool) -> bool:
+    """Scale, or shift, the layer's results; False where its weights are not known."""
+    known = weights(layer)
+    if known is None:
+        return False
+    weight, bias = known
+    weight_node = args_of(layer)[1]
     wide = weight.double()
     offset = None if bias is None else bias.double()
     if adds:
@@ -113,7 +109,7 @@ def _scale(graph_module: GraphModule, layer: Node, factor: torch.Tensor, adds: b
     else:
         wide = wide * factor.reshape(-1, *([1] * (weight.dim() - 1)))
         offset = None if offset is None else offset * factor
-    new = layer.args[1] if adds else add_constant(graph_module, wide.to(weight.dtype), f"{hint}_scaled")
-    new_bias = None if offset is None else add_constant(graph_module, offset.to(weight.dtype), f"{hint}_bias")
-    layer.args = (layer.args[0], new, new_bias, *rest)
-    layer.kwargs = {name: value for name, value in layer.kwargs.items() if name not in ("weight", "bias")}
+    hint = str(weight_node.target)
+    new = weight_node if adds else add_constant(layer, wide.to(weight.dtype), f"{hint}_scaled")
+    set_weights(layer, new, None if offset is None else add_constant(layer, offset.to(weight.dtype), f"{hint}_bias"))
+    return True

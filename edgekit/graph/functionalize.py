@@ -1,8 +1,5 @@
 """In-place calls as ordinary ones, so that every rewrite may move calls about."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from typing import Any
@@ -14,7 +11,7 @@ from torch.export.graph_signature import OutputKind
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import ModelError
-from edgekit.graph.edit import arg, imagine, is_call, module_path
+from edgekit.graph.edit import arg, imagine, is_call, module_path, operator_of
 from edgekit.graph.plain_layout import plain_layout
 from edgekit.graph.spell_composed import COMPOSED, own_definition
 from edgekit.support.text import reason_of
@@ -103,7 +100,7 @@ def _changes(node: Node) -> bool:
 
 def _hazard(node: Node) -> bool:
     """A change that is not the last word on a tensor of its own, or that no ordinary call makes: others may see it."""
-    arguments = node.target._schema.arguments
+    arguments = operator_of(node)._schema.arguments
     written = [entry.name for entry in arguments if entry.alias_info is not None and entry.alias_info.is_write]
     if written != [arguments[0].name] or not node.args or not isinstance(node.args[0], Node):
         return True
@@ -135,7 +132,7 @@ def _aliased(node: Node) -> list[Node]:
     named = _named(node)
     if named:
         return [source for name in named for source in _nodes(arg(node, name))]
-    if not node.target.has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd):
+    if not operator_of(node).has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd):
         return []
     made = imagine(node.graph, node.target, node.args, node.kwargs)
     memories = {_memory(leaf) for leaf in torch.utils._pytree.tree_leaves(made)} - {None}
@@ -143,7 +140,7 @@ def _aliased(node: Node) -> list[Node]:
 
 
 def _named(node: Node) -> list[str]:
-    return [entry.name for entry in node.target._schema.arguments if entry.alias_info is not None]
+    return [entry.name for entry in operator_of(node)._schema.arguments if entry.alias_info is not None]
 
 
 def _nodes(value: Any) -> list[Node]:
@@ -158,7 +155,7 @@ def _twin(node: Node) -> Any:
     """The operator that computes what this one writes, of the same arguments: `relu` for `relu_`, `pow.Tensor_Scalar`
     for `pow_.Scalar`.
     """
-    name = node.target._schema.name.removeprefix("aten::")
+    name = operator_of(node)._schema.name.removeprefix("aten::")
     packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") and not name.endswith("__") else None
     if packet is None:
         return None
@@ -167,7 +164,7 @@ def _twin(node: Node) -> Any:
 
 
 def _same_name(twin: Any, node: Node) -> bool:
-    return bool(twin._overloadname == node.target._overloadname)
+    return bool(twin._overloadname == operator_of(node)._overloadname)
 
 
 def _types(target: Any) -> list[str]:

@@ -57,9 +57,9 @@ def _is_guard(code: CodeType, instruction: int) -> bool:
     except SyntaxError:
         return False
     caught = {id(node) for attempt in ast.walk(tree) if isinstance(attempt, ast.Try) for node in ast.walk(attempt)}
-    found = [node for node in ast.walk(tree) if _only_raises(node) and id(node) not in caught]
+    checks = [node for node in ast.walk(tree) if _only_raises(node) and id(node) not in caught]
     # Before Python 3.12 what acts on the test of an `if` has the place of the whole statement.
-    return any(_span(node) == place or _holds(node.test, place) for node in found)
+    return any(_span(node) == place or _holds(node.test, place) for node in checks)
 
 
 def _only_raises(node: ast.AST) -> TypeGuard[ast.Assert | ast.If]:

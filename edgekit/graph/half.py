@@ -1,8 +1,5 @@
 """Which calls of a program half precision spoils: the few that must stay in float32, found on photographs."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type"
-
 from __future__ import annotations
 
 import math
@@ -98,8 +95,8 @@ def find_wide(
 def difference(program: ExportedProgram, other: ExportedProgram, images: Sequence[Tensor]) -> float:
     """The largest 1 - cosine between the embeddings of two programs in float32."""
     with torch.inference_mode():
-        one, two = Simulation(program), Simulation(other)
-        return max(_loss(two.exact(image)[two.result], one.exact(image)[one.result]) for image in images)
+        left, right = Simulation(program), Simulation(other)
+        return max(_loss(right.exact(image)[right.result], left.exact(image)[left.result]) for image in images)
 
 
 def _goal(allowed: float, measured: float, before: float) -> float:
@@ -175,7 +172,7 @@ class _Search:
 
     def wide(self, chosen: Collection[Node]) -> set[Node]:
         """These calls, and where what they give does not fit into half precision, those that take it."""
-        return {node for one in chosen for node in self._with_takers(one)} - self.simulation.kept
+        return {node for call in chosen for node in self._with_takers(call)} - self.simulation.kept
 
     def _with_takers(self, node: Node) -> list[Node]:
         if node not in self._spread:
@@ -202,7 +199,7 @@ class _Search:
         largest = max(_largest(exact[node]) for exact in self._exact)
         reason = self._spoiled(node, largest) if node in chosen else None
         if reason is None:
-            sources = [one for one in chosen if node in self.wide([one])]
+            sources = [call for call in chosen if node in self.wide([call])]
             reason = f"takes what {op_name(sources[0])} gives" if sources else "loses most"
         return WideCall(node.name, op_name(node), module_path(node), largest, reason)
 
@@ -225,15 +222,15 @@ class _Search:
 
 def _takers(node: Node) -> list[Node]:
     """The calls that take what this one gives, through views of it, and those views."""
-    found: list[Node] = []
+    takers: list[Node] = []
     queue = [node]
     while queue:
         for user in queue.pop().users:
-            if user.op == "call_function" and user not in found:
-                found.append(user)
+            if user.op == "call_function" and user not in takers:
+                takers.append(user)
                 if user.target in _VIEWS:
                     queue.append(user)
-    return found
+    return takers
 
 
 def _loss(embedding: Tensor, exact: Tensor) -> float:

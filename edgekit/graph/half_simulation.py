@@ -4,9 +4,6 @@ A call in half precision takes rounded operands, computes in float32 and rounds 
 runtimes spell in several is rounded between them. Half values travel as float32 tensors that hold half numbers.
 """
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
-
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 from torch.fx.node import map_arg
+
+from edgekit.graph.edit import args_of
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -41,15 +40,15 @@ def rounded(value: Any) -> Any:
 
 def constants(program: ExportedProgram) -> dict[Node, Tensor]:
     """The program's parameters and buffers by their nodes."""
-    signature, found = program.graph_signature, {}
+    signature, tensors = program.graph_signature, {}
     named = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     named |= signature.inputs_to_lifted_tensor_constants
     for node in program.graph.nodes:
         if node.op == "placeholder" and node.name in named:
             target = named[node.name]
             tensor = program.state_dict.get(target)
-            found[node] = (program.constants[target] if tensor is None else tensor).detach()
-    return found
+            tensors[node] = (program.constants[target] if tensor is None else tensor).detach()
+    return tensors
 
 
 class Simulation:
@@ -120,7 +119,8 @@ def _call(
     args = map_arg(node.args, values.__getitem__)
     if halved:
         args = tuple(float(torch.tensor(item).half()) if isinstance(item, float) else item for item in args)
-    return (target or node.target)(*args, **map_arg(node.kwargs, values.__getitem__))
+    function: Any = target or node.target
+    return function(*args, **map_arg(node.kwargs, values.__getitem__))
 
 
 def _spread(x: Tensor, axes: Any, correction: float = 1, keep: bool = False) -> Tensor:
@@ -173,8 +173,8 @@ SPELLED: dict[Any, Callable[..., Any]] = {
 def norm_at_the_end(result: Node) -> tuple[Node, set[Node]]:
     """What the last L2 norm divides, and the calls of that norm; the result itself where there is none."""
     if result.op == "call_function" and result.target is aten.div.Tensor:
-        features = result.args[0]
-        tail, queue = {result}, [result.args[1]]
+        features, *queue = args_of(result)
+        tail = {result}
         while queue and len(tail) < 8:
             node = queue.pop()
             if node is features or node in tail or node.op != "call_function":

@@ -1,8 +1,5 @@
 """Move slices up: split projections into separate ones, and compute only what is read."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -11,7 +8,20 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, features_axis, int_shape, is_call, replace
+from edgekit.graph.edit import (
+    add_constant,
+    arg,
+    args_of,
+    calls,
+    emit,
+    features_axis,
+    int_shape,
+    is_call,
+    kwargs_of,
+    replace,
+    source_of,
+    weights,
+)
 
 __all__ = ["hoist_slices"]
 
@@ -70,7 +80,7 @@ def _window(node: Node) -> tuple[int, int, int] | None:
 
 def _merge_twins(node: Node) -> None:
     window = _window(node)
-    for other in list(node.args[0].users):
+    for other in list(source_of(node).users):
         if other is not node and is_call(other, aten.slice.Tensor) and window is not None and _window(other) == window:
             first, second = (node, other) if node < other else (other, node)
             if second is not node:
@@ -87,8 +97,8 @@ def _hoisted(graph_module: GraphModule, node: Node, axis: int, start: int, end: 
         return emit(node, aten.slice.Tensor, part, at, start, end, like=source)
 
     if is_call(source, aten.permute.default):
-        order = [item % len(inner) for item in source.args[1]]
-        return emit(node, aten.permute.default, cut(source.args[0], order[axis]), order, like=source)
+        order = [item % len(inner) for item in args_of(source)[1]]
+        return emit(node, aten.permute.default, cut(source_of(source), order[axis]), order, like=source)
     if is_call(source, aten.reshape.default):
         return _over_reshape(graph_module, node, source, axis, start, end)
     if is_call(source, aten.linear.default, aten.conv2d.default) and axis == features_axis(source):
@@ -103,11 +113,12 @@ def _hoisted(graph_module: GraphModule, node: Node, axis: int, start: int, end: 
             return None
         return emit(node, aten.slice.Tensor, source.args[0], axis, outer[1] + start, outer[1] + end, like=source)
     if is_call(source, *_UNARY) or _along_other_axis(source, axis, len(inner)):
-        return emit(node, source.target, cut(source.args[0], axis), *source.args[1:], like=source, **source.kwargs)
+        first, *rest = args_of(source)
+        return emit(node, source.target, cut(first, axis), *rest, like=source, **kwargs_of(source))
     if is_call(source, *_BINARY):
         return _over_binary(node, source, axis, start, end, inner)
     if is_call(source, aten.bmm.default) and axis in (1, 2):
-        left, right = source.args
+        left, right = args_of(source)
         return emit(
             node,
             aten.bmm.default,
@@ -137,11 +148,11 @@ def _over_binary(node: Node, source: Node, axis: int, start: int, end: int, inne
         at = axis - (len(inner) - len(size))
         whole = isinstance(operand, Node) and at >= 0 and size[at] == inner[axis]
         operands.append(emit(node, aten.slice.Tensor, operand, at, start, end, like=source) if whole else operand)
-    return emit(node, source.target, *operands, like=source, **source.kwargs)
+    return emit(node, source.target, *operands, like=source, **kwargs_of(source))
 
 
 def _over_reshape(graph_module: GraphModule, node: Node, source: Node, axis: int, start: int, end: int) -> Node | None:
-    origin = source.args[0]
+    origin = source_of(source)
     before, after = int_shape(origin), int_shape(source)
     if before is None or after is None:
         return None
@@ -198,13 +209,14 @@ def _group(before: list[int], after: list[int], axis: int) -> tuple[list[int], l
 
 def _with_outputs(graph_module: GraphModule, node: Node, layer: Node, chosen: torch.Tensor) -> Node | None:
     """`layer` with only these output features."""
-    weight, bias = constant(layer.args[1]), constant(arg(layer, "bias"))
-    if weight is None or (bias is None and arg(layer, "bias") is not None):
+    known = weights(layer)
+    if known is None:
         return None
+    weight, bias = known
     convolves = is_call(layer, aten.conv2d.default)
     if convolves and arg(layer, "groups") != 1:
         return None
-    hint = f"{layer.args[1].target}_part"
+    hint = f"{args_of(layer)[1].target}_part"
     args = [layer.args[0], add_constant(graph_module, weight[chosen], hint)]
     args.append(None if bias is None else add_constant(graph_module, bias[chosen], f"{hint}_bias"))
     rest = [arg(layer, name) for name in ("stride", "padding", "dilation", "groups")] if convolves else []

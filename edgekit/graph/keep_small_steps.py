@@ -1,8 +1,5 @@
 """Sums and products with a number that is nearly neutral, written so that ONNX's optimizer leaves them."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -50,6 +47,6 @@ def _with_axis(node: Node, place: int, value: float) -> Node:
     rank = max(val(node).dim(), 1)
     tensor = torch.full([1] * rank, value, dtype=val(node).dtype)
     operands = list(node.args)
-    operands[place] = add_constant(node.graph.owning_module, tensor, "small_number")
+    operands[place] = add_constant(node, tensor, "small_number")
     result = emit(node, _OF_TENSORS[node.target], *operands)
     return result if val(node).dim() else emit(node, aten.reshape.default, result, shape(node))

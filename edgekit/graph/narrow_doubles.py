@@ -1,8 +1,5 @@
 """Steps that a model takes in float64, in float32: no phone's runtime has all operators in float64."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,8 +1,5 @@
 """Attention masks of numbers that half precision does not have, spelled with one that it has."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,14 +1,11 @@
 """One spelling for every change of shape: `reshape` to fixed sizes, `permute`, `slice`; and chains of them merged."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, emit, getitem, int_shape, is_call, replace, shape, val
+from edgekit.graph.edit import arg, args_of, calls, emit, getitem, int_shape, is_call, replace, shape, val
 
 __all__ = ["merge_views", "normalize_views"]
 
@@ -58,7 +55,7 @@ def normalize_views(graph_module: GraphModule) -> int:
         elif is_call(node, *_TRANSPOSES):
             replace(node, emit(node, aten.permute.default, node.args[0], _order(node)))
         else:
-            _, axis, index = node.args
+            _, axis, index = args_of(node)
             if isinstance(index, Node):
                 continue
             length, rank = shape(node.args[0])[axis], val(node.args[0]).dim()
@@ -84,7 +81,7 @@ def merge_views(graph_module: GraphModule) -> int:
                 new = _merge_reshape(node, source)
             elif is_call(source, aten.permute.default) and len(source.users) == 1:
                 rank = val(node).dim()
-                order = [source.args[1][axis % rank] % rank for axis in node.args[1]]
+                order = [args_of(source)[1][axis % rank] % rank for axis in args_of(node)[1]]
                 new = emit(node, aten.permute.default, source.args[0], order)
             elif _moves_units_only(node):
                 new = emit(node, aten.reshape.default, source, int_shape(node))
@@ -103,7 +100,7 @@ def _merge_reshape(node: Node, source: Node) -> Node | None:
     if is_call(source, aten.reshape.default):
         return emit(node, aten.reshape.default, source.args[0], size)
     if is_call(source, aten.permute.default) and len(source.users) == 1:
-        inner, order = int_shape(source.args[0]), [axis % val(source).dim() for axis in source.args[1]]
+        inner, order = shape(source.args[0]), [axis % val(source).dim() for axis in args_of(source)[1]]
         kept = [axis for axis in order if inner[axis] != 1]
         if [inner[axis] for axis in kept] == size and len(kept) < len(order):
             slim = emit(node, aten.reshape.default, source.args[0], [length for length in inner if length != 1])
@@ -113,8 +110,8 @@ def _merge_reshape(node: Node, source: Node) -> Node | None:
 
 
 def _moves_units_only(node: Node) -> bool:
-    inner = int_shape(node.args[0])
-    order = [axis % len(inner) for axis in node.args[1]]
+    inner = shape(node.args[0])
+    order = [axis % len(inner) for axis in args_of(node)[1]]
     kept = [axis for axis in order if inner[axis] != 1]
     return kept == sorted(kept)
 
@@ -127,11 +124,11 @@ def _order(node: Node) -> list[int]:
         return order
     if is_call(node, aten.transpose.int, aten.swapaxes.default):
         order = list(range(rank))
-        first, second = node.args[1] % rank, node.args[2] % rank
+        first, second = (axis % rank for axis in args_of(node)[1:])
         order[first], order[second] = order[second], order[first]
         return order
     if is_call(node, aten.movedim.int, aten.movedim.intlist):
-        moved = torch.empty(list(range(1, rank + 1))).movedim(node.args[1], node.args[2])
+        moved = torch.empty(list(range(1, rank + 1))).movedim(*args_of(node)[1:])
         return [length - 1 for length in moved.shape]
     return list(reversed(range(rank)))
 
@@ -150,7 +147,7 @@ def _split(node: Node) -> int:
         start += 1 if squeezed else int(part.shape[axis])
     starts.append(start)
     for user in sorted(node.users):
-        index = user.args[1] % len(parts)
+        index = args_of(user)[1] % len(parts)
         piece = emit(user, aten.slice.Tensor, source, axis, starts[index], starts[index + 1])
         if squeezed:
             piece = emit(user, aten.reshape.default, piece, int_shape(user))

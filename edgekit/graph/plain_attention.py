@@ -1,8 +1,5 @@
 """Attention as matmul, softmax, matmul: what mobile runtimes have kernels for."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -10,7 +7,7 @@ import math
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, int_shape, replace, val
+from edgekit.graph.edit import add_constant, arg, args_of, calls, constant, emit, int_shape, replace, val
 
 __all__ = ["flat_softmax", "plain_attention"]
 
@@ -25,7 +22,7 @@ def plain_attention(graph_module: GraphModule) -> int:
     """
     count = 0
     for node in calls(graph_module, aten.scaled_dot_product_attention.default):
-        query, key, value = node.args[:3]
+        query, key, value = args_of(node)[:3]
         scale, width = arg(node, "scale"), val(query).shape[-1]
         if arg(node, "dropout_p") or isinstance(scale, Node) or width == 0:
             continue

@@ -1,14 +1,11 @@
 """Views that do not depend on how a tensor lies in memory, so that rewrites may drop copies and turn axes about."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, emit, imagine, is_call, val
+from edgekit.graph.edit import arg, calls, emit, imagine, is_call, operator_of, source_of, val
 
 __all__ = ["READ_MEMORY", "plain_layout"]
 
@@ -29,11 +26,11 @@ def plain_layout(graph_module: GraphModule) -> None:
     that is not one dense block it is left alone.
     """
     for node in calls(graph_module, *_VIEWS):
-        node.target = _VIEWS[node.target]
+        node.target = _VIEWS[operator_of(node)]
     for node in calls(graph_module, *READ_MEMORY):
-        source = node.args[0]
+        source: Node | None = source_of(node)
         if is_call(node, aten.as_strided.default):
-            source, offset = _whole(source), arg(node, "storage_offset")
+            source, offset = _whole(source_of(node)), arg(node, "storage_offset")
             if source is None:
                 continue
             start = val(node.args[0]).storage_offset() if offset is None else offset
@@ -53,7 +50,7 @@ def _whole(node: Node) -> Node | None:
             break
         node = above
     tensor = val(node)
-    order = sorted(range(tensor.dim()), key=lambda axis: (-tensor.stride(axis), -tensor.shape[axis]))
+    order = sorted(range(tensor.dim()), key=lambda axis: (-tensor.stride()[axis], -tensor.shape[axis]))
     if tensor.storage_offset() != 0 or not tensor.permute(order).is_contiguous():
         return None
     reader = next(iter(node.users))

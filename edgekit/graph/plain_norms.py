@@ -1,14 +1,25 @@
 """Layer and vector norms written with the operators that XNNPACK has."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, features_axis, int_shape, is_call, replace, val
+from edgekit.graph.edit import (
+    add_constant,
+    arg,
+    args_of,
+    calls,
+    constant,
+    emit,
+    features_axis,
+    int_shape,
+    is_call,
+    replace,
+    shape,
+    val,
+    weights,
+)
 
 __all__ = ["plain_group_norm", "plain_layer_norm", "plain_vector_norm"]
 
@@ -32,47 +43,43 @@ def plain_layer_norm(graph_module: GraphModule) -> int:
             continue
         dtype = val(node).dtype
         ones = add_constant(graph_module, torch.full((1, width[0]), 1.0 / width[0], dtype=dtype), "mean_weight")
-        eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
+        eps = add_constant(node, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
         centred = emit(node, aten.sub.Tensor, source, emit(node, aten.linear.default, source, ones))
         square = emit(node, aten.mul.Tensor, centred, centred)
         spread = emit(node, aten.rsqrt.default, emit(node, aten.linear.default, square, ones, eps))
         new = emit(node, aten.mul.Tensor, centred, spread)
         if gain is not None or offset is not None:
-            new = _affine(graph_module, node, new, gain, offset)
+            new = _affine(node, new, gain, offset)
         replace(node, new)
         count += 1
     return count
 
 
-def _affine(
-    graph_module: GraphModule, norm: Node, plain: Node, gain: torch.Tensor | None, offset: torch.Tensor | None
-) -> Node:
-    readers = list(norm.users)
-    if all(is_call(user, aten.linear.default) and user.args[0] is norm and _has_weight(user) for user in readers):
-        for user in readers:
-            weight, bias = constant(user.args[1]), constant(arg(user, "bias"))
+def _affine(norm: Node, plain: Node, gain: torch.Tensor | None, offset: torch.Tensor | None) -> Node:
+    linears = [(user, weights(user)) for user in norm.users if _is_linear_of(user, norm)]
+    known = [(user, *both) for user, both in linears if both is not None]
+    if len(known) == len(norm.users):
+        for user, weight, bias in known:
             wide, moved = weight.double(), None if bias is None else bias.double()
             if offset is not None:
                 moved = wide @ offset.double() + (0.0 if moved is None else moved)
             if gain is not None:
                 wide = wide * gain.double()
-            hint = str(user.args[1].target)
-            args = [plain, add_constant(graph_module, wide.to(weight.dtype), f"{hint}_scaled")]
+            hint = str(args_of(user)[1].target)
+            args = [plain, add_constant(norm, wide.to(weight.dtype), f"{hint}_scaled")]
             if moved is not None:
-                args.append(add_constant(graph_module, moved.to(weight.dtype), f"{hint}_bias"))
+                args.append(add_constant(norm, moved.to(weight.dtype), f"{hint}_bias"))
             user.args, user.kwargs = (norm, *args[1:]), {}
         return plain
     if gain is not None:
-        plain = emit(norm, aten.mul.Tensor, plain, add_constant(graph_module, gain, "norm_gain"))
+        plain = emit(norm, aten.mul.Tensor, plain, add_constant(norm, gain, "norm_gain"))
     if offset is not None:
-        plain = emit(norm, aten.add.Tensor, plain, add_constant(graph_module, offset, "norm_offset"))
+        plain = emit(norm, aten.add.Tensor, plain, add_constant(norm, offset, "norm_offset"))
     return plain
 
 
-def _has_weight(linear: Node) -> bool:
-    bias = arg(linear, "bias")
-    known = constant(linear.args[1]) is not None and (bias is None or constant(bias) is not None)
-    return known and features_axis(linear) is not None
+def _is_linear_of(user: Node, norm: Node) -> bool:
+    return is_call(user, aten.linear.default) and user.args[0] is norm and features_axis(user) is not None
 
 
 def _one_type(norm: Node) -> bool:
@@ -106,37 +113,36 @@ def plain_group_norm(graph_module: GraphModule, least: int = 2) -> int:
 
 
 def _groups(node: Node, groups: int, gain: torch.Tensor | None, offset: torch.Tensor | None) -> Node:
-    graph_module, size = node.graph.owning_module, int_shape(node)
+    size = shape(node)
     flat = [size[0], groups, -1, size[-1]] if len(size) > 2 else [size[0], groups, -1, 1]
     source = emit(node, aten.reshape.default, node.args[0], flat)
-    eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=val(node).dtype), "norm_eps")
+    eps = add_constant(node, torch.full((1,), arg(node, "eps"), dtype=val(node).dtype), "norm_eps")
     centred = emit(node, aten.sub.Tensor, source, emit(node, aten.mean.dim, source, [2, 3], True))
     square = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, centred, centred), [2, 3], True)
     spread = emit(node, aten.rsqrt.default, emit(node, aten.add.Tensor, square, eps))
     new = emit(node, aten.reshape.default, emit(node, aten.mul.Tensor, centred, spread), size)
     axes = [1, size[1], *[1] * (len(size) - 2)]
     if gain is not None:
-        new = emit(node, aten.mul.Tensor, new, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
+        new = emit(node, aten.mul.Tensor, new, add_constant(node, gain.reshape(axes), "norm_gain"))
     if offset is not None:
-        new = emit(node, aten.add.Tensor, new, add_constant(graph_module, offset.reshape(axes), "norm_offset"))
+        new = emit(node, aten.add.Tensor, new, add_constant(node, offset.reshape(axes), "norm_offset"))
     return new
 
 
 def _one_group(node: Node, gain: torch.Tensor | None, offset: torch.Tensor | None) -> Node:
-    graph_module, source = node.graph.owning_module, node.args[0]
-    dtype, channels = val(node).dtype, int_shape(node)[1]
-    ones = add_constant(graph_module, torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype), "mean_weight")
-    eps = add_constant(graph_module, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
+    source, dtype, channels = node.args[0], val(node).dtype, shape(node)[1]
+    ones = add_constant(node, torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype), "mean_weight")
+    eps = add_constant(node, torch.full((1,), arg(node, "eps"), dtype=dtype), "norm_eps")
     mean = emit(node, aten.conv2d.default, emit(node, aten.mean.dim, source, [2, 3], True), ones)
     centred = emit(node, aten.sub.Tensor, source, mean)
     square = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, centred, centred), [2, 3], True)
     spread = emit(node, aten.rsqrt.default, emit(node, aten.conv2d.default, square, ones, eps))
     axes = (1, channels, 1, 1)
     if gain is not None:
-        spread = emit(node, aten.mul.Tensor, spread, add_constant(graph_module, gain.reshape(axes), "norm_gain"))
+        spread = emit(node, aten.mul.Tensor, spread, add_constant(node, gain.reshape(axes), "norm_gain"))
     new = emit(node, aten.mul.Tensor, centred, spread)
     if offset is not None:
-        new = emit(node, aten.add.Tensor, new, add_constant(graph_module, offset.reshape(axes), "norm_offset"))
+        new = emit(node, aten.add.Tensor, new, add_constant(node, offset.reshape(axes), "norm_offset"))
     return new
 
 

@@ -1,8 +1,5 @@
 """Pooling in the one form that XNNPACK delegates, and without copies elsewhere."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -10,7 +7,7 @@ import math
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, emit, int_shape, pair, replace, val
+from edgekit.graph.edit import add_constant, arg, calls, emit, int_shape, pair, replace, source_of, val
 
 __all__ = ["plain_pooling"]
 
@@ -27,7 +24,7 @@ def plain_pooling(graph_module: GraphModule) -> int:
     for node in calls(
         graph_module, aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim, aten.sum.dim_IntList
     ):
-        size, source = int_shape(node), node.args[0]
+        size, source = int_shape(node), source_of(node)
         inner = int_shape(source)
         if size is None or inner is None or 0 in inner or not _keeps_type(node, source):
             continue

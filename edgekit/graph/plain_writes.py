@@ -1,8 +1,5 @@
 """What functionalisation leaves of a write into part of a tensor, in operators that every runtime has."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -11,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, emit, int_shape, is_call, replace, val
+from edgekit.graph.edit import arg, args_of, calls, emit, int_shape, is_call, operator_of, replace, shape, val
 from edgekit.graph.spelling import gather
 
 __all__ = ["plain_writes"]
@@ -39,10 +36,9 @@ def plain_writes(graph_module: GraphModule) -> int:
             continue
         if is_call(node, *_FILLS):
             value = 0 if is_call(node, aten.zero.default) else arg(node, "value")
-            filled = isinstance(value, Node)
-            new = _copy(node, value, size) if filled else _full(node, value, size)
+            new = _copy(node, value, size) if isinstance(value, Node) else _full(node, value, size)
         elif is_call(node, aten.copy.default):
-            new = _copy(node, node.args[1], size)
+            new = _copy(node, args_of(node)[1], size)
         else:
             new = _joined(node, size) or _gathered(node)
         if new is not None:
@@ -64,7 +60,7 @@ def _copy(node: Node, source: Node, size: list[int]) -> Node | None:
 def _joined(node: Node, size: list[int]) -> Node | None:
     if not is_call(node, aten.slice_scatter.default, aten.select_scatter.default) or not _alike(node):
         return None
-    whole, part = node.args[:2]
+    whole, part = args_of(node)[:2]
     axis = arg(node, "dim") % len(size)
     if is_call(node, aten.select_scatter.default):
         start = arg(node, "index")
@@ -77,7 +73,7 @@ def _joined(node: Node, size: list[int]) -> Node | None:
         if isinstance(start, Node) or arg(node, "step") != 1 or int_shape(part) is None:
             return None
         start = min(max(start + size[axis] if start < 0 else start, 0), size[axis])
-    end = start + int_shape(part)[axis]
+    end = start + shape(part)[axis]
     parts: list[Any] = [part] if end > start else []
     if start > 0:
         parts.insert(0, emit(node, aten.slice.Tensor, whole, axis, 0, start))
@@ -87,16 +83,16 @@ def _joined(node: Node, size: list[int]) -> Node | None:
 
 
 def _gathered(node: Node) -> Node | None:
-    whole, part = node.args[:2]
+    whole, part = args_of(node)[:2]
     rest = torch.utils._pytree.tree_leaves((node.args[2:], node.kwargs))
     if int_shape(part) is None or not _alike(node) or any(isinstance(item, Node) for item in rest):
         return None
-    size, new = int_shape(whole), int_shape(part)
+    size, new = shape(whole), shape(part)
     if is_call(node, aten.as_strided_scatter.default) and not val(whole).is_contiguous():
         return None
     old_places = torch.arange(math.prod(size)).reshape(size)
     new_places = torch.arange(math.prod(new)).reshape(new) + math.prod(size)
-    places = node.target(old_places, new_places, *node.args[2:], **node.kwargs).flatten()
+    places = operator_of(node)(old_places, new_places, *node.args[2:], **node.kwargs).flatten()
     flat = [emit(node, aten.reshape.default, source, [-1]) for source in (whole, part)]
     return gather(node, emit(node, aten.cat.default, flat), 0, places, size, "written_places")
 

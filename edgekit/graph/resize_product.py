@@ -1,14 +1,11 @@
 """Resampling of a small map as one product with a constant matrix: runtimes have fast products and slow resizes."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, calls, emit, int_shape, replace, val
+from edgekit.graph.edit import add_constant, calls, emit, int_shape, operator_of, replace, val
 
 __all__ = ["resize_product", "resize_rows_columns"]
 
@@ -36,7 +33,7 @@ def resize_product(graph_module: GraphModule) -> int:
         if small * large > _MOST_WEIGHTS:
             continue
         units = torch.eye(small).reshape(small, 1, inner[2], inner[3])
-        weights = node.target(units, *node.args[1:], **node.kwargs).reshape(small, large)
+        weights = operator_of(node)(units, *node.args[1:], **node.kwargs).reshape(small, large)
         matrix = add_constant(graph_module, weights.to(val(node).dtype), "resize_weights")
         flat = emit(node, aten.reshape.default, node.args[0], [*inner[:2], small])
         product = emit(node, aten.matmul.default, flat, matrix)
@@ -66,8 +63,8 @@ def resize_rows_columns(graph_module: GraphModule) -> int:
         height, width = inner[2:]
         rows = torch.eye(height).reshape(height, 1, height, 1).expand(-1, -1, -1, width)
         columns = torch.eye(width).reshape(width, 1, 1, width).expand(-1, -1, height, -1)
-        down = node.target(rows, *node.args[1:], **node.kwargs)[:, 0, :, 0].T.to(val(node).dtype)
-        across = node.target(columns, *node.args[1:], **node.kwargs)[:, 0, 0, :].to(val(node).dtype)
+        down = operator_of(node)(rows, *node.args[1:], **node.kwargs)[:, 0, :, 0].T.to(val(node).dtype)
+        across = operator_of(node)(columns, *node.args[1:], **node.kwargs)[:, 0, 0, :].to(val(node).dtype)
         wide = emit(node, aten.matmul.default, node.args[0], add_constant(graph_module, across, "resize_columns"))
         replace(node, emit(node, aten.matmul.default, add_constant(graph_module, down, "resize_rows"), wide))
         count += 1

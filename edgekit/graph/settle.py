@@ -1,8 +1,5 @@
 """A fresh program made a function of its image alone: regions inlined, dead state dropped, the rest refused."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import operator
@@ -19,6 +16,7 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 from edgekit.errors import ModelError
 from edgekit.graph.blame import place_of
+from edgekit.graph.edit import arg, args_of, argument_names
 
 __all__ = ["settle"]
 
@@ -94,7 +92,7 @@ def _inline(node: Node) -> bool:
             elif inner.op == "output":
                 result = torch.fx.node.map_arg(inner.args[0], lambda old: copies[old])
             elif inner.op == "get_attr":
-                name = f"{node.args[position].target}_{inner.target}".replace(".", "_")
+                name = f"{args_of(node)[position].target}_{inner.target}".replace(".", "_")
                 setattr(owner, name, _attribute(body, inner))
                 copies[inner] = node.graph.create_node("get_attr", name)
                 copies[inner].meta = dict(inner.meta)
@@ -102,7 +100,7 @@ def _inline(node: Node) -> bool:
                 copies[inner] = node.graph.node_copy(inner, lambda old: copies[old])
     for user in list(node.users):
         if user.target is operator.getitem and isinstance(result, (tuple, list)):
-            user.replace_all_uses_with(result[user.args[1]])
+            user.replace_all_uses_with(result[args_of(user)[1]])
             node.graph.erase_node(user)
     if node.users:
         node.replace_all_uses_with(result)
@@ -221,10 +219,7 @@ def _reads_values(node: Node) -> bool:
 
 def _given(node: Node, name: str) -> Any:
     """An argument by its schema name, or None where the operator has none of that name."""
-    for index, entry in enumerate(node.target._schema.arguments):
-        if entry.name == name:
-            return node.args[index] if index < len(node.args) else node.kwargs.get(name, entry.default_value)
-    return None
+    return arg(node, name) if name in argument_names(node) else None
 
 
 _WRONG: tuple[tuple[Callable[[Node], bool], tuple[str, str]], ...] = (

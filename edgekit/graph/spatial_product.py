@@ -1,8 +1,5 @@
 """What is linear in a map, axis by axis (resizes, poolings), as products with one constant matrix an axis."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -32,7 +29,7 @@ def product_along(node: Node, source: Node, matrices: Sequence[torch.Tensor]) ->
         order = list(range(rank))
         order[axis], order[-1] = order[-1], order[axis]
         turned = result if axis == rank - 1 else emit(node, aten.permute.default, result, order)
-        weights = add_constant(node.graph.owning_module, matrix.to(val(source).dtype), "axis_weights")
+        weights = add_constant(node, matrix.to(val(source).dtype), "axis_weights")
         product = emit(node, aten.matmul.default, turned, weights)
         result = product if axis == rank - 1 else emit(node, aten.permute.default, product, order)
     return result

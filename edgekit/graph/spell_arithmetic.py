@@ -1,8 +1,5 @@
 """Arithmetic whose factors exporters drop (alpha, beta, value), or whose name a runtime lacks, in plain steps."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
-
 from __future__ import annotations
 
 import math
@@ -11,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, shape, val
+from edgekit.graph.edit import add_constant, arg, args_of, constant, emit, shape, source_of, val
 from edgekit.graph.spelling import Spelling, cast, constant_like, spell
 
 __all__ = ["spell_arithmetic", "spell_rare_arithmetic"]
@@ -101,7 +98,7 @@ def _where(node: Node) -> Node | None:
     dtype, rank = val(node).dtype, val(node).dim()
     values = [
         cast(node, value, dtype) if isinstance(value, Node) else constant_like(node, value, dtype, rank)
-        for value in node.args[1:3]
+        for value in args_of(node)[1:3]
     ]
     return emit(node, aten.where.self, node.args[0], *values)
 
@@ -159,7 +156,7 @@ def _truncated(node: Node, value: Any) -> Node:
 
 
 def _trunc(node: Node) -> Node | None:
-    return _truncated(node, node.args[0]) if val(node).is_floating_point() else node.args[0]
+    return _truncated(node, node.args[0]) if val(node).is_floating_point() else source_of(node)
 
 
 def _frac(node: Node) -> Node:
@@ -167,7 +164,7 @@ def _frac(node: Node) -> Node:
 
 
 def _fmod(node: Node) -> Node | None:
-    value, divisor = node.args
+    value, divisor = args_of(node)
     if not val(node).is_floating_point():
         return None
     whole = _truncated(node, emit(node, aten.div.Tensor, cast(node, value, val(node).dtype), divisor))
@@ -200,7 +197,7 @@ def _size_to_infinity(test: Any) -> Spelling:
 
 
 def _nan_to_num(node: Node) -> Node | None:
-    value, dtype = node.args[0], val(node).dtype
+    value, dtype = source_of(node), val(node).dtype
     if not dtype.is_floating_point:
         return value
     limits = torch.finfo(dtype)
@@ -229,7 +226,8 @@ def _logical(target: Any) -> Spelling:
             return None
         rank = val(node).dim()
         values = [
-            value if isinstance(value, Node) else constant_like(node, value, torch.bool, rank) for value in node.args
+            value if isinstance(value, Node) else constant_like(node, value, torch.bool, rank)
+            for value in args_of(node)
         ]
         return emit(node, target, *values)
 
@@ -251,7 +249,7 @@ def _shifted(to_left: bool) -> Spelling:
     """A shift by known places as a product, or a quotient, with a power of two; a byte's in a wider type."""
 
     def spelled(node: Node) -> Node | None:
-        value, places = node.args
+        value, places = args_of(node)
         dtype = val(node).dtype
         known = constant(places) if isinstance(places, Node) else torch.full([1] * val(node).dim(), places)
         if not isinstance(value, Node) or dtype not in _SHIFTED or known is None:
@@ -259,7 +257,7 @@ def _shifted(to_left: bool) -> Spelling:
         if known.min() < 0 or known.max() >= (8 if dtype == torch.uint8 else 31):
             return None
         wide = torch.int32 if dtype == torch.uint8 else dtype
-        power = add_constant(node.graph.owning_module, (torch.ones_like(known) << known).to(wide), "power_of_two")
+        power = add_constant(node, (torch.ones_like(known) << known).to(wide), "power_of_two")
         value = cast(node, value, wide)
         if not to_left:
             return emit(node, aten.div.Tensor_mode, value, power, rounding_mode="floor")
@@ -284,7 +282,7 @@ def _copysign(node: Node) -> Node:
     """Of a zero, the sign is taken to be positive."""
     size = emit(node, aten.abs.default, node.args[0])
     if not isinstance(node.args[1], Node):
-        return size if math.copysign(1, node.args[1]) > 0 else emit(node, aten.neg.default, size)
+        return size if math.copysign(1, args_of(node)[1]) > 0 else emit(node, aten.neg.default, size)
     below = emit(node, aten.lt.Scalar, node.args[1], 0)
     return emit(node, aten.where.self, below, emit(node, aten.neg.default, size), size)
 
@@ -306,7 +304,7 @@ def _remainder(node: Node) -> Node | None:
 
 
 def _remainder_of_number(node: Node) -> Node:
-    number = constant_like(node, node.args[0], val(node).dtype, val(node).dim())
+    number = constant_like(node, args_of(node)[0], val(node).dtype, val(node).dim())
     return emit(node, aten.remainder.Tensor, number, node.args[1])
 
 

@@ -1,8 +1,5 @@
 """Tensors of more axes than a runtime takes: the same computation on fewer, those that stay side by side as one."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -12,7 +9,19 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, replace, shape
+from edgekit.graph.edit import (
+    add_constant,
+    arg,
+    args_of,
+    constant,
+    emit,
+    int_shape,
+    kwargs_of,
+    operator_of,
+    replace,
+    shape,
+    source_of,
+)
 from edgekit.graph.spelling import gather
 
 __all__ = ["spell_axes"]
@@ -46,7 +55,7 @@ def spell_axes(graph_module: GraphModule, most: int) -> int:
 def _permute(node: Node, most: int) -> Node | None:
     inner, size = _sizes(node.args[0]), _sizes(node)
     kept: list[int] = [axis for axis, length in enumerate(inner) if length != 1]
-    order = [kept.index(axis % len(inner)) for axis in node.args[1] if inner[axis] != 1]
+    order = [kept.index(axis % len(inner)) for axis in args_of(node)[1] if inner[axis] != 1]
     runs: list[list[int]] = []
     for place in order:
         if runs and runs[-1][-1] == place - 1:
@@ -57,14 +66,14 @@ def _permute(node: Node, most: int) -> Node | None:
         return _moved(node, [inner[axis] for axis in kept], order)
     first = sorted(range(len(runs)), key=lambda index: runs[index][0])
     lengths = [math.prod(inner[kept[place]] for place in runs[index]) for index in first]
-    merged = _reshaped(node, node.args[0], lengths)
+    merged = _reshaped(node, source_of(node), lengths)
     turned = emit(node, aten.permute.default, merged, [first.index(index) for index in range(len(runs))])
     return _reshaped(node, turned, size)
 
 
 def _moved(node: Node, lengths: Sequence[int], order: Sequence[int]) -> Node:
     """A permute as several, each of which moves one run of axes forward over others: four groups of axes at most."""
-    now, value = list(range(len(order))), node.args[0]
+    now, value = list(range(len(order))), source_of(node)
     for place, axis in enumerate(order):
         start = now.index(axis)
         if start == place:
@@ -98,7 +107,7 @@ def _elementwise(node: Node, most: int) -> Node | None:
     if not runs or len(runs) > most:
         return None
     slim = {item: _reshaped(node, item, [math.prod(wide[item][axis] for axis in run) for run in runs]) for item in wide}
-    args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), lambda item: slim[item])
+    args, kwargs = torch.fx.node.map_arg((args_of(node), kwargs_of(node)), lambda item: slim[item])
     return _reshaped(node, emit(node, node.target, *args, **kwargs), size)
 
 
@@ -106,7 +115,8 @@ def _along(name: str) -> Callable[[Node, int], Node | None]:
     """A row for an operator that treats the axes of its argument `name` apart from all others, in its first input."""
 
     def row(node: Node, most: int) -> Node | None:
-        tensors = list(node.args[0]) if isinstance(node.args[0], (list, tuple)) else [node.args[0]]
+        first = args_of(node)[0]
+        tensors = list(first) if isinstance(first, (list, tuple)) else [first]
         if set(tensors) != set(node.all_input_nodes):
             return None
         sizes = [_sizes(item) for item in tensors]
@@ -114,21 +124,21 @@ def _along(name: str) -> Callable[[Node, int], Node | None]:
         given = arg(node, name)
         many = isinstance(given, (list, tuple))
         apart = sorted({axis % rank for axis in given} if many else set() if given is None else {given % rank})
-        if not apart or any(len(one) != rank for one in sizes):
+        if not apart or any(len(lengths) != rank for lengths in sizes):
             return None
         runs = _runs(rank, apart, keep_each=not many)
         if len(runs) > most:
             return None
-        slim = [_reshaped(node, item, [math.prod(one[axis] for axis in run) for run in runs])
-                for item, one in zip(tensors, sizes, strict=True)]  # fmt: skip
+        slim = [_reshaped(node, item, [math.prod(lengths[axis] for axis in run) for run in runs])
+                for item, lengths in zip(tensors, sizes, strict=True)]  # fmt: skip
         places = [place for place, run in enumerate(runs) if run[0] in apart]
-        values = {entry.name: arg(node, entry.name) for entry in node.target._schema.arguments}
-        first = node.target._schema.arguments[0].name
-        values |= {first: slim if isinstance(node.args[0], (list, tuple)) else slim[0]}
+        entries = operator_of(node)._schema.arguments
+        values = {entry.name: arg(node, entry.name) for entry in entries}
+        values |= {entries[0].name: slim if isinstance(first, (list, tuple)) else slim[0]}
         values |= {name: places if many else places[0]}
-        positional = [entry for entry in node.target._schema.arguments if not entry.kwarg_only]
-        keywords = {entry.name: values[entry.name] for entry in node.target._schema.arguments if entry.kwarg_only}
-        new = emit(node, node.target, *(values[entry.name] for entry in positional), **keywords)
+        positional = [values[entry.name] for entry in entries if not entry.kwarg_only]
+        keywords = {entry.name: values[entry.name] for entry in entries if entry.kwarg_only}
+        new = emit(node, node.target, *positional, **keywords)
         return _reshaped(node, new, _sizes(node))
 
     return row
@@ -153,7 +163,7 @@ def _expand(node: Node, most: int) -> Node | None:
     runs = _runs(len(size), grown, keep_each=False)
     if len(runs) > most:
         return None
-    slim = _reshaped(node, node.args[0], [math.prod(inner[axis] for axis in run) for run in runs])
+    slim = _reshaped(node, source_of(node), [math.prod(inner[axis] for axis in run) for run in runs])
     wide = emit(node, aten.expand.default, slim, [math.prod(size[axis] for axis in run) for run in runs])
     return _reshaped(node, wide, size)
 
@@ -165,7 +175,7 @@ def _matmul(node: Node, _most: int) -> Node | None:
         return None
     slim = [
         _reshaped(node, item, [math.prod(size[:-2]), *size[-2:]])
-        for item, size in zip(node.args, (left, right), strict=True)
+        for item, size in zip(args_of(node), (left, right), strict=True)
     ]
     return _reshaped(node, emit(node, aten.matmul.default, *slim), _sizes(node))
 
@@ -179,14 +189,14 @@ def _index(node: Node, _most: int) -> Node | None:
         return None
     lengths = inner[axes[0] : axes[-1] + 1]
     places = torch.arange(math.prod(lengths)).reshape(lengths)[tuple(known)].flatten()
-    flat = _reshaped(node, node.args[0], [*inner[: axes[0]], math.prod(lengths), *inner[axes[-1] + 1 :]])
+    flat = _reshaped(node, source_of(node), [*inner[: axes[0]], math.prod(lengths), *inner[axes[-1] + 1 :]])
     return gather(node, flat, axes[0], places, _sizes(node), "known_places")
 
 
 def _linear(node: Node, most: int) -> Node | None:
     size, inner = _sizes(node), _sizes(node.args[0])
-    flat = _reshaped(node, node.args[0], [math.prod(inner[:-1]), inner[-1]])
-    return _reshaped(node, emit(node, node.target, flat, *node.args[1:], **node.kwargs), size)
+    flat = _reshaped(node, source_of(node), [math.prod(inner[:-1]), inner[-1]])
+    return _reshaped(node, emit(node, node.target, flat, *node.args[1:], **kwargs_of(node)), size)
 
 
 def _sizes(value: Any) -> list[int]:
@@ -197,7 +207,7 @@ def _sizes(value: Any) -> list[int]:
 def _reshaped(before: Node, value: Node, size: Sequence[int]) -> Node:
     tensor = constant(value)
     if tensor is not None:  # one of too many axes is as bad as a result with them
-        return add_constant(before.graph.owning_module, tensor.reshape(list(size)), str(value.target))
+        return add_constant(before, tensor.reshape(list(size)), str(value.target))
     return emit(before, aten.reshape.default, value, list(size))
 
 

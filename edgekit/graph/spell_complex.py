@@ -1,8 +1,5 @@
 """Complex numbers as pairs of real tensors: rotary positions by `polar`, and what is done with their products."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value, assignment, dict-item"
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -12,8 +9,9 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import UnsupportedOpError
-from edgekit.graph.edit import add_constant, arg, constant, drop_dead, emit, val
+from edgekit.graph.edit import add_constant, arg, args_of, drop_dead, emit, kwargs_of, module_path, source_of, val
 from edgekit.graph.fold_constants import fold_constants
+from edgekit.graph.spelling import cast
 
 __all__ = ["spell_complex"]
 
@@ -37,9 +35,11 @@ def spell_complex(graph_module: GraphModule) -> int:
         if not (_is_complex(node) or any(source in pairs for source in node.all_input_nodes)):
             continue
         if node.op == "get_attr":
-            tensor = constant(node).resolve_conj()
-            parts = (tensor.real.clone(), tensor.imag.clone())
-            pairs[node] = tuple(add_constant(graph_module, part, f"{node.target}_part") for part in parts)
+            tensor = getattr(graph_module, str(node.target)).resolve_conj()
+            real, imaginary = (
+                add_constant(graph_module, part.clone(), f"{node.target}_part") for part in (tensor.real, tensor.imag)
+            )
+            pairs[node] = real, imaginary
         elif node.op == "call_function":
             done.append(node)
             if node.target is aten._assert_tensor_metadata.default:
@@ -67,8 +67,6 @@ def _spelled(node: Node, pairs: Pairs) -> Pair | Node:
     elif node.target in _EACH:
         made = _each(node, pairs)
     if made is None:
-        from edgekit.graph.edit import module_path
-
         raise UnsupportedOpError(
             f"no target has complex numbers, and {node.target}, used in {module_path(node)}, has no spelling in real "
             "ones: write that module with sines and cosines"
@@ -81,7 +79,7 @@ def _each(node: Node, pairs: Pairs) -> Pair | None:
 
     def part(index: int) -> Node:
         args, kwargs = torch.fx.node.map_arg(
-            (node.args, node.kwargs), lambda source: pairs[source][index] if source in pairs else source
+            (args_of(node), kwargs_of(node)), lambda source: pairs[source][index] if source in pairs else source
         )
         return emit(node, node.target, *args, **kwargs)
 
@@ -116,11 +114,9 @@ def _times(node: Node, left: Any, right: Any) -> Any:
 
 def _whole(node: Node, made: tuple[Any, Any]) -> Pair:
     """Both parts as tensors of the result's shape."""
-    tensors = [part for part in made if isinstance(part, Node)]
-    like = tensors[0]
+    zeros = next(part for part in made if isinstance(part, Node))
     real, imaginary = (
-        part if isinstance(part, Node) else emit(node, aten.mul.Tensor, like, 0.0) if part == 0 else None
-        for part in made
+        part if isinstance(part, Node) else _sum(node, emit(node, aten.mul.Tensor, zeros, 0.0), part) for part in made
     )
     return real, imaginary
 
@@ -146,50 +142,50 @@ def _add(node: Node, pairs: Pairs) -> Pair:
 
 
 def _conjugate(node: Node, pairs: Pairs) -> Pair:
-    real, imaginary = pairs[node.args[0]]
+    real, imaginary = pairs[source_of(node)]
     return real, emit(node, aten.neg.default, imaginary)
 
 
 def _polar(node: Node, _pairs: Pairs) -> Pair:
     length, angle = node.args
-    return tuple(
+    real, imaginary = (
         emit(node, aten.mul.Tensor, length, emit(node, turn, angle)) for turn in (aten.cos.default, aten.sin.default)
     )
+    return real, imaginary
 
 
 def _from_pairs(node: Node, _pairs: Pairs) -> Pair:
-    return tuple(emit(node, aten.select.int, node.args[0], -1, index) for index in (0, 1))
+    real, imaginary = (emit(node, aten.select.int, node.args[0], -1, index) for index in (0, 1))
+    return real, imaginary
 
 
 def _to_pairs(node: Node, pairs: Pairs) -> Node:
-    return emit(node, aten.stack.default, list(pairs[node.args[0]]), -1)
+    return emit(node, aten.stack.default, list(pairs[source_of(node)]), -1)
 
 
 def _absolute(node: Node, pairs: Pairs) -> Node:
-    squares = [emit(node, aten.mul.Tensor, part, part) for part in pairs[node.args[0]]]
+    squares = [emit(node, aten.mul.Tensor, part, part) for part in pairs[source_of(node)]]
     return emit(node, aten.sqrt.default, emit(node, aten.add.Tensor, *squares))
 
 
 def _angle(node: Node, pairs: Pairs) -> Node:
-    real, imaginary = pairs[node.args[0]]
+    real, imaginary = pairs[source_of(node)]
     return emit(node, aten.atan2.default, imaginary, real)
 
 
 def _cast(node: Node, pairs: Pairs) -> Pair | Node:
-    source = node.args[0]
+    source = source_of(node)
     if _is_complex(node):
-        real, imaginary = _whole(node, _parts(node, source, pairs))
         wanted = torch.float64 if val(node).dtype == torch.complex128 else torch.float32
-        return tuple(
-            part if val(part).dtype == wanted else emit(node, aten.to.dtype, part, wanted) for part in (real, imaginary)
-        )
-    return emit(node, node.target, pairs[source][0], *node.args[1:], **node.kwargs)
+        real, imaginary = (cast(node, part, wanted) for part in _whole(node, _parts(node, source, pairs)))
+        return real, imaginary
+    return emit(node, node.target, pairs[source][0], *node.args[1:], **kwargs_of(node))
 
 
 _ROWS: dict[Any, Callable[[Node, Pairs], Pair | Node | None]] = {
     aten.view_as_complex.default: _from_pairs,
     aten.view_as_real.default: _to_pairs,
-    aten.complex.default: lambda node, _pairs: (node.args[0], node.args[1]),
+    aten.complex.default: lambda node, _pairs: (args_of(node)[0], args_of(node)[1]),
     aten.polar.default: _polar,
     aten.mul.Tensor: _multiply,
     aten.mul.Scalar: _multiply,
@@ -203,8 +199,8 @@ _ROWS: dict[Any, Callable[[Node, Pairs], Pair | Node | None]] = {
     aten._conj.default: _conjugate,
     aten.conj_physical.default: _conjugate,
     aten._conj_physical.default: _conjugate,
-    aten.real.default: lambda node, pairs: pairs[node.args[0]][0],
-    aten.imag.default: lambda node, pairs: pairs[node.args[0]][1],
+    aten.real.default: lambda node, pairs: pairs[source_of(node)][0],
+    aten.imag.default: lambda node, pairs: pairs[source_of(node)][1],
     aten.abs.default: _absolute,
     aten.angle.default: _angle,
     aten.to.dtype: _cast,

@@ -1,8 +1,5 @@
 """`einsum` as every runtime takes it: letters for an ellipsis, two operands at a time."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import re

@@ -1,8 +1,5 @@
 """Norms and activations whose statistics, epsilon or defaults a converter misreads, in plain steps."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,8 +1,5 @@
 """Padding that crops as slices before padding that adds; padding that copies pixels as gathers of constant indices."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,7 +8,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.nn import functional as F
 
-from edgekit.graph.edit import add_constant, arg, emit, shape, spread, val
+from edgekit.graph.edit import add_constant, arg, argument_names, emit, shape, source_of, spread, val
 from edgekit.graph.spelling import Spelling, spell
 
 __all__ = ["spell_padding"]
@@ -30,15 +27,11 @@ def spell_padding(graph_module: GraphModule) -> int:
 
 def _sides(node: Node) -> list[tuple[int, int, int]] | None:
     """(axis, before, after) of each padded axis; None where a number is not fixed."""
-    amounts, rank = arg(node, "padding" if "padding" in _names(node) else "pad"), val(node).dim()
+    amounts, rank = arg(node, "padding" if "padding" in argument_names(node) else "pad"), val(node).dim()
     if not all(type(amount) is int for amount in amounts):
         return None
     pairs = zip(amounts[0::2], amounts[1::2], strict=True)
     return [(rank - 1 - place, *ends) for place, ends in enumerate(pairs) if any(ends)]
-
-
-def _names(node: Node) -> set[str]:
-    return {entry.name for entry in node.target._schema.arguments}
 
 
 def _pad(node: Node) -> Node | None:
@@ -52,7 +45,7 @@ def _constant(node: Node) -> Node | None:
     sides = _sides(node)
     if sides is None or all(before >= 0 and after >= 0 for _, before, after in sides):
         return None
-    source, rest = node.args[0], [0] * len(arg(node, "pad"))
+    source, rest = source_of(node), [0] * len(arg(node, "pad"))
     rank = val(node).dim()
     for axis, before, after in sides:
         if before < 0 or after < 0:
@@ -74,13 +67,13 @@ def _copied(node: Node, mode: str) -> Node | None:
     plain = mode != "circular" and len(sides) <= 2 and all(before >= 0 and after >= 0 for _, before, after in sides)
     if plain and val(node).dim() == 4:
         return None
-    result = node.args[0]
+    result = source_of(node)
     for axis, before, after in sides:
         length = shape(result)[axis]
         if type(length) is not int:
             return None
         index = F.pad(torch.arange(length, dtype=torch.float64)[None, None], (before, after), mode=mode)
-        rows = add_constant(node.graph.owning_module, index.flatten().to(torch.int64), "pad_index")
+        rows = add_constant(node, index.flatten().to(torch.int64), "pad_index")
         result = emit(node, aten.index_select.default, result, axis, rows)
     return result
 

@@ -1,8 +1,5 @@
 """Pooling with every argument spelled out: pads, divisors, dilation and grids that do not divide the map."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value, call-overload"
-
 from __future__ import annotations
 
 import math
@@ -11,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, emit, shape, val
+from edgekit.graph.edit import add_constant, arg, argument_names, emit, operator_of, shape, source_of, spread, val
 from edgekit.graph.spatial_product import product_along
 from edgekit.graph.spelling import Spelling, spell, spell_values, static_tail
 
@@ -55,7 +52,7 @@ def _adaptive_average(node: Node) -> Node | None:
         return None
     inner, outer = sizes
     if inner == outer:
-        return node.args[0]
+        return source_of(node)
     if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer, strict=True)):
         windows = [length // parts for length, parts in zip(inner, outer, strict=True)]
         return emit(node, aten.avg_pool2d.default, node.args[0], windows, windows)
@@ -65,7 +62,7 @@ def _adaptive_average(node: Node) -> Node | None:
         for place, (start, end) in enumerate(_bounds(length, parts)):
             matrix[start:end, place] = 1 / (end - start)
         matrices.append(matrix)
-    return product_along(node, node.args[0], matrices)
+    return product_along(node, source_of(node), matrices)
 
 
 def _adaptive_max(node: Node) -> Node | None:
@@ -74,7 +71,7 @@ def _adaptive_max(node: Node) -> Node | None:
     if sizes is None:
         return None
     inner, outer = sizes
-    result = node.args[0]
+    result = source_of(node)
     rank = val(result).dim()
     if set(outer) == {1}:
         return emit(node, aten.amax.default, result, list(range(rank - axes, rank)), True)
@@ -87,7 +84,7 @@ def _adaptive_max(node: Node) -> Node | None:
         # Windows of one width: a shorter one sees its last pixel again, which changes no maximum.
         index = [min(start + step, end - 1) for step in range(width) for start, end in bounds]
         axis = rank - axes + place
-        rows = add_constant(node.graph.owning_module, torch.tensor(index), "pool_index")
+        rows = add_constant(node, torch.tensor(index), "pool_index")
         taken = emit(node, aten.index_select.default, result, axis, rows)
         result = _greatest(node, [_part(node, taken, axis, step * parts, parts) for step in range(width)])
     return result
@@ -109,13 +106,7 @@ def _greatest(node: Node, parts: list[Node]) -> Node:
 
 
 def _axes(node: Node) -> int:
-    return int(node.target._schema.name.removesuffix("_with_indices")[-2])
-
-
-def _list(node: Node, name: str, axes: int) -> list[int]:
-    values = arg(node, name)
-    values = list(values) if isinstance(values, (list, tuple)) else [values]
-    return values * axes if len(values) == 1 else values
+    return int(operator_of(node)._schema.name.removesuffix("_with_indices")[-2])
 
 
 def _average(node: Node) -> Node | None:
@@ -124,9 +115,9 @@ def _average(node: Node) -> Node | None:
     sizes = _sizes(node, axes)
     if sizes is None:
         return None
-    kernel, padding = _list(node, "kernel_size", axes), _list(node, "padding", axes)
-    stride = _list(node, "stride", axes) if arg(node, "stride") else kernel
-    names = [entry.name for entry in node.target._schema.arguments]
+    kernel, padding = spread(arg(node, "kernel_size"), axes), spread(arg(node, "padding"), axes)
+    stride = spread(arg(node, "stride"), axes) if arg(node, "stride") else kernel
+    names = argument_names(node)
     divisor = arg(node, "divisor_override") if "divisor_override" in names else None
     counted = arg(node, "count_include_pad")
     inner, outer = sizes
@@ -172,7 +163,7 @@ def _average(node: Node) -> Node | None:
         factors = factors[..., None] / counts
     if bool((factors == 1).all()):
         return pooled
-    weights = add_constant(node.graph.owning_module, factors.to(val(node).dtype), "pool_factors")
+    weights = add_constant(node, factors.to(val(node).dtype), "pool_factors")
     return emit(node, aten.mul.Tensor, pooled, weights)
 
 
@@ -182,14 +173,14 @@ def _max_pool(node: Node) -> Node | None:
     sizes = _sizes(node, axes)
     if sizes is None or not val(node.args[0]).is_floating_point():
         return None
-    kernel, padding, dilation = (_list(node, name, axes) for name in ("kernel_size", "padding", "dilation"))
-    stride = _list(node, "stride", axes) if arg(node, "stride") else kernel
+    kernel, padding, dilation = (spread(arg(node, name), axes) for name in ("kernel_size", "padding", "dilation"))
+    stride = spread(arg(node, "stride"), axes) if arg(node, "stride") else kernel
     if all(step == 1 for step, width in zip(dilation, kernel, strict=True) if width > 1) or sum(kernel) > _MOST_WINDOWS:
-        plain = _PLAIN_MAXIMA.get(node.target, node.target)
+        plain = _PLAIN_MAXIMA.get(operator_of(node), operator_of(node))
         if plain is node.target and arg(node, "stride"):
             return None
         return emit(node, plain, node.args[0], kernel, stride, padding, dilation, arg(node, "ceil_mode"))
-    result = node.args[0]
+    result = source_of(node)
     rank = val(result).dim()
     for place, (length, parts) in enumerate(zip(*sizes, strict=True)):
         width, step, apart, pad = kernel[place], stride[place], dilation[place], padding[place]

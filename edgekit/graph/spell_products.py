@@ -1,8 +1,5 @@
 """Products by other names (vectors, inner, bilinear, distances) as matrix products and differences."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math

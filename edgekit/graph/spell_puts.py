@@ -1,8 +1,5 @@
 """Writes at indices that are known at export (`index_put`, `index_copy`, `index_add`), as a join and one gather."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -38,8 +35,8 @@ def _put(node: Node) -> Node | None:
     if size is None or any(indices[place] is None for place in known):
         return None
     adds = arg(node, "accumulate")
-    if len(known) == 1 and indices[known[0]].dim() == 1:
-        index = indices[known[0]]
+    index = indices[known[0]] if len(known) == 1 else None
+    if index is not None and index.dim() == 1:
         index = index.nonzero()[:, 0] if index.dtype == torch.bool else index
         return (_added if adds else _along)(node, known[0], index, arg(node, "values"))
     if adds or math.prod(size) > _MOST_PLACES:
@@ -84,7 +81,7 @@ def _added(node: Node, axis: int, index: Tensor, part: Node) -> Node | None:
     matrix[torch.arange(count), index.flatten().long() % size[axis]] = 1
     part = emit(node, aten.expand.default, part, [*size[:axis], count, *size[axis + 1 :]])
     last = emit(node, aten.transpose.int, part, axis, -1)
-    placed = emit(node, aten.matmul.default, last, add_constant(node.graph.owning_module, matrix, "put_matrix"))
+    placed = emit(node, aten.matmul.default, last, add_constant(node, matrix, "put_matrix"))
     return emit(node, aten.add.Tensor, arg(node, "self"), emit(node, aten.transpose.int, placed, axis, -1))
 
 
@@ -97,9 +94,7 @@ def _along(node: Node, axis: int, index: Tensor, part: Node) -> Node | None:
     part = emit(node, aten.expand.default, cast(node, part, val(node).dtype), [*size[:axis], count, *size[axis + 1 :]])
     places = torch.arange(size[axis]).index_copy(0, index, torch.arange(count) + size[axis])
     rows = emit(node, aten.cat.default, [arg(node, "self"), part], axis)
-    return emit(
-        node, aten.index_select.default, rows, axis, add_constant(node.graph.owning_module, places, "put_places")
-    )
+    return emit(node, aten.index_select.default, rows, axis, add_constant(node, places, "put_places"))
 
 
 _PUTS: dict[Any, Spelling] = {

@@ -1,8 +1,5 @@
 """Reductions with every argument spelled out: dtypes as casts, sums of booleans, spreads, norms of old spelling."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
-
 from __future__ import annotations
 
 import math
@@ -11,7 +8,21 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, emit, getitem, int_shape, is_call, replace, shape, val
+from edgekit.graph.edit import (
+    arg,
+    argument_names,
+    calls,
+    emit,
+    getitem,
+    int_shape,
+    is_call,
+    kwargs_of,
+    operator_of,
+    replace,
+    shape,
+    source_of,
+    val,
+)
 from edgekit.graph.spelling import Spelling, cast, spell, spell_values
 
 __all__ = ["spell_boolean_sums", "spell_maxima", "spell_reductions", "spell_spreads"]
@@ -62,8 +73,8 @@ def _dtype_first(node: Node) -> Node | None:
 
 
 def _in_dtype(node: Node, dtype: torch.dtype) -> Node:
-    rest = [arg(node, entry.name) for entry in node.target._schema.arguments[1:] if entry.name != "dtype"]
-    return emit(node, node.target, cast(node, node.args[0], dtype), *rest)
+    rest = [arg(node, name) for name in argument_names(node)[1:] if name != "dtype"]
+    return emit(node, node.target, cast(node, source_of(node), dtype), *rest)
 
 
 def _sum_of_booleans(node: Node) -> Node | None:
@@ -75,7 +86,7 @@ def _sum_of_booleans(node: Node) -> Node | None:
 
 def _norm(node: Node) -> Node | None:
     """The deprecated `aten.norm` as `linalg_vector_norm`."""
-    names = [entry.name for entry in node.target._schema.arguments]
+    names = argument_names(node)
     power = arg(node, "p")
     if "dtype" in names and arg(node, "dtype") is not None:
         return None
@@ -99,12 +110,12 @@ def _spell_spread_and_mean(graph_module: GraphModule) -> int:
     for node in calls(graph_module, *_PAIRS):
         if not node.users or not all(is_call(user, getitem) for user in node.users):
             continue
-        named = "dim" in [entry.name for entry in node.target._schema.arguments]
+        named = "dim" in argument_names(node)
         axes = (arg(node, "dim") if named else None) or list(range(val(node.args[0]).dim()))
         keep = arg(node, "keepdim") if named else False
         for user in list(node.users):
             if user.args[1] == 0:
-                part = emit(node, _PAIRS[node.target], *node.args, **node.kwargs)
+                part = emit(node, _PAIRS[operator_of(node)], *node.args, **kwargs_of(node))
             else:
                 part = emit(node, aten.mean.dim, node.args[0], axes, keep)
             replace(user, part)
@@ -113,11 +124,11 @@ def _spell_spread_and_mean(graph_module: GraphModule) -> int:
 
 
 def _extreme(node: Node) -> Node:
-    return emit(node, _EXTREMES[node.target], node.args[0], [arg(node, "dim")], arg(node, "keepdim"))
+    return emit(node, _EXTREMES[operator_of(node)], node.args[0], [arg(node, "dim")], arg(node, "keepdim"))
 
 
 def _spread(node: Node) -> Node | None:
-    names = [entry.name for entry in node.target._schema.arguments]
+    names = argument_names(node)
     source, rank = node.args[0], val(node.args[0]).dim()
     axes = (arg(node, "dim") if "dim" in names else None) or list(range(rank))
     axes = [axis % rank for axis in (axes if isinstance(axes, (list, tuple)) else [axes])]
@@ -133,7 +144,7 @@ def _spread(node: Node) -> Node | None:
     mean = emit(node, aten.mean.dim, emit(node, aten.mul.Tensor, gap, gap), axes, keep)
     factor = math.prod(sizes) / (math.prod(sizes) - correction)
     variance = mean if factor == 1 else emit(node, aten.mul.Tensor, mean, factor)
-    return emit(node, aten.sqrt.default, variance) if "std" in node.target._schema.name else variance
+    return emit(node, aten.sqrt.default, variance) if "std" in operator_of(node)._schema.name else variance
 
 
 def _prod_of_all(node: Node) -> Node | None:

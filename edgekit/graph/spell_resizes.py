@@ -1,8 +1,5 @@
 """Resizes of fixed size that runtimes lack or round otherwise: products with constant matrices, gathers for nearest."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, emit, val
+from edgekit.graph.edit import add_constant, arg, argument_names, emit, operator_of, source_of, val
 from edgekit.graph.spatial_product import product_along
 from edgekit.graph.spelling import Spelling, spell, static_tail
 
@@ -44,7 +41,7 @@ def _sizes(node: Node, axes: int) -> tuple[list[int], list[int]] | None:
 
 def _scales(node: Node, axes: int) -> list[float | None]:
     """The scale that the call gives for each axis, which counts for more than the sizes do."""
-    names = [entry.name for entry in node.target._schema.arguments]
+    names = argument_names(node)
     if "scale_factors" in names:
         return list(arg(node, "scale_factors") or [None] * axes)
     return [arg(node, name) for name in names if name.startswith("scales")]
@@ -55,8 +52,8 @@ def _one_axis(node: Node, axes: int, inner: int, outer: int, scale: float | None
 
     Worked out along the last axis: torch's antialiased resize is wrong down a map that is one pixel wide.
     """
-    packet = node.target.overloadpacket.default
-    names = [entry.name for entry in node.target._schema.arguments]
+    packet = operator_of(node).overloadpacket.default
+    names = argument_names(node)
     aligned = [arg(node, "align_corners")] if "align_corners" in names else []
     ones = [1] * (axes - 1)
     units = torch.eye(inner).reshape(inner, 1, *ones, inner)
@@ -73,7 +70,7 @@ def _product_of(axes: int) -> Spelling:
             _one_axis(node, axes, inner, outer, scales[place])
             for place, (inner, outer) in enumerate(zip(*sizes, strict=True))
         ]
-        return product_along(node, node.args[0], matrices)
+        return product_along(node, source_of(node), matrices)
 
     return product
 
@@ -84,8 +81,8 @@ def _bilinear(node: Node) -> Node | None:
     if sizes is None or arg(node, "align_corners"):
         return None
     ratios = [outer / inner for inner, outer in zip(*sizes, strict=True)]
-    told = all(scale in (None, ratio) for scale, ratio in zip(_scales(node, 2), ratios, strict=True))
-    return None if told else _product_of(2)(node)
+    by_ratio = all(scale in (None, ratio) for scale, ratio in zip(_scales(node, 2), ratios, strict=True))
+    return None if by_ratio else _product_of(2)(node)
 
 
 def _nearest_of(axes: int) -> Spelling:
@@ -93,7 +90,7 @@ def _nearest_of(axes: int) -> Spelling:
         sizes = _sizes(node, axes)
         if sizes is None:
             return None
-        scales, result = _scales(node, axes), node.args[0]
+        scales, result = _scales(node, axes), source_of(node)
         plain = all(
             outer % inner == 0 and scale in (None, outer / inner)
             for inner, outer, scale in zip(*sizes, scales, strict=True)
@@ -102,7 +99,7 @@ def _nearest_of(axes: int) -> Spelling:
             return None
         for place, (inner, outer) in enumerate(zip(*sizes, strict=True)):
             matrix = _one_axis(node, axes, inner, outer, scales[place])
-            index = add_constant(node.graph.owning_module, matrix.argmax(dim=0), "nearest_index")
+            index = add_constant(node, matrix.argmax(dim=0), "nearest_index")
             result = emit(node, aten.index_select.default, result, place + 2, index)
         return result
 
@@ -118,7 +115,7 @@ def _affine_grid(node: Node) -> Node | None:
     identity = torch.eye(axes, axes + 1)[None]
     plain = aten.affine_grid_generator.default(identity, [1, 1, *places], arg(node, "align_corners")).reshape(-1, axes)
     rows = torch.cat([plain, torch.ones(len(plain), 1)], 1).to(val(node).dtype)
-    known = add_constant(node.graph.owning_module, rows, "places")
+    known = add_constant(node, rows, "places")
     grid = emit(node, aten.matmul.default, known, emit(node, aten.transpose.int, theta, 1, 2))
     return emit(node, aten.reshape.default, grid, [batch if isinstance(batch, int) else -1, *places, axes])
 

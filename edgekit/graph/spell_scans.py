@@ -1,8 +1,5 @@
 """Running products, greatest values and logarithms of sums, in about log2(length) steps over whole tensors."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, emit, int_shape, replace, val
+from edgekit.graph.edit import arg, calls, emit, int_shape, replace, source_of, val
 from edgekit.graph.spelling import cast, spell
 
 __all__ = ["spell_scans"]
@@ -31,7 +28,7 @@ def spell_scans(graph_module: GraphModule) -> int:
         size = int_shape(node.args[0])
         if not size or any(user is not node and user.args[1] == 1 for user in outputs):
             continue
-        values = cast(node, node.args[0], val(outputs[0]).dtype)
+        values = cast(node, source_of(node), val(outputs[0]).dtype)
         new = _scan(node, values, arg(node, "dim") % len(size), size, _STEPS[node.target])
         for user in outputs:
             replace(user, new)

@@ -1,8 +1,5 @@
 """Writes at places that the image decides: each entry compared with every place, or counted along a mask."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -66,7 +63,7 @@ def _reduced(node: Node) -> Node | None:
     if type(size[axis]) is not int or count[axis] == 0 or math.prod(known) > _MOST_COMPARISONS:
         return None
     rows = torch.arange(size[axis]).reshape(-1, *[1] * (len(size) - axis - 1))
-    places = add_constant(node.graph.owning_module, rows, "places")
+    places = add_constant(node, rows, "places")
     here = emit(node, aten.eq.Tensor, emit(node, aten.unsqueeze.default, index, axis + 1), places)
     start = constant_like(node, _STARTS[kind], val(node).dtype, 1)
     taken = emit(node, aten.where.self, here, emit(node, aten.unsqueeze.default, source, axis + 1), start)

@@ -1,8 +1,5 @@
 """Rolls, diagonals and repeated heads that a runtime lacks, as slices, gathers with constant indices and expands."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -46,7 +43,7 @@ def _diagonal(node: Node) -> Node | None:
     turned = emit(node, aten.permute.default, node.args[0], [*kept, first, second])
     flat = emit(node, aten.reshape.default, turned, [*(inner[axis] for axis in kept), inner[first] * inner[second]])
     cells = torch.arange(inner[first] * inner[second]).reshape(inner[first], inner[second])
-    index = add_constant(node.graph.owning_module, cells.diagonal(arg(node, "offset")), "diagonal_index")
+    index = add_constant(node, cells.diagonal(arg(node, "offset")), "diagonal_index")
     return emit(node, aten.index_select.default, flat, len(kept), index)
 
 
@@ -56,7 +53,7 @@ def _diagonal_matrix(node: Node) -> Node | None:
     axes = [arg(node, name) % rank for name in ("dim1", "dim2")]
     if arg(node, "offset") or axes != [rank - 2, rank - 1] or type(length) is not int:
         return None
-    here = add_constant(node.graph.owning_module, torch.eye(length, dtype=torch.bool), "diagonal")
+    here = add_constant(node, torch.eye(length, dtype=torch.bool), "diagonal")
     rows = emit(node, aten.unsqueeze.default, node.args[0], -1)
     return emit(node, aten.where.self, here, rows, constant_like(node, 0, val(node).dtype, rank))
 

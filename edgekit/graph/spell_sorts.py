@@ -1,8 +1,5 @@
 """Medians as places of a sort, and sorts as the choice of all, for a runtime that chooses but does not sort."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math

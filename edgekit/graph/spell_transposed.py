@@ -1,8 +1,5 @@
 """Transposed convolutions that give more than their kernel covers, which no runtime has."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -10,7 +7,7 @@ import math
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, constant, emit, int_shape, shape, spread, val
+from edgekit.graph.edit import arg, constant, emit, int_shape, shape, source_of, spread, val
 from edgekit.graph.spatial_product import product_along
 from edgekit.graph.spelling import spell
 
@@ -51,7 +48,7 @@ def _convolution(node: Node) -> Node | None:
         dtype = val(node).dtype
         spaced.append(_spaced(inner[axis + 2], steps[axis], reach - cut[axis], size[axis + 2] + reach, dtype))
         holes.append(_spaced(kernel[axis + 2], dilation[axis], 0, reach + 1, dtype))
-    apart = product_along(node, node.args[0], spaced)
+    apart = product_along(node, source_of(node), spaced)
     inputs, outputs = kernel[0] // groups, kernel[1]
     turned = emit(node, aten.flip.default, weight, [2, 3])
     if groups > 1:

@@ -1,8 +1,5 @@
 """Convolutions and pools of volumes [N,C,D,H,W] as ones of images, for a runtime that has no others."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import math
@@ -11,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, spread
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, source_of, spread
 from edgekit.graph.spelling import gather, spell
 
 __all__ = ["spell_pools_of_volumes", "spell_volumes"]
@@ -31,7 +28,7 @@ def spell_pools_of_volumes(graph_module: GraphModule) -> int:
 
 def _volume(node: Node) -> Node | None:
     """out[d] is the sum over the kernel's layers k of conv2d(in[d * stride + k * dilation - padding], kernel[k])."""
-    source, weight = node.args[0], constant(arg(node, "weight"))
+    source, weight = source_of(node), constant(arg(node, "weight"))
     inner, size = int_shape(source), int_shape(node)
     if weight is None or inner is None or size is None or len(size) != 5:
         return None
@@ -46,7 +43,7 @@ def _volume(node: Node) -> Node | None:
     taken = gather(node, source, 2, places.flatten(), lengths, "layer_index")
     taken = emit(node, aten.permute.default, taken, [0, 2, 1, 3])
     taken = emit(node, aten.reshape.default, taken, [batch * depth, channels * layers, high, wide])
-    flat = add_constant(node.graph.owning_module, weight.flatten(1, 2), "layers")
+    flat = add_constant(node, weight.flatten(1, 2), "layers")
     given = (arg(node, "bias"), step[1:], pad[1:], gap[1:], arg(node, "groups"))
     maps = emit(node, aten.conv2d.default, taken, flat, *given)
     maps = emit(node, aten.reshape.default, maps, [batch, depth, outputs, size[3] * size[4]])

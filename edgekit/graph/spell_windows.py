@@ -1,8 +1,5 @@
 """Windows (`unfold`, `fold`, `as_strided`) as convolutions with unit kernels, reshapes and gathers."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,7 +8,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import UnsupportedOpError
-from edgekit.graph.edit import add_constant, arg, emit, int_shape, module_path, pair, shape, val
+from edgekit.graph.edit import add_constant, arg, emit, int_shape, module_path, pair, shape, source_of, val
 from edgekit.graph.spelling import Spelling, gather, spell
 
 __all__ = ["spell_strides", "spell_windows"]
@@ -43,11 +40,11 @@ def _as_strided(node: Node) -> Node | None:
     size = int_shape(node)
     if int_shape(node.args[0]) is None or size is None:
         return None
-    base = _owner(node.args[0])
+    base = _owner(source_of(node))
     if base is None:
         raise UnsupportedOpError(_no_memory(node))
     lies = val(base)
-    order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride(axis), axis))
+    order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride()[axis], axis))
     strides = [int(step) for step in arg(node, "stride")]
     offset = arg(node, "storage_offset")
     index = torch.tensor(val(node.args[0]).storage_offset() if offset is None else offset)
@@ -63,7 +60,7 @@ def _owner(node: Node) -> Node | None:
     storage = val(node).untyped_storage()
     while "val" in node.meta:
         lies = val(node)
-        order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride(axis), axis))
+        order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride()[axis], axis))
         whole = lies.numel() * lies.element_size() == storage.nbytes() and not lies.storage_offset()
         if lies.untyped_storage()._cdata == storage._cdata and whole and lies.permute(order).is_contiguous():
             return node
@@ -86,7 +83,7 @@ def _gather(node: Node, source: Node, axis: int, index: torch.Tensor, size: list
 
 def _unfold_axis(node: Node) -> Node | None:
     """`Tensor.unfold(dim, size, step)`: the windows' axis stays in place, their content comes last."""
-    source, width, step = node.args[0], arg(node, "size"), arg(node, "step")
+    source, width, step = source_of(node), arg(node, "size"), arg(node, "step")
     inner = int_shape(source)
     if inner is None or not inner:
         return None
@@ -140,7 +137,7 @@ def _units(node: Node, channels: int, kernel: tuple[int, int]) -> Node:
     """[C*kh*kw,1,kh,kw]: for each channel, one kernel a tap that picks that tap."""
     taps = kernel[0] * kernel[1]
     weight = torch.eye(taps, dtype=val(node).dtype).reshape(taps, 1, *kernel).repeat(channels, 1, 1, 1)
-    return add_constant(node.graph.owning_module, weight, "taps")
+    return add_constant(node, weight, "taps")
 
 
 def _unfold(node: Node) -> Node | None:
@@ -191,7 +188,7 @@ def _fold(node: Node) -> Node | None:
 
 def _sum_windows(node: Node, columns: Node, given: dict[str, tuple[int, int]]) -> Node:
     """Windows [N,C*taps,rows,columns] summed where they overlap: a transposed convolution, its border cut off."""
-    size, kernel, stride, dilation = int_shape(node), given["kernel_size"], given["stride"], given["dilation"]
+    size, kernel, stride, dilation = shape(node), given["kernel_size"], given["stride"], given["dilation"]
     weight = _units(node, size[1], kernel)
     no = [0, 0]
     summed = emit(
@@ -199,12 +196,12 @@ def _sum_windows(node: Node, columns: Node, given: dict[str, tuple[int, int]]) -
     )
     for axis in (2, 3):
         start, length = given["padding"][axis - 2], size[axis]
-        found = shape(summed)[axis]
-        if found < start + length:  # windows that end before the map does
+        width = shape(summed)[axis]
+        if width < start + length:  # windows that end before the map does
             pads = [0, 0, 0, 0]
-            pads[2 * (3 - axis) + 1] = start + length - found
+            pads[2 * (3 - axis) + 1] = start + length - width
             summed = emit(node, aten.pad.default, summed, pads)
-        if start or found > start + length:
+        if start or width > start + length:
             summed = emit(node, aten.slice.Tensor, summed, axis, start, start + length)
     return summed
 

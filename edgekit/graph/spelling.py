@@ -1,8 +1,5 @@
 """The driver of the `spell_` rewrites: a table says how an operator that some runtime lacks is spelled in others."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -11,7 +8,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, calls, drop_dead, emit, getitem, is_call, replace, shape, val
+from edgekit.graph.edit import add_constant, calls, drop_dead, emit, getitem, is_call, operator_of, replace, shape, val
 
 __all__ = ["Spelling", "cast", "constant_like", "gather", "spell", "spell_values", "static_tail"]
 
@@ -24,7 +21,7 @@ def spell(graph_module: GraphModule, table: Mapping[Any, Spelling]) -> int:
     """Replace each call that a row of `table` spells out. Shape and dtype stay as they were. Returns how many."""
     count = 0
     for node in calls(graph_module, *table):
-        if not isinstance(node.meta.get("val"), torch.Tensor) or node.target._schema.is_mutable:
+        if not isinstance(node.meta.get("val"), torch.Tensor) or operator_of(node)._schema.is_mutable:
             continue
         new = table[node.target](node)
         if new is not None:
@@ -55,12 +52,12 @@ def cast(before: Node, value: Node, dtype: torch.dtype) -> Node:
 
 def constant_like(before: Node, number: float, dtype: torch.dtype, rank: int) -> Node:
     """One number as a constant tensor of so many unit axes."""
-    return add_constant(before.graph.owning_module, torch.full([1] * rank, number, dtype=dtype), "number")
+    return add_constant(before, torch.full([1] * rank, number, dtype=dtype), "number")
 
 
 def gather(before: Node, source: Node, axis: int, index: torch.Tensor, size: list[Any], hint: str) -> Node:
     """The rows `index` of `source` along an axis, in the shape `size`; the constant is called `hint`."""
-    rows = add_constant(before.graph.owning_module, index, hint)
+    rows = add_constant(before, index, hint)
     return emit(before, aten.reshape.default, emit(before, aten.index_select.default, source, axis, rows), size)
 
 

@@ -1,8 +1,5 @@
 """Large depthwise convolutions as a sum of smaller ones."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined"
-
 from __future__ import annotations
 
 import torch

@@ -36,10 +36,10 @@ def copy_of(module: nn.Module, example: Tensor) -> nn.Module | None:
     except Exception:  # deepcopy may meet anything: locks, generators, tensors with a history
         twin = None
     image = random_image(example)
-    found = None
+    of_twin = None
     if twin is not None:
         try:
-            found = run(twin, image)
+            of_twin = run(twin, image)
         except Exception:
             twin = None
     try:
@@ -52,7 +52,7 @@ def copy_of(module: nn.Module, example: Tensor) -> nn.Module | None:
             "the model gives another embedding when the same image comes again: it keeps state from one image to the "
             f"next{_changing(module, image)}, which no artifact does; make that part constant or leave it to training"
         )
-    return twin if found is not None and agree(found, first) else None
+    return twin if of_twin is not None and agree(of_twin, first) else None
 
 
 @contextmanager
@@ -113,12 +113,12 @@ def _changing(module: nn.Module, image: Tensor) -> str:
     """The names of what a call changes, for a message."""
     before = {(name, key): value for name, key, value in _values(module)}
     run(module, image)
-    found = [
+    names = [
         f"{name}.{key}".lstrip(".").removeprefix("backbone.")
         for name, key, value in _values(module)
         if not _same(before.get((name, key)), value)
     ]
-    return f" ({', '.join(found[:4])})" if found else ""
+    return f" ({', '.join(names[:4])})" if names else ""
 
 
 def _values(module: nn.Module) -> Iterator[tuple[str, str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, constant, op_name
+from edgekit.graph.edit import add_constant, arg, argument_names, constant, op_name
 
 __all__ = ["untie_kernels"]
 
@@ -36,5 +36,5 @@ def _kind(user: Node, kernel: Node) -> object:
     """How a call reads the constant: convolutions that arrange a kernel alike are of one kind."""
     if user.op != "call_function" or not op_name(user).startswith("conv") or arg(user, "weight") is not kernel:
         return None
-    names = {entry.name for entry in user.target._schema.arguments}  # type: ignore[union-attr]
+    names = argument_names(user)
     return user.target, tuple(arg(user, name) for name in ("groups", "transposed") if name in names)

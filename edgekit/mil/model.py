@@ -32,6 +32,7 @@ class Sizes:
     bounds: tuple[tuple[int, int | None], ...] = ()
 
     def take(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of this shape fits."""
         if self.listed:
             return shape in self.listed
         pairs = zip(shape, self.bounds, strict=True)
@@ -157,14 +158,15 @@ class Model:
         expected = [None, *p.shape[1:]] if p.kind == "image" else list(p.shape)
         if len(expected) != array.ndim or any(n not in (None, m) for n, m in zip(expected, array.shape, strict=True)):
             raise InputError(f"{self.path}: input {p.name} takes {list(p.shape)}, got {describe(array)}")
-        one = (1, *array.shape[1:]) if p.kind == "image" else array.shape
-        if p.sizes is not None and not p.sizes.take(one):
+        single = (1, *array.shape[1:]) if p.kind == "image" else array.shape
+        if p.sizes is not None and not p.sizes.take(single):
             raise InputError(f"{self.path}: input {p.name} takes {p.sizes}, got {describe(array)}")
         wide = array.astype(np.float32 if p.dtype.startswith("float") or p.kind == "image" else np.int64)
         return torch.from_numpy(wide)
 
 
 def describe(array: np.ndarray) -> str:
+    """An array's dtype and shape, as an error names them."""
     return f"{array.dtype} {list(array.shape)}"
 
 
@@ -184,6 +186,11 @@ def filled(p: Port) -> np.ndarray:
 
 
 def port(description: Any, program: Program, what: str) -> Port:
+    """The port of one feature description of the package; `what` is "input" or "output".
+
+    Raises:
+        InputError: the program has no value of that name.
+    """
     name = description.name
     if name not in program.shapes:
         raise InputError(f"the package describes an {what} {name} that its program does not have")
@@ -208,6 +215,7 @@ def array_sizes(array: Any) -> Sizes | None:
 
 
 def image_sizes(image: Any, shape: tuple[int | None, ...]) -> Sizes | None:
+    """The limits that a package states for an image of flexible size, as [N,C,H,W]; `shape` gives the channels."""
     kind, channels = image.WhichOneof("SizeFlexibility"), shape[1] or 1
     if kind == "enumeratedSizes":
         return Sizes(listed=tuple((1, channels, size.height, size.width) for size in image.enumeratedSizes.sizes))
@@ -218,6 +226,7 @@ def image_sizes(image: Any, shape: tuple[int | None, ...]) -> Sizes | None:
 
 
 def bound(size: Any) -> tuple[int, int | None]:
+    """Lowest and highest size of one axis; None where there is no highest."""
     return size.lowerBound, None if size.upperBound < 0 else size.upperBound
 
 

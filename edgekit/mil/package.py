@@ -37,6 +37,7 @@ class Package:
 
     @property
     def function_name(self) -> str:
+        """The name of the function that `predict` runs."""
         return str(self.spec.description.defaultFunctionName) or "main"
 
     def description(self) -> tuple[Any, Any]:
@@ -56,6 +57,11 @@ def inside(package: Path, relative: str) -> Path:
 
 
 def model_file(package: Path) -> Path:
+    """The `Model` message's file, which Manifest.json names.
+
+    Raises:
+        InputError: no package is at `package`, or its manifest is damaged or names no file in it.
+    """
     if not package.is_dir():
         what = "is not a folder" if package.exists() else "does not exist"
         raise InputError(f"{package}: {what}; give the path of an .mlpackage")
@@ -113,6 +119,12 @@ def read_package(path: Path, known: Callable[[str], bool]) -> Package:
 
 
 def check_op(package: Package, op: Any, known: Callable[[str], bool]) -> None:
+    """Refuse an op that is not `known`, makes too many elements or reads weights outside the package.
+
+    Raises:
+        UnsupportedOpError: the runtime does not know the op.
+        InputError: a size or a weight is wrong.
+    """
     outputs = ", ".join(output.name for output in op.outputs)
     if op.type != "const" and not known(op.type):
         strings = op.attributes["name"].immediateValue.tensor.strings.values if "name" in op.attributes else []
@@ -131,6 +143,7 @@ def check_op(package: Package, op: Any, known: Callable[[str], bool]) -> None:
 
 
 def elements(value_type: Any) -> int:
+    """How many elements a tensor type has; an axis of flexible size counts once."""
     return prod(d.constant.size if d.HasField("constant") else 1 for d in value_type.tensorType.dimensions)
 
 

@@ -56,10 +56,12 @@ class Step:
 
 
 def round_to_fp16(value: Tensor) -> Tensor:
+    """Each number as the nearest fp16 number, still in float32."""
     return value.half().float()
 
 
 def dtype_name(var: Any) -> str:
+    """The MIL name of a variable's type: "fp16", "int32"."""
     from coremltools.converters.mil.mil import types
 
     return str(types.builtin_to_string(var.dtype))
@@ -81,6 +83,13 @@ def check_size(step: Step, values: dict[str, Any]) -> None:
 
 
 def run_op(step: Step, arguments: dict[str, Any]) -> list[Tensor]:
+    """The outputs of one step, each in the type that the program declares.
+
+    Raises:
+        UnsupportedOpError: the op's function does not take these inputs.
+        InputError: too little memory, or a result over the limit of elements.
+        ModelError: the op failed on these values.
+    """
     try:
         check_size(step, {**step.constants, **arguments})
         result = step.function(**step.constants, **arguments)
@@ -116,6 +125,7 @@ class Program:
 
     @torch.inference_mode()
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The outputs by name, for inputs by name in the types of `dtypes`; fp16 outputs are float32 tensors."""
         values: list[Tensor | None] = [None] * self.size
         for slot, constant in self.constants.items():
             values[slot] = constant
@@ -206,10 +216,12 @@ def plan(function: Any) -> Program:
 
 
 def fixed(size: Any) -> int | None:
+    """A size of a MIL shape as a number; None for a symbol, which stands for a flexible size."""
     return int(size) if isinstance(size, int | np.integer) else None
 
 
 def free_after_last_use(steps: list[Step], keep: set[int]) -> None:
+    """Give each step the places that nothing reads after it; those in `keep` are never freed."""
     seen = set(keep)
     for step in reversed(steps):
         used = [s for slot in step.inputs.values() for s in (slot if isinstance(slot, list) else [slot])]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgekit.data.image_files import LeftOut
 from edgekit.distillation.sources.base import Column, codes_of
 from edgekit.errors import InputError
 from edgekit.recipe.training import CatalogData, DataSpec
@@ -27,7 +28,7 @@ class Photos:
         count: int,
         *,
         name: str = "toy",
-        listings: Sequence[int] | None = None,
+        listings: Sequence[int] | np.ndarray | None = None,
         labels: Mapping[str, Sequence[str | None]] | None = None,
         chunks: Sequence[int] | None = None,
         broken: Sequence[int] = (),
@@ -36,6 +37,7 @@ class Photos:
         self.name, self._count, self._broken, self._seed = name, count, frozenset(broken), seed
         self.listings = np.full(count, -1, np.int64) if listings is None else np.array(listings, np.int64)
         self.labels: dict[str, Column] = {task: codes_of(texts) for task, texts in (labels or {}).items()}
+        self.left_out = LeftOut()
         self.chunks = None if chunks is None else np.array(chunks, np.int64)
 
     def __len__(self) -> int:
@@ -73,6 +75,10 @@ class Notes:
     def stage(self, title: str) -> Iterator[Tick]:
         self.stages.append(title)
         yield lambda done, total, text="": None
+
+    @contextmanager
+    def board(self, title: str) -> Iterator[Callable[[str, str], None]]:
+        yield lambda name, text: None
 
     def note(self, line: str) -> None:
         self.notes.append(line)

@@ -92,7 +92,7 @@ def test_a_move_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OutputError, match=r"No space left on device.*--resume") as caught:
+    with pytest.raises(OutputError, match=r"No space left on device.*`resume=True`") as caught:
         save(path, {"a": torch.zeros(3)}, {"step": 2})
     one_line(caught)
     assert path.read_bytes() == before

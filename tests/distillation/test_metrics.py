@@ -67,7 +67,7 @@ def test_recall_is_that_of_the_gates_and_blocks_change_nothing(size: int, monkey
 
     def figures() -> list[float | None]:
         found = metrics.retrieval(query, gallery, asked, answers)
-        interval = metrics.bootstrap_difference(query[:, 0], query[:, 1], resamples=300)
+        interval = metrics.bootstrap_mean_difference([query[:, 0]], [query[:, 1]], resamples=300)
         accuracy = metrics.knn_accuracy(gallery, codes, 5, groups=answers)
         return [found.recall_1, found.recall_10, found.queries, found.ndcg_10, found.mean_ap, accuracy, *interval]
 
@@ -162,7 +162,7 @@ def test_the_interval_holds_the_true_difference_and_shrinks() -> None:
     for queries in (50, 200, 3200):
         for seed in range(30):
             draws = np.random.default_rng([queries, seed]).random(queries)
-            _, low, high = metrics.bootstrap_difference(draws < 0.5, draws < 0.6, resamples=500)
+            _, low, high = metrics.bootstrap_mean_difference([draws < 0.5], [draws < 0.6], resamples=500)
             inside += low <= 0.1 <= high
             widths.append(high - low)
     assert 0.85 <= inside / 90 <= 1.0
@@ -174,12 +174,12 @@ def test_the_interval_is_that_of_resampled_pairs_and_the_seed_decides() -> None:
     left, right = random_rows(2, 80) + np.array([[0.0], [0.3]])
     drawn = np.random.default_rng(0).integers(0, 80, (4000, 80))
     means = right[drawn].mean(axis=1) - left[drawn].mean(axis=1)
-    found = metrics.bootstrap_difference(left, right, resamples=4000)
+    found = metrics.bootstrap_mean_difference([left], [right], resamples=4000)
     assert found[0] == pytest.approx(right.mean() - left.mean())
     np.testing.assert_allclose(found[1:], np.percentile(means, [2.5, 97.5]), atol=0.03)
-    assert metrics.bootstrap_difference(left, right, resamples=4000) == found
-    assert metrics.bootstrap_difference(left, right, resamples=4000, seed=4)[1:] != found[1:]
-    assert metrics.bootstrap_difference(left, left) == (0.0, 0.0, 0.0)
+    assert metrics.bootstrap_mean_difference([left], [right], resamples=4000) == found
+    assert metrics.bootstrap_mean_difference([left], [right], resamples=4000, seed=4)[1:] != found[1:]
+    assert metrics.bootstrap_mean_difference([left], [left]) == (0.0, 0.0, 0.0)
 
 
 def test_tasks_weigh_the_same_and_must_be_pairs() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from edgekit.distillation.objectives import combine, contrastive, cosine, labels, objectives, relational
+from edgekit.distillation.objectives import Truth, combine, contrastive, cosine, labels, objectives, relational
+from edgekit.distillation.student import Output
 from edgekit.recipe.training import LossSpec
 
 GROUPS = st.lists(st.integers(-1, 3), min_size=2, max_size=8)
@@ -146,18 +149,17 @@ def test_equal_geometry_costs_nothing_whatever_the_dimensions(count: int, width:
 # -- all of them together ---------------------------------------------------------------------------------------------
 
 
-def together(spec: LossSpec, **changes: object) -> dict[str, Tensor]:
-    vector = rows(6, 8)
-    given = {
-        "vector": vector,
-        "logits": {"kind": rows(6, 3, 1), "colour": rows(6, 4, 2)},
-        "compared": [vector, rows(6, 5, 3)],
-        "teachers": [rows(6, 8, 4), rows(6, 5, 5)],
-        "weights": [3.0, 1.0],
-        "groups": torch.tensor([0, 0, 1, 1, -1, 2]),
-        "targets": {"kind": torch.tensor([0, 1, 2, -1, 0, 1]), "colour": torch.tensor([3, -1, -1, -1, -1, 0])},
-    }
-    return objectives(spec, **(given | changes))  # type: ignore[arg-type]
+OUTPUT: Output = (rows(6, 8), {"kind": rows(6, 3, 1), "colour": rows(6, 4, 2)}, [rows(6, 8), rows(6, 5, 3)])
+TRUTH = Truth(
+    teachers=[rows(6, 8, 4), rows(6, 5, 5)],
+    weights=[3.0, 1.0],
+    groups=torch.tensor([0, 0, 1, 1, -1, 2]),
+    classes={"kind": torch.tensor([0, 1, 2, -1, 0, 1]), "colour": torch.tensor([3, -1, -1, -1, -1, 0])},
+)
+
+
+def together(spec: LossSpec, output: Output = OUTPUT, nested: Sequence[int] = (), **changes: Any) -> dict[str, Tensor]:
+    return objectives(spec, output, replace(TRUTH, **changes), nested)
 
 
 def test_only_what_has_a_weight_is_computed() -> None:
@@ -165,8 +167,8 @@ def test_only_what_has_a_weight_is_computed() -> None:
     assert list(together(LossSpec(cosine=0, labels=1))) == ["labels"]
     every = LossSpec(cosine=1, relational=1, contrastive=1, labels=1)
     assert set(together(every)) == {"cosine", "relational", "contrastive", "labels"}
-    assert set(together(every, teachers=[], compared=[], weights=[])) == {"contrastive", "labels"}
-    assert set(together(every, logits={}, targets={})) == {"cosine", "relational", "contrastive"}
+    assert set(together(every, (*OUTPUT[:2], []), teachers=[], weights=[])) == {"contrastive", "labels"}
+    assert set(together(every, (OUTPUT[0], {}, OUTPUT[2]), classes={})) == {"cosine", "relational", "contrastive"}
 
 
 def test_teachers_count_by_their_weights() -> None:

@@ -152,7 +152,7 @@ def test_freezing(recipe: Recipe) -> None:
     assert (first.modules, first.until) == (("backbone*",), 0.5)
     assert (second.modules, second.until) == (("backbone.stem",), 1.0)
     for text in ("a@", "a@x", "a@1e", "a@0.5@"):
-        refused(recipe, "--freeze", text, "MODULES@SHARE", freeze=[text])
+        refused(recipe, "`freeze`", text, "MODULES@SHARE", freeze=[text])
     for text in ("a@2", "a@0", "a@-1", "a@nan"):
         refused(recipe, "until", freeze=[text])
 
@@ -214,9 +214,9 @@ def test_later_settings_win_and_go_below_what_was_given_before(recipe: Recipe) -
 @pytest.mark.parametrize(
     ("setting", "parts"),
     [
-        ("distill.rate", ["--set", "KEY=VALUE"]),
-        ("=3", ["--set", "KEY=VALUE"]),
-        ("", ["--set", "KEY=VALUE"]),
+        ("distill.rate", ["`settings`", "KEY=VALUE"]),
+        ("=3", ["`settings`", "KEY=VALUE"]),
+        ("", ["`settings`", "KEY=VALUE"]),
         ("distill.rat=1", ["distill.rat", "extra"]),
         ("distil.rate=1", ["distil", "extra"]),
         ("distill.losses.cosinus=1", ["distill.losses.cosinus"]),

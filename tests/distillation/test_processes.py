@@ -40,7 +40,7 @@ def test_a_lost_process_is_noticed_wherever_the_others_wait(waits_in: str) -> No
     assert together[1].returncode == 9
     said = [line for line in told[0][0].splitlines() if line.startswith("said:")]
     assert len(said) == 1, told
-    assert "--resume" in said[0]
+    assert "`resume=True`" in said[0]
 
 
 def test_other_errors_stay_what_they_are() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from tests.distillation.test_run import write
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, invoke):
+def place(tmp_path_factory: pytest.TempPathFactory, invoke: Any) -> Any:
     """A recipe of a toy with a file of weights, and its plans: w8a8.json, w8a8-dynamic.json."""
     folder = tmp_path_factory.mktemp("rounding")
     path = write(folder, photos=160, backbone="tests.toys:wide")
@@ -40,7 +42,7 @@ def place(tmp_path_factory, invoke):
     return path
 
 
-def test_linear_layers_round_as_the_plan_s_simulation_does(place):
+def test_linear_layers_round_as_the_plan_s_simulation_does(place: Any) -> None:
     """Convolutions take the scales of the image and of batch norms elsewhere in a graph than in their modules."""
     embedder = build_embedder(load_recipe(place))
     path = place.parent / "w8a8-dynamic" / "plan.json"
@@ -58,23 +60,25 @@ def test_linear_layers_round_as_the_plan_s_simulation_does(place):
     }
     install(embedder, rows)
     found = torch.cat([torch.from_numpy(embedder.embed(image[None])) for image in images])
-    errors = [(one - original).flatten() for one in (found, due)]
-    assert errors[1].norm() > 0
-    assert torch.cosine_similarity(*errors, dim=0) > 0.95
+    error, expected = ((vectors - original).flatten() for vectors in (found, due))
+    assert expected.norm() > 0
+    assert torch.cosine_similarity(error, expected, dim=0) > 0.95
 
 
-def test_a_static_layer_rounds_what_it_takes_and_its_weight(place):
+def test_a_static_layer_rounds_what_it_takes_and_its_weight(place: Any) -> None:
     embedder = build_embedder(load_recipe(place))
     rows = roundings(embedder, read_plan(place.parent / "w8a8" / "plan.json"))
     assert rows["backbone.stem"].range is None  # its input is the image
     install(embedder, rows)
-    layer, tokens = embedder.backbone.out, torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
-    taken = rounded(tokens, rows["backbone.out"].range)
+    layer: Any = embedder.backbone.out
+    row, tokens = rows["backbone.out"], torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
+    assert row.range is not None
+    taken = rounded(tokens, row.range)
     due = torch.nn.functional.linear(taken, round_weight(layer.weight), layer.bias)
     assert torch.equal(layer(tokens), due)
 
 
-def test_copies_round_too_and_the_weights_stay_what_they_are(place):
+def test_copies_round_too_and_the_weights_stay_what_they_are(place: Any) -> None:
     embedder = build_embedder(load_recipe(place))
     before = {key: value.clone() for key, value in embedder.state_dict().items()}
     images = np.stack([picture.image for picture in CatalogPictures(4, embedder.spec)])
@@ -89,23 +93,25 @@ def test_copies_round_too_and_the_weights_stay_what_they_are(place):
     assert "weight" not in embedder.backbone.stem.__dict__
 
 
-def test_batch_norms_keep_their_statistics(place):
+def test_batch_norms_keep_their_statistics(place: Any) -> None:
     embedder = build_embedder(load_recipe(place))
     install(embedder, roundings(embedder, read_plan(place.parent / "w8a8" / "plan.json")))
-    before = embedder.backbone.norm.running_mean.clone()
+    before = embedder.get_buffer("backbone.norm.running_mean").clone()
     embedder.train().features(torch.rand(4, 3, 64, 64) * 255)
-    assert torch.equal(embedder.backbone.norm.running_mean, before)
+    assert torch.equal(embedder.get_buffer("backbone.norm.running_mean"), before)
 
 
-def test_gradients_go_past_the_rounding(place):
+def test_gradients_go_past_the_rounding(place: Any) -> None:
     embedder = build_embedder(load_recipe(place)).requires_grad_(True)
     install(embedder, roundings(embedder, read_plan(place.parent / "w8a8" / "plan.json")))
     embedder.features(torch.rand(2, 3, 32, 32) * 255)[:, 0].sum().backward()
     for name in ("stem", "depthwise", "qkv", "out"):
-        assert embedder.backbone.get_submodule(name).weight.grad.abs().sum() > 0
+        gradient = embedder.get_parameter(f"backbone.{name}.weight").grad
+        assert gradient is not None
+        assert gradient.abs().sum() > 0
 
 
-def test_a_run_leaves_a_plan_for_its_new_weights(place, tmp_path, invoke):
+def test_a_run_leaves_a_plan_for_its_new_weights(place: Any, tmp_path: Path, invoke: Any) -> None:
     old = place.parent / "w8a8" / "plan.json"
     result = invoke("distill", place, "--plan", old, "--out", tmp_path / "run", "--cache", tmp_path / "cache", "--json")
     assert result.exit_code == 0, result.stderr
@@ -129,7 +135,7 @@ def test_a_run_leaves_a_plan_for_its_new_weights(place, tmp_path, invoke):
         ({"compile": True}, "uncompiled"),
     ],
 )
-def test_a_plan_that_cannot_be_trained_under_is_refused(place, tmp_path, change, said):
+def test_a_plan_that_cannot_be_trained_under_is_refused(place: Any, tmp_path: Path, change: Any, said: Any) -> None:
     recipe = load_recipe(place)
     folder = place.parent / (change.get("plan") if change.get("plan") == "palette4" else "w8a8")
     path = folder / "plan.json"

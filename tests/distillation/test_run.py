@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import resource
 import signal
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,8 +78,11 @@ class Lines:
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def stage(self, title: str):
+    def stage(self, title: str) -> Any:
         return Silent().stage(title)
+
+    def board(self, title: str) -> Any:
+        return Silent().board(title)
 
     def note(self, line: str) -> None:
         self.said.append(line)
@@ -103,7 +109,7 @@ def recipe(tmp_path: Path) -> Recipe:
     return load_recipe(write(tmp_path))
 
 
-def train(recipe: Recipe, out: Path, cache: Path, **options) -> Lines:
+def train(recipe: Recipe, out: Path, cache: Path, **options: Any) -> Lines:
     lines = Lines()
     assert distill(DistillRequest(recipe, out, cache=cache, **options), lines) is not None
     return lines
@@ -123,7 +129,7 @@ def log(out: Path, kind: str) -> list[dict]:
     return [row for row in rows if row["kind"] == kind]
 
 
-def test_a_run_leaves_weights_recipe_card_metrics_and_plot(recipe, tmp_path, cache):
+def test_a_run_leaves_weights_recipe_card_metrics_and_plot(recipe: Any, tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "out"
     result = distill(DistillRequest(recipe, out, cache=cache), Lines())
     assert {"student.safetensors", "toy.toml", "metrics.jsonl", "card.json", "card.md", "training.png"} <= {
@@ -139,12 +145,13 @@ def test_a_run_leaves_weights_recipe_card_metrics_and_plot(recipe, tmp_path, cac
     assert card["training"]["photos"] == 160
     assert card["figures"]["retrieval"]["seller-review"]["queries"] == 20
     assert card["data"][0]["sha256"]
+    assert result is not None
     assert result.figures.table == card["figures"]
     assert log(out, "train")[-1]["photos"] == 160
     assert log(out, "validation")[0]["retrieval"]["seller-review"]["teacher_recall_1"] > 0
 
 
-def test_the_loss_falls(tmp_path, cache):
+def test_the_loss_falls(tmp_path: Path, cache: Path) -> None:
     recipe = load_recipe(write(tmp_path, photos=1200, more="ema = 0.0".replace("ema", "weight_decay")))
     out = tmp_path / "out"
     distill(DistillRequest(recipe.model_copy(update={"distill": recipe.distill}), out, cache=cache), Lines())
@@ -166,7 +173,9 @@ def life(recipe: Recipe, out: Path, cache: Path) -> None:
         pytest.param(1, 3, "muon", marks=pytest.mark.slow),
     ],
 )
-def test_killing_a_run_at_random_moments_ends_in_the_same_bits(tmp_path, cache, accumulate, kills, optimizer):
+def test_killing_a_run_at_random_moments_ends_in_the_same_bits(
+    tmp_path: Path, cache: Path, accumulate: Any, kills: Any, optimizer: Any
+) -> None:
     path = write(tmp_path, photos=240 * kills, more=f'accumulate = {accumulate}\nviews = 2\noptimizer = "{optimizer}"')
     path.write_text(path.read_text().replace("checkpoint_minutes = 60", "checkpoint_minutes = 0.0001"))
     recipe, dice = load_recipe(path), random.Random(accumulate)
@@ -182,7 +191,7 @@ def test_killing_a_run_at_random_moments_ends_in_the_same_bits(tmp_path, cache, 
     for _ in range(kills):
         before = state.stat().st_mtime_ns if state.exists() else 0
         process = warm.start(life, recipe, killed, cache)
-        until(lambda before=before: state.exists() and state.stat().st_mtime_ns != before, process)
+        until(partial(changed_since, state, before), process)
         time.sleep(dice.uniform(0.0, 0.15))
         process.kill()
         process.communicate(timeout=PATIENCE)
@@ -192,7 +201,7 @@ def test_killing_a_run_at_random_moments_ends_in_the_same_bits(tmp_path, cache, 
         assert (whole / name).read_bytes() == (killed / name).read_bytes()
 
 
-def test_two_processes_learn_what_one_with_the_doubled_batch_learns(tmp_path, cache):
+def test_two_processes_learn_what_one_with_the_doubled_batch_learns(tmp_path: Path, cache: Path) -> None:
     """Losses agree to 1e-4 (relative) and weights to 1e-3 of their range: sums are taken in another order."""
     one = write(tmp_path / "one", backbone="tests.toys:tokens", photos=320)
     one.write_text(one.read_text().replace("batch = 8", "batch = 16"))
@@ -212,7 +221,7 @@ def test_two_processes_learn_what_one_with_the_doubled_batch_learns(tmp_path, ca
         assert torch.allclose(weights[1][key], value, atol=1e-3 * float(value.abs().max()))
 
 
-def test_another_number_of_processes_may_go_on_and_says_so(tmp_path, cache):
+def test_another_number_of_processes_may_go_on_and_says_so(tmp_path: Path, cache: Path) -> None:
     path = write(tmp_path, backbone="tests.toys:tokens", photos=320, more="checkpoint_minutes = 0.0001")
     path.write_text(path.read_text().replace("checkpoint_minutes = 60\n", ""))
     out = tmp_path / "out"
@@ -230,30 +239,35 @@ def test_another_number_of_processes_may_go_on_and_says_so(tmp_path, cache):
         assert "goes on with 1" in " ".join(errors.split())
 
 
+def changed_since(state: Path, before: int) -> bool:
+    return state.exists() and state.stat().st_mtime_ns != before
+
+
 def checkpoint_world(out: Path) -> int:
     return checkpoint.load(out / "checkpoint.safetensors").facts["world"]
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, cache):
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, cache: Path) -> None:
     path, out = write(tmp_path, photos=100_000), tmp_path / "out"
     process = warm.edgekit(*command(path, out, cache))
     until(lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_size, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "--resume" in errors
+    assert "resume" in errors
     assert "Traceback" not in errors
     assert checkpoint.load(out / "checkpoint.safetensors").facts["position"]["shown"] > 0
 
 
-def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_state(recipe, tmp_path, cache, monkeypatch):
-    import edgekit.distillation.engine as engine
-
+def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_state(
+    recipe: Any, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine: Any = importlib.import_module("edgekit.distillation.engine")
     spec = recipe.distill.model_copy(update={"checkpoint_minutes": 1e-6})
     recipe = recipe.model_copy(update={"distill": spec})
     calls, real = [0], engine.objectives
 
-    def sometimes(*args, **options):
+    def sometimes(*args: Any, **options: Any) -> Any:
         calls[0] += 1
         values = real(*args, **options)
         return {name: value * float("nan") for name, value in values.items()} if calls[0] == 5 else values
@@ -278,14 +292,14 @@ def with_a_full_disk(*arguments: str) -> None:
     warm.command_line(*arguments)
 
 
-def test_a_full_disk_keeps_the_last_state(recipe, tmp_path, cache):
+def test_a_full_disk_keeps_the_last_state(recipe: Any, tmp_path: Path, cache: Path) -> None:
     train(changed(recipe, photos=320), tmp_path / "warm", cache)  # so that the teacher's embeddings are stored
     out = tmp_path / "out"
     process = warm.start(with_a_full_disk, *command(write(tmp_path, photos=320), out, cache, "--quiet"))
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == OutputError.exit_code, errors
     assert len([line for line in errors.splitlines() if line.startswith("error:")]) == 1
-    assert "--resume" in errors
+    assert "resume" in errors
     assert not list(out.glob(".*partial*"))
 
 
@@ -296,7 +310,9 @@ def test_a_full_disk_keeps_the_last_state(recipe, tmp_path, cache):
         ({"seed": 6}, UsageError, "distill.seed"),
     ],
 )
-def test_a_checkpoint_of_another_recipe_is_refused(recipe, tmp_path, cache, change, error, words):
+def test_a_checkpoint_of_another_recipe_is_refused(
+    recipe: Any, tmp_path: Path, cache: Path, change: Any, error: Any, words: str
+) -> None:
     out = tmp_path / "out"
     train(recipe, out, cache)
     other = recipe.model_copy(update={"distill": recipe.distill.model_copy(update=change)})
@@ -304,11 +320,11 @@ def test_a_checkpoint_of_another_recipe_is_refused(recipe, tmp_path, cache, chan
         train(other, out, cache, resume=True)
 
 
-def test_a_run_is_not_overwritten_by_accident(recipe, tmp_path, cache):
+def test_a_run_is_not_overwritten_by_accident(recipe: Any, tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "out"
     train(recipe, out, cache)
     before = (out / "student.safetensors").read_bytes()
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match="`resume=True`"):
         train(recipe, out, cache)
     train(recipe, out, cache, resume=True)
     assert (out / "student.safetensors").read_bytes() == before
@@ -319,7 +335,7 @@ def test_a_run_is_not_overwritten_by_accident(recipe, tmp_path, cache):
         train(recipe, foreign, cache)
 
 
-def test_a_damaged_checkpoint_is_one_line(recipe, tmp_path, cache):
+def test_a_damaged_checkpoint_is_one_line(recipe: Any, tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "out"
     train(recipe, out, cache)
     path = out / "checkpoint.safetensors"
@@ -328,11 +344,12 @@ def test_a_damaged_checkpoint_is_one_line(recipe, tmp_path, cache):
         train(recipe, out, cache, resume=True)
 
 
-def changed(recipe: Recipe, **tables) -> Recipe:
+def changed(recipe: Recipe, **tables: Any) -> Recipe:
+    assert recipe.distill is not None
     return recipe.model_copy(update={"distill": recipe.distill.model_copy(update=tables)})
 
 
-def test_what_cannot_be_meant_is_said_before_any_work(recipe, tmp_path, cache):
+def test_what_cannot_be_meant_is_said_before_any_work(recipe: Any, tmp_path: Path, cache: Path) -> None:
     spec = recipe.distill
     losses = spec.losses
     wide = recipe.override(embedding={"dim": 8})
@@ -340,7 +357,7 @@ def test_what_cannot_be_meant_is_said_before_any_work(recipe, tmp_path, cache):
         (recipe.model_copy(update={"distill": None}), "names no training data"),
         (changed(recipe, teachers=(), losses=losses.model_copy(update={"contrastive": 0, "labels": 0})), "learn from"),
         (changed(recipe, losses=losses.model_copy(update={"cosine": 0, "relational": 0})), "teach nothing"),
-        (wide, "embeds in 24 values, the student in 8: give the student --dim 24"),
+        (wide, "embeds in 24 values, the student in 8: give the student `dim=24`"),
         (changed(recipe, precision="fp16"), "GPU"),
         (changed(wide, matryoshka=(8,)), "below the embedding"),
     ]
@@ -349,7 +366,7 @@ def test_what_cannot_be_meant_is_said_before_any_work(recipe, tmp_path, cache):
             train(bad, tmp_path / "out", cache)
 
 
-def test_a_teacher_of_another_size_teaches_through_a_projection(recipe, tmp_path, cache):
+def test_a_teacher_of_another_size_teaches_through_a_projection(recipe: Any, tmp_path: Path, cache: Path) -> None:
     teacher = recipe.distill.teachers[0].model_copy(update={"projection": True})
     wide = changed(recipe.override(embedding={"dim": 8}), teachers=(teacher,))
     train(wide, tmp_path / "out", cache)
@@ -357,25 +374,26 @@ def test_a_teacher_of_another_size_teaches_through_a_projection(recipe, tmp_path
     assert load_file(tmp_path / "out" / "student.safetensors")["projection.weight"].shape == (8, 24)
 
 
-def test_labels_that_training_never_shows_are_refused_or_ignored(recipe, tmp_path, cache):
+def test_labels_that_training_never_shows_are_refused_or_ignored(recipe: Any, tmp_path: Path, cache: Path) -> None:
     data = recipe.distill.data[0]
     few = data.model_copy(update={"catalog": data.catalog.model_copy(update={"listings": 3})})
     bad = changed(recipe, data=(few,), photos=16)
     with pytest.raises(InputError, match=r"labels of 'color' never occur in training, first '\w"):
         train(bad, tmp_path / "out", cache)
+    assert bad.distill is not None
     task = bad.distill.validation.retrieval[0]
     task = task.model_copy(update={"data": task.data.model_copy(update={"unseen": "ignore"})})
     validation = bad.distill.validation.model_copy(update={"retrieval": (task,)})
     train(changed(bad, validation=validation), tmp_path / "out2", cache)
 
 
-def test_matryoshka_parts_are_useful_alone(recipe, tmp_path, cache):
+def test_matryoshka_parts_are_useful_alone(recipe: Any, tmp_path: Path, cache: Path) -> None:
     nested = changed(recipe, matryoshka=(8,))
     train(nested, tmp_path / "out", cache)
     assert log(tmp_path / "out", "train")[-1]["losses"]["contrastive"] > 0
 
 
-def test_frozen_modules_stand_still_until_their_share(tmp_path, cache):
+def test_frozen_modules_stand_still_until_their_share(tmp_path: Path, cache: Path) -> None:
     path = write(tmp_path, more='freeze = [{ until = 1.0, modules = ["backbone.stem", "backbone.norm"] }]')
     recipe = load_recipe(path)
     out = tmp_path / "out"
@@ -390,7 +408,7 @@ def test_frozen_modules_stand_still_until_their_share(tmp_path, cache):
             assert torch.equal(value, after[key]) == frozen, key
 
 
-def test_embeddings_computed_elsewhere_teach_without_a_model(recipe, tmp_path, cache):
+def test_embeddings_computed_elsewhere_teach_without_a_model(recipe: Any, tmp_path: Path, cache: Path) -> None:
     from edgekit.distillation.sources import open_source
     from edgekit.recipe.training import TeacherSpec
 
@@ -412,7 +430,7 @@ def test_embeddings_computed_elsewhere_teach_without_a_model(recipe, tmp_path, c
     assert np.sum(first * second, axis=1).min() > 0.9999
 
 
-def test_every_error_of_a_run_is_one_of_ours(recipe, tmp_path, cache):
+def test_every_error_of_a_run_is_one_of_ours(recipe: Any, tmp_path: Path, cache: Path) -> None:
     teacher = recipe.distill.teachers[0].model_copy(update={"model": "no_such_model"})
     with pytest.raises(EdgeKitError, match="no_such_model"):
         train(changed(recipe, teachers=(teacher,)), tmp_path / "out", cache)

@@ -293,7 +293,8 @@ def test_stages_get_their_share_of_the_work_and_bring_their_batch() -> None:
     assert Counter(seen) == {0: 6, 1: 10, 2: 21}
     assert whole.stage_at(650)[0] == 2
     np.testing.assert_allclose(
-        [whole.share(photos) for photos in (0, 325 / 3, 650 / 3, 1300 / 3, 650)], [0, 0.5 / 21, 1 / 21, 5 / 21, 1]
+        np.array([whole.share(photos) for photos in (0, 325 / 3, 650 / 3, 1300 / 3, 650)]),
+        np.array([0, 0.5 / 21, 1 / 21, 5 / 21, 1]),
     )
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -64,7 +65,7 @@ def three(root: Path) -> tuple[DataSpec, ...]:
     )
 
 
-def test_three_kinds_of_data_teach_one_student(recipe, photos, tmp_path, cache):
+def test_three_kinds_of_data_teach_one_student(recipe: Any, photos: Any, tmp_path: Path, cache: Path) -> None:
     validation = recipe.distill.validation.model_copy(update={"tasks": ("color",)})
     mixed = changed(recipe, data=three(photos), sampling="temperature", validation=validation)
     out = tmp_path / "out"
@@ -77,17 +78,18 @@ def test_three_kinds_of_data_teach_one_student(recipe, photos, tmp_path, cache):
     said = [line for line in lines.said if "skipped" in line]
     assert len(said) == 2
     assert all("listing-000003/1.jpg" in line for line in said)
+    assert result is not None
     assert set(result.figures.table["knn"]) == {"color"}
     assert log(out, "train")[-1]["losses"]["labels"] > 0
 
 
-def test_too_many_damaged_images_stop_the_run(recipe, photos, tmp_path, cache):
+def test_too_many_damaged_images_stop_the_run(recipe: Any, photos: Any, tmp_path: Path, cache: Path) -> None:
     strict = three(photos)[1].model_copy(update={"max_corrupt": 0.001})
     with pytest.raises(InputError, match=r"data table: 1 of 220 images .*listing-000003/1\.jpg"):
         train(changed(recipe, data=(strict,)), tmp_path / "out", tmp_path / "fresh")
 
 
-def test_two_teachers_are_weighed(recipe, tmp_path, cache):
+def test_two_teachers_are_weighed(recipe: Any, tmp_path: Path, cache: Path) -> None:
     (tmp_path / "second.toml").write_text((tmp_path / "teacher.toml").read_text().replace("other_tower", "tower"))
     both = (
         recipe.distill.teachers[0].model_copy(update={"weight": 3.0}),
@@ -100,7 +102,7 @@ def test_two_teachers_are_weighed(recipe, tmp_path, cache):
 
 
 @pytest.mark.slow
-def test_a_compiled_student_learns(recipe, tmp_path, cache):
+def test_a_compiled_student_learns(recipe: Any, tmp_path: Path, cache: Path) -> None:
     out = tmp_path / "out"
     train(changed(recipe, compile=True, photos=160), out, cache)
     assert log(out, "train")[-1]["losses"]["cosine"] < 1.0

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgekit.distill.sources import open_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgekit.distillation.sources import shards
+from edgekit.distillation.sources import open_source, shards
 from edgekit.distillation.sources.folder import FolderSource
 from edgekit.distillation.sources.shards import ShardSource
 from edgekit.errors import InputError
@@ -38,8 +37,8 @@ def jpeg(seed: int) -> bytes:
 JPEGS = [jpeg(seed) for seed in range(8)]
 
 
-def tar_of(path: Path, members: Iterable[tuple[str, bytes]], **options: int) -> Path:
-    with tarfile.open(path, "w", **options) as tar:
+def tar_of(path: Path, members: Iterable[tuple[str, bytes]], format: int = tarfile.DEFAULT_FORMAT) -> Path:
+    with tarfile.open(path, "w", format=format) as tar:
         for name, data in members:
             info = tarfile.TarInfo(name)
             info.size = len(data)

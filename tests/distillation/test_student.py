@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,10 +78,14 @@ def test_everything_is_trained_and_the_seed_decides_the_heads() -> None:
     one, two, other = (build_student(recipe(TOWER), (64, 64), {"kind": 3}, [9], seed) for seed in (1, 1, 2))
     assert one.training
     assert all(parameter.requires_grad for parameter in one.parameters())
-    assert one.heads["kind"].weight.equal(two.heads["kind"].weight)
-    assert not one.heads["kind"].weight.equal(other.heads["kind"].weight)
+    assert one.heads.get_parameter("kind.weight").equal(two.heads.get_parameter("kind.weight"))
+    assert not one.heads.get_parameter("kind.weight").equal(other.heads.get_parameter("kind.weight"))
     seeded = [build_student(recipe("test_efficientnet"), (64, 64), {}, [], seed) for seed in (1, 2)]
-    assert not seeded[0].embedder.backbone.conv_stem.weight.equal(seeded[1].embedder.backbone.conv_stem.weight)
+    assert (
+        not seeded[0]
+        .embedder.get_parameter("backbone.conv_stem.weight")
+        .equal(seeded[1].embedder.get_parameter("backbone.conv_stem.weight"))
+    )
 
 
 # -- other input sizes ------------------------------------------------------------------------------------------------
@@ -185,7 +190,7 @@ def copied(student: Student) -> dict[str, Tensor]:
 def test_frozen_modules_keep_their_parameters_and_their_statistics_until_they_are_let_go() -> None:
     student = tower({"kind": 3})
     count = freeze(student, ["backbone.stem", "backbone.n*"])
-    backbone = student.embedder.backbone
+    backbone: Any = student.embedder.backbone
     assert count == sum(p.numel() for m in (backbone.stem, backbone.norm) for p in m.parameters())
     before = copied(student)
     train_once(student)
@@ -214,8 +219,8 @@ def test_another_pattern_replaces_the_first() -> None:
     student = tower({"kind": 3})
     freeze(student, ["backbone.stem"])
     freeze(student, ["backbone.out"])
-    assert student.embedder.backbone.stem.weight.requires_grad
-    assert not student.embedder.backbone.out.weight.requires_grad
+    assert student.embedder.get_parameter("backbone.stem.weight").requires_grad
+    assert not student.embedder.get_parameter("backbone.out.weight").requires_grad
 
 
 @settings(max_examples=30, deadline=None)
@@ -233,7 +238,7 @@ TOWER_STUDENT.embedder.backbone.stem = nn.Identity()
 # -- what suits a CPU -------------------------------------------------------------------------------------------------
 
 
-def suited() -> tuple[nn.Module, nn.Module]:
+def suited() -> tuple[nn.ModuleList, nn.ModuleList]:
     models = [build_student(recipe(name), (64, 64), {}, [], 0) for name in (TOWER, "test_vit", "test_efficientnet")]
     plain = nn.ModuleList(models)
     fast = copy.deepcopy(plain)
@@ -244,7 +249,8 @@ def suited() -> tuple[nn.Module, nn.Module]:
 def test_what_suits_a_cpu_computes_the_same_forward_and_backward() -> None:
     plain, fast = suited()
     assert plain.state_dict().keys() == fast.state_dict().keys()
-    for one, two in zip(plain, fast, strict=True):
+    students: Any = zip(plain, fast, strict=True)
+    for one, two in students:
         rows = torch.randn(4, one.embedder.dim, generator=torch.Generator().manual_seed(0))
         outputs = []
         for model in (one, two):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,23 +22,24 @@ MIN_RETENTION = {"catalog-s0": 0.97, "catalog-b0": 0.97, "catalog-mobilevit-xs":
 STUDENTS = tuple(MIN_RETENTION)
 
 
-def card(name: str) -> dict:
+def card(name: str) -> dict[str, Any]:
     return json.loads((models_folder() / f"{name}.json").read_text())
 
 
 @pytest.mark.parametrize("name", STUDENTS)
-def test_a_card_describes_the_file_beside_it(name):
-    told, recipe = card(name), load_recipe(models_folder() / f"{name}.toml")
+def test_a_card_describes_the_file_beside_it(name: str) -> None:
+    facts, recipe = card(name), load_recipe(models_folder() / f"{name}.toml")
     assert recipe.model.weights == models_folder() / f"{name}.safetensors"
-    assert told["weights"]["sha256"] == sha256_file(recipe.model.weights)
-    assert told["embedding"] == 256
+    assert facts["weights"]["sha256"] == sha256_file(recipe.model.weights)
+    assert facts["embedding"] == 256
     training = load_recipe(models_folder() / "training" / f"{name}.toml")
-    assert training.distill.photos == told["training"]["photos"]
-    assert training.model.backbone == told["backbone"]
+    assert training.distill is not None
+    assert training.distill.photos == facts["training"]["photos"]
+    assert training.model.backbone == facts["backbone"]
 
 
 @pytest.mark.parametrize("name", STUDENTS)
-def test_a_student_keeps_what_its_teacher_knows(name):
+def test_a_student_keeps_what_its_teacher_knows(name: str) -> None:
     figures = card(name)["figures"]["retrieval"]["seller-review"]
     assert figures["gallery"] == 2000
     assert figures["recall_1"] >= MIN_RECALL
@@ -45,27 +47,27 @@ def test_a_student_keeps_what_its_teacher_knows(name):
     assert figures["retention"] == pytest.approx(figures["recall_1"] / figures["teacher_recall_1"])
 
 
-def test_the_models_stay_small():
+def test_the_models_stay_small() -> None:
     assert sum(path.stat().st_size for path in models_folder().glob("*.safetensors")) < 45_000_000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDENTS)
-def test_measuring_again_gives_the_card_s_figures(name):
+def test_measuring_again_gives_the_card_s_figures(name: str) -> None:
     training = load_recipe(models_folder() / "training" / f"{name}.toml")
     embedder = build_embedder(load_recipe(models_folder() / f"{name}.toml"))
+    assert training.distill is not None
     source = open_source(training.distill.validation.retrieval[0].data)
     rows = np.arange(len(source))
     device = next(embedder.parameters()).device
     vectors = np.concatenate(
         list(embed_photos(embedder, embedder.spec, source, rows, embedder.spec.size, "fp32", device, 0))
     )
-    sides = [vectors[rows % 2 == side] for side in (0, 1)]
-    found = retrieval(*sides, source.listings[::2], source.listings[1::2])
-    assert found.recall_1 == pytest.approx(card(name)["figures"]["retrieval"]["seller-review"]["recall_1"], abs=0.002)
+    figures = retrieval(vectors[::2], vectors[1::2], source.listings[::2], source.listings[1::2])
+    assert figures.recall_1 == pytest.approx(card(name)["figures"]["retrieval"]["seller-review"]["recall_1"], abs=0.002)
 
 
-def test_every_training_recipe_is_listed():
+def test_every_training_recipe_is_listed() -> None:
     recipes = {path.stem for path in Path(models_folder() / "training").glob("*.toml")}
     parts = {f"{name}{part}" for name in STUDENTS for part in ("", "-start", "-middle", "-late")}
     assert {*STUDENTS, "ablation"} <= recipes <= {*parts, "ablation"}

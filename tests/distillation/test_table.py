@@ -55,7 +55,7 @@ def opened(table: Path, root: Path | None = None, *, listing: str | None = None,
 
 def refused(table: Path, *parts: str, listing: str | None = None, **labels: str) -> None:
     with pytest.raises(InputError) as caught:
-        opened(table, listing=listing, **labels)
+        opened(table, None, listing=listing, **labels)
     message = str(caught.value)
     assert message.startswith("data shop: ")
     assert message.isprintable()
@@ -316,7 +316,7 @@ def test_the_digest_follows_all_that_is_read(root: Path) -> None:
     header, rows = ("path", "l", "c"), [("a.jpg", "1", "red"), ("d.png", "2", "blue")]
 
     def digest(*rows: Sequence[str], listing: str | None = "l", **labels: str) -> str:
-        return opened(csv_of(root, header, *rows), listing=listing, **labels).digest()
+        return opened(csv_of(root, header, *rows), None, listing=listing, **labels).digest()
 
     digests = [
         digest(*rows, c="c"),

@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from edgekit.distillation.augment import AUGMENTATIONS, apply, canvas, draw
 from edgekit.distillation.cache import BLOCK, Targets
-from edgekit.distillation.loader import Corrupt
-from edgekit.distillation.teachers import FileTargets, Teacher, fill, open_teacher
+from edgekit.distillation.loader import Corrupt, DataSets
+from edgekit.distillation.teachers import FileTargets, Process, Teacher, fill, open_teacher
 from edgekit.errors import InputError, UsageError
 from edgekit.recipe.training import DistillSpec, TeacherSpec
 from tests.distillation.conftest import Notes, Photos, data_specs, one_line
@@ -53,11 +53,11 @@ class Counter:
 
 
 def targets_of(teacher: Teacher, sources: Sequence[Photos], root: Path, notes: Notes, **keys: Any) -> Targets:
-    given = {name: keys.pop(name) for name in ("rank", "world") if name in keys}
+    process = Process(torch.device("cpu"), keys.pop("rank", 0), keys.pop("world", 1))
     limit = keys.pop("max_corrupt", 0.5)
     spec = DistillSpec(data=data_specs(len(sources)), workers=0, **keys)
-    corrupt = Corrupt(sources, [limit] * len(sources))
-    return fill(teacher, sources, [s.digest() for s in sources], spec, root, corrupt, notes, **given)
+    data = DataSets(sources, [source.digest() for source in sources], Corrupt(sources, [limit] * len(sources)))
+    return fill(teacher, data, spec, root, notes, process=process)
 
 
 def embedded(teacher: Teacher, source: Photos, rows: Sequence[int], kind: str, seed: int, view: int) -> np.ndarray:
@@ -186,7 +186,7 @@ def vectors(count: int, dtype: type = np.float32) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, 6)).astype(dtype)
 
 
-def write_parquet(path: Path, names: Sequence[str | None], rows: Sequence[Any]) -> Path:
+def write_parquet(path: Path, names: Sequence[str | None], rows: Sequence[Any] | np.ndarray) -> Path:
     parquet.write_table(pa.table({"name": list(names), "embedding": [list(row) for row in rows]}), path)
     return path
 

@@ -88,7 +88,7 @@ class Grammar(NamedTuple):
     def source(self, random: Random, kinds: tuple[str, ...] = ()) -> str:
         """A model's source: `Model`, of two to four blocks drawn with `random`; `kinds` says which instead."""
         names = kinds or tuple(random.choice(sorted(self.makers)) for _ in range(random.randint(2, 4)))
-        shape, classes, steps = Shape(24, 16, 16), [], []
+        shape, classes, steps = Shape(24, 16, 16), list[str](), list[str]()
         for name in names:
             block, after = self._fitting(random, name, shape)
             if block is None:

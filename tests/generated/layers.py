@@ -21,6 +21,7 @@ def convolution(r: Random, s: Shape) -> Block:
     groups = r.choice([1, 1, 2, 3, s.c])
     out = r.choice([s.c, s.c, 2 * s.c, 24])
     kernel = r.choice([1, 2, 3, 3, 5, (3, 1), (1, 5)])
+    stride: object
     if r.choice((True, False, False)):
         padding, stride = repr(r.choice(["same", "valid"])), 1
     else:

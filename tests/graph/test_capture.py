@@ -173,7 +173,7 @@ def test_capture_leaves_the_module_as_it_was() -> None:
     module = Core(lambda self, image: keeps(self, counts_anew(self, image)[:, :3, None, None] + image)).train()
     capture(module, pixels())
     assert (module.training, module.count, module.kept, module.seen, module.cache) == (True, 0, {}, [], None)
-    assert int(module.calls) == 0
+    assert int(module.get_buffer("calls")) == 0
     assert module.conv.weight.requires_grad
 
 
@@ -424,7 +424,7 @@ def through_python(self: Any, image: Tensor) -> Tensor:
     ],
 )
 def test_a_value_that_is_no_constant_is_not_read(body: Forward) -> None:
-    with pytest.raises(ModelError, match=r"Core at .*test_capture\.py:\d+|--dynamic-batch"):
+    with pytest.raises(ModelError, match=r"Core at .*test_capture\.py:\d+|`dynamic_batch`"):
         capture(Core(body), pixels(), dynamic_batch=body is by_batch)
 
 
@@ -496,7 +496,7 @@ def adds_two(self: Any, image: Tensor) -> Tensor:
 @pytest.mark.parametrize("body", [windows, of_two, adds_two])
 def test_a_batch_that_is_fixed_is_told_with_its_line(body: Forward) -> None:
     with pytest.raises(
-        ModelError, match=r"--dynamic-batch.*in Core at .*test_capture\.py:\d+ `.*`; let that"
+        ModelError, match=r"`dynamic_batch`.*in Core at .*test_capture\.py:\d+ `.*`; let that"
     ) as caught:
         capture(Core(body), pixels(), dynamic_batch=True)
     assert "\n" not in str(caught.value)

@@ -12,6 +12,8 @@ from edgekit import graph
 class Padded(nn.Module):
     """Normalised, padded more at one side, convolved."""
 
+    mean: Tensor
+
     def __init__(self, mean: tuple[float, ...], padding: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1))

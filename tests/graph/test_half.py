@@ -119,7 +119,7 @@ def test_the_simulation_in_float32_is_the_program() -> None:
 @pytest.mark.parametrize("rewrites", ["executorch", "onnx"])
 def test_a_norm_that_stays_in_float32_anyway_is_not_among_the_calls(rewrites: str) -> None:
     program = _program(half_toys.every(), rewrites)
-    _, tail = norm_at_the_end(program.graph.output_node().args[0][0])  # type: ignore[index, arg-type]
+    _, tail = norm_at_the_end(program.graph.output_node().args[0][0])
     finding = _find(program, norm_is_wide=True)
     assert tail and finding.calls
     assert not {node.name for node in tail} & {call.node for call in finding.calls}

@@ -16,7 +16,7 @@ from edgekit.targets.onnx import backend as onnx
 
 _STEPS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "added": lambda _, x: torch.log(x.relu() + 1e-10),
-    "a buffer": lambda self, x: torch.log(x.relu() + self.eps),
+    "a buffer": lambda self, x: torch.log(x.relu() + self.get_buffer("eps")),
     "subtracted": lambda _, x: -torch.log(-(-x.relu() - 1e-9)),
     "added to a number without axes": lambda _, x: (x - x.mean()) / (x.flatten().std() * 0 + 1e-8),
     "times": lambda _, x: (x * 1.000009 - x) * 1e5,

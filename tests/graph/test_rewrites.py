@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -39,6 +40,9 @@ def check(module: nn.Module, example: Tensor, which: str = "executorch", toleran
 class Normalised(nn.Module):
     """The start of every embedder: pixels 0-255, normalised, then `layer`."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
@@ -54,7 +58,7 @@ def pixels(size: int = 16, batch: int = 1) -> Tensor:
 
 
 class Lambda(nn.Module):
-    def __init__(self, function, **layers: nn.Module) -> None:
+    def __init__(self, function: Any, **layers: nn.Module) -> None:
         super().__init__()
         self.function = function
         for name, layer in layers.items():
@@ -72,7 +76,9 @@ class Lambda(nn.Module):
     bias=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_normalisation_folds_exactly_at_padded_borders(kernel, stride, padding, bias, seed):
+def test_normalisation_folds_exactly_at_padded_borders(
+    kernel: Any, stride: Any, padding: Any, bias: Any, seed: int
+) -> None:
     torch.manual_seed(seed)
     conv = nn.Conv2d(3, 4, kernel, stride, padding, bias=bias)
     module = Normalised(conv).eval()
@@ -89,12 +95,13 @@ def test_normalisation_folds_exactly_at_padded_borders(kernel, stride, padding, 
     assert expected.shape == actual.shape
 
 
-def test_folding_the_mean_into_the_bias_would_be_wrong_at_padded_borders():
+def test_folding_the_mean_into_the_bias_would_be_wrong_at_padded_borders() -> None:
     module = Normalised(nn.Conv2d(3, 4, 3, padding=1)).eval()
     image = pixels()
-    conv, weight = module.layer, module.layer.weight * module.scale
+    conv = module.layer
+    weight = conv.get_parameter("weight") * module.scale
     with torch.no_grad():
-        naive = F.conv2d(image, weight, conv.bias - (weight * module.mean).sum((1, 2, 3)), padding=1)
+        naive = F.conv2d(image, weight, conv.get_parameter("bias") - (weight * module.mean).sum((1, 2, 3)), padding=1)
         right = module(image)
     assert float((naive - right)[:, :, 0].abs().max()) > 0.1
     torch.testing.assert_close(both(module, image)[1], right, rtol=1e-4, atol=1e-4)
@@ -114,35 +121,37 @@ def test_folding_the_mean_into_the_bias_would_be_wrong_at_padded_borders():
     ],
 )
 @pytest.mark.parametrize("padding", [0, 1])
-def test_every_argument_of_a_normalisation_is_read(step, padding):
+def test_every_argument_of_a_normalisation_is_read(step: Any, padding: Any) -> None:
     module = Lambda(lambda self, x: self.conv(step(self, x)), conv=nn.Conv2d(3, 4, 3, padding=padding))
     module.register_buffer("mean", torch.tensor([123.7, 116.3, 103.5]).view(1, 3, 1, 1))
     check(module, pixels())
 
 
-def test_a_batch_norm_behind_a_layer_without_a_batch_axis_reads_other_channels():
+def test_a_batch_norm_behind_a_layer_without_a_batch_axis_reads_other_channels() -> None:
     module = Lambda(lambda self, x: self.norm(self.conv(x)), conv=nn.Conv2d(4, 4, 1), norm=nn.BatchNorm1d(4))
-    module.norm.running_var.uniform_(0.3, 3.0)
+    module.get_buffer("norm.running_var").uniform_(0.3, 3.0)
     counts, _ = check(module, torch.randn(4, 4, 4))
     assert counts["fold_batch_norm"] == 1
 
 
-def test_a_product_of_a_tensor_with_itself_scales_once():
+def test_a_product_of_a_tensor_with_itself_scales_once() -> None:
     module = Lambda(lambda self, x: (lambda y: torch.bmm(y, y) * 3.0)(self.fc(x)), fc=nn.Linear(4, 4))
     check(module, torch.randn(2, 4, 4))
 
 
-def test_normalisation_stays_where_the_first_layer_is_no_convolution():
+def test_normalisation_stays_where_the_first_layer_is_no_convolution() -> None:
     counts, _ = check(Normalised(nn.Sequential(nn.ReLU(), nn.Conv2d(3, 4, 3))), pixels())
     assert counts["fold_normalization"] == 0
 
 
-def test_normalisation_stays_where_the_image_is_read_twice():
+def test_normalisation_stays_where_the_image_is_read_twice() -> None:
     counts, _ = check(Lambda(lambda self, x: self.conv(x * 2.0) + x.mean(), conv=nn.Conv2d(3, 4, 3)), pixels())
     assert counts["fold_normalization"] == 0
 
 
 class Attention(nn.Module):
+    bias: Tensor | None
+
     def __init__(self, dim: int, heads: int, *, masked: bool = False) -> None:
         super().__init__()
         self.heads, self.qkv, self.proj = heads, nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
@@ -163,7 +172,7 @@ class Attention(nn.Module):
     batch=st.integers(1, 2),
     masked=st.booleans(),
 )
-def test_attention_becomes_plain_products(heads, width, tokens, batch, masked):
+def test_attention_becomes_plain_products(heads: Any, width: Any, tokens: Any, batch: Any, masked: Any) -> None:
     torch.manual_seed(heads + width)
     counts, targets = check(Attention(heads * width, heads, masked=masked), torch.randn(batch, tokens, heads * width))
     assert counts["plain_attention"] == 1
@@ -175,7 +184,7 @@ def test_attention_becomes_plain_products(heads, width, tokens, batch, masked):
 
 
 @pytest.mark.parametrize("queries, keys", [(5, 5), (3, 5), (5, 3)])
-def test_causal_attention_has_a_constant_mask(queries, keys):
+def test_causal_attention_has_a_constant_mask(queries: Any, keys: Any) -> None:
     module = Lambda(
         lambda self, x: F.scaled_dot_product_attention(
             x[:, :, :queries], x[:, :, :keys], x[:, :, :keys] * 2, is_causal=True
@@ -187,12 +196,12 @@ def test_causal_attention_has_a_constant_mask(queries, keys):
 
 @pytest.mark.parametrize("kind", ["bool", "float", "bool at run time", "float at run time"])
 @pytest.mark.parametrize("size", [(5, 5), (5, 1), (2, 5, 5), (1, 1, 5, 5), (1, 5), (1, 1, 1, 5)])
-def test_a_token_that_a_mask_hides_from_all_others_gets_zeros(kind, size):
+def test_a_token_that_a_mask_hides_from_all_others_gets_zeros(kind: Any, size: Any) -> None:
     mask = torch.ones(size, dtype=torch.bool)
     mask[..., -1, :] = False
     mask = torch.zeros(size).masked_fill(~mask, -math.inf) if "float" in kind else mask
 
-    def run(self, x):
+    def run(self: Any, x: Any) -> Any:
         seen = self.mask.clone()
         if "run time" in kind:
             seen = torch.where(x[0, 0, 0, 0] < 1e9, self.mask, torch.zeros_like(self.mask))
@@ -207,7 +216,7 @@ def test_a_token_that_a_mask_hides_from_all_others_gets_zeros(kind, size):
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-def test_grouped_queries_repeat_their_keys(heads):
+def test_grouped_queries_repeat_their_keys(heads: Any) -> None:
     module = Lambda(
         lambda self, x: F.scaled_dot_product_attention(x, x[:, :heads], x[:, :heads] * 2, scale=0.3, enable_gqa=True)
     )
@@ -215,14 +224,14 @@ def test_grouped_queries_repeat_their_keys(heads):
     assert counts["plain_attention"] == 1 and aten.scaled_dot_product_attention.default not in targets
 
 
-def test_attention_with_dropout_is_left_alone():
+def test_attention_with_dropout_is_left_alone() -> None:
     module = Lambda(lambda self, x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5))
     _, counts = rewrite(torch.export.export(module.eval(), (torch.randn(1, 2, 5, 4),)), "executorch")
     assert counts["plain_attention"] == 0
 
 
-def test_interleaved_heads_split_too():
-    def run(self, x):
+def test_interleaved_heads_split_too() -> None:
+    def run(self: Any, x: Any) -> Any:
         b, n, _ = x.shape
         q, k, v = self.qkv(x).view(b, n, 2, -1).split([4, 4, 8], dim=3)
         return q.sum(-1) + k.sum(-1) * v.mean(-1)
@@ -231,8 +240,8 @@ def test_interleaved_heads_split_too():
     assert targets.count(aten.linear.default) == 3 and aten.slice.Tensor not in targets
 
 
-def test_convolution_chunks_split_too():
-    def run(self, x):
+def test_convolution_chunks_split_too() -> None:
+    def run(self: Any, x: Any) -> Any:
         a, b = self.conv(x).chunk(2, dim=1)
         return torch.relu(a) * b
 
@@ -240,7 +249,7 @@ def test_convolution_chunks_split_too():
     assert targets.count(aten.conv2d.default) == 2 and aten.slice.Tensor not in targets
 
 
-def test_a_read_token_leaves_the_others_uncomputed():
+def test_a_read_token_leaves_the_others_uncomputed() -> None:
     module = Lambda(
         lambda self, x: self.norm(x + self.mlp(self.norm(x)))[:, 0], norm=nn.LayerNorm(8), mlp=nn.Linear(8, 8)
     )
@@ -251,8 +260,8 @@ def test_a_read_token_leaves_the_others_uncomputed():
     check(module, torch.randn(1, 7, 8))
 
 
-def test_a_slice_of_something_read_whole_stays():
-    def run(self, x):
+def test_a_slice_of_something_read_whole_stays() -> None:
+    def run(self: Any, x: Any) -> Any:
         y = torch.relu(self.fc(x))
         return y[:, :2].sum() + y.sum()
 
@@ -262,8 +271,8 @@ def test_a_slice_of_something_read_whole_stays():
 
 def norm2d(channels: int) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels)
-    norm.running_mean.normal_()
-    norm.running_var.uniform_(0.3, 3.0)
+    norm.get_buffer("running_mean").normal_()
+    norm.get_buffer("running_var").uniform_(0.3, 3.0)
     nn.init.uniform_(norm.weight, 0.5, 2.0)
     nn.init.normal_(norm.bias)
     return norm
@@ -279,28 +288,28 @@ def norm2d(channels: int) -> nn.BatchNorm2d:
         (nn.ConvTranspose2d(3, 3, 2), norm2d(3)),
     ],
 )
-def test_batch_norm_disappears(layers):
+def test_batch_norm_disappears(layers: Any) -> None:
     counts, targets = check(nn.Sequential(*layers), torch.randn(2, 3, 9, 9))
     assert counts["fold_batch_norm"] == 1 and aten.batch_norm.default not in targets
 
 
-def test_batch_norm_after_linear():
+def test_batch_norm_after_linear() -> None:
     norm = nn.BatchNorm1d(5)
-    norm.running_mean.normal_()
+    norm.get_buffer("running_mean").normal_()
     counts, targets = check(nn.Sequential(nn.Linear(4, 5), norm), torch.randn(3, 4))
     assert targets == [aten.linear.default]
     assert counts["fold_batch_norm"] == 1
 
 
-def test_layer_scale_and_constant_offsets_fold():
+def test_layer_scale_and_constant_offsets_fold() -> None:
     module = Lambda(lambda self, x: x + (self.fc(x) * self.gamma + self.gamma) / 4.0, fc=nn.Linear(6, 6))
     module.register_buffer("gamma", torch.randn(6))
     _, targets = check(module, torch.randn(1, 5, 6))
     assert targets == [aten.linear.default, aten.add.Tensor]
 
 
-def test_a_scaled_result_that_is_read_elsewhere_keeps_its_scale():
-    def run(self, x):
+def test_a_scaled_result_that_is_read_elsewhere_keeps_its_scale() -> None:
+    def run(self: Any, x: Any) -> Any:
         y = self.fc(x)
         return y * 3.0 + torch.relu(y)
 
@@ -316,7 +325,9 @@ def test_a_scaled_result_that_is_read_elsewhere_keeps_its_scale():
     height=st.integers(5, 14),
     bias=st.booleans(),
 )
-def test_large_depthwise_kernels_split_within_25_taps(rows, columns, stride, height, bias):
+def test_large_depthwise_kernels_split_within_25_taps(
+    rows: Any, columns: Any, stride: Any, height: Any, bias: Any
+) -> None:
     conv = nn.Conv2d(4, 4, (rows, columns), stride, (rows // 2, columns // 2), groups=4, bias=bias)
     module, example = conv.eval(), torch.randn(1, 4, height, 12)
     program = capture(module, example)
@@ -329,13 +340,13 @@ def test_large_depthwise_kernels_split_within_25_taps(rows, columns, stride, hei
     check(module, example)
 
 
-def test_a_large_depthwise_kernel_without_same_padding_is_left_alone():
+def test_a_large_depthwise_kernel_without_same_padding_is_left_alone() -> None:
     counts, _ = check(nn.Conv2d(4, 4, 7, groups=4), torch.randn(1, 4, 12, 12))
     assert counts["split_depthwise"] == 0
 
 
 @pytest.mark.parametrize("affine", [True, False])
-def test_layer_norm_in_delegated_operators(affine):
+def test_layer_norm_in_delegated_operators(affine: Any) -> None:
     norm = nn.LayerNorm(24, elementwise_affine=affine)
     if affine:
         nn.init.normal_(norm.weight)
@@ -346,7 +357,7 @@ def test_layer_norm_in_delegated_operators(affine):
     assert targets.count(aten.mul.Tensor) == 2, "gain and offset belong in the linear"
 
 
-def test_group_norm_of_one_group():
+def test_group_norm_of_one_group() -> None:
     norm = nn.GroupNorm(1, 6)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
@@ -363,24 +374,24 @@ def test_group_norm_of_one_group():
         lambda self, x: x.sum(dim=-1, keepdim=True).flatten(1),
     ],
 )
-def test_pooling(function):
+def test_pooling(function: Any) -> None:
     counts, _ = check(Lambda(function), torch.randn(1, 4, 6, 6))
     assert counts["plain_pooling"] == 1
 
 
-def test_mean_over_tokens():
+def test_mean_over_tokens() -> None:
     counts, targets = check(Lambda(lambda self, x: x.mean(1)), torch.randn(1, 6, 4))
     assert counts["plain_pooling"] == 1 and aten.mean.dim not in targets
 
 
-def test_l2_norm_tail():
+def test_l2_norm_tail() -> None:
     counts, targets = check(Lambda(lambda self, x: F.normalize(x, dim=1)), torch.randn(1, 16))
     assert counts["plain_vector_norm"] == 1
     assert not {aten.linalg_vector_norm.default, aten.expand_as.default, aten.expand.default} & set(targets)
 
 
-def test_constant_subgraphs_are_worked_out():
-    def run(self, x):
+def test_constant_subgraphs_are_worked_out() -> None:
+    def run(self: Any, x: Any) -> Any:
         return x + self.table[:, self.index] * torch.arange(4).float()
 
     module = Lambda(run)
@@ -390,16 +401,16 @@ def test_constant_subgraphs_are_worked_out():
     assert targets == [aten.add.Tensor]
 
 
-def test_identities_disappear():
-    def run(self, x):
+def test_identities_disappear() -> None:
+    def run(self: Any, x: Any) -> Any:
         return F.dropout(x.clone().contiguous().view(x.shape).permute(0, 1, 2), 0.5, self.training).float() * 2.0
 
     _, targets = check(Lambda(run), torch.randn(1, 3, 4))
     assert targets == [aten.mul.Tensor]
 
 
-def test_in_place_calls_keep_their_meaning():
-    def run(self, x):
+def test_in_place_calls_keep_their_meaning() -> None:
+    def run(self: Any, x: Any) -> Any:
         y = self.fc(x)
         y += 1.0
         z = self.fc(y)
@@ -418,7 +429,7 @@ def test_in_place_calls_keep_their_meaning():
     mode=st.sampled_from(["bilinear", "bicubic"]),
     corners=st.booleans(),
 )
-def test_a_resize_of_a_small_map_is_one_product(height, width, factor, mode, corners):
+def test_a_resize_of_a_small_map_is_one_product(height: Any, width: Any, factor: Any, mode: Any, corners: Any) -> None:
     assume((height * width * factor) ** 2 <= 1 << 14)
     resize = Lambda(lambda self, x: F.interpolate(x, scale_factor=factor, mode=mode, align_corners=corners))
     counts, targets = check(resize, torch.randn(1, 5, height, width), "onnx")
@@ -426,19 +437,19 @@ def test_a_resize_of_a_small_map_is_one_product(height, width, factor, mode, cor
     assert aten.matmul.default in targets
 
 
-def test_a_resize_of_a_large_map_stays():
+def test_a_resize_of_a_large_map_stays() -> None:
     resize = Lambda(lambda self, x: F.interpolate(x, scale_factor=2, mode="bilinear"))
     counts, _ = check(resize, torch.randn(1, 2, 32, 32), "onnx")
     assert counts["resize_product"] == 0
 
 
-def test_softmax_reads_a_flat_tensor_for_xnnpack():
+def test_softmax_reads_a_flat_tensor_for_xnnpack() -> None:
     module = Lambda(lambda self, x: self.b(self.a(x).softmax(-1)), a=nn.Conv2d(2, 2, 1), b=nn.Conv2d(2, 2, 1))
     counts, _ = check(module, torch.randn(1, 2, 5, 5))
     assert counts["flat_softmax"] == 1
 
 
-def test_the_input_program_is_not_changed():
+def test_the_input_program_is_not_changed() -> None:
     module = Normalised(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), norm2d(4), nn.ReLU(inplace=True))).eval()
     program = capture(module, pixels())
     before, weights = str(program.graph), {name: value.clone() for name, value in program.state_dict.items()}
@@ -447,7 +458,7 @@ def test_the_input_program_is_not_changed():
     assert all(torch.equal(program.state_dict[name], value) for name, value in weights.items())
 
 
-def test_rewrites_are_repeatable_and_settle():
+def test_rewrites_are_repeatable_and_settle() -> None:
     module = Normalised(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), norm2d(4), nn.ReLU(inplace=True))).eval()
     program = capture(module, pixels())
     first, second = rewrite(program, "executorch")[0], rewrite(program, "executorch")[0]
@@ -456,18 +467,18 @@ def test_rewrites_are_repeatable_and_settle():
     assert len(again.graph.nodes) == len(first.graph.nodes)
 
 
-def test_unknown_sets_are_refused():
+def test_unknown_sets_are_refused() -> None:
     program = capture(nn.Linear(2, 2), torch.randn(1, 2))
     with pytest.raises(UsageError, match="no set of rewrites is called 'tflite'"):
         rewrite(program, "tflite")
 
 
-def test_every_row_has_a_name_and_a_set():
+def test_every_row_has_a_name_and_a_set() -> None:
     assert all(row.name and row.sets <= {"coreml", "executorch", "onnx"} and row.sets for row in REWRITES)
 
 
 @pytest.mark.parametrize("which", ["coreml", "executorch", "onnx"])
-def test_dynamic_batch_programs_keep_their_rows(which):
+def test_dynamic_batch_programs_keep_their_rows(which: Any) -> None:
     module = nn.Sequential(Normalised(nn.Conv2d(3, 8, 4, 4)), nn.Flatten(2), nn.LayerNorm(16), nn.Linear(16, 4)).eval()
     new, _ = rewrite(capture(module, pixels(), dynamic_batch=True), which)
     for batch in (1, 3):
@@ -476,7 +487,7 @@ def test_dynamic_batch_programs_keep_their_rows(which):
             torch.testing.assert_close(new.module()(images), module(images), rtol=1e-4, atol=1e-4)
 
 
-def test_silu_is_split_only_where_integers_want_it():
+def test_silu_is_split_only_where_integers_want_it() -> None:
     program = capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Flatten()).eval(), pixels())
     new, counts = prepare(program)
     assert counts["split_silu"] == 1
@@ -486,7 +497,7 @@ def test_silu_is_split_only_where_integers_want_it():
 
 
 @pytest.mark.parametrize("which", ["coreml", "executorch", "onnx"])
-def test_preparing_and_specializing_is_rewriting(which):
+def test_preparing_and_specializing_is_rewriting(which: Any) -> None:
     """But for SiLU, which this model has none of."""
     program = capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 8)), pixels())
     whole, _ = rewrite(program, which)

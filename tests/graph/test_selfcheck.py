@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def photographs(size: int = 64) -> list[Tensor]:
     return [torch.randn(1, 3, size, size, generator=generator) for _ in range(2)]
 
 
-def swap(old: object, new: object) -> Callable[[GraphModule], int]:
+def swap(old: Any, new: Any) -> Callable[[GraphModule], int]:
     """A rewrite that is wrong: another operator in the place of one."""
 
     def apply(graph_module: GraphModule) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,11 +21,11 @@ ALONG = whole(2, 4, 3, 8, high=6)
 PAIRS = np.array([[0, 1], [1, 3], [0, 1]], np.int32)
 
 
-def t(a):
+def t(a: Any) -> Any:
     return torch.from_numpy(a)
 
 
-def case(name, build, by_torch, other, *inputs, opset="iOS15"):
+def case(name: str, build: Any, by_torch: Any, other: Any, *inputs: Any, opset: Any = "iOS15") -> Any:
     return Case(name, build, by_torch, other, inputs, opset)
 
 
@@ -176,13 +178,13 @@ UPDATES = floats(2, 3, 6, 8, seed=3, low=0.5, high=2.0)
 ROWS = np.array([3, 0, 1], np.int32)
 
 
-def put(x, where, values):
+def put(x: Any, where: Any, values: Any) -> Any:
     out = x.copy()
     out[where] = values
     return out
 
 
-def one_by_one(data, indices, updates, apply):
+def one_by_one(data: Any, indices: Any, updates: Any, apply: Any) -> Any:
     """Scatter along axis 1 row by row, as the op's definition reads."""
     out = np.moveaxis(data.copy(), 1, 0).copy()
     for i, update in zip(indices, np.moveaxis(updates, 1, 0), strict=True):
@@ -190,7 +192,7 @@ def one_by_one(data, indices, updates, apply):
     return np.moveaxis(out, 0, 1)
 
 
-def torch_scatter(x, i, u, mode):
+def torch_scatter(x: Any, i: Any, u: Any, mode: Any) -> Any:
     places = i.long().reshape(1, 3, 1, 1).expand(2, 3, 6, 8)
     if mode == "update":
         return x.scatter(1, places, u)
@@ -199,7 +201,7 @@ def torch_scatter(x, i, u, mode):
     return x.scatter_reduce(1, places, u, TORCH_REDUCE[mode])
 
 
-def scatters():
+def scatters() -> Any:
     out = []
     for mode, (reduction, apply) in SCATTERED.items():
         out.append(
@@ -246,22 +248,22 @@ def scatters():
     return out
 
 
-def torch_nd(x, i, u, mode):
+def torch_nd(x: Any, i: Any, u: Any, mode: Any) -> Any:
     out = x.clone()
-    functions = {"add": torch.add, "mul": torch.mul, "max": torch.maximum, "min": torch.minimum}
+    functions: dict[str, Any] = {"add": torch.add, "mul": torch.mul, "max": torch.maximum, "min": torch.minimum}
     for (a, b), update in zip(i, u, strict=True):
         out[a, b] = update if mode == "update" else functions[mode](out[a, b], update)
     return out
 
 
-def sampled(x, rows, columns):
+def sampled(x: Any, rows: Any, columns: Any) -> Any:
     """Read an image at real coordinates, with scipy's linear spline."""
     grid = np.meshgrid(rows, columns, indexing="ij")
     planes = [ndimage.map_coordinates(p, grid, order=1, mode="nearest") for p in x.reshape(-1, *x.shape[-2:])]
     return np.stack(planes).reshape(*x.shape[:-2], len(rows), len(columns))
 
 
-def spaced(size, out, mode):
+def spaced(size: Any, out: Any, mode: Any) -> Any:
     """The documented grids, written again by hand."""
     k = np.arange(out)
     points = {
@@ -277,14 +279,14 @@ def spaced(size, out, mode):
 MODES = ["STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS", "UNALIGN_CORNERS"]
 
 
-def torch_sampled(x, rows, columns):
+def torch_sampled(x: Any, rows: Any, columns: Any) -> Any:
     """Read an image at real coordinates, with torch's grid_sample."""
     normal = [torch.from_numpy(p * 2 / (n - 1) - 1).float() for p, n in ((rows, x.shape[2]), (columns, x.shape[3]))]
     grid = torch.stack(torch.meshgrid(*normal, indexing="ij"), -1).flip(-1)
     return F.grid_sample(x, grid.expand(len(x), -1, -1, -1), align_corners=True, padding_mode="border")
 
 
-def resizes():
+def resizes() -> Any:
     out = []
     for mode in MODES:
         for height, width in [(9, 5), (1, 16)]:
@@ -303,27 +305,27 @@ def resizes():
     return out
 
 
-def interpolate(**kw):
+def interpolate(**kw: Any) -> Any:
     return lambda x: F.interpolate(x, **kw)
 
 
-def onnx_resize(sizes, mode, coordinates, nearest="floor"):
+def onnx_resize(sizes: Any, mode: Any, coordinates: Any, nearest: Any = "floor") -> Any:
     return lambda x: onnx_op("Resize", x, None, None, np.array([*x.shape[:2], *sizes]), mode=mode,
                              coordinate_transformation_mode=coordinates, nearest_mode=nearest)  # fmt: skip
 
 
-def points(align):
+def points(align: Any) -> Any:
     """Sampling points for `resample`, some outside the image."""
     return floats(2, 3, 5, 2, seed=8, low=-1.3, high=1.3)
 
 
-def resample(name, coordinates, convert, align, padding, mode="bilinear"):
+def resample(name: str, coordinates: Any, convert: Any, align: Any, padding: Any, mode: Any = "bilinear") -> Any:
     value = 0.25 if padding == "constant" else 0.0
     onnx_mode = {"bilinear": "linear", "nearest": "nearest"}[mode]
     onnx_padding = {"constant": "zeros", "border": "border", "reflection": "reflection", "symmetric": "reflection"}
     torch_padding = onnx_padding[padding]
 
-    def build(mb, x, c):
+    def build(mb: Any, x: Any, c: Any) -> Any:
         return mb.resample(x=x, coordinates=c, sampling_mode=mode, padding_mode=padding, padding_value=value,
                            coordinates_mode=coordinates, align_corners=align)  # fmt: skip
 
@@ -382,10 +384,10 @@ CASES = [*SHAPES, *INDEXING, *scatters(), *RESIZING]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return run_cases(CASES, tmp_path_factory.mktemp("arrangement"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_op(case, results):
+def test_op(case: Any, results: Any) -> None:
     check(case, results[case.id])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ import torch
 from edgekit import mil
 
 
-def backbone(name, size):
+def backbone(name: str, size: Any) -> Any:
     import timm
 
     torch.manual_seed(0)
@@ -25,7 +28,7 @@ def backbone(name, size):
     return model.eval()
 
 
-def convert(model, size, path, precision):
+def convert(model: Any, size: Any, path: Any, precision: Any) -> Any:
     import coremltools as ct
 
     exported = torch.export.export(model, (torch.zeros(1, 3, size, size),)).run_decompositions({})
@@ -50,7 +53,7 @@ def convert(model, size, path, precision):
         pytest.param("fastvit_t8", 64, "FLOAT32", 0.99999, 1e-4, marks=pytest.mark.slow),
     ],
 )
-def test_embeddings_are_pytorchs(tmp_path, name, size, precision, cosine, error):
+def test_embeddings_are_pytorchs(tmp_path: Path, name: str, size: Any, precision: Any, cosine: Any, error: Any) -> None:
     model = backbone(name, size)
     runtime = convert(model, size, tmp_path / "m.mlpackage", precision)
     images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.uint8)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,9 +15,10 @@ from edgekit import mil
 from .cases import floats, save
 
 SHAPE = (4, 6)
+SIZES = np.array(SHAPE, np.uint32)
 
 
-def pack(values, bits):
+def pack(values: Any, bits: Any) -> Any:
     """Pack unsigned numbers into bytes, least significant bit first, one bit at a time."""
     stream = [(int(v) >> b) & 1 for v in values for b in range(bits)]
     stream += [0] * (-len(stream) % 8)
@@ -23,14 +27,14 @@ def pack(values, bits):
     )
 
 
-def typed(values, name):
+def typed(values: Any, name: str) -> Any:
     """Give an array the sub-byte type that coremltools knows it by."""
     from coremltools.converters.mil.mil import types
 
     return values.astype(types.nptype_from_builtin(types.string_to_builtin(name)))
 
 
-def decoded(tmp_path, build, opset, shape=SHAPE, half=False):
+def decoded(tmp_path: Path, build: Any, opset: Any, shape: Any = SHAPE, half: Any = False) -> Any:
     """Save x + weight with a weight made by `build`, run it on zeros and return the weight."""
     x = np.zeros(shape, np.float32)
     path = save(lambda mb, i: {"y": mb.add(x=i["x"], y=build(mb))}, {"x": x}, tmp_path / "m.mlpackage", opset, half)
@@ -43,7 +47,7 @@ SCALE = RNG.uniform(0.01, 0.1, 4).astype(np.float32)
 ZERO = RNG.integers(-9, 9, 4).astype(np.int8)
 
 
-def test_affine_per_channel(tmp_path):
+def test_affine_per_channel(tmp_path: Path) -> None:
     got = decoded(
         tmp_path,
         lambda mb: mb.constexpr_affine_dequantize(quantized_data=Q8, zero_point=ZERO, scale=SCALE, axis=np.int32(0)),
@@ -55,7 +59,7 @@ def test_affine_per_channel(tmp_path):
     np.testing.assert_allclose(got, layer.dequantize().numpy(), rtol=1e-6)
 
 
-def test_affine_per_tensor_in_fp16_is_rounded_once(tmp_path):
+def test_affine_per_tensor_in_fp16_is_rounded_once(tmp_path: Path) -> None:
     got = decoded(
         tmp_path,
         lambda mb: mb.constexpr_affine_dequantize(
@@ -69,23 +73,23 @@ def test_affine_per_tensor_in_fp16_is_rounded_once(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 6, 8])
-def test_packed_lookup_table(tmp_path, bits):
+def test_packed_lookup_table(tmp_path: Path, bits: Any) -> None:
     lut = floats(2**bits, seed=bits)
     indices = RNG.integers(0, 2**bits, SHAPE)
     got = decoded(
         tmp_path,
-        lambda mb: mb.constexpr_lut_to_dense(indices=pack(indices.flat, bits), lut=lut, shape=np.uint32(SHAPE)),
+        lambda mb: mb.constexpr_lut_to_dense(indices=pack(indices.flat, bits), lut=lut, shape=SIZES),
         "iOS16",
     )
     np.testing.assert_array_equal(got, np.vectorize(lambda i: lut[i])(indices))
 
 
-def test_packed_sparse(tmp_path):
+def test_packed_sparse(tmp_path: Path) -> None:
     mask = RNG.uniform(size=SHAPE) > 0.5
     values = floats(int(mask.sum()))
     got = decoded(
         tmp_path,
-        lambda mb: mb.constexpr_sparse_to_dense(nonzero_data=values, mask=pack(mask.flat, 1), shape=np.uint32(SHAPE)),
+        lambda mb: mb.constexpr_sparse_to_dense(nonzero_data=values, mask=pack(mask.flat, 1), shape=SIZES),
         "iOS16",
     )
     expected = np.zeros(SHAPE, np.float32)
@@ -93,14 +97,14 @@ def test_packed_sparse(tmp_path):
     np.testing.assert_array_equal(got, expected)
 
 
-def test_cast(tmp_path):
+def test_cast(tmp_path: Path) -> None:
     source = floats(*SHAPE).astype(np.float16)
     got = decoded(tmp_path, lambda mb: mb.constexpr_cast(source_val=source, output_dtype="fp32"), "iOS16")
     np.testing.assert_array_equal(got, source.astype(np.float32))
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("int4", -8, 8), ("uint4", 0, 16), ("int8", -128, 128)])
-def test_blockwise(tmp_path, name, low, high):
+def test_blockwise(tmp_path: Path, name: str, low: Any, high: Any) -> None:
     data = RNG.integers(low, high, SHAPE)
     scale, offset = floats(2, 3, seed=3, low=0.1), RNG.integers(low, high, (2, 3))
     got = decoded(
@@ -112,7 +116,7 @@ def test_blockwise(tmp_path, name, low, high):
     np.testing.assert_allclose(got, np.kron(scale, blocks) * (data - np.kron(offset, blocks)), rtol=1e-6)
 
 
-def test_blocks_of_lookup_tables(tmp_path):
+def test_blocks_of_lookup_tables(tmp_path: Path) -> None:
     indices, lut = RNG.integers(0, 8, SHAPE), floats(2, 1, 8, 1)
     got = decoded(tmp_path, lambda mb: mb.constexpr_lut_to_dense(indices=typed(indices, "uint3"), lut=lut), "iOS18")
     expected = [[lut[r // 2, 0, indices[r, c], 0] for c in range(6)] for r in range(4)]
@@ -120,7 +124,7 @@ def test_blocks_of_lookup_tables(tmp_path):
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_lookup_table_of_vectors(tmp_path, axis):
+def test_lookup_table_of_vectors(tmp_path: Path, axis: Any) -> None:
     indices, lut = RNG.integers(0, 4, (2, 3)), floats(1, 1, 4, 2)
     shape = (4, 3) if axis == 0 else (2, 6)
     got = decoded(
@@ -136,11 +140,11 @@ def test_lookup_table_of_vectors(tmp_path, axis):
     np.testing.assert_array_equal(got, expected)
 
 
-def test_sparse_lookup_table_then_dense(tmp_path):
+def test_sparse_lookup_table_then_dense(tmp_path: Path) -> None:
     mask = RNG.uniform(size=SHAPE) > 0.4
     indices, lut = RNG.integers(0, 4, int(mask.sum())), floats(4, 1, 4, 1)
 
-    def build(mb):
+    def build(mb: Any) -> Any:
         m, v = mb.constexpr_lut_to_sparse(
             indices_mask=typed(mask, "uint1"), indices_nonzero_data=typed(indices, "uint2"), lut=lut
         )
@@ -152,11 +156,11 @@ def test_sparse_lookup_table_then_dense(tmp_path):
     np.testing.assert_array_equal(decoded(tmp_path, build, "iOS18"), expected)
 
 
-def test_sparse_lookup_table_of_vectors(tmp_path):
+def test_sparse_lookup_table_of_vectors(tmp_path: Path) -> None:
     mask = np.array([[1, 0, 1], [0, 1, 1]])
     indices, lut = np.array([0, 1, 1, 0]), floats(1, 1, 2, 2)
 
-    def build(mb):
+    def build(mb: Any) -> Any:
         m, v = mb.constexpr_lut_to_sparse(
             indices_mask=typed(mask, "uint1"), indices_nonzero_data=typed(indices, "uint1"), lut=lut,
             vector_axis=np.int32(0),
@@ -168,12 +172,12 @@ def test_sparse_lookup_table_of_vectors(tmp_path):
     np.testing.assert_array_equal(decoded(tmp_path, build, "iOS18", (4, 3)), expected)
 
 
-def test_sparse_blockwise_then_dense(tmp_path):
+def test_sparse_blockwise_then_dense(tmp_path: Path) -> None:
     mask = RNG.uniform(size=SHAPE) > 0.4
     data = RNG.integers(-8, 8, int(mask.sum()))
     scale, offset = floats(1, 6, low=0.1), RNG.integers(-8, 8, (1, 6))
 
-    def build(mb):
+    def build(mb: Any) -> Any:
         m, v = mb.constexpr_sparse_blockwise_shift_scale(
             data_mask=typed(mask, "uint1"), nonzero_data=typed(data, "int4"), scale=scale, offset=typed(offset, "int4")
         )
@@ -185,11 +189,11 @@ def test_sparse_blockwise_then_dense(tmp_path):
     np.testing.assert_allclose(decoded(tmp_path, build, "iOS18"), expected, rtol=1e-6)
 
 
-def test_quantized_lookup_table(tmp_path):
-    indices, scale = RNG.integers(0, 4, SHAPE), np.float32([[[[0.25]]]])
+def test_quantized_lookup_table(tmp_path: Path) -> None:
+    indices, scale = RNG.integers(0, 4, SHAPE), np.array([[[[0.25]]]], np.float32)
     entries = RNG.integers(-128, 128, (1, 1, 4, 1))
 
-    def build(mb):
+    def build(mb: Any) -> Any:
         lut = mb.constexpr_blockwise_shift_scale(data=typed(entries, "int8"), scale=scale)
         return mb.constexpr_lut_to_dense(indices=typed(indices, "uint2"), lut=lut)
 
@@ -200,20 +204,20 @@ CONV, DENSE = floats(16, 8, 3, 3), floats(20, 16, seed=1)
 X = floats(1, 8, 10, 10)
 
 
-def network(mb, inputs):
+def network(mb: Any, inputs: Any) -> Any:
     y = mb.relu(x=mb.conv(x=inputs["x"], weight=CONV, pad_type="valid"))
     return {"y": mb.linear(x=mb.reduce_mean(x=y, axes=[2, 3]), weight=DENSE)}
 
 
-def forward(conv, dense):
+def forward(conv: Any, dense: Any) -> Any:
     y = F.conv2d(torch.from_numpy(X), torch.from_numpy(conv)).relu().mean((2, 3))
     return (y @ torch.from_numpy(dense).T).numpy()
 
 
-def compressions():
+def compressions() -> Any:
     import coremltools.optimize.coreml as cto
 
-    def config(op):
+    def config(op: Any) -> Any:
         return cto.OptimizationConfig(global_config=op)
 
     linear = cto.OpLinearQuantizerConfig
@@ -266,7 +270,7 @@ def compressions():
         "pruned-linear",
     ],
 )
-def test_what_coremltools_compresses(tmp_path, name):
+def test_what_coremltools_compresses(tmp_path: Path, name: str) -> None:
     """The runtime agrees with torch on the weights that coremltools itself decompresses from the same file."""
     import coremltools as ct
     from coremltools.optimize.coreml import decompress_weights, get_weights_metadata

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ A, B = whole(3, 4, low=-9, high=10), whole(3, 4, low=1, high=5, seed=1)
 ALPHA, BETA = floats(4, seed=3, low=0.1, high=0.9), floats(4, seed=4, low=0.5, high=1.5)
 
 
-def channels(v):
+def channels(v: Any) -> Any:
     return v.reshape(1, 4, 1, 1)
 
 
@@ -138,13 +140,18 @@ PARAMETRIC = [
 
 
 def cases() -> list[Case]:
-    out = [Case(op, lambda mb, x, op=op: getattr(mb, op)(x=x), t, n, (x,)) for op, t, n, x in UNARY]
+    op: str
+    t: Any
+    n: Any
+    out: list[Case] = []
+    for op, t, n, x in UNARY:
+        out.append(Case(op, lambda mb, x, op=op: getattr(mb, op)(x=x), t, n, (x,)))
     for op, t, n, pair in BINARY:
         out.append(Case(op, lambda mb, x, y, op=op: getattr(mb, op)(x=x, y=y), t, n, pair))
     for op, t, n in INTEGER:
         out.append(Case(f"{op}-int", lambda mb, x, y, op=op: getattr(mb, op)(x=x, y=y), t, n, (A, B)))
 
-    def flags(mb, op, x, y):
+    def flags(mb: Any, op: Any, x: Any, y: Any) -> Any:
         return getattr(mb, op)(x=mb.greater(x=x, y=0.0), y=mb.greater(x=y, y=0.0))
 
     for op, t, n in LOGICAL:
@@ -211,10 +218,10 @@ CASES = cases()
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return run_cases(CASES, tmp_path_factory.mktemp("elementwise"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_op(case, results):
+def test_op(case: Any, results: Any) -> None:
     check(case, results[case.id])

@@ -12,7 +12,7 @@ import torch
 from edgekit import mil
 from edgekit.errors import InputError, ModelError
 from edgekit.mil.ops import OPS
-from tests.mil.cases import Case, run_cases, save
+from tests.mil.cases import UNUSED, Case, run_cases, save
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -117,15 +117,15 @@ def test_ops_in_the_forms_that_coremltools_emits(tmp_path: Path) -> None:
     line = np.array([-6.174, 9.371], np.float32).reshape(1, 1, 2, 1)
     vector = np.array([3.0, 5.0, 7.0], np.float32)
     cases = [
-        Case("gather-scalar", lambda mb, x: mb.gather(x=x, indices=1, axis=0), None, None, (vector,)),
+        Case("gather-scalar", lambda mb, x: mb.gather(x=x, indices=1, axis=0), UNUSED, UNUSED, (vector,)),
         Case(
             "resize-nearest-17",
             lambda mb, x: mb.resize(
                 x=x, shape=[1, 1, 3, 2], resized_dims=np.uint32(2), interpolation_mode="NEAREST_NEIGHBOR"
             ),
-            None, None, (line,), opset="iOS17",
+            UNUSED, UNUSED, (line,), opset="iOS17",
         ),
-        Case("lrn-rank-3", lambda mb, x: mb.local_response_norm(x=x, size=2), None, None,
+        Case("lrn-rank-3", lambda mb, x: mb.local_response_norm(x=x, size=2), UNUSED, UNUSED,
              (np.array([[[1, -7], [5, -6], [-3, -5]]], np.float32),)),
     ]  # fmt: skip
     found = run_cases(cases, tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -24,16 +26,25 @@ MASK = np.random.default_rng(0).uniform(size=(5, 7)) > 0.3
 MASK[:, 0] = True
 
 
-def t(a):
+def t(a: Any) -> Any:
     return torch.from_numpy(a)
 
 
-def conv(name, x, weight, torch_args, onnx_args, opset="iOS15", bias=None, **mil_args):
+def conv(
+    name: str,
+    x: Any,
+    weight: Any,
+    torch_args: Any,
+    onnx_args: Any,
+    opset: Any = "iOS15",
+    bias: Any = None,
+    **mil_args: Any,
+) -> Any:
     rank = x.ndim - 2
     functions = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
     before = torch_args.pop("before", None)
 
-    def by_torch(x):
+    def by_torch(x: Any) -> Any:
         return functions[rank](
             F.pad(x, before) if before else x, t(weight), None if bias is None else t(bias), **torch_args
         )
@@ -49,8 +60,10 @@ def conv(name, x, weight, torch_args, onnx_args, opset="iOS15", bias=None, **mil
     )
 
 
-def deconv(name, weight, torch_args, onnx_args, bias=None, crop=None, **mil_args):
-    def by_torch(x):
+def deconv(
+    name: str, weight: Any, torch_args: Any, onnx_args: Any, bias: Any = None, crop: Any = None, **mil_args: Any
+) -> Any:
+    def by_torch(x: Any) -> Any:
         out = F.conv_transpose2d(x, t(weight), None if bias is None else t(bias), **torch_args)
         return out[crop] if crop else out
 
@@ -101,7 +114,9 @@ POOL = {"kernel_sizes": [3, 2], "strides": [2, 2]}
 PADDED = {"pad_type": "custom", "pad": [1, 1, 1, 1]}
 
 
-def pool(name, op, by_torch, kind, onnx_args, opset="iOS15", x=X, **mil_args):
+def pool(
+    name: str, op: Any, by_torch: Any, kind: Any, onnx_args: Any, opset: Any = "iOS15", x: Any = X, **mil_args: Any
+) -> Any:
     args = {**POOL, **mil_args}
     return Case(
         name,
@@ -113,11 +128,11 @@ def pool(name, op, by_torch, kind, onnx_args, opset="iOS15", x=X, **mil_args):
     )
 
 
-def lp(x, **kw):
+def lp(x: Any, **kw: Any) -> Any:
     return F.lp_pool2d(x, 2, (3, 2), stride=2, **kw)
 
 
-def uneven(x):
+def uneven(x: Any) -> Any:
     return F.avg_pool2d(F.pad(x, (0, 1, 2, 0)), (3, 2), 2)
 
 
@@ -154,7 +169,7 @@ POOLING = [
 ]  # fmt: skip
 
 
-def layer_norm(x, axes, gamma, beta, eps):
+def layer_norm(x: Any, axes: Any, gamma: Any, beta: Any, eps: Any) -> Any:
     centred = x - x.mean(axes, keepdims=True)
     return centred / np.sqrt((centred**2).mean(axes, keepdims=True) + eps) * gamma + beta
 
@@ -227,7 +242,7 @@ REDUCTIONS = {
 }
 
 
-def reductions():
+def reductions() -> Any:
     out = []
     for op, (by_torch, by_numpy) in REDUCTIONS.items():
         for keep in [False] if op == "reduce_prod" else [False, True]:
@@ -252,7 +267,7 @@ def reductions():
     return out
 
 
-def spread_out(*shape):
+def spread_out(*shape: Any) -> Any:
     """Distinct values, so that an order has no ties."""
     return np.random.default_rng(0).permutation(int(np.prod(shape))).reshape(shape).astype(np.float32)
 
@@ -260,7 +275,7 @@ def spread_out(*shape):
 S = spread_out(3, 7, 5)
 
 
-def sums(x, axis, exclusive, reverse):
+def sums(x: Any, axis: Any, exclusive: Any, reverse: Any) -> Any:
     return onnx_op("CumSum", x, np.array(axis), exclusive=exclusive, reverse=reverse)
 
 
@@ -298,21 +313,21 @@ ORDER = [
 SCALES, ZEROS = np.array([0.1, 0.03, 0.5, 0.02], np.float32), np.array([3, -4, 0, 7], np.int8)
 
 
-def steps(name, scale, zero, dtype, axis=None):
+def steps(name: str, scale: Any, zero: Any, dtype: Any, axis: Any = None) -> Any:
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     extra = {} if axis is None else {"axis": axis}
 
-    def build(mb, x):
+    def build(mb: Any, x: Any) -> Any:
         q = mb.quantize(input=x, scale=scale, zero_point=zero, output_dtype=np.dtype(dtype).name, **extra)
         return mb.dequantize(input=q, scale=scale, zero_point=zero, **extra)
 
-    def by_torch(x):
+    def by_torch(x: Any) -> Any:
         kind = {"low": low, "high": high}
         if axis is None:
             return torch.fake_quantize_per_tensor_affine(x, float(scale), int(zero), kind["low"], kind["high"])
         return torch.fake_quantize_per_channel_affine(x, t(scale), t(zero).int(), axis, kind["low"], kind["high"])
 
-    def by_onnx(x):
+    def by_onnx(x: Any) -> Any:
         q = onnx_op("QuantizeLinear", x, scale, zero, axis=axis or 0, version=19)
         return onnx_op("DequantizeLinear", q, scale, zero, axis=axis or 0, version=19)
 
@@ -329,10 +344,10 @@ CASES = [*CONVOLUTION, *POOLING, *NORM, *PRODUCTS, *reductions(), *ORDER, *QUANT
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return run_cases(CASES, tmp_path_factory.mktemp("layers"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_op(case, results):
+def test_op(case: Any, results: Any) -> None:
     check(case, results[case.id])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ print(importlib.util.find_spec("executorch") is not None)
 """
 
 
-def test_lean_import_opens_packages_without_the_frameworks_of_converters(tmp_path):
+def test_lean_import_opens_packages_without_the_frameworks_of_converters(tmp_path: Path) -> None:
     weight = floats(2, 3)
     path = save(
         lambda mb, i: {"y": mb.add(x=i["x"], y=weight)}, {"x": np.ones((2, 3), np.float32)}, tmp_path / "m.mlpackage"

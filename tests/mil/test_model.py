@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,8 +17,8 @@ from .cases import floats, save
 X, Y = floats(3, 5), floats(3, 5, seed=1, low=0.1)
 
 
-def test_every_fp16_op_rounds_its_result_once(tmp_path):
-    def build(mb, i):
+def test_every_fp16_op_rounds_its_result_once(tmp_path: Path) -> None:
+    def build(mb: Any, i: Any) -> Any:
         x, y = i["x"], i["y"]
         sums = mb.add(x=x, y=y)
         return {
@@ -48,20 +51,20 @@ def test_every_fp16_op_rounds_its_result_once(tmp_path):
         np.testing.assert_array_equal(got[name], value, err_msg=name)
 
 
-def test_fp16_input_is_rounded_and_fp32_is_not(tmp_path):
+def test_fp16_input_is_rounded_and_fp32_is_not(tmp_path: Path) -> None:
     x = np.array([[1.0001, 2049.0]], np.float32)
     for half, expected in ((True, [[1.0, 2048.0]]), (False, x)):
         path = save(lambda mb, i: {"y": i["x"]}, {"x": x}, tmp_path / f"{half}.mlpackage", "iOS16", half=half)
-        np.testing.assert_array_equal(mil.load(path).predict({"x": x})["y"], np.float32(expected))
+        np.testing.assert_array_equal(mil.load(path).predict({"x": x})["y"], np.asarray(expected, np.float32))
 
 
-def image_model(path, layout, channels=3, scale=1.0, bias=None):
+def image_model(path: Any, layout: Any, channels: Any = 3, scale: Any = 1.0, bias: Any = None) -> Any:
     """Convert a torch module that returns its image input, through coremltools' own image handling."""
     import coremltools as ct
     import torch
 
     class Copy(torch.nn.Module):
-        def forward(self, image):
+        def forward(self, image: Any) -> Any:
             return image * 1.0
 
     exported = torch.export.export(Copy(), (torch.zeros(1, channels, 4, 6),)).run_decompositions({})
@@ -79,7 +82,7 @@ def image_model(path, layout, channels=3, scale=1.0, bias=None):
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3)).astype(np.uint8)
 
 
-def test_rgb_image_with_scale_and_bias(tmp_path):
+def test_rgb_image_with_scale_and_bias(tmp_path: Path) -> None:
     model = image_model(tmp_path / "m.mlpackage", "RGB", scale=1 / 127.5, bias=[-1.0, -0.5, 0.25])
     expected = IMAGES.transpose(0, 3, 1, 2) / 127.5 + np.array([-1.0, -0.5, 0.25]).reshape(3, 1, 1)
     got = model.predict({"image": IMAGES})["y"]
@@ -98,19 +101,19 @@ def test_rgb_image_with_scale_and_bias(tmp_path):
     assert model.op_counts["mul"] >= 1
 
 
-def test_bgr_image(tmp_path):
+def test_bgr_image(tmp_path: Path) -> None:
     got = image_model(tmp_path / "m.mlpackage", "BGR").predict({"image": IMAGES})["y"]
     np.testing.assert_array_equal(got, IMAGES[..., ::-1].transpose(0, 3, 1, 2))
 
 
-def test_grayscale_image_takes_pillows_luma(tmp_path):
+def test_grayscale_image_takes_pillows_luma(tmp_path: Path) -> None:
     got = image_model(tmp_path / "m.mlpackage", "G", channels=1).predict({"image": IMAGES})["y"]
     expected = [np.asarray(Image.fromarray(image).convert("L")) for image in IMAGES]
     np.testing.assert_array_equal(got[:, 0], np.stack(expected))
 
 
 @pytest.fixture(scope="module")
-def gray(tmp_path_factory):
+def gray(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return image_model(tmp_path_factory.mktemp("gray") / "m.mlpackage", "G", channels=1)
 
 
@@ -125,7 +128,7 @@ def gray(tmp_path_factory):
         ({"image": IMAGES[:0]}, "no image was given"),
     ],
 )
-def test_wrong_images_are_named(gray, inputs, message):
+def test_wrong_images_are_named(gray: Any, inputs: Any, message: Any) -> None:
     with pytest.raises(InputError, match=message):
         gray.predict(inputs)
 
@@ -138,7 +141,7 @@ def test_wrong_images_are_named(gray, inputs, message):
         (np.array([["a"] * 5] * 3), "takes float32 numbers"),
     ],
 )
-def test_wrong_tensors_are_named(tmp_path, x, message):
+def test_wrong_tensors_are_named(tmp_path: Path, x: Any, message: Any) -> None:
     path = save(lambda mb, i: {"y": mb.relu(x=i["x"])}, {"x": X}, tmp_path / "m.mlpackage")
     model = mil.load(path)
     with pytest.raises(InputError, match=message):
@@ -147,10 +150,10 @@ def test_wrong_tensors_are_named(tmp_path, x, message):
         model.input_size
 
 
-def test_results_belong_to_the_caller(tmp_path):
+def test_results_belong_to_the_caller(tmp_path: Path) -> None:
     """Inputs, weights and constants stay what they were, whatever is done to the outputs."""
 
-    def build(mb, i):
+    def build(mb: Any, i: Any) -> Any:
         held = mb.add(x=np.ones((3, 5), np.float32), y=np.float32(1))
         return {"same": i["x"], "constant": held, "sum": mb.add(x=i["x"], y=held)}
 
@@ -165,8 +168,8 @@ def test_results_belong_to_the_caller(tmp_path):
     np.testing.assert_array_equal(second["sum"], X + 2)
 
 
-def test_a_form_of_an_op_that_is_not_known_is_named(tmp_path):
-    def build(mb, i):
+def test_a_form_of_an_op_that_is_not_known_is_named(tmp_path: Path) -> None:
+    def build(mb: Any, i: Any) -> Any:
         y = mb.resample(
             x=i["x"], coordinates=np.zeros((1, 2, 2, 2), np.float32), sampling_mode="bilinear",
             padding_mode="reflection", padding_value=0.0, coordinates_mode="normalized_minus_one_to_one",

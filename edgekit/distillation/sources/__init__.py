@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.distillation.sources.base import Column, Source
+from edgekit.distillation.sources.catalog import CatalogSource
+from edgekit.distillation.sources.folder import FolderSource
+from edgekit.distillation.sources.shards import ShardSource
+from edgekit.distillation.sources.table import TableSource
 from edgekit.recipe.training import DataSpec
 from edgekit.support.progress import Reporter
 
@@ -20,20 +24,12 @@ def open_source(spec: DataSpec) -> Source:
         UsageError: it cannot give what is asked of it.
     """
     if spec.catalog is not None:
-        from edgekit.distillation.sources.catalog import CatalogSource
-
         return CatalogSource(spec.name, spec.catalog, spec.labels)
     if spec.folder is not None:
-        from edgekit.distillation.sources.folder import FolderSource
-
         return FolderSource(spec.name, spec.folder, spec.folders, spec.labels)
     if spec.table is not None:
-        from edgekit.distillation.sources.table import TableSource
-
         root = spec.root if spec.root is not None else Path(spec.table).parent
         return TableSource(spec.name, spec.table, root, path=spec.path, listing=spec.listing, labels=spec.labels)
-    from edgekit.distillation.sources.shards import ShardSource
-
     assert spec.shards is not None
     return ShardSource(spec.name, spec.shards, listing=spec.listing, labels=spec.labels)
 

@@ -22,21 +22,31 @@ class Column:
 
 
 class Source(Protocol):
-    """Photos by number, 0 to N-1, in an order that never changes.
-
-    `listings` is int64 [N], equal for photos of one listing and -1 where unknown. `labels` holds a Column per task.
-    `chunks` is None where any photo can be read as cheaply as any other, else int64 [C+1]: chunk c holds the photos
-    chunks[c] to chunks[c+1], and reads should follow their order within it.
-    """
+    """Photos by number, 0 to N-1, in an order that never changes."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the recipe calls the data set."""
+        ...
+
     @property
-    def listings(self) -> np.ndarray: ...
+    def listings(self) -> np.ndarray:
+        """int64 [N], equal for photos of one listing, -1 where unknown."""
+        ...
+
     @property
-    def labels(self) -> Mapping[str, Column]: ...
+    def labels(self) -> Mapping[str, Column]:
+        """A Column for each task."""
+        ...
+
     @property
-    def chunks(self) -> np.ndarray | None: ...
+    def chunks(self) -> np.ndarray | None:
+        """None where any photo can be read as cheaply as any other, else int64 [C+1].
+
+        Chunk c holds the photos chunks[c] to chunks[c+1], and reads should follow their order within it.
+        """
+        ...
+
     @property
     def left_out(self) -> LeftOut:
         """Images of kinds that are not read here; over half of all is an InputError when the source is opened."""
@@ -69,8 +79,8 @@ def codes_of(values: Sequence[str | None]) -> Column:
 def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The largest centred part of uint8 [H,W,3] with the proportions of `size`, scaled to it: uint8 [height,width,3].
 
-    As `edgekit.images.preprocess` with crop_pct 1, within a few levels of 255: torch scales an image about three times
-    as fast as Pillow, whose pixels evaluation must agree with and training need not.
+    As `edgekit.data.images.preprocess` with crop_pct 1, within a few levels of 255: torch scales an image about three
+    times as fast as Pillow, whose pixels evaluation must agree with and training need not.
     """
     import torch
     from torch.nn import functional as F

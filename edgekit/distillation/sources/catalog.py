@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.data.catalog import Catalog
 from edgekit.data.image_files import LeftOut
+from edgekit.data.images import preprocess
 from edgekit.distillation.sources.base import Column, codes_of
 from edgekit.errors import UsageError
+from edgekit.recipe import InputSpec
 from edgekit.recipe.training import CatalogData
-
-if TYPE_CHECKING:
-    from edgekit.data.catalog import Catalog
 
 __all__ = ["ATTRIBUTES", "CatalogSource"]
 
@@ -42,13 +41,12 @@ class CatalogSource:
         return self._data.listings * len(self._data.photos)
 
     def _catalog(self, size: int) -> Catalog:
-        from edgekit.data.catalog import Catalog
-
         data = self._data
         return Catalog(data.start + data.listings, 1, seed=data.seed, size=size, split=data.split)
 
     @cached_property
     def labels(self) -> dict[str, Column]:
+        """A Column of each attribute that a task is given for."""
         if not self._fields:
             return {}
         catalog, data = self._catalog(16), self._data
@@ -58,13 +56,12 @@ class CatalogSource:
         return {task: Column(np.repeat(column.codes, count), column.names) for task, column in columns.items()}
 
     def photo_name(self, index: int) -> str:
+        """What people call photo `index`."""
         listing, photo = divmod(index, len(self._data.photos))
         return f"listing-{self._data.start + listing:06d}/photo-{self._data.photos[photo]}"
 
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
-        from edgekit.data.images import preprocess
-        from edgekit.recipe import InputSpec
-
+        """Photo `index` as uint8 [H,W,3]; see `Source.read`."""
         listing, photo = divmod(index, len(self._data.photos))
         image = self._catalog(max(size)).render(self._data.start + listing, self._data.photos[photo])
         if image.shape[:2] == size:
@@ -72,6 +69,7 @@ class CatalogSource:
         return preprocess(image, InputSpec(size=size, crop_pct=1.0, crop_mode="squash"))
 
     def digest(self) -> str:
+        """sha256 over all that can change what is read."""
         data = self._data
         facts = f"{self._catalog(32).digest()} {data.start} {data.photos} {sorted(self._fields.items())}"
         return hashlib.sha256(facts.encode()).hexdigest()

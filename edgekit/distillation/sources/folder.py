@@ -48,13 +48,16 @@ class FolderSource:
         return len(self._names)
 
     def photo_name(self, index: int) -> str:
+        """What people call photo `index`."""
         return shown(self._names[index])
 
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        """Photo `index` as uint8 [H,W,3]; see `Source.read`."""
         name = self._names[index]
         image = load_image(self._folder.path / name, name=name, max_side=max(size))
         return fit(image, size)
 
     def digest(self) -> str:
+        """sha256 over all that can change what is read."""
         facts = f"{self._folder.digest()} {sorted(self.labels)}"
         return hashlib.sha256(facts.encode()).hexdigest()

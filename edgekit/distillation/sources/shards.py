@@ -83,9 +83,11 @@ class ShardSource:
         return len(self._keys)
 
     def photo_name(self, index: int) -> str:
+        """What people call photo `index`."""
         return shown(f"{self._shards[self._shard[index]].name}/{self._keys[index]}")
 
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        """Photo `index` as uint8 [H,W,3]; see `Source.read`."""
         name, shard = self.photo_name(index), int(self._shard[index])
         length = min(int(self._sizes[index]), MAX_FILE_BYTES + 1)
         try:
@@ -107,6 +109,7 @@ class ShardSource:
         return handle
 
     def digest(self) -> str:
+        """sha256 over all that can change what is read."""
         facts = [self._listing, sorted(self._fields.items()), [path.name for path in self._shards]]
         whole = hashlib.sha256(json.dumps(facts).encode())
         for path in self._shards:
@@ -253,18 +256,18 @@ def _find(pattern: str) -> list[Path]:
     """The files that a pattern with * ? {000..015} {a,b} names, sorted; braces must all be there, globs may differ."""
     if "\0" in pattern:
         raise InputError("shards has a NUL character; give a path")
-    found: set[str] = set()
+    paths: set[str] = set()
     for path in _expand(pattern):
         matches = glob.glob(path.replace("[", "[[]")) if "*" in path or "?" in path else [path]
         if not matches or not all(map(os.path.exists, matches)):
             raise InputError(f"no shard {shown(path)}; give a local path with * ? or {{000..015}}")
-        found.update(matches)
-    for path in sorted(found):
+        paths.update(matches)
+    for path in sorted(paths):
         if not path.lower().endswith(".tar"):
             raise InputError(f"{shown(path)} is {_NOT_TAR}")
         if not os.path.isfile(path):
             raise InputError(f"{shown(path)} is not a regular file; give .tar files")
-    return [Path(path) for path in sorted(found)]
+    return [Path(path) for path in sorted(paths)]
 
 
 def _expand(pattern: str) -> list[str]:

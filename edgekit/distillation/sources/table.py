@@ -62,6 +62,7 @@ class TableSource:
         return len(self._names)
 
     def photo_name(self, index: int) -> str:
+        """What people call photo `index`."""
         return shown(self._names[index])
 
     def _file(self, name: str) -> Path:
@@ -74,11 +75,13 @@ class TableSource:
         return file
 
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        """Photo `index` as uint8 [H,W,3]; see `Source.read`."""
         name = self._names[index]
         image = load_image(self._file(name), name=name, max_side=max(size))
         return fit(image, size)
 
     def digest(self) -> str:
+        """sha256 over all that can change what is read."""
         names = {task: list(column.names) for task, column in self.labels.items()}
         facts = [self._path, self._listing, sorted(self._fields.items()), sorted(names.items())]
         whole = hashlib.sha256(json.dumps(facts).encode())

@@ -45,10 +45,12 @@ def look_up(indices: Tensor, lut: Tensor, vector_axis: int | None) -> Tensor:
 
 
 def affine_dequantize(quantized_data: Tensor, zero_point: Parameter, scale: Parameter, axis: int) -> Tensor:
+    """iOS 16's 8-bit weights: `(data - zero_point) * scale` along `axis`; float32 of the same shape."""
     return dequantize(quantized_data, scale, zero_point, axis)
 
 
 def blockwise_shift_scale(data: Tensor, scale: Tensor, offset: Tensor | None = None) -> Tensor:
+    """iOS 18's 4- or 8-bit weights: `(data - offset) * scale`, one scale [blocks...] for each block."""
     out = data.float()
     if offset is not None:
         out = out - spread(offset.float(), data.shape)
@@ -56,6 +58,7 @@ def blockwise_shift_scale(data: Tensor, scale: Tensor, offset: Tensor | None = N
 
 
 def lut_to_dense(indices: Tensor, lut: Tensor, shape: Tensor | None = None, vector_axis: int | None = None) -> Tensor:
+    """Palettized weights: packed `indices`, `lut` [entries] and `shape` (iOS 16), or indices and tables of blocks."""
     if shape is None:
         return look_up(indices, lut, vector_axis)
     sizes = [int(n) for n in shape]
@@ -64,6 +67,7 @@ def lut_to_dense(indices: Tensor, lut: Tensor, shape: Tensor | None = None, vect
 
 
 def sparse_to_dense(nonzero_data: Tensor, mask: Tensor, shape: Tensor | None = None) -> Tensor:
+    """Put the nonzero values where `mask` says, zeros elsewhere; iOS 16 packs the mask and gives `shape`."""
     if shape is not None:
         mask = unpack(mask, 1, int(shape.prod())).reshape([int(n) for n in shape])
     dense = torch.zeros(mask.shape, dtype=nonzero_data.dtype)
@@ -74,6 +78,7 @@ def sparse_to_dense(nonzero_data: Tensor, mask: Tensor, shape: Tensor | None = N
 def lut_to_sparse(
     indices_mask: Tensor, indices_nonzero_data: Tensor, lut: Tensor, vector_axis: int | None = None
 ) -> tuple[Tensor, Tensor]:
+    """Palettized values of a sparse weight: the mask, and the nonzero values [n], for `sparse_to_dense`."""
     dense = look_up(sparse_to_dense(indices_nonzero_data, indices_mask), lut, vector_axis)
     mask = spread(indices_mask, dense.shape)
     return mask, dense[mask.bool()]
@@ -82,11 +87,13 @@ def lut_to_sparse(
 def sparse_blockwise_shift_scale(
     data_mask: Tensor, nonzero_data: Tensor, scale: Tensor, offset: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
+    """Dequantized values of a sparse weight: the mask, and the nonzero values [n]."""
     dense = blockwise_shift_scale(sparse_to_dense(nonzero_data, data_mask), scale, offset)
     return data_mask, dense[data_mask.bool()]
 
 
 def cast(source_val: Tensor, output_dtype: str) -> Tensor:
+    """A constant in another float type; the runner converts it."""
     return source_val
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,19 +31,26 @@ def pad_pairs(
 
 
 def flat(pairs: list[tuple[int, int]]) -> list[int]:
+    """Padding as torch takes it: the last dimension's (before, after) first."""
     return [n for pair in reversed(pairs) for n in pair]
 
 
-def conv(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    strides: list[int] | None = None,
-    pad_type: str = "valid",
-    pad: list[int] | None = None,
-    dilations: list[int] | None = None,
-    groups: int = 1,
-) -> Tensor:
+class Window(NamedTuple):
+    """The inputs that both ops have besides their tensors; a list holds one number for each spatial dimension."""
+
+    strides: list[int] | None = None
+    pad_type: str = "valid"
+    pad: list[int] | None = None
+    dilations: list[int] | None = None
+    groups: int = 1
+
+
+def conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, **window: Any) -> Tensor:
+    """[N,C,...] by `weight` [C_out, C/groups, ...] and `bias` [C_out], of one to three spatial dimensions.
+
+    `window` holds the fields of `Window`.
+    """
+    strides, pad_type, pad, dilations, groups = Window(**window)
     rank = x.ndim - 2
     strides = strides or [1] * rank
     dilations = dilations or [1] * rank
@@ -54,16 +62,13 @@ def conv(
 
 
 def conv_transpose(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    pad: list[int] | None = None,
-    output_shape: list[int] | None = None,
-    pad_type: str = "valid",
-    strides: list[int] | None = None,
-    dilations: list[int] | None = None,
-    groups: int = 1,
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, output_shape: list[int] | None = None, **window: Any
 ) -> Tensor:
+    """[N,C,...] by `weight` [C, C_out/groups, ...]: each input spread through the kernel, and the sum cut by `pad`.
+
+    `window` holds the fields of `Window`; `output_shape` [N, C_out, ...] settles sizes that a stride leaves open.
+    """
+    strides, pad_type, pad, dilations, groups = Window(**window)
     rank = x.ndim - 2
     strides = strides or [1] * rank
     dilations = dilations or [1] * rank

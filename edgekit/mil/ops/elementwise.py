@@ -7,16 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["TABLE"]
-
-Scalar = float | int | bool
-
-
-def tensor(value: Tensor | Scalar) -> Tensor:
-    return value if isinstance(value, Tensor) else torch.tensor(value)
+__all__ = ["TABLE", "unary"]
 
 
 def binary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An op of `x` and `y`, which broadcast."""
+
     def run(x: Tensor, y: Tensor) -> Tensor:
         return function(x, y)
 
@@ -24,6 +20,8 @@ def binary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def unary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An op of `x` alone; same shape."""
+
     def run(x: Tensor) -> Tensor:
         return function(x)
 
@@ -31,34 +29,42 @@ def unary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def floor_div(x: Tensor, y: Tensor) -> Tensor:
+    """The quotient rounded down."""
     return torch.div(x, y, rounding_mode="floor")
 
 
 def clip(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """Limit to `alpha`..`beta`."""
     return x.clamp(alpha, beta)
 
 
 def threshold(x: Tensor, alpha: float) -> Tensor:
+    """At least `alpha`."""
     return x.clamp(min=alpha)
 
 
 def inverse(x: Tensor, epsilon: float = 1e-4) -> Tensor:
+    """`1 / (x + epsilon)`."""
     return (x + epsilon).reciprocal()
 
 
 def log(x: Tensor, epsilon: float = 1e-45) -> Tensor:
+    """The natural logarithm of `x + epsilon`."""
     return (x + epsilon).log()
 
 
 def rsqrt(x: Tensor, epsilon: float = 1e-12) -> Tensor:
+    """`1 / sqrt(x + epsilon)`."""
     return (x + epsilon).rsqrt()
 
 
 def select(cond: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`a` where `cond` holds, else `b`; the three broadcast."""
     return torch.where(cond.bool(), a, b)
 
 
 def cast(x: Tensor, dtype: str) -> Tensor:
+    """`x` in the type that `dtype` names."""
     # The program's own output type (which the runner converts to) says the same as `dtype`, but int8 and
     # uint8 to bool is a comparison, not a truncation.
     return x != 0 if dtype == "bool" else x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,13 @@ Mask = Sequence[bool] | None
 
 
 def slices(
-    x: Tensor, begin: Ints, end: Ints, stride: Ints | None, begin_mask: Mask, end_mask: Mask, squeeze_mask: Mask
+    x: Tensor,
+    begin: Ints,
+    end: Ints,
+    stride: Ints | None = None,
+    begin_mask: Mask = None,
+    end_mask: Mask = None,
+    squeeze_mask: Mask = None,
 ) -> list[range | int]:
     """Resolve each dimension to the places it takes, or to one place where the mask says to squeeze it."""
     starts, ends = ints(begin), ints(end)
@@ -32,16 +39,12 @@ def slices(
     return out
 
 
-def slice_by_index(
-    x: Tensor,
-    begin: Ints,
-    end: Ints,
-    stride: Ints | None = None,
-    begin_mask: Mask = None,
-    end_mask: Mask = None,
-    squeeze_mask: Mask = None,
-) -> Tensor:
-    places = slices(x, begin, end, stride, begin_mask, end_mask, squeeze_mask)
+def slice_by_index(x: Tensor, **box: Any) -> Tensor:
+    """The box from `begin` to `end` in steps of `stride`; a mask opens an end or drops an axis of one place.
+
+    `box` is what `slices` takes.
+    """
+    places = slices(x, **box)
     for d in reversed(range(x.ndim)):
         place = places[d]
         if isinstance(place, int):
@@ -53,17 +56,9 @@ def slice_by_index(
     return x
 
 
-def slice_update(
-    x: Tensor,
-    update: Tensor,
-    begin: Ints,
-    end: Ints,
-    stride: Ints | None = None,
-    begin_mask: Mask = None,
-    end_mask: Mask = None,
-    squeeze_mask: Mask = None,
-) -> Tensor:
-    chosen = slices(x, begin, end, stride, begin_mask, end_mask, squeeze_mask)
+def slice_update(x: Tensor, update: Tensor, **box: Any) -> Tensor:
+    """`x` with `update` written where `slice_by_index` would read."""
+    chosen = slices(x, **box)
     places = [[place] if isinstance(place, int) else list(place) for place in chosen]
     grid = torch.meshgrid(*[torch.tensor(place) for place in places], indexing="ij")
     out = x.clone()
@@ -72,6 +67,7 @@ def slice_update(
 
 
 def slice_by_size(x: Tensor, begin: Ints, size: Ints) -> Tensor:
+    """The box of `size` that starts at `begin`; a size of -1 reaches to the end."""
     for d, (start, count) in enumerate(zip(ints(begin), ints(size), strict=True)):
         start %= x.shape[d] + (start >= 0)
         x = x.narrow(d, start, x.shape[d] - start if count == -1 else count)
@@ -88,6 +84,7 @@ def wrap(indices: Tensor, size: int) -> Tensor:
 
 
 def gather(x: Tensor, indices: Tensor, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False) -> Tensor:
+    """The entries `indices` along `axis`, whose place the axes of `indices` after the first `batch_dims` take."""
     axis %= x.ndim
     indices = wrap(torch.as_tensor(indices), x.shape[axis])
     if batch_dims == 0:
@@ -103,6 +100,7 @@ def gather(x: Tensor, indices: Tensor, axis: int = 0, batch_dims: int = 0, valid
 
 
 def gather_along_axis(x: Tensor, indices: Tensor, axis: int = 0, validate_indices: bool = False) -> Tensor:
+    """For each place of `indices`, the entry of `x` at that index of `axis`; the shape of `indices`."""
     return torch.gather(x, axis, wrap(indices, x.shape[axis]))
 
 
@@ -115,6 +113,7 @@ def linear_places(indices: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def gather_nd(x: Tensor, indices: Tensor, batch_dims: int = 0, validate_indices: bool = False) -> Tensor:
+    """The slices of `x` [batch..., ...] that the vectors in the last axis of `indices` name."""
     batch, depth = x.shape[:batch_dims], indices.shape[-1]
     inner = x.shape[batch_dims : batch_dims + depth]
     rest = x.shape[batch_dims + depth :]
@@ -138,6 +137,7 @@ def combine(data: Tensor, places: Tensor, updates: Tensor, mode: str) -> Tensor:
 def scatter(
     data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0, mode: str = "add", validate_indices: bool = False
 ) -> Tensor:
+    """`data` with `updates` put, added or otherwise combined (`mode`) at the places `indices` [m] of `axis`."""
     rows = data.movedim(axis, 0)
     flat = rows.reshape(len(rows), prod(rows.shape[1:]))
     changed = updates.movedim(axis, 0).reshape(len(indices), flat.shape[1])
@@ -148,6 +148,7 @@ def scatter(
 def scatter_along_axis(
     data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0, mode: str = "add", validate_indices: bool = False
 ) -> Tensor:
+    """The reverse of `gather_along_axis`: `updates`, shaped like `indices`, combined into `data`."""
     places = torch.gather(torch.arange(data.numel()).reshape(data.shape), axis, wrap(indices, data.shape[axis]))
     return combine(data.reshape(-1, 1), places.flatten(), updates.reshape(-1, 1), mode).reshape(data.shape)
 
@@ -155,6 +156,7 @@ def scatter_along_axis(
 def scatter_nd(
     data: Tensor, indices: Tensor, updates: Tensor, mode: str = "add", validate_indices: bool = False
 ) -> Tensor:
+    """The reverse of `gather_nd` without a batch: `updates` combined into the slices that `indices` names."""
     inner = data.shape[: indices.shape[-1]]
     rows = data.reshape(prod(inner), prod(data.shape[indices.shape[-1] :]))
     places = linear_places(indices, inner).flatten()
@@ -162,6 +164,7 @@ def scatter_nd(
 
 
 def non_zero(x: Tensor) -> Tensor:
+    """The places of what is not 0, int64 [n, rank]."""
     return x.nonzero()
 
 

@@ -18,10 +18,12 @@ def batch_norm(
     beta: Tensor | None = None,
     epsilon: float = 1e-5,
 ) -> Tensor:
+    """[N,C,...] with the stored mean and variance [C] of each channel, then gain `gamma` and offset `beta` [C]."""
     return F.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)
 
 
 def instance_norm(x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, epsilon: float = 1e-5) -> Tensor:
+    """[N,C,...], each channel of each image by its own mean and variance; `gamma` and `beta` are [C]."""
     return F.instance_norm(x, weight=gamma, bias=beta, eps=epsilon)
 
 
@@ -32,6 +34,7 @@ def layer_norm(
     beta: Tensor | None = None,
     epsilon: float = 1e-5,
 ) -> Tensor:
+    """By mean and variance over `axes`, all of them by default; `gamma` and `beta` have the shape of these axes."""
     dims = sorted(axis % x.ndim for axis in axes) if axes is not None else list(range(x.ndim))
     if dims == list(range(x.ndim - len(dims), x.ndim)):
         return F.layer_norm(x, [x.shape[d] for d in dims], gamma, beta, epsilon)
@@ -48,6 +51,7 @@ def l2_norm(x: Tensor, epsilon: float = 1e-6) -> Tensor:
 
 
 def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """Each value by the squares of `size` channels around it: [N,C,...], or [C,...] of rank 3."""
     # Core ML sums along the third axis from the end, whatever the rank: coremltools' own test of rank 3
     # (iOS14/test_normalization.py, values from macOS) has each value divided by itself alone.
     return (

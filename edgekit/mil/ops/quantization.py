@@ -26,12 +26,14 @@ def along(value: Parameter, like: Tensor, axis: int | None) -> Tensor:
 def quantize(
     input: Tensor, scale: Parameter, output_dtype: str, zero_point: Parameter = 0, axis: int | None = None
 ) -> Tensor:
+    """`round(input / scale) + zero_point`, limited to int8 or uint8; scalars, or vectors along `axis`."""
     low, high, dtype = RANGES[output_dtype]
     steps = torch.round(input / along(scale, input, axis)) + along(zero_point, input, axis)
     return steps.clamp(low, high).to(dtype)
 
 
 def dequantize(input: Tensor, scale: Parameter, zero_point: Parameter = 0, axis: int | None = None) -> Tensor:
+    """`(input - zero_point) * scale` in float32; scalars, or vectors along `axis`."""
     return (input.float() - along(zero_point, input, axis)) * along(scale, input, axis)
 
 

@@ -20,16 +20,20 @@ def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable
 
 
 def mean(x: Tensor, dims: list[int], keep: bool) -> Tensor:
+    """The mean over `dims`, in float32."""
     return x.float().mean(dims, keep)
 
 
 def prod(x: Tensor, dims: list[int], keep: bool) -> Tensor:
+    """The product over `dims`, one after the other."""
     for dim in sorted((d % x.ndim for d in dims), reverse=True):
         x = x.prod(dim, keep)
     return x
 
 
 def argument(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Make an op of `function(x, axis, keep)` that gives places, int64; the runner converts them."""
+
     def run(x: Tensor, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32") -> Tensor:
         return function(x, axis, keep_dims)
 
@@ -37,6 +41,7 @@ def argument(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def argsort(x: Tensor, axis: int = -1, ascending: bool = False) -> Tensor:
+    """The places that sort `axis`, greatest first by default; equal values keep their order."""
     return torch.sort(x, dim=axis, descending=not ascending, stable=True).indices
 
 
@@ -49,12 +54,14 @@ def topk(
     return_indices: bool = True,
     output_indices_dtype: str = "int32",
 ) -> Tensor | tuple[Tensor, Tensor]:
+    """The `k` greatest (or least) values of `axis`, sorted, and their places; all of them where `k` is -1."""
     order = argsort(x, axis, ascending).narrow(axis, 0, x.shape[axis] if k == -1 else k)
     values = torch.take_along_dim(x, order, axis)
     return (values, order) if return_indices else values
 
 
 def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running sums along `axis`, from the end with `reverse`, each without its own value with `exclusive`."""
     x = x.flip(axis) if reverse else x
     total = x.cumsum(axis)
     if exclusive:

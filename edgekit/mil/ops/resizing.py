@@ -33,6 +33,7 @@ def grid(size: int, out: int, mode: str) -> Tensor:
 
 
 def linear(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
+    """One axis of `x` resampled to `out` pixels, each between its two neighbours."""
     size = x.shape[axis]
     points = grid(size, out, mode)
     low = points.floor().long()
@@ -42,6 +43,7 @@ def linear(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
 
 
 def nearest(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
+    """One axis of `x` resampled to `out` pixels, each a copy of one; in DEFAULT of the one at or before it."""
     size = x.shape[axis]
     if mode == "UNALIGN_CORNERS":
         points = ((torch.arange(out, dtype=torch.float64) + 0.5) * (size / out)).floor()
@@ -63,6 +65,7 @@ def nearest_on_grid(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
 
 
 def scaled(x: Tensor, scale_height: float, scale_width: float) -> tuple[int, int]:
+    """Height and width of [..., H, W] times the factors, rounded down, in float32 as Core ML computes them."""
     height, width = (
         np.float32(s) * np.float32(n) for s, n in zip((scale_height, scale_width), x.shape[-2:], strict=True)
     )
@@ -72,14 +75,17 @@ def scaled(x: Tensor, scale_height: float, scale_width: float) -> tuple[int, int
 def resize_bilinear(
     x: Tensor, target_size_height: int = 1, target_size_width: int = 1, sampling_mode: str = "DEFAULT"
 ) -> Tensor:
+    """The last two axes to a height and a width, in pixels."""
     return linear(linear(x, -2, target_size_height, sampling_mode), -1, target_size_width, sampling_mode)
 
 
 def resize_nearest_neighbor(x: Tensor, target_size_height: int, target_size_width: int) -> Tensor:
+    """The last two axes to a height and a width, in pixels."""
     return nearest(nearest(x, -2, target_size_height, "DEFAULT"), -1, target_size_width, "DEFAULT")
 
 
 def upsample_nearest_neighbor(x: Tensor, scale_factor_height: float = 1, scale_factor_width: float = 1) -> Tensor:
+    """The last two axes by two factors."""
     return resize_nearest_neighbor(x, *scaled(x, scale_factor_height, scale_factor_width))
 
 
@@ -90,6 +96,7 @@ def upsample_bilinear(
     align_corners: bool = True,
     half_pixel_centers: bool | None = None,
 ) -> Tensor:
+    """The last two axes by two factors, on the grid that the two flags choose."""
     centres = not align_corners if half_pixel_centers is None else half_pixel_centers
     mode = "STRICT_ALIGN_CORNERS" if align_corners else "UNALIGN_CORNERS" if centres else "DEFAULT"
     return resize_bilinear(x, *scaled(x, scale_factor_height, scale_factor_width), mode)
@@ -98,6 +105,7 @@ def upsample_bilinear(
 def resize(
     x: Tensor, shape: Ints, resized_dims: int, interpolation_mode: str = "LINEAR", sampling_mode: str = "DEFAULT"
 ) -> Tensor:
+    """iOS 17's: the last `resized_dims` axes to the last entries of `shape`, where 0 keeps a size."""
     sample = linear if interpolation_mode == "LINEAR" else nearest_on_grid
     for axis, size in enumerate(ints(shape)[-resized_dims:], start=-resized_dims):
         x = sample(x, axis, size or x.shape[axis], sampling_mode)
@@ -113,6 +121,7 @@ def resample(
     coordinates_mode: str,
     align_corners: bool,
 ) -> Tensor:
+    """`x` [N,C,H,W] read at `coordinates` [N,h,w,2], (x, y) in pixels or in 0..1 or -1..1: [N,C,h,w]."""
     points = coordinates.float()
     extent = torch.tensor([x.shape[3], x.shape[2]], dtype=torch.float32)
     if coordinates_mode == "normalized_zero_to_one":

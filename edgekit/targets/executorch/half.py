@@ -1,8 +1,5 @@
 """Half precision for ExecuTorch: weights and activations half inside, float32 at the borders and in the last norm."""
 
-# torch.fx types an argument as a union of sixteen kinds.
-# mypy: disable-error-code="union-attr, arg-type, operator, index, attr-defined, return-value"
-
 from __future__ import annotations
 
 import copy
