@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.artifact.open import open_artifact
+from edgekit.bench.constants import CONSTANTS
 from edgekit.bench.drivers.host.driver import model_of
-from edgekit.bench.schema import Model, Sha256
+from edgekit.bench.schema import Model, Sha256, Side
 from edgekit.data.image_files import LeftOut, readable, scan, shown
 from edgekit.data.images import load_image, preprocess
 from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
@@ -27,16 +28,18 @@ if TYPE_CHECKING:
     from edgekit.artifact.open import Artifact
     from edgekit.support.progress import Reporter
 
-__all__ = ["SCHEMA", "Agreement", "Golden", "compare", "make", "read"]
+__all__ = ["SCHEMA", "Agreement", "GoldenFolder", "compare", "make", "read"]
 
 SCHEMA: Literal["edgekit.golden/1"] = "edgekit.golden/1"
-FILENAME, INPUTS, EMBEDDINGS, PHOTOS = "golden.json", "inputs.bin", "golden.bin", "photos"
+FILENAME: str = CONSTANTS["golden_file"]
+INPUTS: str = CONSTANTS["inputs_file"]
+EMBEDDINGS: str = CONSTANTS["embeddings_file"]
+PHOTOS = "photos"
 ORIENTATIONS = range(1, 9)
 MAX_PHOTOS = 64
 _LONGEST = 1024  # pixels of a photo's longer side: enough for every filter to have something to do
 _EXIF_ORIENTATION = 0x0112
 _FILE = r"^photos/[a-z0-9-]{1,40}\.(jpg|png)$"
-_Side = Annotated[int, Field(ge=1, le=65536)]
 _Level = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -47,10 +50,10 @@ class _Part(BaseModel):
 class Preprocessing(_Part):
     """What is done to a decoded, upright photo; the words are timm's."""
 
-    height: _Side
-    width: _Side
+    height: Side
+    width: Side
     interpolation: Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"]
-    crop_pct: float = Field(gt=0, le=2)
+    crop_pct: float = Field(gt=0, le=CONSTANTS["max_crop_pct"])
     crop_mode: Literal["center", "squash", "border"]
     fill: tuple[_Level, _Level, _Level] = Field(description="RGB around a photo that is smaller than the input.")
 
@@ -63,16 +66,16 @@ class Item(_Part):
     sha256: Sha256
 
 
-class Golden(_Part):
+class GoldenFolder(_Part):
     """`golden.json`; beside it inputs.bin, uint8 RGB [N,H,W,3], and golden.bin, float32 little-endian [N,dim]."""
 
     schema_: Literal["edgekit.golden/1"] = Field(default=SCHEMA, alias="schema")
     model: Model
     preprocessing: Preprocessing
-    dim: Annotated[int, Field(ge=1, le=1 << 20)]
+    dim: Annotated[int, Field(ge=1, le=CONSTANTS["max_dim"])]
     inputs_sha256: Sha256 | None = Field(default=None, description="Of inputs.bin; older folders lack it.")
     embeddings_sha256: Sha256 | None = Field(default=None, description="Of golden.bin; older folders lack it.")
-    items: tuple[Item, ...] = Field(min_length=1, max_length=MAX_PHOTOS * 16)
+    items: tuple[Item, ...] = Field(min_length=1, max_length=CONSTANTS["max_golden_items"])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -111,7 +114,7 @@ class Agreement:
 
 def make(
     artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, *, allow_bare: bool = False
-) -> tuple[Golden, LeftOut]:
+) -> tuple[GoldenFolder, LeftOut]:
     """Write each photo in all eight EXIF orientations, and as PNG, with what `artifact` is to get and to answer.
 
     Returns that and the images of folders that are left out, of kinds that are not read here.
@@ -140,7 +143,7 @@ def make(
             raise InputError(f"{opened.path}: gives an embedding that is not finite or all zeros; export it again")
         (folder / INPUTS).write_bytes(np.ascontiguousarray(inputs).tobytes())
         (folder / EMBEDDINGS).write_bytes(np.ascontiguousarray(embeddings, "<f4").tobytes())
-        golden = Golden(
+        golden = GoldenFolder(
             model=model_of(opened),
             preprocessing=_steps(opened),
             dim=embeddings.shape[1],
@@ -152,10 +155,11 @@ def make(
     return golden, left_out
 
 
-def read(folder: Path) -> Golden:
+def read(folder: Path) -> GoldenFolder:
     """Read golden.json; InputError says what is wrong with it."""
     path = folder / FILENAME
-    return validated(Golden, read_versioned(path, SCHEMA), path, "make it again with `edgekit golden`")
+    content = read_versioned(path, SCHEMA, max_bytes=CONSTANTS["max_golden_bytes"])
+    return validated(GoldenFolder, content, path, "make it again with `edgekit golden`")
 
 
 def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = False) -> Agreement:
@@ -190,7 +194,7 @@ def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = Fa
     )
 
 
-def _verify(golden: Golden, folder: Path) -> None:
+def _verify(golden: GoldenFolder, folder: Path) -> None:
     count, height, width, channels = golden.shape
     for name, size, sha256 in (
         (INPUTS, count * height * width * channels, golden.inputs_sha256),

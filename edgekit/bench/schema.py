@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from edgekit.bench.constants import CONSTANTS
 from edgekit.errors import InputError
 from edgekit.support.documents import read_versioned, validated
 from edgekit.support.files import human_size, printable
@@ -39,13 +40,16 @@ __all__ = [
 ]
 
 SCHEMA: Literal["edgekit.bench/1"] = "edgekit.bench/1"
-MAX_BYTES = 16 << 20  # a million samples have about ten million
-MAX_SAMPLES = 1_000_000
+MAX_BYTES: int = CONSTANTS["max_result_bytes"]  # a million samples have about ten million
+MAX_SAMPLES: int = CONSTANTS["max_samples"]
 _MAX_VALUES = 20_000  # beside the samples
 _LONGEST = 1e9  # milliseconds
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-Text = Annotated[str, Field(max_length=500)]
+Text = Annotated[str, Field(max_length=CONSTANTS["max_text"])]
+RunId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{CONSTANTS['run_id_digits']}}}$")]
+Side = Annotated[int, Field(ge=1, le=CONSTANTS["max_side"])]
+_CoreId = Annotated[int, Field(ge=0, lt=CONSTANTS["max_cores"])]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Milliseconds = Annotated[float, Field(ge=0, le=_LONGEST)]
@@ -80,9 +84,7 @@ class Model(_Part):
     parity_min_cosine: Annotated[float, Field(ge=-1, le=1)] | None = Field(
         None, description="Of its embeddings to the original's, from its manifest."
     )
-    input: tuple[Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=1, le=65536)]] = Field(
-        description="Height and width in pixels."
-    )
+    input: tuple[Side, Side] = Field(description="Height and width in pixels.")
 
     @property
     def kind(self) -> str:
@@ -97,15 +99,15 @@ class Runtime(_Part):
     version: Text | None = None
     backend: Text | None = Field(None, description="XNNPACK, CPUExecutionProvider, a Core ML compute unit setting ...")
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    cores: tuple[Annotated[int, Field(ge=0, le=4096)], ...] | None = Field(
-        None, max_length=4096, description="That the process was kept on."
+    cores: tuple[_CoreId, ...] | None = Field(
+        None, max_length=CONSTANTS["max_cores"], description="The cores that the process was kept on."
     )
 
 
 class Core(_Part):
     """A core of the device."""
 
-    id: Annotated[int, Field(ge=0, le=4096)]
+    id: _CoreId
     max_khz: Count | None = None
     governor: Text | None = None
 
@@ -128,7 +130,7 @@ class Device(_Part):
     api: Annotated[int, Field(ge=1, le=1000)] | None = None
     abi: Text | None = None
     ram_bytes: Count | None = None
-    cores: tuple[Core, ...] | None = Field(None, max_length=4096)
+    cores: tuple[Core, ...] | None = Field(None, max_length=CONSTANTS["max_cores"])
     emulated: bool | None = None
     lab: Lab | None = None
 
@@ -150,7 +152,9 @@ class Protocol(_Part):
     min_iterations: Count
     min_duration_s: Annotated[float, Field(ge=0, le=1e6)]
     iterations: Count = Field(description="Samples taken.")
-    inputs: Annotated[int, Field(ge=1, le=100_000)] = Field(description="Different images, set anew one a turn.")
+    inputs: Annotated[int, Field(ge=1, le=CONSTANTS["max_images"])] = Field(
+        description="Different images; each inference takes the next one."
+    )
     interleaved_with: tuple[Sha256, ...] = Field((), max_length=64, description="Models that took turns with this one.")
     cooldown_s: Annotated[float, Field(ge=0, le=1e6)] | None = None
     screen_on: bool | None = None
@@ -221,7 +225,7 @@ class Check(_Part):
 
     images: Count
     min_cosine: Annotated[float, Field(ge=-1.001, le=1.001)] | None = None
-    max_abs: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    max_abs: Annotated[float, Field(ge=0, le=CONSTANTS["max_difference"])] | None = None
     passed: bool
 
 
@@ -241,7 +245,7 @@ class Result(_Part):
     """One model, measured once."""
 
     schema_: Literal["edgekit.bench/1"] = Field(default=SCHEMA, alias="schema")
-    run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    run_id: RunId
     started_utc: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
     tool: Tool
     model: Model
