@@ -43,7 +43,7 @@ struct Check: Sendable {
             most = max(most, abs(value - wanted))
         }
         let cosine = dot / (goldenSquare.squareRoot() * outputSquare.squareRoot())
-        guard finite, cosine.isFinite, most <= 1e6 else {
+        guard finite, cosine.isFinite, most <= BenchProtocol.maxDifference else {
             comparable = false
             return
         }
@@ -102,7 +102,7 @@ func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model)
         for _ in 0..<job.warmup { _ = try next(model) }
         let start = DispatchTime.now().uptimeNanoseconds
         let least = UInt64((job.duration * 1e9).rounded(.up))
-        while measured.samples.count < Job.mostSamples,
+        while measured.samples.count < BenchProtocol.maxSamples,
             measured.samples.count < job.iterations || DispatchTime.now().uptimeNanoseconds - start < least
         {
             measured.samples.append(try next(model))

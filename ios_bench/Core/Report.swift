@@ -58,7 +58,7 @@ struct Report: Sendable {
 
     var json: JSON {
         .object([
-            "schema": .text("edgekit.bench/1"),
+            "schema": .text(BenchProtocol.resultSchema),
             "run_id": .text(job.runID),
             "started_utc": .text(startedUTC),
             "tool": .object([

@@ -4,14 +4,12 @@ import Foundation
 import XCTest
 
 final class GoldenTests: XCTestCase {
-    private static let minCosine = 0.99
-
     func testGolden() async {
         await reported { try await compareGolden() }
     }
 
     private func compareGolden() async throws {
-        let golden = try Golden(folder: try documents("edgekit-golden"))
+        let golden = try GoldenFolder(folder: try documents("edgekit-golden"))
         let package = try golden.folder.place("model.mlpackage", key: "model")
         let (compiled, _) = try await compile(package, name: "model.mlpackage")
         defer { try? FileManager.default.removeItem(at: compiled) }
@@ -21,11 +19,11 @@ final class GoldenTests: XCTestCase {
         let found = try golden.compare(model: model, sha256: hexadecimal, decode: { try decode($0, name: $1) })
         let document = JSON.object([
             "schema": .text("edgekit.golden-result/1"), "model": golden.facts, "device": await Phone.device().json,
-            "min_cosine": .number(GoldenTests.minCosine), "items": .list(found.map(\.json)),
+            "min_cosine": .number(BenchProtocol.minCosine), "items": .list(found.map(\.json)),
         ]).document()
         try golden.folder.write(document, as: "golden-result.json", key: "golden-result")
         attach(document, name: "edgekit-golden-result.json")
-        for item in found where !item.passed(GoldenTests.minCosine) {
+        for item in found where !item.passed(BenchProtocol.minCosine) {
             XCTFail("edgekit_bench: \(shown(item.file)): its embedding is not Python's: see golden-result.json")
         }
     }

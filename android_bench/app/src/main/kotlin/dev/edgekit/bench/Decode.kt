@@ -5,7 +5,6 @@ import android.graphics.BitmapFactory
 import android.graphics.ColorSpace
 import android.os.Build
 
-private const val MAX_PIXELS = 89_478_485L // as in edgekit/images.py
 private const val ROWS = 64
 
 /**
@@ -17,8 +16,8 @@ internal fun decode(bytes: ByteArray, name: String = "image"): Pixels {
     BitmapFactory.decodeByteArray(bytes, 0, bytes.size, size)
     val (width, height) = size.outWidth to size.outHeight
     if (width < 1 || height < 1) throw BenchError("$name: not an image that Android decodes: replace it")
-    if (width.toLong() * height > MAX_PIXELS) {
-        throw BenchError("$name: $width x $height pixels are more than $MAX_PIXELS: scale it down")
+    if (width.toLong() * height > Protocol.MAX_PIXELS) {
+        throw BenchError("$name: $width x $height pixels are more than ${Protocol.MAX_PIXELS}: scale it down")
     }
     val options = BitmapFactory.Options().apply {
         inPreferredConfig = Bitmap.Config.ARGB_8888

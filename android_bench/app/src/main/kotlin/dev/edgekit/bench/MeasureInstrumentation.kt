@@ -63,7 +63,7 @@ open class MeasureInstrumentation : Instrumentation() {
         val found = compareGolden(folder, pixels)
         told.putString("path", pixels.path)
         told.putString("items", found.items.size.toString())
-        told.putString("largest-difference", found.items.maxOf { it.largest }.toString())
+        told.putString("largest_difference", found.items.maxOf { it.largest }.toString())
         told.putString("worst", found.items.maxBy { it.largest }.file)
         told.putString("differences", found.json())
     }
@@ -95,12 +95,12 @@ private fun absolute(key: String, path: String): File =
 
 private fun tellResult(written: Written, told: Bundle) {
     val result = written.result
-    told.putString("run-id", result.getString("run_id"))
+    told.putString("run_id", result.getString("run_id"))
     told.putString("path", written.file.path)
     told.putString("sha256", written.sha256)
     told.putString("check", if (result.getJSONObject("check").getBoolean("passed")) "passed" else "failed")
     told.putString("iterations", result.getJSONObject("protocol").getInt("iterations").toString())
     if (written.bytes.size <= LARGEST_INLINE) {
-        told.putString("result-base64", Base64.encodeToString(written.bytes, Base64.NO_WRAP))
+        told.putString("result_base64", Base64.encodeToString(written.bytes, Base64.NO_WRAP))
     }
 }

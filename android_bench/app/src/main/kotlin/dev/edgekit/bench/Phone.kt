@@ -34,7 +34,7 @@ internal fun coreKhz(cpus: File = CPUS): JSONObject? {
 
 /** The text, or JSON's null where Android has none or says "unknown". */
 private fun known(text: String?): Any =
-    text?.trim()?.take(500)?.takeIf { it.isNotEmpty() && it != Build.UNKNOWN } ?: JSONObject.NULL
+    text?.trim()?.take(Protocol.MAX_TEXT)?.takeIf { it.isNotEmpty() && it != Build.UNKNOWN } ?: JSONObject.NULL
 
 private fun soc(): Any {
     if (Build.VERSION.SDK_INT < 31) return known(Build.BOARD)

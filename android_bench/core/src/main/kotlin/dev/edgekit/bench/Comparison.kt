@@ -5,8 +5,6 @@ import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.sqrt
 
-private const val LARGEST_DIFFERENCE = 1e6
-
 /** All outputs of a run against the golden embeddings; both figures are null where an output is no embedding. */
 data class Check(val images: Int, val minCosine: Double?, val maxAbs: Double?, val passed: Boolean)
 
@@ -30,7 +28,7 @@ internal class Comparison(private val golden: FloatArray, private val dim: Int) 
             largest = max(largest, abs(found - wanted))
         }
         val cosine = dot / (sqrt(goldenSquare) * sqrt(outputSquare))
-        if (!cosine.isFinite() || !(largest <= LARGEST_DIFFERENCE)) {
+        if (!cosine.isFinite() || !(largest <= Protocol.MAX_DIFFERENCE)) {
             comparable = false
             return
         }
