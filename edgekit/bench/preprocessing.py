@@ -59,10 +59,10 @@ class Preprocessing(_Part):
 
 
 class Item(_Part):
-    """A file, and how its pixels lie in it."""
+    """A photo's file, and how the pixels lie in it."""
 
     file: Annotated[str, Field(pattern=_FILE)]
-    orientation: Annotated[int, Field(ge=1, le=8)] = Field(description="By EXIF.")
+    orientation: Annotated[int, Field(ge=1, le=8)] = Field(description="The orientation that its EXIF states.")
     sha256: Sha256
 
 
@@ -73,13 +73,13 @@ class GoldenFolder(_Part):
     model: Model
     preprocessing: Preprocessing
     dim: Annotated[int, Field(ge=1, le=CONSTANTS["max_dim"])]
-    inputs_sha256: Sha256 | None = Field(default=None, description="Of inputs.bin; older folders lack it.")
-    embeddings_sha256: Sha256 | None = Field(default=None, description="Of golden.bin; older folders lack it.")
+    inputs_sha256: Sha256 | None = Field(default=None, description="The hash of inputs.bin; older folders lack it.")
+    embeddings_sha256: Sha256 | None = Field(default=None, description="The hash of golden.bin; older folders lack it.")
     items: tuple[Item, ...] = Field(min_length=1, max_length=CONSTANTS["max_golden_items"])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of inputs.bin."""
+        """The shape of inputs.bin: images, height, width, channels."""
         return len(self.items), self.preprocessing.height, self.preprocessing.width, 3
 
 
@@ -236,16 +236,16 @@ def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[lis
                 reporter.note(seen.left_out.line(shown(str(path))))
                 left_out += seen.left_out.below(path)
             inside = [path / name for name in seen.names]
-            inside = [one for one in inside if not one.resolve().is_relative_to(out.resolve())]
+            inside = [name for name in inside if not name.resolve().is_relative_to(out.resolve())]
             if not inside:
                 raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(readable()))})")
             found += inside
         else:
             found.append(path)
     if not found:
-        raise UsageError("no photo given: name image files or a folder of them")
+        raise UsageError("no photo is given; name image files, or a folder of them")
     if len(found) > MAX_PHOTOS:
-        raise UsageError(f"{len(found)} photos; {MAX_PHOTOS} are enough and the most that is written")
+        raise UsageError(f"{len(found)} photos are more than {MAX_PHOTOS}, the most that is written; give fewer")
     return found, left_out
 
 
@@ -283,11 +283,11 @@ def _encode(upright: np.ndarray, orientation: int, kind: str) -> bytes:
 def _pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray:
     due = int(np.prod(shape))
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the file of pixels that the app wrote")
+        raise InputError(f"{path}: this is a folder; give the file of pixels that the app wrote")
     try:
         size = path.stat().st_size
         if size != due:
-            raise InputError(f"{path}: {size} bytes, not the {due} of uint8 {list(shape)}; preprocess all items again")
+            raise InputError(f"{path}: has {size} bytes, but uint8 {list(shape)} has {due}; preprocess all items again")
         return np.fromfile(path, np.uint8).reshape(shape)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -301,5 +301,5 @@ def _own_files(folder: Path) -> set[str] | None:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         return None
     items = content.get("items")
-    names = {str(one.get("file")) for one in items if isinstance(one, dict)} if isinstance(items, list) else set()
+    names = {str(item.get("file")) for item in items if isinstance(item, dict)} if isinstance(items, list) else set()
     return {FILENAME, INPUTS, EMBEDDINGS, *(name for name in names if re.fullmatch(_FILE, name))}

@@ -194,6 +194,8 @@ def test_a_model_that_fails_leaves_no_result(core: Core, job: Path, fault: str, 
     refused(core("measure", job, fault), job, code, told)
 
 
+UNITS: tuple[Any, ...] = ("ALL", "cpu", 1, [])
+FACTS: tuple[Any, ...] = (None, "x", [])
 NUMBERS: tuple[Any, ...] = (0, -1, "1", 1.5, None, True)
 SIZES: tuple[Any, ...] = (0, 65537, [], {})
 WRONG: list[tuple[str, Any]] = [
@@ -207,8 +209,8 @@ WRONG: list[tuple[str, Any]] = [
     *[("layout", value) for value in ("NCHW", "", None)],
     *[("format", value) for value in ("onnx", "executorch", "tflite", 1)],
     *[("schema", value) for value in ("edgekit.job/1", "", 1)],
-    *[("compute_units", value) for value in ("ALL", "cpu", 1, [])],
-    *[("facts", value) for value in (None, "x", [])],
+    *[("compute_units", value) for value in UNITS],
+    *[("facts", value) for value in FACTS],
     *[("warmup", value) for value in (-1, 1_000_001, 0.5)],
     *[
         (key, value)
