@@ -43,7 +43,7 @@ struct GoldenFolder: Sendable {
         }
     }
 
-    /// Everything Python does with each photo is done here and compared; one entry an item.
+    /// Do with each photo all that Python does, and compare: one entry for each item.
     ///
     /// `decode` gives a photo's pixels as they are stored, `sha256` the hexadecimal digest of a file.
     func compare(
@@ -75,7 +75,7 @@ struct GoldenFolder: Sendable {
     }
 
     private func check(_ model: Model, _ pixels: [UInt8], _ golden: ArraySlice<Float>) throws -> Check {
-        var found = Check(images: 1)
+        var result = Check(images: 1)
         try pixels.withUnsafeBufferPointer { try model.set($0) }
         try model.run()
         let output = try model.embedding()
@@ -83,8 +83,8 @@ struct GoldenFolder: Sendable {
             throw Problem.input(
                 "\(GoldenFolder.file): the model gives \(output.count) values, dim is \(dim): copy its own folder")
         }
-        found.compare(output, with: golden)
-        return found
+        result.compare(output, with: golden)
+        return result
     }
 
     private static func preprocessing(_ fields: [String: JSON]) throws -> Preprocessing {
@@ -115,7 +115,7 @@ struct GoldenFolder: Sendable {
     }
 }
 
-/// How one photo fared: with Python's pixels, which shows the model alone, and with its own decoded ones.
+/// The differences of one photo: with Python's pixels, which test the model alone, and with the device's own pixels.
 struct GoldenItem: Sendable {
     let file: String
     let orientationFound: Bool

@@ -1,4 +1,4 @@
-// job.json, schema edgekit.job/2: what is to be measured, as the driver wrote it.
+// job.json, schema edgekit.job/2: what to measure and how, as the driver wrote it.
 import Foundation
 
 /// The names are the schema's and those of MLComputeUnits.

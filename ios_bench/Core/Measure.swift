@@ -15,7 +15,7 @@ struct MemoryNow: Sendable {
     var residentPeak: Int?
     var footprintPeak: Int?
 
-    /// A process has one peak in its life: one that is no higher than before was of something else, as of compiling.
+    /// A process has one peak in its life: a peak that has not risen comes from earlier work, for example compiling.
     func since(_ before: MemoryNow) -> MemoryNow {
         func risen(_ now: Int?, _ earlier: Int?) -> Int? { now.flatMap { $0 > earlier ?? 0 ? $0 : nil } }
         return MemoryNow(
@@ -34,8 +34,8 @@ struct Check: Sendable {
     mutating func compare(_ output: [Float], with golden: ArraySlice<Float>) {
         var dot = 0.0, goldenSquare = 0.0, outputSquare = 0.0, most = 0.0
         var finite = true
-        for (found, due) in zip(output, golden) {
-            let value = Double(found), wanted = Double(due)
+        for (single, goldenSingle) in zip(output, golden) {
+            let value = Double(single), wanted = Double(goldenSingle)
             if !value.isFinite { finite = false }
             dot += value * wanted
             goldenSquare += wanted * wanted

@@ -147,7 +147,7 @@ def test_the_keys_of_a_job_are_those_of_python() -> None:
         (SWIFT / "Core/Job.swift", r"enum ComputeUnits: String.*\n    case (.+)", "compute_units", 4),
         (SWIFT / "Core/Resize.swift", r"enum Interpolation: String.*\n    case (.+)", "interpolations", 6),
         (SWIFT / "Core/Preprocess.swift", r"enum CropMode: String.*\{ case (.+) \}", "crop_modes", 3),
-        (SWIFT / "Core/Report.swift", r'found\.append\("(.+?)"\)', "reasons", 4),
+        (SWIFT / "Core/Report.swift", r'reasons\.append\("(.+?)"\)', "reasons", 4),
         (SWIFT / "Core/Report.swift", r'"runner": \.text\("(.+?)"\)', "runners", 1),
         (KOTLIN / "Filters.kt", r'^    "(\w+)" to Filter', "interpolations", 5),
         (KOTLIN / "Report.kt", r'reasons\.put\("(.+?)"\)', "reasons", 3),

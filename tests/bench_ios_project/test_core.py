@@ -228,6 +228,12 @@ WRONG: list[tuple[str, Any]] = [
 ]
 
 
+def test_a_job_of_an_older_edgekit_is_refused_by_its_schema(core: Core, job: Path) -> None:
+    document = json.loads((job / "job.json").read_text()) | {"schema": "edgekit.job/1"}
+    (job / "job.json").write_text(json.dumps({key.replace("_", "-"): value for key, value in document.items()}))
+    refused(core("measure", job), job, 2, "schema is not edgekit.job/2: use the driver of this version")
+
+
 def test_hostile_keys_are_refused_in_one_line(core: Core, job: Path) -> None:
     for key, value in WRONG:
         before = (job / "job.json").read_bytes()

@@ -54,9 +54,3 @@ private fun Bitmap.pixels(): Pixels {
     }
     return Pixels(width, height, rgb)
 }
-
-/** Pillow's rounding: https://github.com/python-pillow/Pillow/blob/main/src/libImaging/ImagingUtils.h */
-private fun onWhite(value: Int, alpha: Int): Byte {
-    val sum = 255 * (255 - alpha) + value * alpha + 128
-    return ((sum shr 8) + sum shr 8).toByte()
-}

@@ -61,6 +61,6 @@ internal fun externalFiles(context: Context): File = context.getExternalFilesDir
 
 /** One line for a person about what ended a run. */
 internal fun lineOf(error: Throwable): String {
-    val told = error as? BenchError ?: BenchError("the app failed ($error): report this, with the phone's log")
-    return told.message.orEmpty()
+    val known = error as? BenchError ?: BenchError("the app failed ($error): report this, with the phone's log")
+    return known.message.orEmpty()
 }

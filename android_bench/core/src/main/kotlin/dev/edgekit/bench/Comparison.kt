@@ -20,12 +20,12 @@ internal class Comparison(private val golden: FloatArray, private val dim: Int) 
         var outputSquare = 0.0
         var largest = 0.0
         for (i in 0 until dim) {
-            val found = output[i].toDouble()
+            val value = output[i].toDouble()
             val wanted = golden[image * dim + i].toDouble()
-            dot += found * wanted
+            dot += value * wanted
             goldenSquare += wanted * wanted
-            outputSquare += found * found
-            largest = max(largest, abs(found - wanted))
+            outputSquare += value * value
+            largest = max(largest, abs(value - wanted))
         }
         val cosine = dot / (sqrt(goldenSquare) * sqrt(outputSquare))
         if (!cosine.isFinite() || !(largest <= Protocol.MAX_DIFFERENCE)) {

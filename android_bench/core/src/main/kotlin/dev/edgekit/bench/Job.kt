@@ -47,16 +47,16 @@ fun readJob(file: File): Job {
             OPTIONAL -> if (value == JSONObject.NULL) "null" else value as? String
             else -> value.toString() // unknown, which is said below
         }
-        val found = "$where: $key is ${shown(value.toString())}"
-        values[key] = text ?: throw BenchError("$found, of the wrong type: give what ${Protocol.JOB_SCHEMA} says")
+        val given = "$where: $key is ${shown(value.toString())}"
+        values[key] = text ?: throw BenchError("$given, of the wrong type: give what ${Protocol.JOB_SCHEMA} says")
     }
     return JobReader(where, values, file.absoluteFile.parentFile ?: File(".")).job()
 }
 
-/** The same from texts, as an instrumentation gets them: `facts` is JSON. */
+/** Read a job from texts, as an instrumentation gets them; `facts` is JSON. */
 fun jobOf(values: Map<String, String>, folder: File): Job = JobReader("job", values, folder).job()
 
-/** The whole of a file that is no larger than it may be. */
+/** The content of a file that has at most [most] bytes. */
 internal fun readSmall(file: File, most: Long): String {
     if (!file.isFile) throw BenchError("${file.name}: not there or not a file: put it into its folder")
     val bytes = file.length()

@@ -65,6 +65,12 @@ class JobTest {
     }
 
     @Test
+    fun aJobOfAnOlderEdgeKitIsRefusedByItsSchema() {
+        val older = texts("schema" to "edgekit.job/1").mapKeys { it.key.replace('_', '-') }
+        refused("schema", Protocol.JOB_SCHEMA) { jobOf(older, folder) }
+    }
+
+    @Test
     fun hostileValuesAreRefused() {
         val hostile = mapOf(
             "schema" to listOf("edgekit.job/1", ""),

@@ -4,6 +4,7 @@ import dev.edgekit.bench.BenchError
 import dev.edgekit.bench.Pixels
 import dev.edgekit.bench.Protocol
 import dev.edgekit.bench.expectPlace
+import dev.edgekit.bench.onWhite
 import dev.edgekit.bench.orientationOf
 import dev.edgekit.bench.parseObject
 import dev.edgekit.bench.preprocess
@@ -44,7 +45,9 @@ internal fun preprocessGolden(folder: File, out: File) {
 
 private fun photo(folder: File, name: String): Pixels {
     val file = File(folder, name)
-    if (!file.canonicalFile.startsWith(folder.canonicalFile)) throw BenchError("$name: not below the golden folder: make it with edgekit golden")
+    if (!file.canonicalFile.startsWith(folder.canonicalFile)) {
+        throw BenchError("$name: not below the golden folder: make it with edgekit golden")
+    }
     if (!file.isFile || file.length() > Protocol.MAX_PHOTO_BYTES) {
         throw BenchError("$name: not there, not a file, or larger than ${Protocol.MAX_PHOTO_BYTES} bytes: replace it")
     }
@@ -80,10 +83,4 @@ private fun pixelsOf(image: BufferedImage, name: String): Pixels {
         }
     }
     return Pixels(image.width, image.height, rgb)
-}
-
-/** As Pillow pastes: a division by 255 that rounds. */
-private fun onWhite(value: Int, alpha: Int): Byte {
-    val sum = 255 * (255 - alpha) + value * alpha + 128
-    return ((sum + (sum shr 8)) shr 8).toByte()
 }
