@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Agreement", "GoldenFolder", "compare", "make", "read"]
 
 SCHEMA: Literal["edgekit.golden/1"] = "edgekit.golden/1"
-FILENAME: str = CONSTANTS["golden_file"]
-INPUTS: str = CONSTANTS["inputs_file"]
-EMBEDDINGS: str = CONSTANTS["embeddings_file"]
+FILENAME, INPUTS, EMBEDDINGS = (str(CONSTANTS[f"{name}_file"]) for name in ("golden", "inputs", "embeddings"))
 PHOTOS = "photos"
 ORIENTATIONS = range(1, 9)
 MAX_PHOTOS = 64

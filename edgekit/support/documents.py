@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +31,7 @@ def validated(model: type[_Model], content: dict[str, Any], path: Path, advice: 
         # Through JSON once more: strict mode takes a JSON number as a float, a Python int not.
         return model.model_validate_json(json.dumps(content), strict=True)
     except (ValidationError, UnicodeEncodeError) as error:
-        what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", model.__name__).lower()
+        what = model.__name__.lower()
         raise InputError(f"{path}: not a valid {what} ({_first_line(error)}); {advice}") from error
 
 

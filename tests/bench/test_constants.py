@@ -115,7 +115,6 @@ def test_pythons_words_are_those_of_the_file() -> None:
     assert get_args(ComputeUnits) == tuple(CONSTANTS["compute_units"])
     assert get_args(s.Reason) == tuple(CONSTANTS["reasons"])
     choices: tuple[tuple[str, type[BaseModel], str], ...] = (
-        ("formats", s.Model, "format"),
         ("formats", AppJob, "format"),
         ("layouts", AppJob, "layout"),
         ("runners", s.Tool, "runner"),
