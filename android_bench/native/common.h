@@ -2,6 +2,8 @@
 #ifndef EDGEKIT_BENCH_COMMON_H
 #define EDGEKIT_BENCH_COMMON_H
 
+#include "protocol.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,7 +13,7 @@
 #endif
 
 enum { EXIT_BAD_INPUT = 2, EXIT_RUNTIME = 3 };
-enum { CHANNELS = 3, MAX_SAMPLES = 1000000, MAX_CORES = 4096 };
+enum { CHANNELS = 3 };
 
 typedef struct {
     const char *model, *library, *inputs, *golden, *out, *run_id, *model_sha256;

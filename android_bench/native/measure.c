@@ -216,7 +216,7 @@ static void compare(const Runner *runner, size_t image, Measurement *measured) {
         max_abs = fmax(max_abs, fabs(output - wanted));
     }
     const double cosine = dot / (sqrt(golden_square) * sqrt(output_square));
-    if (!finite || !isfinite(cosine) || max_abs > 1e6) {
+    if (!finite || !isfinite(cosine) || max_abs > MAX_DIFFERENCE) {
         measured->comparable = false;
         return;
     }

@@ -68,7 +68,7 @@ static void put_cores(FILE *file) {
 
 static void put_report(FILE *file, const Arguments *arguments, const Files *files, const Measurement *measured,
                        const char *started_utc) {
-    fprintf(file, "{\n \"schema\": \"edgekit.bench/1\",\n \"run_id\": \"%s\",\n \"started_utc\": \"%s\",\n",
+    fprintf(file, "{\n \"schema\": \"" RESULT_SCHEMA "\",\n \"run_id\": \"%s\",\n \"started_utc\": \"%s\",\n",
             arguments->run_id, started_utc);
     fputs(" \"tool\": {\"edgekit\": ", file);
     put_text(file, EDGEKIT_VERSION, strlen(EDGEKIT_VERSION), TEXT_SAFE);

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.bench.constants import CONSTANTS
 from edgekit.data.datasets import CatalogPictures
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TOLERANCE", "Golden", "golden_of"]
 
-TOLERANCE = 0.99  # cosine: room for another processor's rounding of integers, none for another answer
+TOLERANCE: float = CONSTANTS["min_cosine"]  # room for another processor's rounding of integers, none for another answer
 
 
 @dataclass(frozen=True, eq=False)

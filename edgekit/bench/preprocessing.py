@@ -13,8 +13,9 @@ import numpy as np
 from pydantic import Field
 
 from edgekit.artifact.open import open_artifact
+from edgekit.bench.constants import CONSTANTS
 from edgekit.bench.drivers.host.driver import model_of
-from edgekit.bench.schema import Model, Sha256
+from edgekit.bench.schema import Model, Sha256, Side
 from edgekit.data.image_files import LeftOut, readable, scan
 from edgekit.data.images import load_image, preprocess
 from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
@@ -28,39 +29,39 @@ if TYPE_CHECKING:
     from edgekit.artifact.open import Artifact
     from edgekit.support.progress import Reporter
 
-__all__ = ["SCHEMA", "Agreement", "Golden", "compare", "make", "read"]
+__all__ = ["SCHEMA", "Agreement", "GoldenFolder", "compare", "make", "read"]
 
 SCHEMA: Literal["edgekit.golden/1"] = "edgekit.golden/1"
-FILENAME, INPUTS, EMBEDDINGS, PHOTOS = "golden.json", "inputs.bin", "golden.bin", "photos"
+FILENAME, INPUTS, EMBEDDINGS = (str(CONSTANTS[f"{name}_file"]) for name in ("golden", "inputs", "embeddings"))
+PHOTOS = "photos"
 ORIENTATIONS = range(1, 9)
 MAX_PHOTOS = 64
 _LONGEST = 1024  # pixels of a photo's longer side: enough for every filter to have something to do
 _EXIF_ORIENTATION = 0x0112
 _FILE = r"^photos/[a-z0-9-]{1,40}\.(jpg|png)$"
-_Side = Annotated[int, Field(ge=1, le=65536)]
 _Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Preprocessing(Part):
     """What is done to a decoded, upright photo; the words are timm's."""
 
-    height: _Side
-    width: _Side
+    height: Side
+    width: Side
     interpolation: Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"]
-    crop_pct: float = Field(gt=0, le=2)
+    crop_pct: float = Field(gt=0, le=CONSTANTS["max_crop_pct"])
     crop_mode: Literal["center", "squash", "border"]
     fill: tuple[_Level, _Level, _Level] = Field(description="RGB around a photo that is smaller than the input.")
 
 
 class Item(Part):
-    """A file, and how its pixels lie in it."""
+    """A photo's file, and how the pixels lie in it."""
 
     file: Annotated[str, Field(pattern=_FILE)]
-    orientation: Annotated[int, Field(ge=1, le=8)] = Field(description="By EXIF.")
+    orientation: Annotated[int, Field(ge=1, le=8)] = Field(description="The orientation that its EXIF states.")
     sha256: Sha256
 
 
-class Golden(Document):
+class GoldenFolder(Document):
     """`golden.json`; beside it inputs.bin, uint8 RGB [N,H,W,3], and golden.bin, float32 little-endian [N,dim]."""
 
     ADVICE: ClassVar[str] = "make it again with `edgekit golden`"
@@ -69,14 +70,14 @@ class Golden(Document):
     schema_: Literal["edgekit.golden/1"] = Field(default=SCHEMA, alias="schema")
     model: Model
     preprocessing: Preprocessing
-    dim: Annotated[int, Field(ge=1, le=1 << 20)]
-    inputs_sha256: Sha256 | None = Field(default=None, description="Of inputs.bin; older folders lack it.")
-    embeddings_sha256: Sha256 | None = Field(default=None, description="Of golden.bin; older folders lack it.")
-    items: tuple[Item, ...] = Field(min_length=1, max_length=MAX_PHOTOS * 16)
+    dim: Annotated[int, Field(ge=1, le=CONSTANTS["max_dim"])]
+    inputs_sha256: Sha256 | None = Field(default=None, description="The hash of inputs.bin; older folders lack it.")
+    embeddings_sha256: Sha256 | None = Field(default=None, description="The hash of golden.bin; older folders lack it.")
+    items: tuple[Item, ...] = Field(min_length=1, max_length=CONSTANTS["max_golden_items"])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of inputs.bin."""
+        """The shape of inputs.bin: images, height, width, channels."""
         return len(self.items), self.preprocessing.height, self.preprocessing.width, 3
 
 
@@ -111,7 +112,7 @@ class Agreement:
 
 def make(
     artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, *, allow_bare: bool = False
-) -> tuple[Golden, LeftOut]:
+) -> tuple[GoldenFolder, LeftOut]:
     """Write each photo in all eight EXIF orientations, and as PNG, with what `artifact` is to get and to answer.
 
     Returns that and the images of folders that are left out, of kinds that are not read here.
@@ -140,7 +141,7 @@ def make(
             raise InputError(f"{opened.path}: gives an embedding that is not finite or all zeros; export it again")
         (folder / INPUTS).write_bytes(np.ascontiguousarray(inputs).tobytes())
         (folder / EMBEDDINGS).write_bytes(np.ascontiguousarray(embeddings, "<f4").tobytes())
-        golden = Golden(
+        golden = GoldenFolder(
             model=model_of(opened),
             preprocessing=_steps(opened),
             dim=embeddings.shape[1],
@@ -152,9 +153,10 @@ def make(
     return golden, left_out
 
 
-def read(folder: Path) -> Golden:
+def read(folder: Path) -> GoldenFolder:
     """Read golden.json; InputError says what is wrong with it."""
-    return Golden.read(folder / FILENAME)
+    path = folder / FILENAME
+    return GoldenFolder.of(GoldenFolder.content(path, max_bytes=CONSTANTS["max_golden_bytes"]), path)
 
 
 def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = False) -> Agreement:
@@ -189,7 +191,7 @@ def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = Fa
     )
 
 
-def _verify(golden: Golden, folder: Path) -> None:
+def _verify(golden: GoldenFolder, folder: Path) -> None:
     count, height, width, channels = golden.shape
     for name, size, sha256 in (
         (INPUTS, count * height * width * channels, golden.inputs_sha256),
@@ -231,16 +233,16 @@ def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[lis
                 reporter.note(seen.left_out.line(shown(str(path))))
                 left_out += seen.left_out.below(path)
             inside = [path / name for name in seen.names]
-            inside = [one for one in inside if not one.resolve().is_relative_to(out.resolve())]
+            inside = [name for name in inside if not name.resolve().is_relative_to(out.resolve())]
             if not inside:
                 raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(readable()))})")
             found += inside
         else:
             found.append(path)
     if not found:
-        raise UsageError("no photo given: name image files or a folder of them")
+        raise UsageError("no photo is given; name image files, or a folder of them")
     if len(found) > MAX_PHOTOS:
-        raise UsageError(f"{len(found)} photos; {MAX_PHOTOS} are enough and the most that is written")
+        raise UsageError(f"{len(found)} photos are more than {MAX_PHOTOS}, the most that is written; give fewer")
     return found, left_out
 
 
@@ -278,11 +280,11 @@ def _encode(upright: np.ndarray, orientation: int, kind: str) -> bytes:
 def _pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray:
     due = int(np.prod(shape))
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the file of pixels that the app wrote")
+        raise InputError(f"{path}: this is a folder; give the file of pixels that the app wrote")
     try:
         size = path.stat().st_size
         if size != due:
-            raise InputError(f"{path}: {size} bytes, not the {due} of uint8 {list(shape)}; preprocess all items again")
+            raise InputError(f"{path}: has {size} bytes, but uint8 {list(shape)} has {due}; preprocess all items again")
         return np.fromfile(path, np.uint8).reshape(shape)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -296,5 +298,5 @@ def _own_files(folder: Path) -> set[str] | None:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         return None
     items = content.get("items")
-    names = {str(one.get("file")) for one in items if isinstance(one, dict)} if isinstance(items, list) else set()
+    names = {str(item.get("file")) for item in items if isinstance(item, dict)} if isinstance(items, list) else set()
     return {FILENAME, INPUTS, EMBEDDINGS, *(name for name in names if re.fullmatch(_FILE, name))}

@@ -1,15 +1,16 @@
-"""What the apps on phones are told to do: a folder with `job.json` (`edgekit.job/1`), the model and its golden pair."""
+"""What the apps on phones are told to do: a folder with `job.json` (`edgekit.job/2`), the model and its golden pair."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import ConfigDict, Field
 
 from edgekit.bench import schema as s
+from edgekit.bench.constants import CONSTANTS
 from edgekit.bench.drivers.host.driver import model_of
 from edgekit.bench.golden import TOLERANCE, Golden
 from edgekit.support.documents import Document
@@ -18,50 +19,52 @@ if TYPE_CHECKING:
     from edgekit.artifact.open import Artifact
     from edgekit.bench.request import BenchRequest
 
-__all__ = ["COMPUTE_UNITS", "FILES", "SCHEMA", "AppJob", "ComputeUnits", "job_of", "write_job"]
+__all__ = ["COMPUTE_UNITS", "AppJob", "ComputeUnits", "job_of", "write_job"]
 
-SCHEMA: Literal["edgekit.job/1"] = "edgekit.job/1"
-JOB, INPUTS, GOLDEN, RESULT = "job.json", "inputs.bin", "golden.bin", "result.json"
-FILES = (JOB, INPUTS, GOLDEN)  # beside the model
+JOB: str = CONSTANTS["job_file"]
+JOB_FOLDER: str = CONSTANTS["job_folder"]  # in the app's own documents, or below /data/local/tmp
+RESULT: str = CONSTANTS["result_file"]
+COMPUTE_PLAN: str = CONSTANTS["compute_plan_file"]
 ComputeUnits = Literal["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"]
-COMPUTE_UNITS: tuple[ComputeUnits, ...] = ("all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly")
-_FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-_Pixels = Annotated[int, Field(ge=1, le=65_536)]
+COMPUTE_UNITS: tuple[ComputeUnits, ...] = get_args(ComputeUnits)
+_FileName = Annotated[str, Field(pattern=f"^{CONSTANTS['file_name_pattern']}$")]
+_Inferences = Annotated[int, Field(ge=0, le=CONSTANTS["max_samples"])]
 
 
 class AppJob(Document):
-    """`job.json`. Names of files are of its own folder; the Android app also takes each key by `-e KEY VALUE`."""
+    """`job.json`: which files of its folder to measure with, and how. The Android app also takes `-e KEY VALUE`."""
 
-    model_config = ConfigDict(
-        alias_generator=lambda name: name.rstrip("_").replace("_", "-"),
-        json_schema_serialization_defaults_required=True,
-    )
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     STYLE: ClassVar[dict[str, Any]] = {"indent": 1}
 
-    schema_: Literal["edgekit.job/1"] = SCHEMA
-    run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    schema_: Literal["edgekit.job/2"] = Field("edgekit.job/2", alias="schema")
+    run_id: s.RunId
     model: _FileName
     format: Literal["coreml", "executorch", "onnx"]
     facts: s.Model = Field(description="Copied into the result as its `model`.")
-    inputs: _FileName = INPUTS
-    golden: _FileName = GOLDEN
-    count: Annotated[int, Field(ge=1, le=100_000)] = Field(
+    inputs: _FileName = CONSTANTS["inputs_file"]
+    golden: _FileName = CONSTANTS["embeddings_file"]
+    count: Annotated[int, Field(ge=1, le=CONSTANTS["max_images"])] = Field(
         description="Images in `inputs`, uint8 RGB [count,height,width,3], and rows in `golden`."
     )
-    height: _Pixels
-    width: _Pixels
-    dim: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        description="Of an embedding; `golden` is float32 little-endian [count,dim]."
+    height: s.Side
+    width: s.Side
+    dim: Annotated[int, Field(ge=1, le=CONSTANTS["max_dim"])] = Field(
+        description="Values of an embedding; `golden` is float32 little-endian [count,dim]."
     )
-    layout: Literal["nchw", "nhwc_u8"] = Field(description="float32 [1,3,H,W] of 0-255, or uint8 [1,H,W,3].")
-    warmup: Annotated[int, Field(ge=0, le=s.MAX_SAMPLES)]
-    iterations: Annotated[int, Field(ge=1, le=s.MAX_SAMPLES)]
-    duration: Annotated[float, Field(ge=0, le=86_400)] = Field(description="Seconds, at least.")
-    threads: Annotated[int, Field(ge=1, le=256)]
+    layout: Literal["nchw", "nhwc_u8"] = Field(
+        description="What the model takes: float32 [1,3,H,W] of 0-255, or uint8 [1,H,W,3]."
+    )
+    warmup: _Inferences = Field(description="Inferences between the first one and the first sample.")
+    iterations: _Inferences = Field(ge=1, description="The least number of samples.")
+    duration: Annotated[float, Field(ge=0, le=CONSTANTS["max_duration_s"])] = Field(
+        description="The least time that samples are taken, in seconds."
+    )
+    threads: Annotated[int, Field(ge=1, le=CONSTANTS["max_threads"])]
     min_cosine: Annotated[float, Field(ge=-1, le=1)] = TOLERANCE
-    compute_units: ComputeUnits | None = Field(None, description="Of Core ML.")
-    out: _FileName = RESULT
+    compute_units: ComputeUnits | None = Field(None, description="For Core ML alone.")
+    out: _FileName = Field(RESULT, description="The name of the result's file.")
 
 
 def job_of(

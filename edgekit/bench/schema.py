@@ -1,4 +1,4 @@
-"""One result of a latency measurement, on a host or a phone: `edgekit.bench/1`. What is not known is null, never 0.
+"""One result of a latency measurement, on a host or a phone: `edgekit.bench/1`. An unknown value is null, never 0.
 
 The Kotlin, Swift and C runners write the same document; `edgekit schema bench` prints the JSON Schema that all share.
 """
@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from edgekit.bench.constants import CONSTANTS
 from edgekit.errors import InputError
 from edgekit.support.documents import Document, Part
 from edgekit.support.text import human_size, shown
@@ -38,13 +39,16 @@ __all__ = [
 ]
 
 SCHEMA: Literal["edgekit.bench/1"] = "edgekit.bench/1"
-MAX_BYTES = 16 << 20  # a million samples have about ten million
-MAX_SAMPLES = 1_000_000
+MAX_BYTES: int = CONSTANTS["max_result_bytes"]  # a million samples have about ten million
+MAX_SAMPLES: int = CONSTANTS["max_samples"]
 _MAX_VALUES = 20_000  # beside the samples
 _LONGEST = 1e9  # milliseconds
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-Text = Annotated[str, Field(max_length=500)]
+Text = Annotated[str, Field(max_length=CONSTANTS["max_text"])]
+RunId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{CONSTANTS['run_id_digits']}}}$")]
+Side = Annotated[int, Field(ge=1, le=CONSTANTS["max_side"])]
+_CoreId = Annotated[int, Field(ge=0, lt=CONSTANTS["max_cores"])]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Milliseconds = Annotated[float, Field(ge=0, le=_LONGEST)]
@@ -55,11 +59,11 @@ Reason = Literal[
 
 
 class Tool(Part):
-    """What measured."""
+    """The program that measured."""
 
     edgekit: Text
     runner: Literal["host", "android-app", "android-native", "ios-app"]
-    harness: Text | None = Field(None, description="What started the runner, e.g. adb or xcodebuild.")
+    harness: Text | None = Field(None, description="What started the runner, for example adb or xcodebuild.")
 
 
 class Model(Part):
@@ -67,15 +71,13 @@ class Model(Part):
 
     name: Text
     format: Literal["coreml", "executorch", "onnx"]
-    sha256: Sha256 = Field(description="Of the file, or of a package's names and contents.")
+    sha256: Sha256 = Field(description="The hash of the file, or of a package's names and contents.")
     bytes: Count
     precision: Text | None = None
     parity_min_cosine: Annotated[float, Field(ge=-1, le=1)] | None = Field(
-        None, description="Of its embeddings to the original's, from its manifest."
+        None, description="The least cosine of its embeddings to the original model's, as its manifest says."
     )
-    input: tuple[Annotated[int, Field(ge=1, le=65536)], Annotated[int, Field(ge=1, le=65536)]] = Field(
-        description="Height and width in pixels."
-    )
+    input: tuple[Side, Side] = Field(description="Height and width in pixels.")
 
     @property
     def kind(self) -> str:
@@ -84,27 +86,29 @@ class Model(Part):
 
 
 class Runtime(Part):
-    """What ran it, and on what."""
+    """The runtime that ran the model, and the processor."""
 
     name: Text
     version: Text | None = None
-    backend: Text | None = Field(None, description="XNNPACK, CPUExecutionProvider, a Core ML compute unit setting ...")
+    backend: Text | None = Field(
+        None, description="For example XNNPACK, CPUExecutionProvider, or Core ML's compute units."
+    )
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    cores: tuple[Annotated[int, Field(ge=0, le=4096)], ...] | None = Field(
-        None, max_length=4096, description="That the process was kept on."
+    cores: tuple[_CoreId, ...] | None = Field(
+        None, max_length=CONSTANTS["max_cores"], description="The cores that the process was kept on."
     )
 
 
 class Core(Part):
     """A core of the device."""
 
-    id: Annotated[int, Field(ge=0, le=4096)]
+    id: _CoreId
     max_khz: Count | None = None
     governor: Text | None = None
 
 
 class Lab(Part):
-    """Where the device stands. The serial number is hashed: results are passed on."""
+    """Who runs the device. The serial number is hashed, because results are passed on."""
 
     provider: Text
     serial_sha256: Sha256 | None = None
@@ -121,18 +125,18 @@ class Device(Part):
     api: Annotated[int, Field(ge=1, le=1000)] | None = None
     abi: Text | None = None
     ram_bytes: Count | None = None
-    cores: tuple[Core, ...] | None = Field(None, max_length=4096)
+    cores: tuple[Core, ...] | None = Field(None, max_length=CONSTANTS["max_cores"])
     emulated: bool | None = None
     lab: Lab | None = None
 
     @property
     def label(self) -> str:
-        """What a table calls it."""
+        """The name in a table."""
         return self.model or self.soc or self.platform
 
     @property
     def serial_sha256(self) -> str | None:
-        """Which one of its kind it is, where that is known."""
+        """Which device of its kind it is, where that is known."""
         return None if self.lab is None else self.lab.serial_sha256
 
 
@@ -143,7 +147,9 @@ class Protocol(Part):
     min_iterations: Count
     min_duration_s: Annotated[float, Field(ge=0, le=1e6)]
     iterations: Count = Field(description="Samples taken.")
-    inputs: Annotated[int, Field(ge=1, le=100_000)] = Field(description="Different images, set anew one a turn.")
+    inputs: Annotated[int, Field(ge=1, le=CONSTANTS["max_images"])] = Field(
+        description="Different images; each inference takes the next one."
+    )
     interleaved_with: tuple[Sha256, ...] = Field((), max_length=64, description="Models that took turns with this one.")
     cooldown_s: Annotated[float, Field(ge=0, le=1e6)] | None = None
     screen_on: bool | None = None
@@ -156,11 +162,15 @@ class State(Part):
     thermal_status: Annotated[int, Field(ge=0, le=10)] | None = Field(
         None, description="0 none, 1 light ... 6 shutdown."
     )
-    temperature_c: Annotated[float, Field(ge=-100, le=200)] | None = Field(None, description="Skin, or battery.")
+    temperature_c: Annotated[float, Field(ge=-100, le=200)] | None = Field(
+        None, description="The temperature of the skin, or of the battery."
+    )
     battery_pct: Annotated[float, Field(ge=0, le=100)] | None = None
     charging: bool | None = None
     low_power: bool | None = None
-    load: Annotated[float, Field(ge=0, le=1e5)] | None = Field(None, description="Runnable processes, 1 minute's mean.")
+    load: Annotated[float, Field(ge=0, le=1e5)] | None = Field(
+        None, description="Runnable processes, mean of 1 minute."
+    )
     core_khz: dict[Annotated[str, Field(pattern=r"^\d{1,4}$")], Count] | None = Field(None, max_length=4096)
 
 
@@ -176,7 +186,7 @@ class Latency(Part):
 
     cold_load: Milliseconds | None = Field(None, description="Opening the model in a fresh process.")
     warm_load: Milliseconds | None = Field(None, description="Opening it again.")
-    compile: Milliseconds | None = Field(None, description="Of Core ML, on the device.")
+    compile: Milliseconds | None = Field(None, description="Compiling the model on the device, with Core ML.")
     first: Milliseconds | None = Field(None, description="The first inference of a fresh process.")
     samples: tuple[Milliseconds, ...] = Field(
         max_length=MAX_SAMPLES, description="Every inference after warm-up, in order."
@@ -189,32 +199,32 @@ class Latency(Part):
     p90: Milliseconds | None = None
     p95: Milliseconds | None = None
     p99: Milliseconds | None = None
-    first_decile_p50: Milliseconds | None = Field(None, description="Of the first tenth of the samples.")
-    last_decile_p50: Milliseconds | None = Field(None, description="Of the last tenth.")
+    first_decile_p50: Milliseconds | None = Field(None, description="The median of the first tenth of the samples.")
+    last_decile_p50: Milliseconds | None = Field(None, description="The median of the last tenth of the samples.")
     outliers: Count | None = Field(None, description="Samples beyond the median by five scaled median deviations.")
 
 
 class Memory(Part):
-    """Bytes."""
+    """Memory, in bytes."""
 
-    peak_rss: Count | None = Field(None, description="Of the fresh process that loaded and ran the model.")
+    peak_rss: Count | None = Field(None, description="The peak of the fresh process that loaded and ran the model.")
     loaded: Count | None = Field(None, description="That process's growth from before it opened the model.")
-    phys_footprint_peak: Count | None = Field(None, description="On iOS.")
+    phys_footprint_peak: Count | None = Field(None, description="What iOS ends apps by; null elsewhere.")
 
     @property
     def told(self) -> str:
-        """In a table: what the model added; the process's peak, runtime and all, only where that is not known."""
+        """As a table shows it: what the model added, or the peak of the whole process where that is not known."""
         if self.loaded is not None:
             return f"+{human_size(self.loaded)}"
         return "-" if self.peak_rss is None else f"peak {human_size(self.peak_rss)}"
 
 
 class Check(Part):
-    """The outputs against golden embeddings of the same file, every iteration."""
+    """How near the outputs of all inferences are to the golden embeddings of the same file."""
 
     images: Count
     min_cosine: Annotated[float, Field(ge=-1.001, le=1.001)] | None = None
-    max_abs: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    max_abs: Annotated[float, Field(ge=0, le=CONSTANTS["max_difference"])] | None = None
     passed: bool
 
 
@@ -237,7 +247,7 @@ class Result(Document):
     STYLE: ClassVar[dict[str, Any]] = {"indent": 1, "ensure_ascii": False}
 
     schema_: Literal["edgekit.bench/1"] = Field(default=SCHEMA, alias="schema")
-    run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    run_id: RunId
     started_utc: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
     tool: Tool
     model: Model
@@ -258,12 +268,12 @@ class Result(Document):
 
     @property
     def label(self) -> str:
-        """What a line calls the model."""
+        """The model as a line of text names it."""
         return shown(f"{self.model.name} ({self.model.kind})", None)
 
     @property
     def place(self) -> str:
-        """What a table calls the device, which one of its kind, and how it was used: threads, or a Core ML setting."""
+        """The device as a table names it, and how it was used: with how many threads, or with which compute units."""
         threads = self.runtime.threads
         how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
         serial = self.device.serial_sha256
@@ -272,14 +282,14 @@ class Result(Document):
 
     @property
     def where(self) -> str:
-        """What a line calls the measurement: the model and the device."""
+        """The measurement as a line of text names it: the model and the device."""
         return f"{self.label} on {self.place}"
 
     @field_validator("run_id", "started_utc")
     @classmethod
     def _one_line(cls, value: str) -> str:
         if value.endswith("\n"):  # which $ lets pass
-            raise ValueError("ends in a line break")
+            raise ValueError("it ends in a line break")
         return value
 
     @field_validator("started_utc")
@@ -301,13 +311,14 @@ def read_result(path: Path) -> Result:
     samples = latency.get("samples") if isinstance(latency, dict) else None
     if isinstance(samples, list) and isinstance(latency, dict):
         # Looked at here: pydantic copies all that surrounds a mistake into each of its errors.
-        if len(samples) > MAX_SAMPLES or not all(type(one) in (int, float) and 0 <= one <= _LONGEST for one in samples):
-            raise InputError(f"{path}: not a valid result (latency_ms.samples: not milliseconds, or too many)")
+        plausible = (type(sample) in (int, float) and 0 <= sample <= _LONGEST for sample in samples)
+        if len(samples) > MAX_SAMPLES or not all(plausible):
+            raise InputError(f"{path}: not a valid result (latency_ms.samples: too many, or no times); measure again")
         content = content | {"latency_ms": latency | {"samples": []}}
     if _values(content) > _MAX_VALUES:
-        raise InputError(f"{path}: not a valid result (more in it than a result holds)")
+        raise InputError(f"{path}: not a valid result (it holds more values than a result can); measure again")
     result = Result.of(content, path)
-    kept = tuple(float(one) for one in samples or ())
+    kept = tuple(float(sample) for sample in samples or ())
     return result.model_copy(update={"latency_ms": result.latency_ms.model_copy(update={"samples": kept})})
 
 
@@ -315,7 +326,7 @@ def _values(content: Any) -> int:
     """How many values a document holds, containers included."""
     count, todo = 0, [content]
     while todo:
-        one = todo.pop()
+        value = todo.pop()
         count += 1
-        todo += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        todo += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return count

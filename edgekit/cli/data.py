@@ -103,7 +103,7 @@ def schema(name: str) -> None:
     from pydantic import BaseModel
 
     from edgekit.artifact.manifest import Manifest
-    from edgekit.bench.preprocessing import Golden
+    from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
     from edgekit.parity import ParityReport
@@ -112,7 +112,7 @@ def schema(name: str) -> None:
 
     models: dict[str, type[BaseModel]] = {
         "bench": Result,
-        "golden": Golden,
+        "golden": GoldenFolder,
         "job": AppJob,
         "manifest": Manifest,
         "parity": ParityReport,

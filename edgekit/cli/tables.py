@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgekit.artifact.manifest import Payoff
     from edgekit.artifact.open import Embeddings
-    from edgekit.bench.preprocessing import Agreement, Golden
+    from edgekit.bench.preprocessing import Agreement, GoldenFolder
     from edgekit.data.catalog import Catalog
     from edgekit.data.image_files import LeftOut
     from edgekit.distillation.ablate import Row
@@ -280,7 +280,7 @@ def show_catalog(catalog: Catalog, out: Path, *, as_json: bool) -> None:
         table("Catalogue", ("figure", "value"), [(key, str(value)) for key, value in facts.items()])
 
 
-def show_golden(golden: Golden, left_out: LeftOut, out: Path, *, as_json: bool) -> None:
+def show_golden(golden: GoldenFolder, left_out: LeftOut, out: Path, *, as_json: bool) -> None:
     """Where golden vectors were written, of what, and how an app's pixels are compared with them."""
     facts = {
         "folder": str(out),

@@ -4,6 +4,7 @@ as hostile and refused in one line."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -72,7 +73,8 @@ class Document(Part):
             reason = mistake_in(error)
         except UnicodeEncodeError as error:
             reason = reason_of(error)
-        raise InputError(f"{path}: not a valid {cls.__name__.lower()} ({reason}); {cls.ADVICE}")
+        name = re.sub(r"\B(?=[A-Z])", " ", cls.__name__).lower()
+        raise InputError(f"{path}: not a valid {name} ({reason}); {cls.ADVICE}")
 
 
 def mistake_in(error: ValidationError, whole: str = "") -> str:

@@ -28,7 +28,7 @@ func readFile(_ url: URL, name: String, most: Int) throws -> [UInt8] {
 struct Folder: Sendable {
     let root: URL
 
-    /// The place of a file or folder inside this one; `key` is what names it.
+    /// The place of a file or folder inside this one; messages call it by `key`.
     func place(_ name: String, key: String) throws -> URL {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let wrong = parts.contains { $0.isEmpty || $0 == "." || $0 == ".." } || name.utf8.count > 400
@@ -48,13 +48,13 @@ struct Folder: Sendable {
         guard let bytes, bytes <= 1 << 32 else {
             throw Problem.input("\(key): \(meaning) would have more than 4 GiB: give fewer or smaller images")
         }
-        let place = try place(name, key: key), told = "\(key) \(shown(name))"
-        let size = try fileSize(place, name: told)
+        let place = try place(name, key: key), label = "\(key) \(shown(name))"
+        let size = try fileSize(place, name: label)
         guard size == bytes else {
             throw Problem.input(
-                "\(told): has \(size) bytes, \(meaning) have \(bytes): make it again or correct the sizes")
+                "\(label): has \(size) bytes, \(meaning) have \(bytes): make it again or correct the sizes")
         }
-        return try readFile(place, name: told, most: bytes)
+        return try readFile(place, name: label, most: bytes)
     }
 
     /// Embeddings, float32 little-endian [count,dim], finite, none all zeros.
@@ -67,8 +67,8 @@ struct Folder: Sendable {
             }
         }
         for image in 0..<count {
-            let one = values[image * dim..<(image + 1) * dim]
-            guard one.allSatisfy(\.isFinite), one.contains(where: { $0 != 0 }) else {
+            let embedding = values[image * dim..<(image + 1) * dim]
+            guard embedding.allSatisfy(\.isFinite), embedding.contains(where: { $0 != 0 }) else {
                 throw Problem.input(
                     "\(key) \(shown(name)): the embedding of image \(image) is not finite or all zeros: make it again")
             }

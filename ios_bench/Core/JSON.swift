@@ -10,7 +10,7 @@ indirect enum JSON: Decodable, Equatable, Sendable {
     case list([JSON])
     case object([String: JSON])
 
-    /// The value of a document of at most `most` bytes, of which `name` is told.
+    /// The value of a document of at most `most` bytes; messages call it `name`.
     static func read(_ url: URL, name: String, most: Int) throws -> JSON {
         let bytes = try readFile(url, name: name, most: most)
         guard String(bytes: bytes, encoding: .utf8) != nil,
@@ -21,28 +21,28 @@ indirect enum JSON: Decodable, Equatable, Sendable {
 
     init(from decoder: Decoder) throws {
         if let fields = try? decoder.container(keyedBy: AnyKey.self) {
-            var found: [String: JSON] = [:]
-            for key in fields.allKeys { found[key.stringValue] = try fields.decode(JSON.self, forKey: key) }
-            self = .object(found)
+            var object: [String: JSON] = [:]
+            for key in fields.allKeys { object[key.stringValue] = try fields.decode(JSON.self, forKey: key) }
+            self = .object(object)
             return
         }
         if var items = try? decoder.unkeyedContainer() {
-            var found: [JSON] = []
-            while !items.isAtEnd { found.append(try items.decode(JSON.self)) }
-            self = .list(found)
+            var list: [JSON] = []
+            while !items.isAtEnd { list.append(try items.decode(JSON.self)) }
+            self = .list(list)
             return
         }
-        let one = try decoder.singleValueContainer()
-        if one.decodeNil() {
+        let single = try decoder.singleValueContainer()
+        if single.decodeNil() {
             self = .null
-        } else if let value = try? one.decode(Bool.self) {
+        } else if let value = try? single.decode(Bool.self) {
             self = .bool(value)
-        } else if let value = try? one.decode(Int64.self) {
+        } else if let value = try? single.decode(Int64.self) {
             self = .whole(value)
-        } else if let value = try? one.decode(Double.self) {
+        } else if let value = try? single.decode(Double.self) {
             self = .number(value)
         } else {
-            self = .text(try one.decode(String.self))
+            self = .text(try single.decode(String.self))
         }
     }
 

@@ -1,4 +1,4 @@
-// job.json, schema edgekit.job/1: what is to be measured, as the driver wrote it.
+// job.json, schema edgekit.job/2: what to measure and how, as the driver wrote it.
 import Foundation
 
 /// The names are the schema's and those of MLComputeUnits.
@@ -9,7 +9,7 @@ enum ComputeUnits: String, CaseIterable, Sendable {
 struct Job: Sendable {
     enum Key: String, CaseIterable {
         case schema
-        case runID = "run-id"
+        case runID = "run_id"
         case model
         case format
         case facts
@@ -24,14 +24,12 @@ struct Job: Sendable {
         case iterations
         case duration
         case threads
-        case minCosine = "min-cosine"
-        case computeUnits = "compute-units"
+        case minCosine = "min_cosine"
+        case computeUnits = "compute_units"
         case out
     }
 
-    static let schema = "edgekit.job/1"
-    static let file = "job.json"
-    static let mostSamples = 1_000_000
+    static let file = BenchProtocol.jobFile
 
     let folder: Folder
     let runID: String
@@ -53,37 +51,38 @@ struct Job: Sendable {
     /// Read the job of a folder; a Problem says what is wrong with it.
     init(folder: URL) throws {
         let files = Folder(root: folder)
-        let value = try JSON.read(folder.appendingPathComponent(Job.file), name: Job.file, most: 1 << 20)
+        let value = try JSON.read(
+            folder.appendingPathComponent(Job.file), name: Job.file, most: BenchProtocol.maxJobBytes)
         guard let fields = value.fields else { throw Problem.input("\(Job.file): not a JSON object: make it again") }
         let read = Reader(fields: fields)
+        guard try read.text(.schema) == BenchProtocol.jobSchema else {
+            throw Problem.input("\(Job.file): schema is not \(BenchProtocol.jobSchema): use the driver of this version")
+        }
         for key in fields.keys.sorted() where Key(rawValue: key) == nil {
             throw Problem.input("\(Job.file): unknown key '\(shown(key))': use the driver of this version")
         }
-        guard try read.text(.schema) == Job.schema else {
-            throw Problem.input("\(Job.file): schema is not \(Job.schema): use the driver of this version")
-        }
-        guard try read.choice(.format, of: ["coreml", "executorch", "onnx"]) == "coreml" else {
+        guard try read.choice(.format, of: BenchProtocol.formats) == "coreml" else {
             throw Problem.input("\(Job.file): format is not coreml: give this app a .mlpackage")
         }
-        _ = try read.choice(.layout, of: ["nchw", "nhwc_u8"])
-        _ = try read.whole(.threads, 1...256)
+        _ = try read.choice(.layout, of: BenchProtocol.layouts)
+        _ = try read.whole(.threads, 1...BenchProtocol.maxThreads)
         guard let facts = fields[Key.facts.rawValue], facts.fields != nil else {
             throw read.wrong(.facts, "the model part of a result, an object")
         }
         self.folder = files
         self.facts = facts
-        runID = try read.hexadecimal(.runID, digits: 32)
+        runID = try read.hexadecimal(.runID, digits: BenchProtocol.runIdDigits)
         model = try read.path(.model)
         inputs = try read.path(.inputs)
         golden = try read.path(.golden)
         out = try read.path(.out)
-        count = try read.whole(.count, 1...100_000)
-        height = try read.whole(.height, 1...65536)
-        width = try read.whole(.width, 1...65536)
-        dim = try read.whole(.dim, 1...1 << 20)
-        warmup = try read.whole(.warmup, 0...Job.mostSamples)
-        iterations = try read.whole(.iterations, 1...Job.mostSamples)
-        duration = try read.real(.duration, 0...86400)
+        count = try read.whole(.count, 1...BenchProtocol.maxImages)
+        height = try read.whole(.height, 1...BenchProtocol.maxSide)
+        width = try read.whole(.width, 1...BenchProtocol.maxSide)
+        dim = try read.whole(.dim, 1...BenchProtocol.maxDim)
+        warmup = try read.whole(.warmup, 0...BenchProtocol.maxSamples)
+        iterations = try read.whole(.iterations, 1...BenchProtocol.maxSamples)
+        duration = try read.real(.duration, 0...BenchProtocol.maxDurationS)
         minCosine = try read.real(.minCosine, -1...1)
         switch fields[Key.computeUnits.rawValue] {
         case nil, .null: computeUnits = .all
@@ -93,7 +92,7 @@ struct Job: Sendable {
             }
             computeUnits = units
         }
-        guard !out.contains("/"), ![Job.file, model, inputs, golden, "plan.json"].contains(out) else {
+        guard !out.contains("/"), ![Job.file, model, inputs, golden, BenchProtocol.computePlanFile].contains(out) else {
             throw read.wrong(.out, "a file name of its own")
         }
         for (key, name) in [(Key.model, model), (.inputs, inputs), (.golden, golden), (.out, out)] {

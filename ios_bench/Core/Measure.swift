@@ -15,7 +15,7 @@ struct MemoryNow: Sendable {
     var residentPeak: Int?
     var footprintPeak: Int?
 
-    /// A process has one peak in its life: one that is no higher than before was of something else, as of compiling.
+    /// A process has one peak in its life: a peak that has not risen comes from earlier work, for example compiling.
     func since(_ before: MemoryNow) -> MemoryNow {
         func risen(_ now: Int?, _ earlier: Int?) -> Int? { now.flatMap { $0 > earlier ?? 0 ? $0 : nil } }
         return MemoryNow(
@@ -34,8 +34,8 @@ struct Check: Sendable {
     mutating func compare(_ output: [Float], with golden: ArraySlice<Float>) {
         var dot = 0.0, goldenSquare = 0.0, outputSquare = 0.0, most = 0.0
         var finite = true
-        for (found, due) in zip(output, golden) {
-            let value = Double(found), wanted = Double(due)
+        for (single, goldenSingle) in zip(output, golden) {
+            let value = Double(single), wanted = Double(goldenSingle)
             if !value.isFinite { finite = false }
             dot += value * wanted
             goldenSquare += wanted * wanted
@@ -43,7 +43,7 @@ struct Check: Sendable {
             most = max(most, abs(value - wanted))
         }
         let cosine = dot / (goldenSquare.squareRoot() * outputSquare.squareRoot())
-        guard finite, cosine.isFinite, most <= 1e6 else {
+        guard finite, cosine.isFinite, most <= BenchProtocol.maxDifference else {
             comparable = false
             return
         }
@@ -102,7 +102,7 @@ func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model)
         for _ in 0..<job.warmup { _ = try next(model) }
         let start = DispatchTime.now().uptimeNanoseconds
         let least = UInt64((job.duration * 1e9).rounded(.up))
-        while measured.samples.count < Job.mostSamples,
+        while measured.samples.count < BenchProtocol.maxSamples,
             measured.samples.count < job.iterations || DispatchTime.now().uptimeNanoseconds - start < least
         {
             measured.samples.append(try next(model))

@@ -2,16 +2,14 @@
 
 /// uint8 RGB [height,width,3].
 struct Pixels: Equatable, Sendable {
-    /// As edgekit.images.MAX_PIXELS.
-    static let most = 89_478_485
-
     let width: Int
     let height: Int
     let bytes: [UInt8]
 
     init(width: Int, height: Int, bytes: [UInt8]) throws {
-        guard width > 0, height > 0, let count = product(width, height), count <= Pixels.most, bytes.count == 3 * count
-        else { throw Problem.input("an image of \(width) x \(height) pixels: give 1 to \(Pixels.most) pixels") }
+        let most = BenchProtocol.maxPixels
+        guard width > 0, height > 0, let count = product(width, height), count <= most, bytes.count == 3 * count
+        else { throw Problem.input("an image of \(width) x \(height) pixels: give 1 to \(most) pixels") }
         self.width = width
         self.height = height
         self.bytes = bytes

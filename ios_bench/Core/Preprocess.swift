@@ -1,4 +1,4 @@
-// The reference preprocessing: scale and crop as edgekit.images.preprocess does, equal for equal decoded pixels.
+// The reference preprocessing: scale and crop as edgekit/data/images.py does, equal for equal decoded pixels.
 import Foundation
 
 enum CropMode: String, CaseIterable, Sendable { case center, squash, border }
@@ -35,7 +35,7 @@ struct Preprocessing: Sendable {
         let left = max(evenly(Double(scaled.width - width) / 2), 0)
         let seenHeight = min(scaled.height, height), seenWidth = min(scaled.width, width)
         var image = photo
-        if let count = product(scaled.height, scaled.width), count <= Pixels.most {
+        if let count = product(scaled.height, scaled.width), count <= BenchProtocol.maxPixels {
             if (photo.height, photo.width) != scaled {
                 image = try photo.resized(width: scaled.width, height: scaled.height, by: interpolation)
             }

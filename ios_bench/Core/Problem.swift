@@ -2,7 +2,7 @@
 import Foundation
 
 struct Problem: Error, Equatable {
-    /// As the exit codes of android_bench: a file is wrong, or the runtime failed.
+    /// The exit codes of android_bench: a file is wrong, or the runtime failed.
     enum Kind: Int32 { case input = 2, runtime = 3 }
 
     let kind: Kind
@@ -19,7 +19,7 @@ struct Problem: Error, Equatable {
     }
 }
 
-/// A text that may come from anywhere, on one line and bounded.
+/// A text from outside, made one line of at most `most` characters.
 func shown(_ text: String, most: Int = 80) -> String {
     let kept = text.unicodeScalars.prefix(most).map { scalar -> Character in
         switch scalar.properties.generalCategory {

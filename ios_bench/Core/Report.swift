@@ -1,4 +1,4 @@
-// The result, an edgekit.bench/1 document. Percentiles are the reader's to work out from the samples.
+// The result, an edgekit.bench/1 document. Whoever reads it computes the percentiles from the samples.
 import Foundation
 
 /// The device at one moment; nil is unknown.
@@ -48,17 +48,17 @@ struct Report: Sendable {
     let errors: [String]
 
     var reasons: [String] {
-        var found: [String] = []
-        if device.emulated { found.append("emulated") }
-        if !measured.check.passed(job.minCosine) { found.append("wrong-output") }
-        if before.inFront == false || after.inFront == false { found.append("background") }
-        if before.lowPower == true || after.lowPower == true { found.append("low-power") }
-        return found
+        var reasons: [String] = []
+        if device.emulated { reasons.append("emulated") }
+        if !measured.check.passed(job.minCosine) { reasons.append("wrong-output") }
+        if before.inFront == false || after.inFront == false { reasons.append("background") }
+        if before.lowPower == true || after.lowPower == true { reasons.append("low-power") }
+        return reasons
     }
 
     var json: JSON {
         .object([
-            "schema": .text("edgekit.bench/1"),
+            "schema": .text(BenchProtocol.resultSchema),
             "run_id": .text(job.runID),
             "started_utc": .text(startedUTC),
             "tool": .object([
@@ -107,5 +107,5 @@ struct Report: Sendable {
 
 func milliseconds(_ nanoseconds: UInt64) -> JSON { .number(Double(nanoseconds) / 1e6) }
 
-/// The time as the schema wants it.
+/// The time now in UTC, as the schema writes it.
 func utcNow() -> String { ISO8601DateFormatter().string(from: Date()) }

@@ -153,7 +153,7 @@ extension Pixels {
     private func filled(
         width: Int, height: Int, _ fill: (UnsafeBufferPointer<UInt8>, UnsafeMutableBufferPointer<UInt8>) -> Void
     ) throws -> Pixels {
-        guard let count = product(3, width, height), count <= 3 * Pixels.most else {
+        guard let count = product(3, width, height), count <= 3 * BenchProtocol.maxPixels else {
             throw Problem.input("an image of \(width) x \(height) pixels is too large: give a smaller photo")
         }
         let out = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialised in

@@ -10,7 +10,7 @@ final class BenchTests: XCTestCase {
 
     private func measureJob() async throws {
         let started = utcNow()
-        let job = try Job(folder: try documents("edgekit-job"))
+        let job = try Job(folder: try documents(BenchProtocol.jobFolder))
         await Phone.waitUntilInFront()
         let device = await Phone.device()
         let before = await Phone.state()
@@ -35,8 +35,8 @@ final class BenchTests: XCTestCase {
             edgekit: bundleVersion(of: BenchTests.self),
             harness: ProcessInfo.processInfo.environment["EDGEKIT_HARNESS"], errors: planErrors)
         if let plan {
-            try job.folder.write(plan, as: "plan.json", key: "plan")
-            attach(plan, name: "edgekit-plan-\(job.runID).json")
+            try job.folder.write(plan, as: BenchProtocol.computePlanFile, key: "compute plan")
+            attach(plan, name: "edgekit-compute-plan-\(job.runID).json")
         }
         attach(try report.write(), name: "edgekit-result-\(job.runID).json")
     }
@@ -44,10 +44,10 @@ final class BenchTests: XCTestCase {
     /// A measurement is kept where its plan cannot be had.
     private func plan(of compiled: URL, for job: Job) async -> (Data?, [String]) {
         do {
-            let plan = try await devicePlan(of: compiled, units: job.computeUnits, runID: job.runID)
+            let plan = try await computePlan(of: compiled, units: job.computeUnits, runID: job.runID)
             return (plan?.document(), [])
         } catch {
-            return (nil, ["no plan.json: \(error.localizedDescription)"])
+            return (nil, ["no \(BenchProtocol.computePlanFile): \(error.localizedDescription)"])
         }
     }
 }

@@ -7,8 +7,8 @@ func decode(_ file: [UInt8], name: String) throws -> Pixels {
     guard let image = UIImage(data: Data(file))?.cgImage else {
         throw Problem.input("\(shown(name)): cannot be decoded: replace the photo")
     }
-    guard let count = product(image.width, image.height), count <= Pixels.most else {
-        throw Problem.input("\(shown(name)): has more than \(Pixels.most) pixels: scale the photo down")
+    guard let count = product(image.width, image.height), count <= BenchProtocol.maxPixels else {
+        throw Problem.input("\(shown(name)): has more than \(BenchProtocol.maxPixels) pixels: scale the photo down")
     }
     let grey = image.colorSpace?.model == .monochrome
     return try draw(

@@ -54,7 +54,7 @@ def pixels_of(folder: Path) -> np.ndarray:
 
 def test_the_folder_holds_what_a_phone_needs_and_nothing_else(made: Path, tower: Path) -> None:
     document = json.loads((made / "golden.json").read_text())
-    jsonschema.Draft202012Validator(golden.Golden.model_json_schema()).validate(document)
+    jsonschema.Draft202012Validator(golden.GoldenFolder.model_json_schema()).validate(document)
     found = golden.read(made)
     assert found.model.sha256 == sha256_file(tower)
     assert set(list_files(made)) == {"golden.json", "inputs.bin", "golden.bin"} | {one.file for one in found.items}

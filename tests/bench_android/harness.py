@@ -134,9 +134,9 @@ def write_job(folder: Path) -> None:
         "input": [5, 7],
     }
     sizes = {"count": 4, "height": 5, "width": 7, "dim": 11, "layout": "nhwc_u8"}
-    protocol = {"warmup": 2, "iterations": 10, "duration": 0.0, "threads": 1, "min-cosine": 0.9999}
+    protocol = {"warmup": 2, "iterations": 10, "duration": 0.0, "threads": 1, "min_cosine": 0.9999}
     files = {"model": "model.onnx", "inputs": "inputs.bin", "golden": "golden.bin", "out": "result.json"}
-    start = {"schema": "edgekit.job/1", "run-id": RUN_ID, "format": "onnx", "facts": facts, "compute-units": None}
+    start = {"schema": "edgekit.job/2", "run_id": RUN_ID, "format": "onnx", "facts": facts, "compute_units": None}
     (folder / "job.json").write_text(json.dumps(start | files | sizes | protocol))
 
 

@@ -124,8 +124,8 @@ def write_job(folder: Path, images: np.ndarray, golden: np.ndarray, **changes: o
     (folder / "model.mlpackage").mkdir(exist_ok=True)
     count, height, width, _ = images.shape
     given: dict[str, object] = {
-        "schema": "edgekit.job/1",
-        "run-id": RUN_ID,
+        "schema": "edgekit.job/2",
+        "run_id": RUN_ID,
         "model": "model.mlpackage",
         "format": "coreml",
         "facts": facts(),
@@ -140,11 +140,10 @@ def write_job(folder: Path, images: np.ndarray, golden: np.ndarray, **changes: o
         "iterations": 10,
         "duration": 0,
         "threads": 1,
-        "min-cosine": 0.9999,
-        "compute-units": None,
+        "min_cosine": 0.9999,
+        "compute_units": None,
         "out": "result.json",
     }
-    given |= {key.replace("_", "-"): value for key, value in changes.items()}
-    document = {key: value for key, value in given.items() if value is not ...}
+    document = {key: value for key, value in (given | changes).items() if value is not ...}
     (folder / "job.json").write_text(json.dumps(document))
     return folder

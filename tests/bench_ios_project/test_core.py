@@ -61,7 +61,7 @@ def refused(done: subprocess.CompletedProcess[str], folder: Path, code: int, *to
 def edited(folder: Path, **changes: Any) -> Path:
     """The folder with other keys in its job.json."""
     document = json.loads((folder / "job.json").read_text())
-    document |= {key.replace("_", "-"): value for key, value in changes.items()}
+    document |= changes
     (folder / "job.json").write_text(json.dumps({key: value for key, value in document.items() if value is not ...}))
     return folder
 
@@ -194,33 +194,44 @@ def test_a_model_that_fails_leaves_no_result(core: Core, job: Path, fault: str, 
     refused(core("measure", job, fault), job, code, told)
 
 
+UNITS: tuple[Any, ...] = ("ALL", "cpu", 1, [])
+FACTS: tuple[Any, ...] = (None, "x", [])
 NUMBERS: tuple[Any, ...] = (0, -1, "1", 1.5, None, True)
 SIZES: tuple[Any, ...] = (0, 65537, [], {})
 WRONG: list[tuple[str, Any]] = [
-    *[(key, ...) for key in ("schema", "run-id", "model", "facts", "inputs", "count", "duration", "threads", "out")],
+    *[(key, ...) for key in ("schema", "run_id", "model", "facts", "inputs", "count", "duration", "threads", "out")],
     *[(key, value) for key in ("count", "height", "iterations", "threads") for value in NUMBERS],
-    *[("dim", value) for value in (0, 2**20 + 1, 2**63, 1e300)],
+    *[("dim", value) for value in (0, 1_000_001, 2**63, 1e300)],
     *[("width", value) for value in SIZES],
     *[("duration", value) for value in (-1, 86401, "0", None, True)],
-    *[("min-cosine", value) for value in (1.01, -2, "1", None)],
-    *[("run-id", value) for value in ("", "a" * 31, "A" * 32, "a" * 31 + "\n", "á" * 16, 5)],
+    *[("min_cosine", value) for value in (1.01, -2, "1", None)],
+    *[("run_id", value) for value in ("", "a" * 31, "A" * 32, "a" * 31 + "\n", "á" * 16, 5)],
     *[("layout", value) for value in ("NCHW", "", None)],
     *[("format", value) for value in ("onnx", "executorch", "tflite", 1)],
-    *[("schema", value) for value in ("edgekit.job/2", "", 1)],
-    *[("compute-units", value) for value in ("ALL", "cpu", 1, [])],
-    *[("facts", value) for value in (None, "x", [])],
+    *[("schema", value) for value in ("edgekit.job/1", "", 1)],
+    *[("compute_units", value) for value in UNITS],
+    *[("facts", value) for value in FACTS],
     *[("warmup", value) for value in (-1, 1_000_001, 0.5)],
     *[
         (key, value)
         for key in ("model", "inputs", "golden", "out")
         for value in ("", "..", "../x", "/etc/passwd", "a/../../x", "a//b", "./x", "a\nb", "a\u0000b", "x" * 500, 1)
     ],
-    *[("out", value) for value in ("sub/result.json", "job.json", "inputs.bin", "model.mlpackage", "plan.json")],
+    *[
+        ("out", value)
+        for value in ("sub/result.json", "job.json", "inputs.bin", "model.mlpackage", "compute-plan.json")
+    ],
     *[(key, "missing.bin") for key in ("inputs", "golden")],
     ("golden", "model.mlpackage"),
     ("surprise", 1),
     ("a\nb\u2028c\u0007", 1),
 ]
+
+
+def test_a_job_of_an_older_edgekit_is_refused_by_its_schema(core: Core, job: Path) -> None:
+    document = json.loads((job / "job.json").read_text()) | {"schema": "edgekit.job/1"}
+    (job / "job.json").write_text(json.dumps({key.replace("_", "-"): value for key, value in document.items()}))
+    refused(core("measure", job), job, 2, "schema is not edgekit.job/2: use the driver of this version")
 
 
 def test_hostile_keys_are_refused_in_one_line(core: Core, job: Path) -> None:
@@ -240,7 +251,7 @@ def test_hostile_keys_are_refused_in_one_line(core: Core, job: Path) -> None:
         b"[]",
         b"null",
         b"{",
-        b'{"schema": "edgekit.job/1"}',
+        b'{"schema": "edgekit.job/2"}',
         b"\xff\xfe{\x00}\x00",
         b'{"schema": NaN}',
         b"[" * 5000,

@@ -6,7 +6,7 @@ import plistlib
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import tree_sitter
@@ -14,9 +14,6 @@ import tree_sitter_swift
 from pbxproj import XcodeProject
 
 import edgekit
-from edgekit.bench.preprocessing import Preprocessing
-from edgekit.bench.protocol import COMPUTE_UNITS, AppJob
-from edgekit.bench.schema import Reason
 
 from .harness import HERE, SOURCES
 
@@ -39,23 +36,6 @@ def faults(source: bytes) -> list[tuple[int, str]]:
         if node.is_error or node.is_missing:
             found.append((node.start_point[0] + 1, (node.text or b"").decode()[:80]))
         todo += node.children
-    return found
-
-
-def enumerated(source: Path, name: str) -> set[str]:
-    """The raw values of an enum of texts."""
-    found: set[str] = set()
-    todo = [PARSER.parse(source.read_bytes()).root_node]
-    while todo:
-        node = todo.pop()
-        todo += node.children
-        called = node.child_by_field_name("name")
-        if node.type == "class_declaration" and called is not None and called.text == name.encode():
-            (body,) = [child for child in node.children if child.type == "enum_class_body"]
-            for entry in (child for child in body.children if child.type == "enum_entry"):
-                for case in (entry.text or b"").decode().removeprefix("case").split(","):
-                    plain, _, raw = case.partition("=")
-                    found.add(raw.strip().strip('"') or plain.strip())
     return found
 
 
@@ -177,19 +157,6 @@ def test_scheme(project: Any) -> None:
 def test_property_list() -> None:
     (path,) = SOURCES.rglob("*.plist")
     assert plistlib.loads(path.read_bytes()) == {"UIFileSharingEnabled": True}
-
-
-def test_names_in_swift_are_those_of_python() -> None:
-    keys = enumerated(SOURCES / "Core/Job.swift", "Key")
-    assert keys == set(AppJob.model_json_schema()["properties"]) and len(keys) == 19
-    assert enumerated(SOURCES / "Core/Job.swift", "ComputeUnits") == set(COMPUTE_UNITS)
-    interpolations = enumerated(SOURCES / "Core/Resize.swift", "Interpolation")
-    assert interpolations == set(get_args(Preprocessing.model_fields["interpolation"].annotation))
-    modes = enumerated(SOURCES / "Core/Preprocess.swift", "CropMode")
-    assert modes == set(get_args(Preprocessing.model_fields["crop_mode"].annotation))
-    swift = (SOURCES / "Core/Report.swift").read_text()
-    reasons = set(re.findall(r'found\.append\("([a-z-]+)"\)', swift))
-    assert len(reasons) == 4 and reasons <= set(get_args(Reason))
 
 
 def test_the_tests_that_the_driver_names_are_there() -> None:

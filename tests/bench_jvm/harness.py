@@ -89,8 +89,8 @@ class Case:
         self.golden.astype("<f4").tofile(self.folder / "golden.bin")
         count, height, width, _ = self.images.shape
         content = {
-            "schema": "edgekit.job/1",
-            "run-id": RUN_ID,
+            "schema": "edgekit.job/2",
+            "run_id": RUN_ID,
             "model": "model.onnx",
             "format": "onnx",
             "facts": {
@@ -113,13 +113,12 @@ class Case:
             "iterations": 10,
             "duration": 0,
             "threads": 1,
-            "min-cosine": 0.9999,
-            "compute-units": None,
+            "min_cosine": 0.9999,
+            "compute_units": None,
             "out": "result.json",
         }
-        content |= {key.replace("_", "-"): value for key, value in changes.items()}
         path = self.folder / "job.json"
-        path.write_text(json.dumps(content), encoding="utf-8")
+        path.write_text(json.dumps(content | changes), encoding="utf-8")
         return path
 
     def result(self, **changes: Any) -> Result:

@@ -16,7 +16,8 @@ import pytest
 from edgekit.bench.schema import Result
 from tests.bench.drivers.adb_device import Bench, bench
 
-from .harness import MAIN, Core, tool
+from ..bench_native.harness import tool
+from .harness import MAIN, Core
 
 pytestmark = pytest.mark.toolchain
 # What the Android app does around the core: its own folder, the platform in the result, the instrumentation's answer.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edgekit.bench import schema as s
-from edgekit.bench.drivers.ios.plan import Plan
+from edgekit.bench.drivers.ios.compute_plan import ComputePlan
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.support.text import shown
 
@@ -28,7 +28,7 @@ class Outcome:
     serial: str
     result: s.Result | None = None
     error: EdgeKitError | None = None
-    plan: Plan | None = None
+    plan: ComputePlan | None = None
 
 
 def chosen(found: Sequence[tuple[str, str]], wanted: Sequence[str], *, every: bool) -> list[str]:

@@ -13,7 +13,7 @@ from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.app import PACKAGE, STORAGE
 from edgekit.bench.golden import golden_of
-from edgekit.bench.protocol import COMPUTE_UNITS, JOB, AppJob, ComputeUnits, job_of, write_job
+from edgekit.bench.protocol import COMPUTE_UNITS, JOB, JOB_FOLDER, AppJob, ComputeUnits, job_of, write_job
 from edgekit.errors import InputError, UsageError
 from edgekit.support.files import list_files, read_json
 from edgekit.support.staging import staging
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ANDROID_JOB", "Lab", "emit"]
 
 Lab = Literal["firebase", "devicefarm"]
-ANDROID_JOB = "/data/local/tmp/edgekit-job"  # where the app looks when nobody names a job; readable to apps
-_IOS_JOB = f"{PACKAGE}:/Documents/edgekit-job"
+ANDROID_JOB = f"/data/local/tmp/{JOB_FOLDER}"  # where the app looks when nobody names a job; readable to apps
+_IOS_JOB = f"{PACKAGE}:/Documents/{JOB_FOLDER}"
 _MARK, _EMITTED = "emitted.json", "edgekit.emitted/1"
 _WRITTEN = re.compile(r"run\.sh|testspec\.yml|edgekit-job\.zip|job/[^\0]+")
 

@@ -91,7 +91,7 @@ def test_firebase_for_ios_carries_the_package(package: Path, tmp_path: Path, inv
     prefix = "dev.edgekit.bench:/Documents/edgekit-job/"
     assert {there.removeprefix(prefix) for there in pairs} == set(list_files(out / "job"))
     assert f"{prefix}model.mlpackage/Manifest.json" in pairs
-    assert json.loads((out / "job" / "job.json").read_text())["compute-units"] == "all"
+    assert json.loads((out / "job" / "job.json").read_text())["compute_units"] == "all"
 
 
 def test_device_farm_gets_a_spec_and_the_job_as_zip(tower: Path, tmp_path: Path, invoke: Invoke) -> None:
@@ -365,7 +365,7 @@ def test_options_that_cannot_be_meant_are_refused(
 def test_a_compute_unit_is_passed_on(package: Path, tmp_path: Path, invoke: Invoke) -> None:
     run = ("bench", package, "--emit", "firebase", "--compute-units", "cpuOnly", "--out", tmp_path / "out", "--quiet")
     assert invoke(*run).exit_code == 0
-    assert json.loads((tmp_path / "out" / "job" / "job.json").read_text())["compute-units"] == "cpuOnly"
+    assert json.loads((tmp_path / "out" / "job" / "job.json").read_text())["compute_units"] == "cpuOnly"
 
 
 def test_a_document_that_claims_a_person_s_file_does_not_get_it(tower: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -132,12 +132,14 @@ func decodeRaw(_ folder: URL, _ file: String) throws -> Pixels {
 }
 
 func runGolden(_ folder: URL, _ faults: Set<String>) throws {
-    let golden = try Golden(folder: folder)
+    let golden = try GoldenFolder(folder: folder)
     let found = try golden.compare(
         model: try Linear(dim: golden.dim, faults: faults), sha256: { String($0.count) },
         decode: { _, file in try decodeRaw(folder, file) })
     print(String(decoding: JSON.list(found.map(\.json)).document(), as: UTF8.self))
-    guard found.allSatisfy({ $0.passed(0.99) }) else { throw Problem.runtime("the embeddings differ: test") }
+    guard found.allSatisfy({ $0.passed(BenchProtocol.minCosine) }) else {
+        throw Problem.runtime("the embeddings differ: test")
+    }
 }
 
 setvbuf(stdout, nil, _IOFBF, 1 << 16)

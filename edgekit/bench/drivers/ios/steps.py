@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import plain
 from edgekit.bench.drivers.ios.app import Products
+from edgekit.bench.drivers.ios.compute_plan import ComputePlan, read_compute_plan
 from edgekit.bench.drivers.ios.job import IosJob
-from edgekit.bench.drivers.ios.plan import Plan, read_plan
 from edgekit.bench.drivers.ios.process import Done, call
 from edgekit.bench.drivers.ios.tools import Argv, Facts, Tools, trouble
-from edgekit.bench.protocol import RESULT, ComputeUnits, write_job
+from edgekit.bench.protocol import COMPUTE_PLAN, RESULT, ComputeUnits, write_job
 from edgekit.bench.results.validity import judge
 from edgekit.errors import DeviceError, EdgeKitError, InputError
 from edgekit.metrics.statistics import summarize_told
@@ -28,7 +28,6 @@ from edgekit.support.version import VERSION
 
 __all__ = ["Device", "answer", "ask", "install", "measure", "remove"]
 
-PLAN = "plan.json"
 _ATTEMPT = 10.0  # seconds that one try to remove the job may take
 _LARGEST = s.MAX_BYTES + (1 << 20)
 _T = TypeVar("_T")
@@ -88,7 +87,9 @@ async def install(device: Device) -> None:
     await device.must(argv, device.job.copy_timeout_s, "installing the app")
 
 
-async def measure(device: Device, units: ComputeUnits, say: Callable[[str], None]) -> tuple[s.Result, Plan | None]:
+async def measure(
+    device: Device, units: ComputeUnits, say: Callable[[str], None]
+) -> tuple[s.Result, ComputePlan | None]:
     """One run with one setting of the compute units. What is left on the device is told to it first.
 
     Raises:
@@ -161,17 +162,17 @@ async def _fetch(device: Device, into: Path, run_id: str) -> s.Result:
     return told
 
 
-async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[Plan | None, str | None]:
+async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[ComputePlan | None, str | None]:
     """The plan, where the app could make one (iOS 17.4 or later), and what is wrong with it."""
     try:
-        await _pull(device, PLAN, into)
+        await _pull(device, COMPUTE_PLAN, into)
     except EdgeKitError:
         return None, None
     try:
-        plan = _read(read_plan, into / PLAN)
+        plan = _read(read_compute_plan, into / COMPUTE_PLAN)
     except InputError as error:
         return None, str(error)  # goes into the result, which does not name the device
-    return (plan, None) if plan.run_id == run_id else (None, f"{PLAN} is of another run")
+    return (plan, None) if plan.run_id == run_id else (None, f"{COMPUTE_PLAN} is of another run")
 
 
 async def _pull(device: Device, name: str, into: Path) -> None:

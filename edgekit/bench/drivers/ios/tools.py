@@ -11,12 +11,13 @@ from typing import Any
 from edgekit.bench.drivers.base import plain
 from edgekit.bench.drivers.ios.app import Products
 from edgekit.bench.drivers.ios.process import Done
+from edgekit.bench.protocol import JOB_FOLDER
 from edgekit.errors import DeviceError, EdgeKitError, MissingDependencyError
 
 __all__ = ["FOLDER", "Argv", "Facts", "Phone", "Tools", "is_udid", "part", "text", "trouble"]
 
 Argv = tuple[str, ...]
-FOLDER = "Documents/edgekit-job"  # in the app's container
+FOLDER = f"Documents/{JOB_FOLDER}"  # in the app's container
 _UDID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 # What the programs say, in lower case, and what a person can do about it.
 _TROUBLE = (

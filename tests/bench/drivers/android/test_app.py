@@ -34,7 +34,7 @@ esac
 {sys.executable} - "$1" <<'END'
 import json, os, sys
 job = json.load(open(sys.argv[1]))
-folder = os.path.join(os.environ["OUT"], "edgekit-" + job["run-id"])
+folder = os.path.join(os.environ["OUT"], "edgekit-" + job["run_id"])
 os.makedirs(folder)
 fault = os.environ.get("FAULT")
 if fault == "missing":
@@ -42,7 +42,7 @@ if fault == "missing":
 for name in ("model", "inputs", "golden"):
     assert os.path.getsize(os.path.join(os.path.dirname(sys.argv[1]), job[name]))
 result = {{
-    "schema": "edgekit.bench/1", "run_id": job["run-id"], "started_utc": "1970-01-01T00:00:00Z",
+    "schema": "edgekit.bench/1", "run_id": job["run_id"], "started_utc": "1970-01-01T00:00:00Z",
     "tool": {{"edgekit": "0", "runner": "android-app"}}, "model": job["facts"],
     "runtime": {{"name": "executorch", "version": None, "backend": "XNNPACK", "threads": job["threads"]}},
     "device": {{"platform": "android", "model": "says the app"}},

@@ -39,8 +39,8 @@ def test_a_measurement_with_each_of_the_compute_units(tools: Tools, world: World
     outcomes = run(bench_phones(tools, every, run(choose(tools)), say=lambda udid, step: steps.append(step)))
     clean(tools, [phone])
     assert [one.compute_units for one in outcomes] == list(COMPUTE_UNITS)
-    assert [one["compute-units"] for one in phone.jobs] == list(COMPUTE_UNITS), [one.error for one in outcomes]
-    assert len({one["run-id"] for one in phone.jobs}) == 4
+    assert [one["compute_units"] for one in phone.jobs] == list(COMPUTE_UNITS), [one.error for one in outcomes]
+    assert len({one["run_id"] for one in phone.jobs}) == 4
     for outcome in outcomes:
         result = outcome.result
         assert result is not None, outcome.error

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from edgekit.bench.drivers.ios.app import find_products
+from edgekit.bench.drivers.ios.compute_plan import read_compute_plan
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
 from edgekit.bench.drivers.ios.driver import IosJob, bench_phones, choose
-from edgekit.bench.drivers.ios.plan import read_plan
 from edgekit.bench.drivers.ios.tools import Tools
 from edgekit.bench.golden import Golden
 from edgekit.errors import InputError, IntegrityError, UsageError
@@ -76,26 +76,26 @@ def test_a_plan_is_read_as_hostile(world: World, job: IosJob, fault: str) -> Non
     (outcome,) = measure(DEVICECTL, world.add(fault), job)
     assert outcome.result is not None and outcome.result.validity.valid
     assert outcome.plan is None
-    assert [("plan.json" in line and line.isprintable()) for line in outcome.result.errors] == (
+    assert [("compute-plan.json" in line and line.isprintable()) for line in outcome.result.errors] == (
         [] if fault == "plan-none" else [True]
     )
 
 
 def test_plans(tmp_path: Path) -> None:
-    path, plan = tmp_path / "plan.json", {"schema": "edgekit.plan-devices/1", "run_id": "0" * 32}
+    path, plan = tmp_path / "compute-plan.json", {"schema": "edgekit.compute-plan/1", "run_id": "0" * 32}
     plan |= {"compute_units": "all", "operators": []}
     path.write_text(json.dumps(plan))
-    assert read_plan(path).per_device == {}
-    wrong = ({"schema": "edgekit.plan-devices/2"}, {"run_id": "x"}, {"compute_units": "tpu"}, {"operators": None})
+    assert read_compute_plan(path).per_device == {}
+    wrong = ({"schema": "edgekit.compute-plan/2"}, {"run_id": "x"}, {"compute_units": "tpu"}, {"operators": None})
     for text in ("[]", "{" * 9999, *(json.dumps(plan | one) for one in wrong)):
         path.write_text(text)
         with pytest.raises(InputError):
-            read_plan(path)
+            read_compute_plan(path)
     rows = [{"preferred": "cpu"}, *({"type": "x"} | one for one in ({"cost": -1}, {"more": 1}, {"name": "x" * 501}))]
     for row in (*rows, {"type": "x", "supported": ["cpu"] * 9}, {"type": "x", "supported": ["tpu"]}, 7):
         path.write_text(json.dumps(plan | {"operators": [row]}))
         with pytest.raises(InputError):
-            read_plan(path)
+            read_compute_plan(path)
 
 
 def test_what_an_app_says_is_safe_on_a_terminal(tools: Tools, world: World, job: IosJob) -> None:

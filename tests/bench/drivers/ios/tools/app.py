@@ -1,4 +1,4 @@
-"""The app's part: it reads its job as ios_bench does, and writes a result and a plan."""
+"""The app's part: it reads its job as ios_bench does, and writes a result and a compute plan."""
 
 import json
 import os
@@ -6,8 +6,8 @@ import os
 from device import JOB, hang
 
 KEYS = (
-    "schema run-id model format facts inputs golden count height width dim layout warmup iterations duration threads "
-    "min-cosine compute-units out"
+    "schema run_id model format facts inputs golden count height width dim layout warmup iterations duration threads "
+    "min_cosine compute_units out"
 )
 
 
@@ -36,7 +36,7 @@ def run_app(device):
     if device.has("test-fails"):
         return "model.mlpackage: cannot be compiled; export it again"
     write_result(device, folder / job["out"], job)
-    write_plan(device, folder / "plan.json", job)
+    write_compute_plan(device, folder / "compute-plan.json", job)
     return None
 
 
@@ -56,7 +56,7 @@ def write_result(device, out, job):
         samples[-(len(samples) // 5) :] = [9.0] * (len(samples) // 5)
     told = {
         "schema": "edgekit.bench/1",
-        "run_id": "0" * 32 if device.has("wrong-run") else job["run-id"],
+        "run_id": "0" * 32 if device.has("wrong-run") else job["run_id"],
         "started_utc": "1970-01-01T00:00:00Z",
         "tool": {"edgekit": "0", "runner": "ios-app"},
         "model": job["facts"] | ({"sha256": "0" * 64} if device.has("wrong-model") else {}),
@@ -75,7 +75,7 @@ def write_result(device, out, job):
     out.write_text(words[:300] if device.has("truncated") else words)
 
 
-def write_plan(device, out, job):
+def write_compute_plan(device, out, job):
     engine = {"supported": ["cpu", "gpu", "neuralEngine"], "preferred": "neuralEngine"}
     operators = [
         {"name": "a", "type": "ios17.conv", "cost": 0.75} | engine,
@@ -84,9 +84,9 @@ def write_plan(device, out, job):
         {"name": "d", "type": "const", "cost": None, "supported": None, "preferred": None},
     ]
     plan = {
-        "schema": "edgekit.plan-devices/1",
-        "run_id": "0" * 32 if device.has("plan-old") else job["run-id"],
-        "compute_units": job["compute-units"],
+        "schema": "edgekit.compute-plan/1",
+        "run_id": "0" * 32 if device.has("plan-old") else job["run_id"],
+        "compute_units": job["compute_units"],
         "operators": operators * (10_000 if device.has("plan-many") else 1),
     }
     if device.has("plan-odd"):

@@ -5,7 +5,6 @@ import android.graphics.BitmapFactory
 import android.graphics.ColorSpace
 import android.os.Build
 
-private const val MAX_PIXELS = 89_478_485L // as in edgekit/images.py
 private const val ROWS = 64
 
 /**
@@ -17,8 +16,8 @@ internal fun decode(bytes: ByteArray, name: String = "image"): Pixels {
     BitmapFactory.decodeByteArray(bytes, 0, bytes.size, size)
     val (width, height) = size.outWidth to size.outHeight
     if (width < 1 || height < 1) throw BenchError("$name: not an image that Android decodes: replace it")
-    if (width.toLong() * height > MAX_PIXELS) {
-        throw BenchError("$name: $width x $height pixels are more than $MAX_PIXELS: scale it down")
+    if (width.toLong() * height > Protocol.MAX_PIXELS) {
+        throw BenchError("$name: $width x $height pixels are more than ${Protocol.MAX_PIXELS}: scale it down")
     }
     val options = BitmapFactory.Options().apply {
         inPreferredConfig = Bitmap.Config.ARGB_8888
@@ -54,10 +53,4 @@ private fun Bitmap.pixels(): Pixels {
         }
     }
     return Pixels(width, height, rgb)
-}
-
-/** Pillow's rounding: https://github.com/python-pillow/Pillow/blob/main/src/libImaging/ImagingUtils.h */
-private fun onWhite(value: Int, alpha: Int): Byte {
-    val sum = 255 * (255 - alpha) + value * alpha + 128
-    return ((sum shr 8) + sum shr 8).toByte()
 }

@@ -10,10 +10,7 @@ import org.json.JSONArray
 import org.json.JSONException
 import org.json.JSONObject
 
-private const val SCHEMA = "edgekit.golden/1"
-private const val MOST_ITEMS = 1024
-private const val LARGEST_TEXT = 1L shl 20
-private const val LARGEST_PHOTO = 64L shl 20
+private const val LARGEST_IMAGE = 64L shl 20 // bytes of one image as the model takes it: it is held in memory
 
 /** How far this phone's pixels are from the golden ones, in levels of 0-255. */
 internal class Difference(val file: String, val largest: Int, val mean: Double)
@@ -29,18 +26,22 @@ internal class GoldenReport(val items: List<Difference>) {
  * What this phone makes of them is written to [pixels], uint8 RGB [N,H,W,3].
  */
 internal fun compareGolden(folder: File, pixels: File): GoldenReport {
-    val name = File(folder, "golden.json")
+    val name = File(folder, Protocol.GOLDEN_FILE)
     val partial = File("${pixels.path}.partial")
     try {
-        val golden = JSONObject(String(contentOf(name, LARGEST_TEXT), Charsets.UTF_8))
-        if (golden.optString("schema") != SCHEMA) throw BenchError("$name: not $SCHEMA: make it with edgekit golden")
+        val golden = JSONObject(String(contentOf(name, Protocol.MAX_GOLDEN_BYTES), Charsets.UTF_8))
+        if (golden.optString("schema") != Protocol.GOLDEN_SCHEMA) {
+            throw BenchError("$name: its schema is not ${Protocol.GOLDEN_SCHEMA}: make it with edgekit golden")
+        }
         val spec = preprocessingOf(golden.getJSONObject("preprocessing"))
         val items = golden.getJSONArray("items")
         val count = items.length()
-        if (count !in 1..MOST_ITEMS) throw BenchError("$name: has $count items: give 1 to $MOST_ITEMS")
+        if (count !in 1..Protocol.MAX_GOLDEN_ITEMS) {
+            throw BenchError("$name: has $count items: give 1 to ${Protocol.MAX_GOLDEN_ITEMS}")
+        }
         val bytes = 3L * spec.height * spec.width
-        if (bytes > LARGEST_PHOTO) throw BenchError("$name: images of $bytes bytes are too large: give a smaller size")
-        val inputs = File(folder, "inputs.bin")
+        if (bytes > LARGEST_IMAGE) throw BenchError("$name: images of $bytes bytes are too large: give a smaller size")
+        val inputs = File(folder, Protocol.INPUTS_FILE)
         if (inputs.length() != bytes * count) {
             throw BenchError("$inputs: has ${inputs.length()} bytes, $count images are ${bytes * count}: push it again")
         }
@@ -59,24 +60,12 @@ internal fun compareGolden(folder: File, pixels: File): GoldenReport {
     } catch (error: JSONException) {
         throw BenchError("$name: ${error.message}: make it with edgekit golden")
     } catch (error: EOFException) {
-        throw BenchError("$folder: inputs.bin became shorter: push it again")
+        throw BenchError("$folder: ${Protocol.INPUTS_FILE} became shorter: push it again")
     } catch (error: IOException) {
         throw BenchError("$folder: cannot be read (${error.message}): push it again, readable to apps")
     } finally {
         partial.delete()
     }
-}
-
-private fun preprocessingOf(spec: JSONObject): Preprocessing {
-    val fill = spec.getJSONArray("fill")
-    return Preprocessing(
-        height = spec.getInt("height"),
-        width = spec.getInt("width"),
-        interpolation = spec.getString("interpolation"),
-        cropPct = spec.getDouble("crop_pct"),
-        cropMode = spec.getString("crop_mode"),
-        fill = IntArray(fill.length()) { fill.getInt(it) },
-    )
 }
 
 private fun ownPixels(folder: File, item: JSONObject, spec: Preprocessing): ByteArray {
@@ -85,7 +74,7 @@ private fun ownPixels(folder: File, item: JSONObject, spec: Preprocessing): Byte
     if (!file.canonicalFile.path.startsWith(folder.canonicalFile.path + File.separator)) {
         throw BenchError("${name.take(200)}: leads out of the golden folder: make it with edgekit golden")
     }
-    val content = contentOf(file, LARGEST_PHOTO)
+    val content = contentOf(file, Protocol.MAX_PHOTO_BYTES)
     if (sha256Of(content) != item.getString("sha256")) throw BenchError("$file: has changed: push it again")
     return preprocess(upright(decode(content, name), orientationOf(content)), spec).rgb
 }

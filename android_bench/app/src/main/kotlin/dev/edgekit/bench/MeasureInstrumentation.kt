@@ -31,23 +31,23 @@ open class MeasureInstrumentation : Instrumentation() {
 
     override fun onStart() {
         super.onStart()
-        val told = Bundle()
+        val bundle = Bundle()
         val code = try {
-            act(told)
+            act(bundle)
             Activity.RESULT_OK
         } catch (error: Throwable) { // a crash would show a dialog and lose the line
             Log.e(TAG, "failed", error)
-            told.clear()
-            told.putString("error", lineOf(error))
+            bundle.clear()
+            bundle.putString("error", lineOf(error))
             Activity.RESULT_CANCELED
         }
-        finish(code, told)
+        finish(code, bundle)
     }
 
-    private fun act(told: Bundle) {
+    private fun act(bundle: Bundle) {
         val golden = given["golden"]
         // `golden` is also a key of a job, where it comes with all the others.
-        if (golden != null && given.keys == setOf("golden")) return tellGolden(folderOf("golden", golden), told)
+        if (golden != null && given.keys == setOf("golden")) return answerGolden(folderOf("golden", golden), bundle)
         val harness = given["harness"]
         if (harness != null && (harness.length !in 1..100 || harness.any { it.isISOControl() })) {
             throw BenchError("harness: not a line of 1 to 100 characters: give one like adb")
@@ -55,17 +55,17 @@ open class MeasureInstrumentation : Instrumentation() {
         val job = jobGiven(given - "harness")
         comeToFront()
         val written = runJob(targetContext, job, harness) { inBackground() }
-        tellResult(written, told)
+        answerResult(written, bundle)
     }
 
-    private fun tellGolden(folder: File, told: Bundle) {
+    private fun answerGolden(folder: File, bundle: Bundle) {
         val pixels = File(outFolder(targetContext, "golden"), "pixels.bin")
-        val found = compareGolden(folder, pixels)
-        told.putString("path", pixels.path)
-        told.putString("items", found.items.size.toString())
-        told.putString("largest-difference", found.items.maxOf { it.largest }.toString())
-        told.putString("worst", found.items.maxBy { it.largest }.file)
-        told.putString("differences", found.json())
+        val report = compareGolden(folder, pixels)
+        bundle.putString("path", pixels.path)
+        bundle.putString("items", report.items.size.toString())
+        bundle.putString("largest_difference", report.items.maxOf { it.largest }.toString())
+        bundle.putString("worst", report.items.maxBy { it.largest }.file)
+        bundle.putString("differences", report.json())
     }
 
     /** Show [FrontActivity], and wait until it is there. */
@@ -93,14 +93,14 @@ private fun folderOf(key: String, path: String?): File {
 private fun absolute(key: String, path: String): File =
     File(path).takeIf { it.isAbsolute } ?: throw BenchError("-e $key $path: not a full path: begin it with /")
 
-private fun tellResult(written: Written, told: Bundle) {
+private fun answerResult(written: Written, bundle: Bundle) {
     val result = written.result
-    told.putString("run-id", result.getString("run_id"))
-    told.putString("path", written.file.path)
-    told.putString("sha256", written.sha256)
-    told.putString("check", if (result.getJSONObject("check").getBoolean("passed")) "passed" else "failed")
-    told.putString("iterations", result.getJSONObject("protocol").getInt("iterations").toString())
+    bundle.putString("run_id", result.getString("run_id"))
+    bundle.putString("path", written.file.path)
+    bundle.putString("sha256", written.sha256)
+    bundle.putString("check", if (result.getJSONObject("check").getBoolean("passed")) "passed" else "failed")
+    bundle.putString("iterations", result.getJSONObject("protocol").getInt("iterations").toString())
     if (written.bytes.size <= LARGEST_INLINE) {
-        told.putString("result-base64", Base64.encodeToString(written.bytes, Base64.NO_WRAP))
+        bundle.putString("result_base64", Base64.encodeToString(written.bytes, Base64.NO_WRAP))
     }
 }

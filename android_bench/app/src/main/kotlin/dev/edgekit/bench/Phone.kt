@@ -23,18 +23,18 @@ internal fun deviceFacts(context: Context, cpus: File = CPUS): JSONObject = JSON
     .put("cores", cores(cpus) ?: JSONObject.NULL)
     .put("emulated", emulated())
 
-/** Frequencies now by core, or null. */
+/** The frequency of each core now, in kHz; null where none is known. */
 internal fun coreKhz(cpus: File = CPUS): JSONObject? {
-    val found = JSONObject()
+    val frequencies = JSONObject()
     for ((id, folder) in coreFolders(cpus)) {
-        khz(File(folder, "scaling_cur_freq"))?.let { found.put(id.toString(), it) }
+        khz(File(folder, "scaling_cur_freq"))?.let { frequencies.put(id.toString(), it) }
     }
-    return found.takeIf { it.length() > 0 }
+    return frequencies.takeIf { it.length() > 0 }
 }
 
 /** The text, or JSON's null where Android has none or says "unknown". */
 private fun known(text: String?): Any =
-    text?.trim()?.take(500)?.takeIf { it.isNotEmpty() && it != Build.UNKNOWN } ?: JSONObject.NULL
+    text?.trim()?.take(Protocol.MAX_TEXT)?.takeIf { it.isNotEmpty() && it != Build.UNKNOWN } ?: JSONObject.NULL
 
 private fun soc(): Any {
     if (Build.VERSION.SDK_INT < 31) return known(Build.BOARD)
@@ -49,12 +49,12 @@ private fun ram(context: Context): Long? {
 }
 
 private fun cores(cpus: File): JSONArray? {
-    val found = coreFolders(cpus).map { (id, folder) ->
+    val cores = coreFolders(cpus).map { (id, folder) ->
         JSONObject().put("id", id)
             .put("max_khz", khz(File(folder, "cpuinfo_max_freq")) ?: JSONObject.NULL)
             .put("governor", known(line(File(folder, "scaling_governor"))))
     }
-    return if (found.isEmpty()) null else JSONArray(found)
+    return if (cores.isEmpty()) null else JSONArray(cores)
 }
 
 private fun coreFolders(cpus: File): List<Pair<Int, File>> = cpus.listFiles().orEmpty()

@@ -41,14 +41,14 @@ private fun utcNow(): String {
 
 /** `edgekit-RUNID/NAME` where the app may write and `adb pull` may read; only the name of the job's `out` counts. */
 internal fun outOf(context: Context, job: Job): File {
-    if (!Regex("[0-9a-f]{32}").matches(job.runId) || !Regex("[A-Za-z0-9][A-Za-z0-9._-]{0,99}").matches(job.out.name)) {
+    if (!Regex(Protocol.FILE_NAME_PATTERN).matches(job.out.name)) {
         throw BenchError("out ${job.out.name.take(100)}: not a plain file name: give one like result.json")
     }
     return File(outFolder(context, job.runId), job.out.name)
 }
 
 internal fun outFolder(context: Context, run: String): File {
-    val folder = File(externalFiles(context), "edgekit-$run")
+    val folder = File(externalFiles(context), Protocol.RUN_FOLDER_PREFIX + run)
     if (!folder.isDirectory && !folder.mkdirs()) throw BenchError("$folder: cannot be made: free space on the phone")
     return folder
 }
@@ -61,6 +61,6 @@ internal fun externalFiles(context: Context): File = context.getExternalFilesDir
 
 /** One line for a person about what ended a run. */
 internal fun lineOf(error: Throwable): String {
-    val told = error as? BenchError ?: BenchError("the app failed ($error): report this, with the phone's log")
-    return told.message.orEmpty()
+    val known = error as? BenchError ?: BenchError("the app failed ($error): report this, with the phone's log")
+    return known.message.orEmpty()
 }

@@ -52,9 +52,9 @@ class TestLoopActivity : Activity() {
     }
 
     private fun jobFile(): File {
-        val folders = listOf(File(externalFiles(this), "job"), File("/data/local/tmp/edgekit-job"))
-        return folders.map { File(it, "job.json") }.firstOrNull { it.isFile }
-            ?: throw BenchError("no job.json in ${folders.joinToString(" or ")}: push a job there")
+        val folders = listOf(File(externalFiles(this), "job"), File("/data/local/tmp", Protocol.JOB_FOLDER))
+        return folders.map { File(it, Protocol.JOB_FILE) }.firstOrNull { it.isFile }
+            ?: throw BenchError("no ${Protocol.JOB_FILE} in ${folders.joinToString(" or ")}: push a job there")
     }
 
     private fun write(uri: Uri, content: ByteArray) {

@@ -45,7 +45,7 @@ class GoldenFolderTest {
     fun `a golden folder gives the largest difference`() {
         val ended = instrument("golden" to golden().path)
         assertEquals(ended.told.getString("error"), -1, ended.code)
-        assertEquals(setOf("path", "items", "largest-difference", "worst", "differences"), ended.keys)
+        assertEquals(setOf("path", "items", "largest_difference", "worst", "differences"), ended.keys)
         val items = JSONObject(File(folder.root, "golden.json").readText()).getJSONArray("items").length()
         assertEquals(items.toString(), ended["items"])
         keep("pixels.bin", File(ended["path"]).readBytes())
@@ -55,13 +55,13 @@ class GoldenFolderTest {
     @Test
     fun `a difference is found and named`() {
         val inputs = File(golden(), "inputs.bin")
-        val before = instrument("golden" to folder.root.path)["largest-difference"].toInt()
+        val before = instrument("golden" to folder.root.path)["largest_difference"].toInt()
         val content = inputs.readBytes()
         val at = content.size - 1
         content[at] = (content[at].toInt() xor 0x80).toByte()
         inputs.writeBytes(content)
         val ended = instrument("golden" to folder.root.path)
-        assertTrue(ended["largest-difference"].toInt() >= 128 - before)
+        assertTrue(ended["largest_difference"].toInt() >= 128 - before)
         val items = JSONObject(File(folder.root, "golden.json").readText()).getJSONArray("items")
         assertEquals(items.getJSONObject(items.length() - 1).getString("file"), ended["worst"])
     }

@@ -40,16 +40,16 @@ class MeasureInstrumentationTest {
         assertEquals(ended.told.getString("error"), -1, ended.code)
         assertEquals("it measures in front", 1, shown)
 
-        val runId = JSONObject(job.readText()).getString("run-id")
+        val runId = JSONObject(job.readText()).getString("run_id")
         val file = File(ended["path"])
         assertEquals(File(app.getExternalFilesDir(null), "edgekit-$runId/result.json"), file)
         assertEquals(listOf(file), written())
-        assertEquals(runId, ended["run-id"])
+        assertEquals(runId, ended["run_id"])
         assertEquals("passed", ended["check"])
         assertEquals("10", ended["iterations"])
         val digest = MessageDigest.getInstance("SHA-256").digest(file.readBytes())
         assertEquals(digest.joinToString("") { "%02x".format(it) }, ended["sha256"])
-        assertArrayEquals(file.readBytes(), Base64.decode(ended["result-base64"], Base64.DEFAULT))
+        assertArrayEquals(file.readBytes(), Base64.decode(ended["result_base64"], Base64.DEFAULT))
 
         val result = JSONObject(file.readText())
         assertEquals("adb", result.getJSONObject("tool").getString("harness"))
@@ -82,7 +82,7 @@ class MeasureInstrumentationTest {
     @Test
     fun `a place that is taken`() {
         val job = jobFolder(folder.root)
-        val runId = JSONObject(job.readText()).getString("run-id")
+        val runId = JSONObject(job.readText()).getString("run_id")
         assertTrue(File(app.getExternalFilesDir(null), "edgekit-$runId/result.json").mkdirs())
         instrument("job" to job.path).failed("result.json", "give another name")
     }
@@ -101,7 +101,7 @@ class MeasureInstrumentationTest {
         val ended = instrument("job" to jobFolder(folder.root) { put("iterations", 30_000) }.path)
         assertEquals("30000", ended["iterations"])
         assertTrue(File(ended["path"]).length() > LARGEST_INLINE)
-        assertFalse("result-base64" in ended.keys)
+        assertFalse("result_base64" in ended.keys)
         keep("large.json", File(ended["path"]).readBytes())
     }
 
@@ -141,7 +141,7 @@ class MeasureInstrumentationTest {
 
     @Test
     fun `a folder that is not there`() =
-        instrument("folder" to "/none", "run-id" to "0").failed("/none", "no such folder")
+        instrument("folder" to "/none", "run_id" to "0").failed("/none", "no such folder")
 
     @Test
     fun `a harness of two lines`() =

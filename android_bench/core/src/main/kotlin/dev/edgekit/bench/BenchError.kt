@@ -2,7 +2,7 @@ package dev.edgekit.bench
 
 private const val LONGEST_LINE = 500
 
-/** What a person must know: one line that says what was wrong, where, and what to do. */
+/** An error for a person: one line that says what was wrong, where, and what to do. */
 class BenchError(message: String, cause: Throwable? = null) : Exception(oneLine(message), cause)
 
 private fun oneLine(text: String): String =

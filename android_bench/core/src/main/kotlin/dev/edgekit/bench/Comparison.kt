@@ -5,8 +5,6 @@ import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.sqrt
 
-private const val LARGEST_DIFFERENCE = 1e6
-
 /** All outputs of a run against the golden embeddings; both figures are null where an output is no embedding. */
 data class Check(val images: Int, val minCosine: Double?, val maxAbs: Double?, val passed: Boolean)
 
@@ -22,15 +20,15 @@ internal class Comparison(private val golden: FloatArray, private val dim: Int) 
         var outputSquare = 0.0
         var largest = 0.0
         for (i in 0 until dim) {
-            val found = output[i].toDouble()
+            val value = output[i].toDouble()
             val wanted = golden[image * dim + i].toDouble()
-            dot += found * wanted
+            dot += value * wanted
             goldenSquare += wanted * wanted
-            outputSquare += found * found
-            largest = max(largest, abs(found - wanted))
+            outputSquare += value * value
+            largest = max(largest, abs(value - wanted))
         }
         val cosine = dot / (sqrt(goldenSquare) * sqrt(outputSquare))
-        if (!cosine.isFinite() || !(largest <= LARGEST_DIFFERENCE)) {
+        if (!cosine.isFinite() || !(largest <= Protocol.MAX_DIFFERENCE)) {
             comparable = false
             return
         }

@@ -4,7 +4,6 @@ import org.json.JSONArray
 import org.json.JSONObject
 
 private val FACTS = setOf("name", "format", "sha256", "bytes", "precision", "parity_min_cosine", "input")
-private const val MAX_TEXT = 500
 
 internal fun isHex(text: Any?, digits: Int): Boolean =
     text is String && text.length == digits && text.all { it in '0'..'9' || it in 'a'..'f' }
@@ -18,11 +17,12 @@ internal fun wrongFact(facts: JSONObject, format: String, height: Int, width: In
     val parity = known(facts, "parity_min_cosine")
     return when {
         unknown != null -> "unknown key ${shown(unknown)}"
-        name !is String || name.length > MAX_TEXT -> "name is not a text of at most $MAX_TEXT characters"
+        name !is String || name.length > Protocol.MAX_TEXT ->
+            "name is not a text of at most ${Protocol.MAX_TEXT} characters"
         facts.opt("format") != format -> "format is not $format"
         !isHex(facts.opt("sha256"), 64) -> "sha256 is not 64 lower-case hexadecimal digits"
         !(bytes is Int && bytes >= 0 || bytes is Long && bytes >= 0) -> "bytes is not a whole number"
-        precision != null && (precision !is String || precision.length > MAX_TEXT) -> "precision is not a text"
+        precision != null && (precision !is String || precision.length > Protocol.MAX_TEXT) -> "precision is not a text"
         parity != null && (parity !is Number || parity.toDouble() !in -1.0..1.0) -> "parity_min_cosine is not a cosine"
         !isSize(facts.opt("input"), height, width) -> "input is not [$height, $width]"
         else -> null

@@ -6,18 +6,13 @@ import org.json.JSONTokener
 import java.io.File
 import java.io.IOException
 
-/** The most samples of one run. */
-const val MAX_SAMPLES = 1_000_000
-
-private const val SCHEMA = "edgekit.job/1"
-private const val MAX_JOB_BYTES = 1L shl 20
 private val NUMBERS =
-    setOf("count", "height", "width", "dim", "warmup", "iterations", "duration", "threads", "min-cosine")
+    setOf("count", "height", "width", "dim", "warmup", "iterations", "duration", "threads", "min_cosine")
 private val REQUIRED =
-    NUMBERS + setOf("schema", "run-id", "model", "format", "facts", "inputs", "golden", "layout", "out")
-private const val OPTIONAL = "compute-units"
+    NUMBERS + setOf("schema", "run_id", "model", "format", "facts", "inputs", "golden", "layout", "out")
+private const val OPTIONAL = "compute_units"
 
-/** What to measure and how: `edgekit.job/1`. The files are in the job's folder. */
+/** What to measure and how: `edgekit.job/2`. The files are in the job's folder. */
 data class Job(
     val runId: String,
     val model: File,
@@ -41,7 +36,7 @@ data class Job(
 /** Read a job file. */
 fun readJob(file: File): Job {
     val where = file.name
-    val document = parseObject(where, readSmall(file, MAX_JOB_BYTES))
+    val document = parseObject(where, readSmall(file, Protocol.MAX_JOB_BYTES))
     val values = mutableMapOf<String, String>()
     for (key in document.keys()) {
         val value = document.get(key)
@@ -52,16 +47,16 @@ fun readJob(file: File): Job {
             OPTIONAL -> if (value == JSONObject.NULL) "null" else value as? String
             else -> value.toString() // unknown, which is said below
         }
-        val found = "$where: $key is ${shown(value.toString())}"
-        values[key] = text ?: throw BenchError("$found, of the wrong type: give what $SCHEMA says")
+        val given = "$where: $key is ${shown(value.toString())}"
+        values[key] = text ?: throw BenchError("$given, of the wrong type: give what ${Protocol.JOB_SCHEMA} says")
     }
     return JobReader(where, values, file.absoluteFile.parentFile ?: File(".")).job()
 }
 
-/** The same from texts, as an instrumentation gets them: `facts` is JSON. */
+/** Read a job from texts, as an instrumentation gets them; `facts` is JSON. */
 fun jobOf(values: Map<String, String>, folder: File): Job = JobReader("job", values, folder).job()
 
-/** The whole of a file that is no larger than it may be. */
+/** The content of a file that has at most [most] bytes. */
 internal fun readSmall(file: File, most: Long): String {
     if (!file.isFile) throw BenchError("${file.name}: not there or not a file: put it into its folder")
     val bytes = file.length()
@@ -89,31 +84,33 @@ internal fun parseObject(where: String, text: String): JSONObject {
 
 private class JobReader(private val where: String, private val values: Map<String, String>, private val folder: File) {
     fun job(): Job {
+        if ("schema" in values) oneOf("schema", Protocol.JOB_SCHEMA) // keys of other versions are no mistakes
         val unknown = values.keys.filter { it !in REQUIRED && it != OPTIONAL }
         if (unknown.isNotEmpty()) throw BenchError("$where: unknown key ${shown(unknown.first())}: leave it out")
         val missing = REQUIRED.filter { it !in values }
-        if (missing.isNotEmpty()) throw BenchError("$where: ${missing.joinToString()} missing: give a whole $SCHEMA")
-        oneOf("schema", SCHEMA)
+        if (missing.isNotEmpty()) {
+            throw BenchError("$where: ${missing.joinToString()} missing: give a whole ${Protocol.JOB_SCHEMA}")
+        }
         if (values[OPTIONAL] ?: "null" != "null") wrong(OPTIONAL, "leave it out, it is for Core ML")
-        val (height, width) = whole("height", 1, 65536) to whole("width", 1, 65536)
+        val (height, width) = whole("height", 1, Protocol.MAX_SIDE) to whole("width", 1, Protocol.MAX_SIDE)
         val format = oneOf("format", "onnx", "executorch")
         return Job(
-            runId = hex("run-id", 32),
+            runId = hex("run_id", Protocol.RUN_ID_DIGITS),
             model = given("model"),
             format = format,
             facts = facts(format, height, width),
             inputs = given("inputs"),
             golden = given("golden"),
-            count = whole("count", 1, 100_000),
+            count = whole("count", 1, Protocol.MAX_IMAGES),
             height = height,
             width = width,
-            dim = whole("dim", 1, 1_000_000),
-            layout = oneOf("layout", "nchw", "nhwc_u8"),
-            warmup = whole("warmup", 0, MAX_SAMPLES),
-            iterations = whole("iterations", 1, MAX_SAMPLES),
-            duration = real("duration", 0.0, 86_400.0),
-            threads = whole("threads", 1, 256),
-            minCosine = real("min-cosine", -1.0, 1.0),
+            dim = whole("dim", 1, Protocol.MAX_DIM),
+            layout = oneOf("layout", *Protocol.LAYOUTS.toTypedArray()),
+            warmup = whole("warmup", 0, Protocol.MAX_SAMPLES),
+            iterations = whole("iterations", 1, Protocol.MAX_SAMPLES),
+            duration = real("duration", 0.0, Protocol.MAX_DURATION_S),
+            threads = whole("threads", 1, Protocol.MAX_THREADS),
+            minCosine = real("min_cosine", -1.0, 1.0),
             out = file("out"),
         )
     }

@@ -63,11 +63,11 @@ fun measure(
 
 private fun samples(job: Job, turns: Turns, clock: () -> Long): LongArray {
     val least = ceil(job.duration * 1e9).toLong()
-    var samples = LongArray(min(4096, MAX_SAMPLES))
+    var samples = LongArray(min(4096, Protocol.MAX_SAMPLES))
     var taken = 0
     val start = clock()
-    while (taken < MAX_SAMPLES && (taken < job.iterations || clock() - start < least)) {
-        if (taken == samples.size) samples = samples.copyOf(min(2 * taken, MAX_SAMPLES))
+    while (taken < Protocol.MAX_SAMPLES && (taken < job.iterations || clock() - start < least)) {
+        if (taken == samples.size) samples = samples.copyOf(min(2 * taken, Protocol.MAX_SAMPLES))
         samples[taken++] = turns.next()
     }
     return samples.copyOf(taken)

@@ -3,7 +3,7 @@ package dev.edgekit.bench
 import java.io.File
 import java.io.IOException
 
-/** Of this process, in bytes; null where it is unknown. */
+/** The memory of this process in bytes; null is unknown. */
 data class Memory(val peak: Long?, val resident: Long?)
 
 /** Reads the memory of this process. */
@@ -11,7 +11,7 @@ fun interface MemoryProbe {
     fun read(): Memory
 }
 
-/** By /proc, on Android and Linux. */
+/** Reads /proc/self/status, which Android and Linux have. */
 object ProcStatus : MemoryProbe {
     override fun read(): Memory {
         val lines = try {

@@ -9,6 +9,15 @@ class Pixels(val width: Int, val height: Int, val rgb: ByteArray) {
     }
 }
 
+/**
+ * A value of 0 to 255 over white, rounded as Pillow divides by 255:
+ * https://github.com/python-pillow/Pillow/blob/main/src/libImaging/ImagingUtils.h
+ */
+fun onWhite(value: Int, alpha: Int): Byte {
+    val sum = 255 * (255 - alpha) + value * alpha + 128
+    return ((sum + (sum shr 8)) shr 8).toByte()
+}
+
 /** Turn a photograph as its EXIF orientation says; what is outside 1 to 8 changes nothing. */
 fun upright(pixels: Pixels, orientation: Int): Pixels {
     if (orientation !in 2..8) return pixels

@@ -7,8 +7,7 @@ import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.round
 
-private const val MAX_PIXELS = 89_478_485L
-private val CROP_MODES = setOf("center", "squash", "border")
+private val SIDES = 1..Protocol.MAX_SIDE
 
 /** How a model's images are made of photographs: size in pixels, the rest as timm defines it. */
 data class Preprocessing(
@@ -21,10 +20,10 @@ data class Preprocessing(
 ) {
     init {
         val wrong = when {
-            height !in 1..65536 || width !in 1..65536 -> "size $height x $width is not from 1 to 65536"
-            interpolation !in FILTERS.keys + "nearest" -> "interpolation ${shown(interpolation)} is unknown"
-            !(cropPct > 0 && cropPct <= 2) -> "crop_pct $cropPct is not above 0 and at most 2"
-            cropMode !in CROP_MODES -> "crop_mode ${shown(cropMode)} is not one of ${CROP_MODES.joinToString()}"
+            height !in SIDES || width !in SIDES -> "size $height x $width is not from 1 to ${SIDES.last}"
+            interpolation !in Protocol.INTERPOLATIONS -> "interpolation ${shown(interpolation)} is unknown"
+            !(cropPct > 0 && cropPct <= Protocol.MAX_CROP_PCT) -> "crop_pct $cropPct is not above 0 and at most 2"
+            cropMode !in Protocol.CROP_MODES -> "crop_mode ${shown(cropMode)} is unknown"
             fill.size != 3 || fill.any { it !in 0..255 } -> "fill is not three values from 0 to 255"
             else -> null
         }
@@ -55,7 +54,7 @@ fun preprocess(pixels: Pixels, spec: Preprocessing): Pixels {
     val left = max(round((width - spec.width) / 2.0).toLong(), 0)
     val seenHeight = min(height, spec.height.toLong()).toInt()
     val seenWidth = min(width, spec.width.toLong()).toInt()
-    val seen = if (height * width > MAX_PIXELS) {
+    val seen = if (height * width > Protocol.MAX_PIXELS) {
         val (down, right) = pixels.height.toDouble() / height to pixels.width.toDouble() / width
         val box = Box(
             (left * right).toFloat(),

@@ -28,7 +28,7 @@ fun report(
     if (device.optBoolean("emulated", false)) reasons.put("emulated")
     if (background == true) reasons.put("background")
     return JSONObject()
-        .put("schema", "edgekit.bench/1")
+        .put("schema", Protocol.RESULT_SCHEMA)
         .put("run_id", job.runId)
         .put("started_utc", started)
         .put("tool", JSONObject().put("edgekit", VERSION).put("runner", runner).put("harness", orNull(harness)))

@@ -14,16 +14,17 @@ internal fun readImages(job: Job): ByteArray {
     return readExactly(job.inputs, sizes, "uint8 images [${job.count},${job.height},${job.width},3]")
 }
 
-/** Their embeddings, one after the other. */
+/** The golden embeddings of the images, one after the other, float32 [count,dim]. */
 internal fun readGolden(job: Job): FloatArray {
     val sizes = longArrayOf(job.count.toLong(), job.dim.toLong(), Float.SIZE_BYTES.toLong())
     val bytes = readExactly(job.golden, sizes, "float32 embeddings [${job.count},${job.dim}]")
     val golden = FloatArray(job.count * job.dim)
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(golden)
     for (image in 0 until job.count) {
-        val one = golden.asList().subList(image * job.dim, (image + 1) * job.dim)
-        val wrong = if (!one.all(Float::isFinite)) "holds a value that is not finite" else "is all zeros"
-        if (!one.all(Float::isFinite) || one.all { it == 0f }) {
+        val embedding = golden.asList().subList(image * job.dim, (image + 1) * job.dim)
+        val finite = embedding.all(Float::isFinite)
+        val wrong = if (finite) "is all zeros" else "holds a value that is not finite"
+        if (!finite || embedding.all { it == 0f }) {
             throw BenchError("${job.golden.name}: the embedding of image $image $wrong: make the file again")
         }
     }
@@ -35,8 +36,8 @@ private fun readExactly(file: File, sizes: LongArray, meaning: String): ByteArra
     if (bytes > LARGEST_ARRAY) throw BenchError("${file.name}: $meaning are too many to hold: give fewer images")
     if (!file.isFile) throw BenchError("${file.name}: not there or not a file: put it into the job's folder")
     if (file.length() != bytes) {
-        val found = "${file.name}: has ${file.length()} bytes"
-        throw BenchError("$found, $meaning are $bytes: make it again or correct the sizes")
+        val present = "${file.name}: has ${file.length()} bytes"
+        throw BenchError("$present, $meaning are $bytes: make it again or correct the sizes")
     }
     try {
         val content = ByteArray(bytes.toInt())

@@ -32,10 +32,10 @@ fun facts(): JSONObject = JSONObject()
 /** A whole job as texts; a change to null leaves a key out. */
 fun texts(vararg changes: Pair<String, String?>): Map<String, String> {
     val whole = mapOf(
-        "schema" to "edgekit.job/1", "run-id" to RUN_ID, "model" to "model.onnx", "format" to "onnx",
+        "schema" to "edgekit.job/2", "run_id" to RUN_ID, "model" to "model.onnx", "format" to "onnx",
         "facts" to facts().toString(), "inputs" to "inputs.bin", "golden" to "golden.bin", "count" to "2",
         "height" to "1", "width" to "2", "dim" to "2", "layout" to "nhwc_u8", "warmup" to "3", "iterations" to "4",
-        "duration" to "0", "threads" to "2", "min-cosine" to "0.999", "out" to "result.json",
+        "duration" to "0", "threads" to "2", "min_cosine" to "0.999", "out" to "result.json",
     )
     return (whole + changes).filterValues { it != null }.mapValues { it.value!! }
 }

@@ -21,7 +21,7 @@ class JobTest {
         for (key in listOf("count", "height", "width", "dim", "warmup", "iterations", "threads")) {
             document.put(key, document.getString(key).toInt())
         }
-        document.put("duration", 0).put("min-cosine", 0.999).put("facts", facts())
+        document.put("duration", 0).put("min_cosine", 0.999).put("facts", facts())
         change(document)
         return File(folder, "job.json").apply { writeText(document.toString()) }
     }
@@ -41,7 +41,7 @@ class JobTest {
 
     @Test
     fun numbersAreTakenInEveryJsonForm() {
-        val job = readJob(jobFile { it.put("duration", 1.5e-3).put("min-cosine", -1) })
+        val job = readJob(jobFile { it.put("duration", 1.5e-3).put("min_cosine", -1) })
         assertEquals(1.5e-3, job.duration, 0.0)
         assertEquals(-1.0, job.minCosine, 0.0)
         val text = jobFile().readText().replace("\"duration\":0", "\"duration\":1E+1")
@@ -54,8 +54,8 @@ class JobTest {
             refused("job: ", key, "missing") { jobOf(texts(key to null), folder) }
             refused("job.json: ", key, "missing") { readJob(jobFile { it.remove(key) }) }
         }
-        readJob(jobFile { it.put("compute-units", JSONObject.NULL) })
-        refused("compute-units", "Core ML") { readJob(jobFile { it.put("compute-units", "all") }) }
+        readJob(jobFile { it.put("compute_units", JSONObject.NULL) })
+        refused("compute_units", "Core ML") { readJob(jobFile { it.put("compute_units", "all") }) }
     }
 
     @Test
@@ -65,10 +65,16 @@ class JobTest {
     }
 
     @Test
+    fun aJobOfAnOlderEdgeKitIsRefusedByItsSchema() {
+        val older = texts("schema" to "edgekit.job/1").mapKeys { it.key.replace('_', '-') }
+        refused("schema", Protocol.JOB_SCHEMA) { jobOf(older, folder) }
+    }
+
+    @Test
     fun hostileValuesAreRefused() {
         val hostile = mapOf(
-            "schema" to listOf("edgekit.job/2", ""),
-            "run-id" to listOf("", RUN_ID.uppercase(), RUN_ID + "\n", RUN_ID.drop(1), "../" + RUN_ID.drop(3)),
+            "schema" to listOf("edgekit.job/1", ""),
+            "run_id" to listOf("", RUN_ID.uppercase(), RUN_ID + "\n", RUN_ID.drop(1), "../" + RUN_ID.drop(3)),
             "format" to listOf("coreml", "ONNX", "onnx "),
             "layout" to listOf("nhwc", "nchw\u0000"),
             "count" to listOf("0", "-1", "+1", "1.0", "1e3", " 1", "", "100001", "9".repeat(20), "\u0661", "0x1"),
@@ -78,7 +84,7 @@ class JobTest {
             "height" to listOf("0", "65537"),
             "iterations" to listOf("0", "1000001"),
             "duration" to listOf("-0.1", "NaN", "Infinity", "1e400", "86401", "0x1p3", "1d", "", "0".repeat(50), "--1"),
-            "min-cosine" to listOf("1.01", "-2", "nan", "one"),
+            "min_cosine" to listOf("1.01", "-2", "nan", "one"),
             "facts" to listOf("", "[]", "{", "{} {}", "{}", "null", facts().toString() + "x"),
         )
         for ((key, values) in hostile) for (value in values) refused(key) { jobOf(texts(key to value), folder) }

@@ -80,7 +80,7 @@ class MeasureTest {
             }
         }
         val measured = measure(jobIn(temporary.root) { copy(duration = 86_400.0) }, quick, unknown, clock)
-        assertEquals(MAX_SAMPLES, measured.samples.size)
+        assertEquals(Protocol.MAX_SAMPLES, measured.samples.size)
     }
 
     @Test

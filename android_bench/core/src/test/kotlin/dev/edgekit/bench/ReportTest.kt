@@ -67,11 +67,11 @@ class ReportTest {
     @Test(timeout = 60_000)
     fun aMillionSamplesFitIntoAResult() {
         val out = File(temporary.root, "result.json")
-        val samples = LongArray(MAX_SAMPLES) { 12_345_678L + it }
+        val samples = LongArray(Protocol.MAX_SAMPLES) { 12_345_678L + it }
         writeResult(reported(measured.copy(samples = samples)), out)
-        assertTrue("${out.length()}", out.length() < 16 shl 20) // what Python reads
+        assertTrue("${out.length()}", out.length() < Protocol.MAX_RESULT_BYTES) // what Python reads
         val read = JSONObject(out.readText()).getJSONObject("latency_ms").getJSONArray("samples")
-        assertEquals(13.345677, read.getDouble(MAX_SAMPLES - 1), 0.0)
+        assertEquals(13.345677, read.getDouble(Protocol.MAX_SAMPLES - 1), 0.0)
     }
 
     @Test

@@ -2,7 +2,9 @@ package dev.edgekit.bench.desktop
 
 import dev.edgekit.bench.BenchError
 import dev.edgekit.bench.Pixels
+import dev.edgekit.bench.Protocol
 import dev.edgekit.bench.expectPlace
+import dev.edgekit.bench.onWhite
 import dev.edgekit.bench.orientationOf
 import dev.edgekit.bench.parseObject
 import dev.edgekit.bench.preprocess
@@ -17,23 +19,25 @@ import java.io.File
 import java.io.IOException
 import javax.imageio.ImageIO
 
-private const val MAX_GOLDEN_BYTES = 16L shl 20
-private const val MAX_PHOTO_BYTES = 512L shl 20
-
 /** Decode, turn and preprocess each photo of a golden folder; write them as uint8 [N,H,W,3]. */
 internal fun preprocessGolden(folder: File, out: File) {
     expectPlace(out)
-    val file = File(folder, "golden.json")
-    val golden = parseObject(file.name, readSmall(file, MAX_GOLDEN_BYTES))
-    if (golden.opt("schema") != "edgekit.golden/1") throw BenchError("golden.json: its schema is not edgekit.golden/1")
+    val file = File(folder, Protocol.GOLDEN_FILE)
+    val golden = parseObject(file.name, readSmall(file, Protocol.MAX_GOLDEN_BYTES))
+    if (golden.opt("schema") != Protocol.GOLDEN_SCHEMA) {
+        throw BenchError("${file.name}: its schema is not ${Protocol.GOLDEN_SCHEMA}: make it with edgekit golden")
+    }
     try {
         val spec = preprocessingOf(golden.getJSONObject("preprocessing"))
         val items = golden.getJSONArray("items")
+        if (items.length() !in 1..Protocol.MAX_GOLDEN_ITEMS) {
+            throw BenchError("${file.name}: has ${items.length()} items: give 1 to ${Protocol.MAX_GOLDEN_ITEMS}")
+        }
         val names = List(items.length()) { items.getJSONObject(it).getString("file") }
         val made = names.map { preprocess(photo(folder, it), spec).rgb }
         out.outputStream().use { stream -> made.forEach(stream::write) }
     } catch (error: JSONException) {
-        throw BenchError("golden.json: ${error.message}: make it with edgekit golden", error)
+        throw BenchError("${file.name}: ${error.message}: make it with edgekit golden", error)
     } catch (error: IOException) {
         throw BenchError("${out.name}: cannot be written (${error.message}): give another name", error)
     }
@@ -41,8 +45,12 @@ internal fun preprocessGolden(folder: File, out: File) {
 
 private fun photo(folder: File, name: String): Pixels {
     val file = File(folder, name)
-    if (!file.canonicalFile.startsWith(folder.canonicalFile)) throw BenchError("$name: not below the golden folder")
-    if (!file.isFile || file.length() > MAX_PHOTO_BYTES) throw BenchError("$name: not there, not a file or too large")
+    if (!file.canonicalFile.startsWith(folder.canonicalFile)) {
+        throw BenchError("$name: not below the golden folder: make it with edgekit golden")
+    }
+    if (!file.isFile || file.length() > Protocol.MAX_PHOTO_BYTES) {
+        throw BenchError("$name: not there, not a file, or larger than ${Protocol.MAX_PHOTO_BYTES} bytes: replace it")
+    }
     val content = file.readBytes()
     val image = try {
         ImageIO.read(content.inputStream()) ?: throw BenchError("$name: neither JPEG nor PNG: replace it")
@@ -75,10 +83,4 @@ private fun pixelsOf(image: BufferedImage, name: String): Pixels {
         }
     }
     return Pixels(image.width, image.height, rgb)
-}
-
-/** As Pillow pastes: a division by 255 that rounds. */
-private fun onWhite(value: Int, alpha: Int): Byte {
-    val sum = 255 * (255 - alpha) + value * alpha + 128
-    return ((sum + (sum shr 8)) shr 8).toByte()
 }

@@ -1,15 +1,14 @@
 // A golden folder, schema edgekit.golden/1: photos, and the pixels and embeddings that Python makes of them.
 import Foundation
 
-struct Golden: Sendable {
+struct GoldenFolder: Sendable {
     struct Item: Sendable {
         let file: String
         let orientation: Int
         let sha256: String
     }
 
-    static let schema = "edgekit.golden/1"
-    static let file = "golden.json"
+    static let file = BenchProtocol.goldenFile
 
     let folder: Folder
     let facts: JSON
@@ -18,28 +17,33 @@ struct Golden: Sendable {
     let items: [Item]
 
     init(folder: URL) throws {
-        let value = try JSON.read(folder.appendingPathComponent(Golden.file), name: Golden.file, most: 16 << 20)
-        guard let fields = value.fields, fields["schema"]?.string == Golden.schema else {
-            throw Problem.input("\(Golden.file): schema is not \(Golden.schema): make it again with edgekit golden")
+        let value = try JSON.read(
+            folder.appendingPathComponent(GoldenFolder.file), name: GoldenFolder.file,
+            most: BenchProtocol.maxGoldenBytes)
+        guard let fields = value.fields, fields["schema"]?.string == BenchProtocol.goldenSchema else {
+            throw Problem.input(
+                "\(GoldenFolder.file): schema is not \(BenchProtocol.goldenSchema): make it again with edgekit golden")
         }
-        guard let facts = fields["model"], facts.fields != nil else { throw Golden.wrong("model") }
-        guard let dim = fields["dim"]?.integer, (1...1 << 20).contains(dim) else { throw Golden.wrong("dim") }
-        guard let items = fields["items"]?.items, (1...100_000).contains(items.count) else {
-            throw Golden.wrong("items")
+        guard let facts = fields["model"], facts.fields != nil else { throw GoldenFolder.wrong("model") }
+        guard let dim = fields["dim"]?.integer, (1...BenchProtocol.maxDim).contains(dim) else {
+            throw GoldenFolder.wrong("dim")
+        }
+        guard let items = fields["items"]?.items, (1...BenchProtocol.maxGoldenItems).contains(items.count) else {
+            throw GoldenFolder.wrong("items")
         }
         self.folder = Folder(root: folder)
         self.facts = facts
         self.dim = dim
-        preprocessing = try Golden.preprocessing(fields["preprocessing"]?.fields ?? [:])
+        preprocessing = try GoldenFolder.preprocessing(fields["preprocessing"]?.fields ?? [:])
         self.items = try items.enumerated().map { index, item in
             guard let file = item.fields?["file"]?.string, let sha256 = item.fields?["sha256"]?.string,
                 let orientation = item.fields?["orientation"]?.integer, (1...8).contains(orientation)
-            else { throw Golden.wrong("items[\(index)]") }
+            else { throw GoldenFolder.wrong("items[\(index)]") }
             return Item(file: file, orientation: orientation, sha256: sha256)
         }
     }
 
-    /// Everything Python does with each photo is done here and compared; one entry an item.
+    /// Do with each photo all that Python does, and compare: one entry for each item.
     ///
     /// `decode` gives a photo's pixels as they are stored, `sha256` the hexadecimal digest of a file.
     func compare(
@@ -47,12 +51,14 @@ struct Golden: Sendable {
     ) throws -> [GoldenItem] {
         let imageBytes = 3 * preprocessing.height * preprocessing.width
         let due = try folder.read(
-            "inputs.bin", key: Golden.file, bytes: product(items.count, imageBytes),
+            BenchProtocol.inputsFile, key: GoldenFolder.file, bytes: product(items.count, imageBytes),
             meaning: "uint8 images [items,height,width,3]")
-        let embeddings = try folder.embeddings("golden.bin", key: Golden.file, count: items.count, dim: dim)
+        let embeddings = try folder.embeddings(
+            BenchProtocol.embeddingsFile, key: GoldenFolder.file, count: items.count, dim: dim)
         return try items.enumerated().map { index, item in
-            let name = "\(Golden.file) \(shown(item.file))"
-            let bytes = try readFile(try folder.place(item.file, key: Golden.file), name: name, most: 512 << 20)
+            let name = "\(GoldenFolder.file) \(shown(item.file))"
+            let bytes = try readFile(
+                try folder.place(item.file, key: GoldenFolder.file), name: name, most: BenchProtocol.maxPhotoBytes)
             guard sha256(bytes) == item.sha256 else {
                 throw Problem.input("\(name): its sha256 is not the one listed: copy the folder again")
             }
@@ -69,21 +75,21 @@ struct Golden: Sendable {
     }
 
     private func check(_ model: Model, _ pixels: [UInt8], _ golden: ArraySlice<Float>) throws -> Check {
-        var found = Check(images: 1)
+        var result = Check(images: 1)
         try pixels.withUnsafeBufferPointer { try model.set($0) }
         try model.run()
         let output = try model.embedding()
         guard output.count == dim else {
             throw Problem.input(
-                "\(Golden.file): the model gives \(output.count) values, dim is \(dim): copy its own folder")
+                "\(GoldenFolder.file): the model gives \(output.count) values, dim is \(dim): copy its own folder")
         }
-        found.compare(output, with: golden)
-        return found
+        result.compare(output, with: golden)
+        return result
     }
 
     private static func preprocessing(_ fields: [String: JSON]) throws -> Preprocessing {
         func whole(_ key: String) throws -> Int {
-            guard let value = fields[key]?.integer, (1...65536).contains(value) else {
+            guard let value = fields[key]?.integer, (1...BenchProtocol.maxSide).contains(value) else {
                 throw wrong("preprocessing.\(key)")
             }
             return value
@@ -94,7 +100,7 @@ struct Golden: Sendable {
         guard let mode = CropMode(rawValue: fields["crop_mode"]?.string ?? "") else {
             throw wrong("preprocessing.crop_mode")
         }
-        guard let cropPct = fields["crop_pct"]?.double, cropPct > 0, cropPct <= 2 else {
+        guard let cropPct = fields["crop_pct"]?.double, cropPct > 0, cropPct <= BenchProtocol.maxCropPct else {
             throw wrong("preprocessing.crop_pct")
         }
         let fill = (fields["fill"]?.items ?? []).compactMap { $0.integer.flatMap(UInt8.init(exactly:)) }
@@ -109,7 +115,7 @@ struct Golden: Sendable {
     }
 }
 
-/// How one photo fared: with Python's pixels, which shows the model alone, and with its own decoded ones.
+/// The differences of one photo: with Python's pixels, which test the model alone, and with the device's own pixels.
 struct GoldenItem: Sendable {
     let file: String
     let orientationFound: Bool
