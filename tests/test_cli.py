@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from edgekit.artifact.manifest import read_manifest
+from edgekit.artifact.folder import read_manifest
 from edgekit.data.datasets import CatalogPictures
 from edgekit.data.images import Folder
 from edgekit.model.embedder import build_embedder

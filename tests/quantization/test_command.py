@@ -15,7 +15,7 @@ from PIL import Image
 
 from edgekit import graph
 from edgekit import quantization as quantize
-from edgekit.artifact.manifest import read_manifest
+from edgekit.artifact.folder import read_manifest
 from edgekit.targets import find
 from tests.conftest import TOWER
 from tests.quantization.conftest import SCHEMES

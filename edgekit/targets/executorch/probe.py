@@ -60,8 +60,8 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
     if not found:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return ModelError(
-            f"{_RUNTIME} refuses the program that was made for it{perhaps(program)} ({reason}): try --precision fp32, "
-            "or another target"
+            f"{_RUNTIME} refuses the program that was made for it{perhaps(program)} ({reason}): "
+            'try `precision="fp32"`, or another target'
         )
     name = found[-1].removesuffix("_copy")
     names = {item: op_name(item) for item in program.graph.nodes if item.op == "call_function"}

@@ -204,7 +204,7 @@ def test_a_core_ml_delegate_holds_the_whole_graph(delegate, module):
 
 
 def test_a_core_ml_delegate_needs_ml_programs(program, tmp_path):
-    with pytest.raises(UsageError, match="iOS 15 to 18, not 13"):
+    with pytest.raises(UsageError, match="choose one of 15, 16, 17, 18"):
         executorch_coreml.lower(program, tmp_path / "a.pte", LowerOptions(min_ios=13))
 
 
