@@ -28,10 +28,11 @@ from edgekit.distillation.validation import Figures, Validator
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.quantization import read_plan
-from edgekit.recipe import Recipe
+from edgekit.recipe import Recipe, resolve_model
 from edgekit.recipe.training import DistillSpec, LossSpec
+from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
 from edgekit.support.files import write_atomically
-from edgekit.support.progress import Reporter
+from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["DistillRequest", "DistillResult", "distill", "is_first_process", "to_toml"]
 
@@ -45,10 +46,10 @@ def is_first_process() -> bool:
 class DistillRequest:
     """A training run: `recipe` with its `distill` table, and where its output goes."""
 
-    recipe: Recipe
-    out: Path
+    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    out: PathField = Converted(Path)
     resume: bool = False
-    cache: Path | None = None  # None: $EDGEKIT_CACHE, else the user's cache folder
+    cache: OptionalPath = Converted(optional_path, None)  # None: $EDGEKIT_CACHE, else the user's cache folder
     profile: bool = False
 
 
@@ -66,7 +67,7 @@ class DistillResult:
     plan: Path | None = None  # the one that it was trained under, for the new weights
 
 
-def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None:
+def distill(request: DistillRequest, reporter: Reporter | None = None) -> DistillResult | None:
     """Train the student that the request's recipe describes; None on all processes of a run but the first.
 
     Raises:
@@ -78,7 +79,7 @@ def distill(request: DistillRequest, reporter: Reporter) -> DistillResult | None
     spec = _checked(request.recipe)
     accelerator = _accelerator(spec)
     with expect_lost_processes(accelerator.num_processes):
-        return _distill(request, spec, accelerator, reporter)
+        return _distill(request, spec, accelerator, reporter or Silent())
 
 
 def _distill(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter: Reporter) -> DistillResult | None:

@@ -28,6 +28,9 @@ from edgekit.quantization.rows import searched_row, uniform_row
 from edgekit.quantization.search import weights_only
 from edgekit.quantization.settings import Settings
 from edgekit.quantization.shifts import averaged, shifts
+from edgekit.recipe import Recipe, resolve_model
+from edgekit.support.fields import Converted, PathField
+from edgekit.support.progress import Silent
 from edgekit.support.threads import one_thread
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
     from edgekit.model.embedder import Embedder
     from edgekit.quantization.calibrate import Histogram
     from edgekit.quantization.judge import Judge, Loss
-    from edgekit.recipe import Recipe
     from edgekit.support.progress import Reporter
 
 __all__ = ["Made", "QuantizeRequest", "QuantizeResult", "plan_of", "quantize"]
@@ -57,8 +59,8 @@ _OBSERVER = "mse"
 class QuantizeRequest(Settings):
     """What to quantize, and where the plan goes."""
 
-    recipe: Recipe
-    out: Path
+    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    out: PathField = Converted(Path)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class _Draft:
 
 
 @one_thread()
-def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
+def quantize(request: QuantizeRequest, reporter: Reporter | None = None) -> QuantizeResult:
     """Make a plan for the request's model, write it to `out`/plan.json, and try it in PyTorch on held-out images.
 
     Raises:
@@ -117,6 +119,7 @@ def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
     from edgekit.quantization.store import WEIGHTS, encode
     from edgekit.support.files import write_atomically
 
+    reporter = reporter or Silent()
     embedder = build(request.recipe, reporter)
     with reporter.stage("capture the graph"):
         program = graph.checked(graph.capture(embedder, embedder.example()), graph.PREPARATION, probe(embedder)).program

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgekit.quantization.plan import Asked
+from edgekit.support.fields import Converted, OptionalPath, optional_path
 
 __all__ = ["Settings"]
 
@@ -18,7 +18,7 @@ class Settings:
     """
 
     scheme: Asked = "auto"
-    images: Path | None = None  # None: the synthetic catalogue's training split
+    images: OptionalPath = Converted(optional_path, None)  # None: the synthetic catalogue's training split
     samples: int = 128
     observer: str | None = None  # None: the best one for each tensor where the plan is searched for, else mse
     min_cosine: float = 0.99
