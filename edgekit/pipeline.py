@@ -45,21 +45,12 @@ _FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
 
 
-def _rows(given: str | Sequence[Target | str]) -> list[Target]:
-    names = [given] if isinstance(given, str) else given
-    rows = [[name] if isinstance(name, Target) else targets.select([name]) for name in names]
-    return list(dict.fromkeys(row for found in rows for row in found))
-
-
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export, to where, and how to check it.
-
-    A recipe may be given as on the command line (a name, a path), targets by their names, folders as text.
-    """
+    """What to export, to where, and how to check it. Recipe and targets may be names, as on the command line."""
 
     recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
-    targets: Converted[str | Sequence[Target | str], Sequence[Target]] = Converted(_rows)
+    targets: Converted[str | Sequence[Target | str], Sequence[Target]] = Converted(targets.select)
     out: PathField = Converted(Path, Path("exported"))
     precision: Precision | Literal["int8"] | None = None  # None: each target's; with a plan, of what it leaves in float
     plan: Plan | None = None
@@ -145,9 +136,7 @@ def _refuse_unfit(request: ExportRequest) -> None:
             '`compare` needs a plan or `precision="int8"`, and images: leave out `verify=False`', field="compare"
         )
     if request.precision == "int8" and plan is not None:
-        raise UsageError(
-            '`precision="int8"` makes a plan of its own: leave out `plan`, or `precision`', field="precision"
-        )
+        raise UsageError('`precision="int8"` makes a plan of its own: leave out `plan`', field="precision")
     for target in request.targets:
         target.backend()
         targets.check_request(

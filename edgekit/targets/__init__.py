@@ -57,15 +57,19 @@ def platforms() -> list[str]:
     return list(dict.fromkeys(row.platform for row in TARGETS))
 
 
-def select(names: Sequence[str], format: str | None = None) -> list[Target]:
-    """The rows that target names ask for; `all` is each platform in its own format.
+def select(names: str | Sequence[Target | str], format: str | None = None) -> list[Target]:
+    """The rows that target names ask for; `all` is each platform in its own format. A row stands for itself.
 
     Raises:
         UsageError: an unknown name, or a platform that is not offered in `format`.
     """
     known = platforms()
-    chosen = []
+    names = [names] if isinstance(names, str) else names
+    chosen: list[Target] = []
     for name in known if "all" in names else dict.fromkeys(names):
+        if isinstance(name, Target):
+            chosen.append(name)
+            continue
         rows = [row for row in TARGETS if row.platform == name]
         if not rows:
             near = difflib.get_close_matches(name, [*known, "all"], n=1)
@@ -78,7 +82,7 @@ def select(names: Sequence[str], format: str | None = None) -> list[Target]:
                 field="format",
             )
         chosen += fitting
-    return chosen
+    return list(dict.fromkeys(chosen))
 
 
 def check_request(target: Target, *, min_ios: int, dynamic_batch: bool, input_dtype: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import MissingDependencyError, ModelError, ParityError, UnsupportedOpError, UsageError
+from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import check_images, no_op, perhaps, quiet, refuse_bfloat16
 from edgekit.targets.coreml import IOS
@@ -224,7 +225,7 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
             return _converted(ct, program, size, options, passes)
     except Exception as error:
         node = _failed_node(error, program) or _named_node(str(error), program)
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = reason_of(error)
         if node is not None:
             raise UnsupportedOpError(f"{_unsupported(node)} ({reason})") from error
         raise ModelError(f"coremltools cannot convert this model{perhaps(program)}: {reason}") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import InputError, MissingDependencyError, ModelError, OutputError, UnsupportedOpError
+from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.common import no_op, perhaps
 from edgekit.targets.executorch.half import to_half
@@ -129,7 +130,7 @@ class ExecuTorchRunner:
                 meta = self._method.method_meta()
                 sizes = tuple(meta.input_tensor_meta(0).sizes())
             except Exception as error:
-                raise InputError(f"{path} is not a program that ExecuTorch can load: {_line(error)}") from error
+                raise InputError(f"{path} is not a program that ExecuTorch can load: {reason_of(error)}") from error
         if len(sizes) != 4 or meta.num_inputs() != 1:
             raise InputError(f"{path} does not take one image: its input has the shape {list(sizes)}")
         self._bytes_in = sizes[3] == 3 and sizes[1] != 3
@@ -157,7 +158,7 @@ class ExecuTorchRunner:
             row: np.ndarray = self._method((ready,))[0].to(torch.float32).numpy()[0].copy()
         except RuntimeError as error:
             raise ModelError(
-                f"ExecuTorch's runtime refuses to run this program ({_line(error)}): export it again"
+                f"ExecuTorch's runtime refuses to run this program ({reason_of(error)}): export it again"
             ) from error
         return row
 
@@ -208,7 +209,6 @@ def _op_name(node: Any) -> str:
 
 def explained(error: Exception, program: ExportedProgram) -> Exception:
     """What to raise for a lowering that failed: the operator and its module where the message names one."""
-    text = _line(error)
     for node in program.graph.nodes:
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
             continue
@@ -218,12 +218,7 @@ def explained(error: Exception, program: ExportedProgram) -> Exception:
             return UnsupportedOpError(no_op(_RUNTIME, bare, node))
     if made := re.search(r"\b(?:aten|prims)::\w+", str(error)):  # by the lowering, of several nodes perhaps
         return UnsupportedOpError(no_op(_RUNTIME, made[0].replace("::", "."), None, program))
-    return ModelError(f"ExecuTorch cannot lower the model{perhaps(program)}: {text}")
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return ModelError(f"ExecuTorch cannot lower the model{perhaps(program)}: {reason_of(error)}")
 
 
 @contextlib.contextmanager

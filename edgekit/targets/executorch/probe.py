@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgekit.errors import ModelError, UnsupportedOpError
+from edgekit.support.text import reason_of
 from edgekit.targets.common import no_op, perhaps
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
         kind = f"{wide.target} of a tensor with {_rank(wide)} axes"
         return UnsupportedOpError(no_op(_RUNTIME, kind, wide))
     if not found:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = reason_of(error)
         return ModelError(
             f"{_RUNTIME} refuses the program that was made for it{perhaps(program)} ({reason}): "
             'try `precision="fp32"`, or another target'
