@@ -50,14 +50,13 @@ def measure(name: str, samples: int) -> list[dict[str, Any]]:
             result = pipeline.export(request, Silent())
         except EdgeKitError as error:
             return [
-                {"backbone": name, "target": row.slug, "precision": row.precision, "error": str(error)}
-                for row in chosen
+                {"backbone": name, "target": row.key, "precision": row.precision, "error": str(error)} for row in chosen
             ]
         return [_row(name, item) for item in result.exports]
 
 
 def _row(name: str, item: pipeline.Export) -> dict[str, Any]:
-    row: dict[str, Any] = {"backbone": name, "target": item.target.slug, "precision": item.precision}
+    row: dict[str, Any] = {"backbone": name, "target": item.target.key, "precision": item.precision}
     if item.report is not None:
         mixed = item.report.retrieval.mixed.at_10 if item.report.retrieval else None
         row |= {"verdict": item.report.verdict, "min cosine": item.report.min_cosine, "mixed recall@10": mixed}

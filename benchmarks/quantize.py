@@ -69,7 +69,7 @@ def files(name: str, target: Target, folder: Path, plans: dict[str, quantize.Pla
         if made_by == SMALL and target.format == "executorch":
             continue  # XNNPACK has no weights of 4 bits for convolutions
         text = "" if own is None else own.to_json()
-        out = folder / target.slug / f"edgekit-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        out = folder / target.key / f"edgekit-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         if not list(out.glob("*/manifest.json")):
             request = pipeline.ExportRequest(
                 resolve_model(name), [target], out=out, plan=own, min_ios=17, precision="fp32", verify=False
@@ -77,7 +77,7 @@ def files(name: str, target: Target, folder: Path, plans: dict[str, quantize.Pla
             pipeline.export(request, Silent()).raise_for_failures()
         found[made_by] = next(out.glob(f"*/*{target.suffix}"))
     for made_by, make in rivals.TOOLS[target.format].items():
-        path = folder / target.slug / f"{made_by.replace(' ', '-').replace(',', '')}{target.suffix}"
+        path = folder / target.key / f"{made_by.replace(' ', '-').replace(',', '')}{target.suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             if not path.exists():

@@ -1,5 +1,91 @@
-"""EdgeKit: image-embedding backbones from PyTorch to phones, and proof that nothing was lost on the way."""
+"""EdgeKit: image-embedding backbones from PyTorch to phones, and proof that nothing was lost on the way.
+
+The functions here are the commands of `edgekit`, and the types what they take and give. Nothing is imported before it
+is used; nothing is said about progress unless a reporter is given.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from edgekit.support.version import VERSION as __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from edgekit.artifact.check import check_parity
+    from edgekit.artifact.embeddings import Embeddings, embed
+    from edgekit.artifact.open import Artifact, open_artifact
+    from edgekit.bench.drivers.base import Outcome
+    from edgekit.bench.measure import measure
+    from edgekit.bench.request import BenchRequest
+    from edgekit.distillation.run import DistillRequest, DistillResult, distill
+    from edgekit.errors import EdgeKitError
+    from edgekit.parity.report import ParityReport
+    from edgekit.pipeline import Export, ExportRequest, ExportResult, export
+    from edgekit.quantization.make import QuantizeRequest, QuantizeResult, quantize
+    from edgekit.quantization.plan import Plan
+    from edgekit.quantization.store import read_plan
+    from edgekit.recipe.recipe import Recipe, resolve_model
+    from edgekit.support.progress import Reporter, Stages
+
+__all__ = [
+    "Artifact",
+    "BenchRequest",
+    "DistillRequest",
+    "DistillResult",
+    "EdgeKitError",
+    "Embeddings",
+    "Export",
+    "ExportRequest",
+    "ExportResult",
+    "Outcome",
+    "ParityReport",
+    "Plan",
+    "QuantizeRequest",
+    "QuantizeResult",
+    "Recipe",
+    "Reporter",
+    "Stages",
+    "__version__",
+    "check_parity",
+    "distill",
+    "embed",
+    "export",
+    "measure",
+    "open_artifact",
+    "quantize",
+    "read_plan",
+    "resolve_model",
+]
+
+_NAMES = {
+    "artifact.check": "check_parity",
+    "artifact.embeddings": "Embeddings embed",
+    "artifact.open": "Artifact open_artifact",
+    "bench.drivers.base": "Outcome",
+    "bench.measure": "measure",
+    "bench.request": "BenchRequest",
+    "distillation.run": "DistillRequest DistillResult distill",
+    "errors": "EdgeKitError",
+    "parity.report": "ParityReport",
+    "pipeline": "Export ExportRequest ExportResult export",
+    "quantization.make": "QuantizeRequest QuantizeResult quantize",
+    "quantization.plan": "Plan",
+    "quantization.store": "read_plan",
+    "recipe.recipe": "Recipe resolve_model",
+    "support.progress": "Reporter Stages",
+}
+_MODULES = {name: f"edgekit.{module}" for module, names in _NAMES.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # which would take every name for one that is there
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

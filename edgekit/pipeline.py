@@ -11,52 +11,54 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edgekit import targets
 from edgekit.data.datasets import pictures
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
 from edgekit.parity.second_try import Attempt, try_again
 from edgekit.quantization.schemes import gates_for
+from edgekit.recipe import Recipe, resolve_model
 from edgekit.support import interrupt
 from edgekit.support.drafts import sweep
+from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
+from edgekit.support.progress import Silent
 from edgekit.support.text import reason_of
 from edgekit.support.threads import one_thread
-from edgekit.targets import LowerOptions
+from edgekit.targets import LowerOptions, Target
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch.export import ExportedProgram
 
+    from edgekit.artifact.describe import Made
     from edgekit.artifact.manifest import Manifest, Payoff
     from edgekit.data.datasets import Pictures
     from edgekit.graph import Checked, LeftOut, Probe
-    from edgekit.graph.half import WideCall
     from edgekit.graph.levels import Levels
     from edgekit.model.embedder import Embedder
-    from edgekit.parity import ParityReport, Reference
+    from edgekit.parity import ParityReport
+    from edgekit.parity.judge import Judge
     from edgekit.quantization import Plan
-    from edgekit.recipe import Recipe
     from edgekit.support.progress import Reporter
-    from edgekit.targets import Coverage, Precision, Target
+    from edgekit.targets import Coverage, Precision
 
 __all__ = ["Export", "ExportRequest", "ExportResult", "export"]
 
-_BATCH = 8
 _FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export, to where, and how to check it."""
+    """What to export, to where, and how to check it. Recipe and targets may be names, as on the command line."""
 
-    recipe: Recipe
-    targets: Sequence[Target]
-    out: Path = Path("exported")
+    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    targets: Converted[str | Sequence[Target | str], Sequence[Target]] = Converted(targets.select)
+    out: PathField = Converted(Path, Path("exported"))
     precision: Precision | Literal["int8"] | None = None  # None: each target's; with a plan, of what it leaves in float
     plan: Plan | None = None
     min_ios: int = 16
     dynamic_batch: bool = False
     input_dtype: str = "float32"
-    images: Path | None = None  # None: the synthetic catalogue
+    images: OptionalPath = Converted(optional_path, None)  # None: the synthetic catalogue
     samples: int = 64
     allow_inconclusive: bool = False
     verify: bool = True
@@ -95,23 +97,18 @@ class ExportResult:
 
 
 @one_thread()
-def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
+def export(request: ExportRequest, reporter: Reporter | None = None) -> ExportResult:
     """Travel the road once for all targets; each artifact that passes parity is published, the others are not.
 
     Raises:
         EdgeKitError: something before the targets failed. What fails within a target is in its `Export.error`.
     """
-    from edgekit import graph
-    from edgekit.model.build import build, probe
-
+    reporter = reporter or Silent()
     _refuse_unfit(request)
     for left in sweep(request.out):
         reporter.note(f"removed {left}, which an export that was killed had left")
-    embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
-    with reporter.stage("capture the graph"):
-        program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch, note=reporter.note)
-        held = probe(embedder)
-    model = _Model(embedder, program, held)
+    model = _capture(request, reporter)
+    embedder = model.embedder
     if request.plan is not None:
         from edgekit.model.embedder import state_sha256
 
@@ -120,16 +117,42 @@ def export(request: ExportRequest, reporter: Reporter) -> ExportResult:
     if request.precision == "int8":
         plan, data = _plan(request, model, data, reporter)
         request = replace(request, plan=plan, precision=None)
-    source = None
+    judge = None
     if request.verify:
-        from edgekit import parity
-        from edgekit.parity.reference import reference_of
+        from edgekit.parity.judge import judge_of
 
         if request.plan is not None:
             _warn_of_domain_shift(request.plan, model, data, reporter)
-        plain = parity.plain_images(embedder.embed, embedder.spec.size)
-        source = _Source(data, data.digest(), reference_of(embedder, data, reporter), plain)
-    return ExportResult([_one(request, target, model, source, reporter) for target in request.targets])
+        judge = judge_of(embedder, data, reporter)
+    return ExportResult([_Lane(request, target, model, judge, reporter).travel() for target in request.targets])
+
+
+def _refuse_unfit(request: ExportRequest) -> None:
+    """What can be seen to fail before any work is done."""
+    from edgekit.quantization.plan import check_target
+
+    plan, planned = request.plan, request.plan is not None or request.precision == "int8"
+    if request.compare and not (request.verify and planned):
+        raise UsageError(
+            '`compare` needs a plan or `precision="int8"`, and images: leave out `verify=False`', field="compare"
+        )
+    if request.precision == "int8" and plan is not None:
+        raise UsageError('`precision="int8"` makes a plan of its own: leave out `plan`', field="precision")
+    for target in request.targets:
+        target.backend()
+        targets.check_request(
+            target, min_ios=request.min_ios, dynamic_batch=request.dynamic_batch, input_dtype=request.input_dtype
+        )
+        if not planned:
+            continue
+        if target.forms is None:
+            raise UsageError(f"a plan cannot be lowered to {target.key}; export it to ios (coreml), android or onnx")
+        if plan is not None:
+            plan.check_target(target.key, target.forms, request.min_ios)
+        else:
+            check_target(target.key, target.forms, request.min_ios)
+        if request.dynamic_batch or request.input_dtype == "uint8":
+            raise UsageError('a plan is for one float32 image: leave out `dynamic_batch` and `input_dtype="uint8"`')
 
 
 @dataclass(frozen=True)
@@ -146,25 +169,40 @@ class _Model:
 
         return graph.checked(self.program, graph.PREPARATION, self.held)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of the program's weights, which toolchains write to their temporary files."""
+        return sum(tensor.nbytes for tensor in self.program.state_dict.values())
+
+
+def _capture(request: ExportRequest, reporter: Reporter) -> _Model:
+    from edgekit import graph
+    from edgekit.model.build import build, probe
+
+    embedder = build(request.recipe, reporter, uint8_input=request.input_dtype == "uint8")
+    with reporter.stage("capture the graph"):
+        program = graph.capture(embedder, embedder.example(), dynamic_batch=request.dynamic_batch, note=reporter.note)
+        return _Model(embedder, program, probe(embedder))
+
 
 def _plan(request: ExportRequest, model: _Model, data: Pictures, reporter: Reporter) -> tuple[Plan, Pictures]:
     """The plan `auto` that keeps the recipe's own gates, and the images to judge the files on.
 
     It is calibrated on the catalogue, or where `data` are a folder, on a part of it that does not judge.
     """
-    from edgekit import quantization as quantize
+    from edgekit import quantization
     from edgekit.data.images import Folder
     from edgekit.quantization.halves import halves
 
     gates = request.recipe.gates.int8
-    settings = quantize.Settings(
-        min_cosine=gates.min_cosine, max_recall_drop=min(gates.max_recall_drop, quantize.Settings.max_recall_drop)
+    settings = quantization.Settings(
+        min_cosine=gates.min_cosine, max_recall_drop=min(gates.max_recall_drop, quantization.Settings.max_recall_drop)
     )
     parts = halves(data) if isinstance(data, Folder) else None
     if parts is not None:
         data = parts[1]
     prepared = model.prepared().program
-    return quantize.plan_of(request.recipe, model.embedder, prepared, settings, reporter, parts).plan, data
+    return quantization.plan_of(request.recipe, model.embedder, prepared, settings, reporter, parts).plan, data
 
 
 def _warn_of_domain_shift(plan: Plan, model: _Model, data: Pictures, reporter: Reporter) -> None:
@@ -178,122 +216,6 @@ def _warn_of_domain_shift(plan: Plan, model: _Model, data: Pictures, reporter: R
 
 
 @dataclass(frozen=True)
-class _Source:
-    """The images of this run, what the original makes of them, and images of one colour that it takes."""
-
-    data: Pictures
-    digest: str
-    reference: Reference
-    plain: Mapping[str, np.ndarray]
-
-
-def _refuse_unfit(request: ExportRequest) -> None:
-    """What can be seen to fail before any work is done."""
-    from edgekit.quantization.plan import check_target
-
-    if request.compare and (not request.verify or (request.plan is None and request.precision != "int8")):
-        raise UsageError("--compare needs a plan or --precision int8, and images: leave out --no-verify")
-
-    if request.precision == "int8" and request.plan is not None:
-        raise UsageError("--precision int8 makes a plan of its own: leave out --plan, or --precision")
-    for target in request.targets:
-        target.backend()
-        if request.dynamic_batch and target.format != "onnx":
-            raise UsageError(f"--dynamic-batch is for onnx; {target.name} ({target.format}) takes one image")
-        if request.input_dtype == "uint8" and target.name == "ios":
-            raise UsageError("--input uint8 is for android and onnx; a Core ML package takes an image already")
-        if request.plan is not None or request.precision == "int8":
-            if request.plan is not None:
-                request.plan.check_target(target.slug, target.rewrites, request.min_ios)
-            else:
-                check_target(target.slug, target.rewrites, request.min_ios)
-            if request.dynamic_batch or request.input_dtype == "uint8":
-                raise UsageError("a plan is for one float32 image: leave out --dynamic-batch and --input uint8")
-
-
-def _one(
-    request: ExportRequest,
-    target: Target,
-    model: _Model,
-    source: _Source | None,
-    reporter: Reporter,
-) -> Export:
-    """Rewrite, lower, verify and publish for one target; an error holds back this target only."""
-    from edgekit.artifact.describe import describe
-    from edgekit.artifact.manifest import write_manifest
-    from edgekit.artifact.publish import publishing
-    from edgekit.support.drafts import scratch
-
-    floats = target.precision if request.precision is None or request.precision == "int8" else request.precision
-    precision = floats if request.plan is None else request.plan.precision
-    folder = request.out / f"{request.recipe.name}-{target.slug}-{precision}"
-    started = time.perf_counter()
-    manifest, report = None, None
-    wide: Sequence[WideCall] = ()
-    error: EdgeKitError | None = None
-    options = LowerOptions(
-        precision=floats,
-        scheme=None if request.plan is None else request.plan.precision,
-        min_ios=request.min_ios,
-        dynamic_batch=request.dynamic_batch,
-        metadata=request.recipe.metadata.model_dump(),
-    )
-    try:
-        with publishing(folder) as draft, scratch(_bytes(model.program)):
-            path = draft / f"{request.recipe.name}{target.suffix}"
-            rewritten = _rewrite(request, target, model, reporter)
-            options = replace(options, levels=rewritten.levels)
-            with reporter.stage(f"{target.slug}: lower to {path.name}"):
-                coverage = target.backend().lower(rewritten.program, path, options)
-            interrupt.check()
-            if source is not None:
-                report = _verify(request, target, precision, path, source, reporter)
-                if report.verdict == "fail" and precision == "fp16":
-                    first = Attempt(rewritten.program, options, coverage, report)
-                    again = _again(request, target, first, path, source, reporter)
-                    rewritten = replace(rewritten, program=again.program, counts={**rewritten.counts, **again.counts})
-                    coverage, report, wide = again.coverage, again.report, again.calls
-                try:
-                    report.raise_for_verdict(allow_inconclusive=request.allow_inconclusive)
-                except ParityError as missed:
-                    step = _blame(model, rewritten.program, report, source, precision, target)
-                    raise ParityError(f"{missed}; {step}") from missed
-                report.write(draft / "parity.json")
-            payoff = None
-            if request.compare and report is not None and source is not None:
-                payoff = _pay(request, target, precision, path, report, model, source, reporter)
-            manifest = describe(
-                request,
-                target,
-                precision,
-                model.embedder,
-                draft,
-                artifact=path.name,
-                coverage=coverage,
-                rewrites=rewritten.counts,
-                left_out=rewritten.left_out,
-                wide=wide,
-                report=report,
-                payoff=payoff,
-            )
-            write_manifest(manifest, draft)
-            interrupt.check()
-    except (ParityError, InconclusiveError) as missed:
-        error = type(missed)(f"{missed}; nothing was published")
-    except EdgeKitError as failed:
-        error = failed
-    except OSError:
-        raise
-    except Exception as unexpected:  # one target's surprise is not to cost the user the other targets
-        told = f"{reason_of(unexpected)} ({type(unexpected).__name__})"
-        error = ModelError(f"{target.slug}: {target.format} cannot take this model: {told}")
-        error.__cause__ = unexpected
-    return Export(
-        target, precision, folder, time.perf_counter() - started, manifest if error is None else None, report, error
-    )
-
-
-@dataclass(frozen=True)
 class _Rewritten:
     """The program as a target runs it best, quantized where there is a plan, and its values that are on few levels."""
 
@@ -303,112 +225,176 @@ class _Rewritten:
     levels: Sequence[Levels] = ()
 
 
-def _rewrite(request: ExportRequest, target: Target, model: _Model, reporter: Reporter) -> _Rewritten:
-    """Rewrite for one target, each program held against the one before it; what is left out is told."""
-    from edgekit import graph
+@dataclass
+class _Lane:
+    """The road of one target: rewrite, quantize, lower, verify, publish."""
 
-    title = "rewrite the graph" if request.plan is None else "rewrite and quantize the graph"
-    with reporter.stage(f"{target.slug}: {title}"):
-        if request.plan is None:
-            rewritten = _Rewritten(*graph.checked(model.program, graph.rows_of(target.rewrites), model.held))
-        else:
-            from edgekit import quantization as quantize
+    request: ExportRequest
+    target: Target
+    model: _Model
+    judge: Judge | None
+    reporter: Reporter
+    report: ParityReport | None = None  # the last one of the file, whatever becomes of it
 
-            prepared = model.prepared()
-            quantized, levels = quantize.apply(prepared.program, request.plan, target.rewrites)
-            rounded = graph.probe(lambda image: graph.run_program(quantized, image), model.held.inputs)
-            rest = graph.checked(quantized, graph.rows_of(target.rewrites, graph.SPECIALIZE), rounded)
-            counts = Counter(prepared.counts) + Counter(rest.counts)
-            names = {**prepared.counts, **rest.counts}
-            rewritten = _Rewritten(
-                rest.program, {name: counts[name] for name in names}, prepared.left_out + rest.left_out, levels
+    @property
+    def precision(self) -> str:
+        """What the file is called after: of its numbers, or the plan's."""
+        return self.floats if self.request.plan is None else self.request.plan.precision
+
+    @property
+    def floats(self) -> Precision:
+        """The precision of what no plan makes integers."""
+        asked = self.request.precision
+        return self.target.precision if asked is None or asked == "int8" else asked
+
+    def travel(self) -> Export:
+        """One artifact; an error holds back this target only."""
+        started = time.perf_counter()
+        name = self.request.recipe.name
+        folder = self.request.out / f"{name}-{self.target.key}-{self.precision}"
+        manifest: Manifest | None = None
+        error: EdgeKitError | None = None
+        try:
+            manifest = self._publish(folder, f"{name}{self.target.suffix}")
+        except (ParityError, InconclusiveError) as missed:
+            error = type(missed)(f"{missed}; nothing was published", field=missed.field)
+        except EdgeKitError as failed:
+            error = failed
+        except OSError:
+            raise
+        except Exception as unexpected:  # one target's surprise is not to cost the user the other targets
+            reason = f"{reason_of(unexpected)} ({type(unexpected).__name__})"
+            error = ModelError(f"{self.target.key}: {self.target.format} cannot take this model: {reason}")
+            error.__cause__ = unexpected
+        seconds = time.perf_counter() - started
+        return Export(self.target, self.precision, folder, seconds, manifest, self.report, error)
+
+    def _publish(self, folder: Path, name: str) -> Manifest:
+        """Make, judge and describe the file in a draft of `folder`."""
+        from edgekit.artifact.describe import describe
+        from edgekit.artifact.folder import write_manifest
+        from edgekit.artifact.publish import publishing
+        from edgekit.support.drafts import scratch
+
+        with publishing(folder) as draft, scratch(self.model.weight_bytes):
+            path = draft / name
+            made, lowered = self._make(path)
+            if self.judge is not None and made.report is not None:
+                self._refuse_missed(made.report, lowered, self.judge)
+                made.report.write(draft / "parity.json")
+                if self.request.compare:
+                    made = replace(made, payoff=self._compare(path, made.report, self.judge))
+            manifest = describe(made, self.model.embedder, path)
+            write_manifest(manifest, draft)
+            interrupt.check()
+        return manifest
+
+    def _make(self, path: Path) -> tuple[Made, ExportedProgram]:
+        """Rewrite, lower and verify, in half precision once more where that was not enough; and what was lowered."""
+        from edgekit.artifact.describe import Made
+
+        request, rewritten = self.request, self._rewrite(self.request.plan)
+        options = LowerOptions(
+            precision=self.floats,
+            scheme=None if request.plan is None else request.plan.precision,
+            min_ios=request.min_ios,
+            dynamic_batch=request.dynamic_batch,
+            metadata=request.recipe.metadata.model_dump(),
+            levels=rewritten.levels,
+        )
+        coverage = self._lower(f"lower to {path.name}", rewritten.program, path, options)
+        interrupt.check()
+        made = Made(
+            recipe=request.recipe,
+            target=self.target,
+            precision=self.precision,
+            plan=request.plan,
+            options=options,
+            input_dtype=request.input_dtype,
+            coverage=coverage,
+            rewrites=rewritten.counts,
+            left_out=rewritten.left_out,
+        )
+        if self.judge is None:
+            return made, rewritten.program
+        self.report = self._verify(path, self.precision, self.judge)
+        last = Attempt(rewritten.program, options, coverage, self.report)
+        if self.report.verdict == "fail" and self.precision == "fp16":
+            last = self._try_again(last, path, self.judge)
+            self.report = last.report
+        counts = {**rewritten.counts, **last.counts}
+        made = replace(made, coverage=last.coverage, rewrites=counts, float32_calls=last.calls, report=last.report)
+        return made, last.program
+
+    def _rewrite(self, plan: Plan | None) -> _Rewritten:
+        """Rewrite, each program held against the one before it; what is left out is told."""
+        from edgekit import graph
+
+        title = "rewrite the graph" if plan is None else "rewrite and quantize the graph"
+        with self.reporter.stage(f"{self.target.key}: {title}"):
+            if plan is None:
+                rows = graph.rows_of(self.target.rewrites)
+                rewritten = _Rewritten(*graph.checked(self.model.program, rows, self.model.held))
+            else:
+                rewritten = self._quantize(plan)
+        for item in rewritten.left_out:
+            self.reporter.note(
+                f"{self.target.key}: the rewrite {item.rewrite} is left out for this model: {item.why} "
+                f"({item.op} in {item.module})"
             )
-    for item in rewritten.left_out:
-        reporter.note(
-            f"{target.slug}: the rewrite {item.rewrite} is left out for this model: {item.why} "
-            f"({item.op} in {item.module})"
+        return rewritten
+
+    def _quantize(self, plan: Plan) -> _Rewritten:
+        """Prepare, put the plan's integers in, and specialize: held against what the rounding made of the images."""
+        from edgekit import graph, quantization
+
+        prepared, held = self.model.prepared(), self.model.held
+        assert self.target.forms is not None
+        quantized, levels = quantization.apply(prepared.program, plan, self.target.forms)
+        rounded = graph.probe(lambda image: graph.run_program(quantized, image), held.inputs)
+        rest = graph.checked(quantized, graph.rows_of(self.target.rewrites, graph.SPECIALIZE), rounded)
+        counts = Counter(prepared.counts) + Counter(rest.counts)
+        names = {**prepared.counts, **rest.counts}  # a Counter drops what was applied zero times
+        return _Rewritten(
+            rest.program, {name: counts[name] for name in names}, prepared.left_out + rest.left_out, levels
         )
-    return rewritten
 
+    def _lower(self, title: str, program: ExportedProgram, path: Path, options: LowerOptions) -> Coverage:
+        with self.reporter.stage(f"{self.target.key}: {title}"):
+            return self.target.backend().lower(program, path, options)
 
-def _blame(
-    model: _Model, program: ExportedProgram, report: ParityReport, source: _Source, precision: str, target: Target
-) -> str:
-    """Which step lost the embedding of the report's worst image: what was lowered is run on it."""
-    from edgekit import graph, parity
+    def _verify(self, path: Path, precision: str, judge: Judge) -> ParityReport:
+        with self.reporter.stage(f"{self.target.key}: verify on {len(judge.data)} images") as tick:
+            return judge.report(
+                self.target.backend().open(path), self.request.recipe.gates.of(gates_for(precision)), tick
+            )
 
-    index = list(source.reference.names).index(report.worst_image or source.reference.names[0])
-    picture = next(islice(source.data, index, None))
-    lowered = graph.run_program(program, model.embedder.pixels(picture.image[None])).numpy()[0]
-    return parity.losing_step(report, source.reference, index, lowered, precision=precision, format=target.format)
+    def _try_again(self, first: Attempt, path: Path, judge: Judge) -> Attempt:
+        """A file in half precision that missed its gates, made again with a few operators in float32."""
 
+        def make(title: str, program: ExportedProgram, options: LowerOptions) -> tuple[Coverage, ParityReport]:
+            return self._lower(title, program, path, options), self._verify(path, "fp16", judge)
 
-def _verify(
-    request: ExportRequest, target: Target, precision: str, path: Path, source: _Source, reporter: Reporter
-) -> ParityReport:
-    from edgekit import parity
+        return try_again(first, self.target, judge.data, make, self.reporter)
 
-    with reporter.stage(f"{target.slug}: verify on {len(source.data)} images") as tick:
-        runner = target.backend().open(path)
-        report = parity.check(
-            runner,
-            source.reference,
-            source.data,
-            request.recipe.gates.of(gates_for(precision)),
-            dataset=source.data.name,
-            digest=source.digest,
-            progress=tick,
-            batch=_BATCH,
-        )
-        return parity.held_on_plain(report, runner.embed, source.plain)
+    def _refuse_missed(self, report: ParityReport, lowered: ExportedProgram, judge: Judge) -> None:
+        try:
+            report.raise_for_verdict(allow_inconclusive=self.request.allow_inconclusive)
+        except ParityError as missed:
+            step = judge.step_to_blame(report, lowered, precision=self.precision, format=self.target.format)
+            raise ParityError(f"{missed}; {step}") from missed
 
+    def _compare(self, planned: Path, report: ParityReport, judge: Judge) -> Payoff:
+        """The planned file beside fp32 and fp16 of the same program, made in a folder that is gone afterwards."""
+        from edgekit.artifact.payoff import Candidate, pay
 
-def _again(
-    request: ExportRequest, target: Target, first: Attempt, path: Path, source: _Source, reporter: Reporter
-) -> Attempt:
-    """A file in half precision that missed its gates, made again with a few operators in float32."""
-
-    def lower(program: ExportedProgram, options: LowerOptions) -> Coverage:
-        return target.backend().lower(program, path, options)
-
-    def verify() -> ParityReport:
-        return _verify(request, target, "fp16", path, source, reporter)
-
-    return try_again(first, target, source.data, lower, verify, reporter)
-
-
-def _pay(
-    request: ExportRequest,
-    target: Target,
-    precision: str,
-    planned: Path,
-    report: ParityReport,
-    model: _Model,
-    source: _Source,
-    reporter: Reporter,
-) -> Payoff:
-    """The planned file beside fp32 and fp16 of the same program, made in a folder that is gone afterwards."""
-    from edgekit.artifact import payoff
-    from edgekit.artifact.manifest import Payoff
-
-    backend = target.backend()
-    tried: dict[str, payoff.Tried] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        plain = replace(request, plan=None)
-        for floats in _FLOATS:
-            path = Path(folder) / f"{floats}{target.suffix}"
-            rewritten = _rewrite(plain, target, model, reporter)
-            with reporter.stage(f"{target.slug}: lower to {floats} to compare"):
-                backend.lower(rewritten.program, path, LowerOptions(precision=floats, min_ios=request.min_ios))
-            found = _verify(request, target, floats, path, source, reporter)
-            tried[floats] = payoff.Tried(path, backend.open(path), found)
-        tried[precision] = payoff.Tried(planned, backend.open(planned), report)
-        with reporter.stage(f"{target.slug}: time {', '.join(tried)} turn by turn"):
-            times = payoff.latencies({name: one.runner for name, one in tried.items()})
-        forms = [payoff.form(name, one, times[name]) for name, one in tried.items()]
-    return Payoff(forms=forms, verdict=payoff.verdict(forms))
-
-
-def _bytes(program: ExportedProgram) -> int:
-    """Of the program's weights, which toolchains write to their temporary files."""
-    return sum(tensor.nbytes for tensor in program.state_dict.values())
+        backend, candidates = self.target.backend(), dict[str, Candidate]()
+        with tempfile.TemporaryDirectory() as folder:
+            for floats in _FLOATS:
+                path = Path(folder) / f"{floats}{self.target.suffix}"
+                options = LowerOptions(precision=floats, min_ios=self.request.min_ios)
+                self._lower(f"lower to {floats} to compare", self._rewrite(None).program, path, options)
+                candidates[floats] = Candidate(path, backend.open(path), self._verify(path, floats, judge))
+            candidates[self.precision] = Candidate(planned, backend.open(planned), report)
+            with self.reporter.stage(f"{self.target.key}: time {', '.join(candidates)} turn by turn"):
+                return pay(candidates)

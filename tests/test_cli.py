@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from edgekit.artifact.manifest import read_manifest
+from edgekit.artifact.folder import read_manifest
 from edgekit.data.datasets import CatalogPictures
 from edgekit.data.images import Folder
 from edgekit.model.embedder import build_embedder
@@ -220,12 +220,12 @@ def test_images_of_several_folders_keep_their_names(invoke, published: Path, pho
 def test_a_surprise_in_one_target_does_not_cost_the_others(
     invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import edgekit.targets.onnx.backend
+    from edgekit.targets.onnx import backend
 
     def surprise(*_args: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr(edgekit.targets.onnx, "lower", surprise)
+    monkeypatch.setattr(backend, "lower", surprise)
     targets = ("--target", "onnx", "--target", "ios")
     result = invoke("export", *TOWER, *targets, "--samples", 24, "--out", tmp_path, "--json")
     one_line(result, 4, "onnx", "RuntimeError", "first line second line")

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from edgekit import graph, pipeline
-from edgekit.artifact.manifest import read_manifest
+from edgekit.artifact.folder import read_manifest
 from edgekit.graph.edit import calls
 from edgekit.recipe import resolve_model
 from edgekit.support.progress import Silent

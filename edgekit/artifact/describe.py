@@ -2,57 +2,65 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.artifact import manifest as m
+from edgekit.artifact.folder import describe_files
 from edgekit.artifact.hazards import hazards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from edgekit.graph import LeftOut
     from edgekit.graph.half import WideCall
     from edgekit.model.embedder import Embedder
     from edgekit.parity import ParityReport
-    from edgekit.pipeline import ExportRequest
+    from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
-    from edgekit.targets import Coverage, Target
+    from edgekit.targets import Coverage, LowerOptions, Target
 
-__all__ = ["describe"]
+__all__ = ["Made", "describe"]
 
 _PACKAGES = (
     "coremltools", "executorch", "numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "timm", "torch", "torchao",
 )  # fmt: skip
 
 
-def describe(
-    request: ExportRequest,
-    target: Target,
-    precision: str,
-    embedder: Embedder,
-    folder: Path,
-    *,
-    artifact: str,
-    coverage: Coverage,
-    rewrites: Mapping[str, int],
-    left_out: Sequence[LeftOut],
-    wide: Sequence[WideCall],
-    report: ParityReport | None,
-    payoff: m.Payoff | None = None,
-) -> m.Manifest:
-    """The manifest of `artifact` in `folder`, whose every file is hashed."""
-    spec = embedder.spec
+@dataclass(frozen=True)
+class Made:
+    """One file: what it was made from and how, and what was found out about it."""
+
+    recipe: Recipe
+    target: Target
+    precision: str  # "fp32", "fp16", or the plan's scheme
+    plan: Plan | None
+    options: LowerOptions
+    input_dtype: str
+    coverage: Coverage
+    rewrites: Mapping[str, int]  # how often each was applied
+    left_out: Sequence[LeftOut]  # rewrites that this model does without
+    float32_calls: Sequence[WideCall] = ()
+    report: ParityReport | None = None  # None: not verified
+    payoff: m.Payoff | None = None
+
+
+def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
+    """The manifest of the artifact at `path`, in whose folder every file is hashed."""
+    spec, target, coverage = embedder.spec, made.target, made.coverage
     return m.Manifest(
         created=m.created_now(),
-        artifact=artifact,
-        metadata=m.Metadata(**request.recipe.metadata.model_dump()),
+        artifact=path.name,
+        metadata=m.Metadata(**made.recipe.metadata.model_dump()),
         target=m.TargetInfo(
-            name=target.name, format=target.format, min_ios=request.min_ios if target.name == "ios" else None
+            name=target.platform,
+            format=target.format,
+            min_ios=None if target.ios is None else made.options.min_ios,
         ),
-        precision=precision,
-        recipe=_portable(request.recipe, embedder),
-        weights=_weights(request.recipe, embedder),
+        precision=made.precision,
+        recipe=_portable(made.recipe, embedder),
+        weights=_weights(made.recipe, embedder),
         preprocessing=m.Preprocessing(
             size=list(spec.size),
             mean=list(spec.mean),
@@ -61,28 +69,28 @@ def describe(
             crop_pct=spec.crop_pct,
             crop_mode=spec.crop_mode,
         ),
-        input=_input(request, target, embedder),
+        input=_input(made, spec.size),
         embedding=m.EmbeddingInfo(dim=embedder.dim),
-        quantization=None if request.plan is None else request.plan.model_dump(mode="json"),
+        quantization=None if made.plan is None else made.plan.model_dump(mode="json"),
         coverage=m.Coverage(
             backend=coverage.backend,
             delegated=round(coverage.delegated, 4),
             partitions=coverage.partitions,
             outside=dict(sorted(coverage.outside.items())),
         ),
-        rewrites=dict(sorted(rewrites.items())),
-        rewrites_left_out=[m.RewriteLeftOut(**item._asdict()) for item in left_out],
-        hazards=hazards(folder / artifact, target.format),
+        rewrites=dict(sorted(made.rewrites.items())),
+        rewrites_left_out=[m.RewriteLeftOut(**item._asdict()) for item in made.left_out],
+        hazards=hazards(path, target.format),
         float32_ops=[
             m.Float32Op(
                 op=call.op, node=call.node, module=call.module, largest=float(f"{call.largest:.4g}"), reason=call.reason
             )
-            for call in wide
+            for call in made.float32_calls
         ],
-        parity=m.ParitySummary.of(report),
-        payoff=payoff,
+        parity=m.ParitySummary.of(made.report),
+        payoff=made.payoff,
         toolchain=m.toolchain(_PACKAGES),
-        files=m.describe_files(folder),
+        files=describe_files(path.parent),
     )
 
 
@@ -111,11 +119,10 @@ def _weights(recipe: Recipe, embedder: Embedder) -> m.Weights:
     )
 
 
-def _input(request: ExportRequest, target: Target, embedder: Embedder) -> m.InputInfo:
-    height, width = embedder.spec.size
-    if target.format == "coreml":
+def _input(made: Made, size: tuple[int, int]) -> m.InputInfo:
+    height, width = size
+    if made.target.image_input:
         return m.InputInfo(layout=f"RGB image {width}x{height}", dtype="image")
-    batch = "N" if request.dynamic_batch else "1"
-    if request.input_dtype == "uint8":
-        return m.InputInfo(layout=f"{batch}x{height}x{width}x3", dtype="uint8")
-    return m.InputInfo(layout=f"{batch}x3x{height}x{width}", dtype="float32")
+    batch = "N" if made.options.dynamic_batch else "1"
+    layout = f"{batch}x{height}x{width}x3" if made.input_dtype == "uint8" else f"{batch}x3x{height}x{width}"
+    return m.InputInfo(layout=layout, dtype=made.input_dtype)

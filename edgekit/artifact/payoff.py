@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.artifact.manifest import PayoffForm
+from edgekit.artifact.manifest import Payoff, PayoffForm
 from edgekit.support.files import size_of
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from edgekit.parity import ParityReport
     from edgekit.targets import Runner
 
-__all__ = ["Tried", "form", "latencies", "verdict"]
+__all__ = ["Candidate", "pay", "verdict"]
 
 _ROUNDS, _WARMUP = 15, 2
 _LEVEL = 0.05  # a ratio nearer to 1 than this says nothing on a machine that does other things too
 
 
 @dataclass(frozen=True)
-class Tried:
+class Candidate:
     """One form of the model, written and checked."""
 
     path: Path
@@ -34,10 +34,17 @@ class Tried:
     report: ParityReport
 
 
-def form(precision: str, tried: Tried, median_ms: float | None) -> PayoffForm:
-    """The figures of one form, for the manifest."""
+def pay(candidates: Mapping[str, Candidate]) -> Payoff:
+    """The figures of each form and what they come to; the planned form is the last one."""
+    times = _latencies({precision: candidate.runner for precision, candidate in candidates.items()})
+    forms = [_form(precision, candidate, times[precision]) for precision, candidate in candidates.items()]
+    return Payoff(forms=forms, verdict=verdict(forms))
+
+
+def _form(precision: str, candidate: Candidate, median_ms: float | None) -> PayoffForm:
     drops: dict[str, float] = {}
-    retrieval = tried.report.retrieval
+    report = candidate.report
+    retrieval = report.retrieval
     if retrieval is not None:
         original = retrieval.original.at_10
         if retrieval.artifact is not None:
@@ -45,15 +52,15 @@ def form(precision: str, tried: Tried, median_ms: float | None) -> PayoffForm:
         drops["mixed_drop"] = round(100 * (original - retrieval.mixed.at_10), 6)
     return PayoffForm(
         precision=precision,
-        bytes=size_of(tried.path),
+        bytes=size_of(candidate.path),
         median_ms=median_ms,
-        min_cosine=tried.report.min_cosine,
-        mean_cosine=tried.report.mean_cosine,
+        min_cosine=report.min_cosine,
+        mean_cosine=report.mean_cosine,
         **drops,
     )
 
 
-def latencies(runners: Mapping[str, Runner]) -> dict[str, float | None]:
+def _latencies(runners: Mapping[str, Runner]) -> dict[str, float | None]:
     """Median milliseconds of one image by each runner, turn by turn in this process; None for a stand-in runtime.
 
     CPU time of one thread: what else the machine does at the moment is not counted.
@@ -73,24 +80,24 @@ def latencies(runners: Mapping[str, Runner]) -> dict[str, float | None]:
 def verdict(forms: list[PayoffForm]) -> str:
     """What the figures say, in words. The planned form is the last one."""
     *floats, planned = forms
-    told = [f"{one.bytes / planned.bytes:.1f} times smaller than {one.precision}" for one in floats]
+    gains = [f"{form.bytes / planned.bytes:.1f} times smaller than {form.precision}" for form in floats]
     slower = []
-    for one in floats:
-        if one.median_ms is None or planned.median_ms is None:
+    for form in floats:
+        if form.median_ms is None or planned.median_ms is None:
             continue
-        ratio = planned.median_ms / one.median_ms
+        ratio = planned.median_ms / form.median_ms
         if ratio > 1 + _LEVEL:
-            slower.append(f"slower than {one.precision} here ({ratio:.2f} of its time)")
+            slower.append(f"slower than {form.precision} here ({ratio:.2f} of its time)")
         elif ratio < 1 - _LEVEL:
-            told.append(f"{1 / ratio:.1f} times faster than {one.precision} here")
+            gains.append(f"{1 / ratio:.1f} times faster than {form.precision} here")
         else:
-            told.append(f"no faster than {one.precision} here")
+            gains.append(f"no faster than {form.precision} here")
     if planned.median_ms is None:
-        told.append("not timed: this host does not have the phone's runtime")
+        gains.append("not timed: this host does not have the phone's runtime")
     drop = max(planned.recall_drop or 0.0, planned.mixed_drop or 0.0)
     if planned.min_cosine is not None:
         lost = "no recall@10 lost" if drop <= 0 else f"{drop:.2f} points of recall@10 lost"
-        told.append(f"min cosine {planned.min_cosine:.4f}, {lost}")
+        gains.append(f"min cosine {planned.min_cosine:.4f}, {lost}")
     if slower:
-        return f"does not pay in time: {'; '.join([*slower, *told])}; this host is not the phone"
-    return "; ".join(told)
+        return f"does not pay in time: {'; '.join([*slower, *gains])}; this host is not the phone"
+    return "; ".join(gains)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from edgekit.artifact.manifest import published_files
+from edgekit.artifact.folder import published_files
 from edgekit.support.staging import staging
 
 __all__ = ["publishing"]

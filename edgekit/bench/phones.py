@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.artifact.manifest import find
+from edgekit.artifact.folder import find
 from edgekit.artifact.open import open_artifact
 from edgekit.bench.drivers.base import Outcome, run
 from edgekit.bench.golden import golden_of

@@ -70,7 +70,7 @@ class Model(Part):
     """What was measured."""
 
     name: Text
-    format: Literal["coreml", "executorch", "onnx"]
+    format: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
     sha256: Sha256 = Field(description="The hash of the file, or of a package's names and contents.")
     bytes: Count
     precision: Text | None = None

@@ -201,12 +201,12 @@ def run(
 
     IMAGE may be a file or a folder. A Core ML package runs on the reference runtime where there is no Core ML.
     """
-    from edgekit.artifact import open as artifacts
+    from edgekit.artifact import embeddings
     from edgekit.cli import tables as summary
 
-    result = artifacts.embed(artifact, images, reporter_of(quiet or as_json), allow_bare=no_manifest)
+    result = embeddings.embed(artifact, images, reporter_of(quiet or as_json), allow_bare=no_manifest)
     if out is not None:
-        artifacts.save(result, out)
+        embeddings.save(result, out)
     summary.show_embeddings(result, out, as_json=as_json)
 
 
@@ -225,12 +225,12 @@ def run(
 @common
 def parity(artifact: Path, model: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare ARTIFACT's embeddings with those of the original PyTorch model."""
-    from edgekit.artifact import open as artifacts
+    from edgekit.artifact.check import check_parity
     from edgekit.cli import tables as summary
 
     allow_inconclusive = options.pop("allow_inconclusive")
     recipe = recipe_of(model, options)
-    report = artifacts.check(artifact, recipe, reporter=reporter_of(quiet or as_json), **options)
+    report = check_parity(artifact, recipe, reporter=reporter_of(quiet or as_json), **options)
     summary.show_parity(report, as_json=as_json)
     report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
 

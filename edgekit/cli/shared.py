@@ -247,9 +247,9 @@ def complete_model(_context: click.Context, _option: click.Parameter, incomplete
 
 
 def complete_target(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
-    from edgekit.targets import TARGETS
+    from edgekit.targets import platforms
 
-    names = [*dict.fromkeys(row.name for row in TARGETS), "all"]
+    names = [*platforms(), "all"]
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -16,8 +16,8 @@ from edgekit.support.progress import table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgekit.artifact.embeddings import Embeddings
     from edgekit.artifact.manifest import Payoff
-    from edgekit.artifact.open import Embeddings
     from edgekit.bench.preprocessing import Agreement, GoldenFolder
     from edgekit.data.catalog import Catalog
     from edgekit.data.image_files import LeftOut
@@ -55,7 +55,7 @@ def show_export(result: ExportResult, *, as_json: bool) -> None:
     table("Exported", columns, rows, right=columns[1:2] + columns[4:])
     for item in result.exports:
         if item.manifest is not None and item.manifest.payoff is not None:
-            _show_payoff(item.target.slug, item.manifest.payoff)
+            _show_payoff(item.target.key, item.manifest.payoff)
     _show_float32(result)
     for item in result.exports:
         if item.artifact is not None:
@@ -64,7 +64,7 @@ def show_export(result: ExportResult, *, as_json: bool) -> None:
 
 def _show_float32(result: ExportResult) -> None:
     rows = [
-        (item.target.slug, op.op, op.module, f"{op.largest:.3g}", op.reason)
+        (item.target.key, op.op, op.module, f"{op.largest:.3g}", op.reason)
         for item in result.exports
         if item.manifest is not None
         for op in item.manifest.float32_ops
@@ -121,7 +121,7 @@ def _export_row(item: Export) -> tuple[str, ...]:
 
 def _export_as_json(item: Export) -> dict[str, Any]:
     return {
-        "target": item.target.name,
+        "target": item.target.platform,
         "format": item.target.format,
         "precision": item.precision,
         "published": item.manifest is not None,

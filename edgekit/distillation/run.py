@@ -28,8 +28,9 @@ from edgekit.distillation.validation import Figures, Validator
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.quantization import Plan, read_plan
-from edgekit.recipe import Recipe
+from edgekit.recipe import Recipe, resolve_model
 from edgekit.recipe.training import DistillSpec, LossSpec
+from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
 from edgekit.support.files import write_atomically
 from edgekit.support.progress import Reporter, Silent
 
@@ -45,10 +46,10 @@ def is_first_process() -> bool:
 class DistillRequest:
     """A training run: `recipe` with its `distill` table, and where its output goes."""
 
-    recipe: Recipe
-    out: Path
+    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    out: PathField = Converted(Path)
     resume: bool = False
-    cache: Path | None = None  # None: $EDGEKIT_CACHE, else the user's cache folder
+    cache: OptionalPath = Converted(optional_path, None)  # None: $EDGEKIT_CACHE, else the user's cache folder
     profile: bool = False
 
 

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from edgekit.support.progress import Reporter
     from edgekit.targets import Coverage, LowerOptions, Target
 
+    # Lowers a program as the options say, and verifies the file; the text says how, for the terminal.
+    Make = Callable[[str, ExportedProgram, LowerOptions], tuple[Coverage, ParityReport]]
+
 __all__ = ["Attempt", "try_again"]
 
 _IMAGES = 4  # the worst of those that were compared
-_TOLD = 3
+_NAMED = 3
 _SAME = 1e-6  # 1 - cosine in float32
 _STRICTER = (1.0, 0.2)  # how much of the gate's room each try aims at
 
@@ -44,20 +47,13 @@ class Attempt:
         return {"narrow_masks": self.masks} if self.masks else {}
 
 
-def try_again(
-    first: Attempt,
-    target: Target,
-    pictures: Pictures,
-    lower: Callable[[ExportedProgram, LowerOptions], Coverage],
-    verify: Callable[[], ParityReport],
-    reporter: Reporter,
-) -> Attempt:
+def try_again(first: Attempt, target: Target, pictures: Pictures, make: Make, reporter: Reporter) -> Attempt:
     """The same file with a few calls in float32, verified again; `first` where half precision is not to blame.
 
     Raises:
         ParityError: no few calls help; names the one that half precision costs most, and its largest value.
     """
-    first = _with_narrow_masks(first, target, pictures, lower, verify, reporter)
+    first = _with_narrow_masks(first, target, pictures, make, reporter)
     if first.report.verdict != "fail":
         return first
     last = first
@@ -69,25 +65,19 @@ def try_again(
             break
         options = replace(first.options, float32_calls=frozenset(call.node for call in finding.calls))
         try:
-            with reporter.stage(f"{target.slug}: lower again with {len(finding.calls)} operators in float32"):
-                coverage = lower(first.program, options)
-            last = replace(first, options=options, coverage=coverage, report=verify(), calls=finding.calls)
+            coverage, report = make(
+                f"lower again with {len(finding.calls)} operators in float32", first.program, options
+            )
         except EdgeKitError as error:
             raise _refusal(last, finding) from error
-        if last.report.verdict != "fail":
-            reporter.note(_told(target, last, finding))
+        last = replace(first, options=options, coverage=coverage, report=report, calls=finding.calls)
+        if report.verdict != "fail":
+            reporter.note(_summary(target, last, finding))
             return last
     raise _refusal(last, finding)
 
 
-def _with_narrow_masks(
-    first: Attempt,
-    target: Target,
-    pictures: Pictures,
-    lower: Callable[[ExportedProgram, LowerOptions], Coverage],
-    verify: Callable[[], ParityReport],
-    reporter: Reporter,
-) -> Attempt:
+def _with_narrow_masks(first: Attempt, target: Target, pictures: Pictures, make: Make, reporter: Reporter) -> Attempt:
     """The file with attention masks of numbers that half precision has; `first` where there are none to change."""
     from edgekit.graph.half import difference
     from edgekit.graph.narrow_masks import HIDDEN, narrow_masks
@@ -95,25 +85,22 @@ def _with_narrow_masks(
     program, count = narrow_masks(first.program)
     if not count or difference(first.program, program, _worst(first.report, pictures, program)) > _SAME:
         return first
-    with reporter.stage(f"{target.slug}: lower again with masks in half precision's range"):
-        coverage = lower(program, first.options)
-    reporter.note(
-        f"{target.slug}: attention masks hide with {HIDDEN:g}: half precision has no lower number to multiply"
-    )
-    return replace(first, program=program, coverage=coverage, report=verify(), masks=count)
+    coverage, report = make("lower again with masks in half precision's range", program, first.options)
+    reporter.note(f"{target.key}: attention masks hide with {HIDDEN:g}: half precision has no lower number to multiply")
+    return replace(first, program=program, coverage=coverage, report=report, masks=count)
 
 
 def _find(first: Attempt, target: Target, pictures: Pictures, share: float, reporter: Reporter) -> Finding:
     from edgekit.graph.half import find_wide
 
     report = first.report
-    with reporter.stage(f"{target.slug}: find what half precision spoils") as tick:
+    with reporter.stage(f"{target.key}: find what half precision spoils") as tick:
         return find_wide(
             first.program,
             _worst(report, pictures, first.program),
             allowed=share * (1 - report.gates.min_cosine),
             measured=math.inf if report.min_cosine is None else 1 - report.min_cosine,
-            norm_is_wide=target.rewrites != "coreml",
+            norm_is_wide=target.wide_norm,
             progress=tick,
         )
 
@@ -125,14 +112,14 @@ def _worst(report: ParityReport, pictures: Pictures, program: ExportedProgram) -
     order = sorted(range(len(report.cosines)), key=lambda index: _cosine(report, index))[:_IMAGES]
     assert program.example_inputs is not None
     bytes_in = program.example_inputs[0][0].dtype == torch.uint8
-    found = {}
+    inputs = {}
     for index, picture in enumerate(pictures):
         if index in order:
             pixels = torch.from_numpy(picture.image)[None]
-            found[index] = pixels if bytes_in else pixels.permute(0, 3, 1, 2).float().contiguous()
-        if len(found) == len(order):
+            inputs[index] = pixels if bytes_in else pixels.permute(0, 3, 1, 2).float().contiguous()
+        if len(inputs) == len(order):
             break
-    return [found[index] for index in order]
+    return [inputs[index] for index in order]
 
 
 def _cosine(report: ParityReport, index: int) -> float:
@@ -140,11 +127,11 @@ def _cosine(report: ParityReport, index: int) -> float:
     return -math.inf if cosine is None else cosine
 
 
-def _told(target: Target, last: Attempt, finding: Finding) -> str:
-    shown = ", ".join(map(str, last.calls[:_TOLD]))
-    more = f" and {len(last.calls) - _TOLD} more" if len(last.calls) > _TOLD else ""
+def _summary(target: Target, last: Attempt, finding: Finding) -> str:
+    shown = ", ".join(map(str, last.calls[:_NAMED]))
+    more = f" and {len(last.calls) - _NAMED} more" if len(last.calls) > _NAMED else ""
     return (
-        f"{target.slug}: {len(last.calls)} of {finding.total} operators stay in float32, which half precision spoils: "
+        f"{target.key}: {len(last.calls)} of {finding.total} operators stay in float32, which half precision spoils: "
         f"{shown}{more}"
     )
 
@@ -155,5 +142,6 @@ def _refusal(last: Attempt, finding: Finding) -> ParityError:
     tried = f" with {len(last.calls)} operators in float32" if last.calls else ""
     return ParityError(
         f"parity failed in half precision{tried}: {why}; most is lost by {finding.worst}, and no few operators in "
-        "float32 mend it: export with --precision fp32"
+        'float32 mend it: export with `precision="fp32"`',
+        field="precision",
     )

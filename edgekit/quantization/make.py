@@ -23,6 +23,7 @@ from edgekit.quantization.schemes import AUTO, TARGETS
 from edgekit.quantization.settings import QuantizeRequest, Settings
 from edgekit.quantization.simulate import Simulator
 from edgekit.quantization.store import encode, write_plan
+from edgekit.support.progress import Silent
 from edgekit.support.threads import one_thread
 
 if TYPE_CHECKING:
@@ -64,13 +65,14 @@ class QuantizeResult(PlanResult):
 
 
 @one_thread()
-def quantize(request: QuantizeRequest, reporter: Reporter) -> QuantizeResult:
+def quantize(request: QuantizeRequest, reporter: Reporter | None = None) -> QuantizeResult:
     """Make a plan for the request's model, write it to `out`/plan.json, and try it in PyTorch on held-out images.
 
     Raises:
         EdgeKitError: the model cannot be built, the images are too few or all equal, no plan keeps the limits, or
             `out` cannot be written.
     """
+    reporter = reporter or Silent()
     embedder = build(request.recipe, reporter)
     with reporter.stage("capture the graph"):
         program = graph.checked(graph.capture(embedder, embedder.example()), graph.PREPARATION, probe(embedder)).program

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgekit.errors import UsageError
 from edgekit.quantization.observers import OBSERVERS
 from edgekit.quantization.schemes import AUTO, SCHEMES, choices
-
-if TYPE_CHECKING:
-    from edgekit.recipe import Recipe
+from edgekit.recipe import Recipe, resolve_model
+from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
 
 __all__ = ["QuantizeRequest", "Settings"]
 
@@ -27,7 +25,7 @@ class Settings:
     """
 
     scheme: str = AUTO
-    images: Path | None = None  # None: the synthetic catalogue's training split
+    images: OptionalPath = Converted(optional_path, None)  # None: the synthetic catalogue's training split
     samples: int = 128
     observer: str | None = None  # None: the best one for each tensor where the plan is searched for, else mse
     min_cosine: float = 0.99
@@ -51,5 +49,5 @@ class Settings:
 class QuantizeRequest(Settings):
     """What to quantize, and where the plan goes."""
 
-    recipe: Recipe
-    out: Path
+    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    out: PathField = Converted(Path)

@@ -186,17 +186,19 @@ def load_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def resolve_model(model: str | None) -> Recipe:
+def resolve_model(model: Recipe | str | None) -> Recipe:
     """Turn what the user typed into a recipe.
 
     Args:
         model: a recipe (bundled name or path), a timm name, `hf-hub:ORG/NAME` or `package.module:factory`;
-            None means `edgekit.toml` in the working directory, else the bundled default.
+            None means `edgekit.toml` in the working directory, else the bundled default. A recipe is given back.
 
     Raises:
         InputError: the recipe cannot be read.
         UsageError: nothing goes by that name; the message suggests near ones.
     """
+    if isinstance(model, Recipe):
+        return model
     if model is None:
         own = Path(PROJECT_RECIPE)
         return load_recipe(own if own.is_file() else bundled_recipes()[DEFAULT_RECIPE])

@@ -1,14 +1,15 @@
-"""The target table. A new target is one module with `lower` and `open`, and one row here."""
+"""The target table. A new target is a module with `lower` and `open`, and one row, also from outside."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 from edgekit.errors import InputError, UsageError
-from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Target, TimedRunner
+from edgekit.targets import coreml, executorch, onnx
+from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Runtime, Target, TimedRunner
 
 __all__ = [
     "TARGETS",
@@ -16,63 +17,104 @@ __all__ = [
     "LowerOptions",
     "Precision",
     "Runner",
+    "Runtime",
     "Target",
     "TimedRunner",
     "by_suffix",
+    "check_request",
     "find",
     "of",
+    "platforms",
+    "register",
     "select",
     "timed",
+    "unregister",
 ]
 
-_ONNX = ("onnx", "onnxscript", "onnxruntime")
-
-TARGETS = (
-    Target("ios", "ios", "coreml", ".mlpackage", "fp16", "coreml",
-           "edgekit.targets.coreml.backend", ("coremltools",), "coreml"),
-    Target("android", "android", "executorch", ".pte", "fp32", "executorch",
-           "edgekit.targets.executorch.backend", ("executorch",), "executorch"),
-    Target("onnx", "onnx", "onnx", ".onnx", "fp32", "onnx",
-           "edgekit.targets.onnx.backend", _ONNX, "onnx"),
-    Target("ios-executorch", "ios", "executorch", ".pte", "fp16", "coreml",
-           "edgekit.targets.executorch.coreml", ("coremltools", "executorch"), "coreml,executorch"),
-)  # fmt: skip
+# The first row of a platform is its own format; the first row of a suffix opens files that come without a manifest.
+TARGETS: list[Target] = [coreml.IOS, executorch.ANDROID, onnx.ONNX, executorch.IOS]
 
 
-def select(names: Sequence[str], format: str | None = None) -> list[Target]:
-    """The rows that target names ask for; `all` is each platform in its own format.
+def register(row: Target) -> None:
+    """Add a target from outside for this process; its files are made, opened, run and measured like any other's.
+
+    Raises:
+        UsageError: another row has its key, or its platform and format.
+    """
+    for other in TARGETS:
+        if row.key == other.key or (row.platform, row.format) == (other.platform, other.format):
+            raise UsageError(f"target {row.key}, {row}, is registered already as {other.key}, {other}")
+    TARGETS.append(row)
+
+
+def unregister(row: Target) -> None:
+    """Take away a row that was registered; ValueError where it was not."""
+    TARGETS.remove(row)
+
+
+def platforms() -> list[str]:
+    """What can be asked for, in the table's order; `all` is each of them."""
+    return list(dict.fromkeys(row.platform for row in TARGETS))
+
+
+def select(names: str | Sequence[Target | str], format: str | None = None) -> list[Target]:
+    """The rows that target names ask for; `all` is each platform in its own format. A row stands for itself.
 
     Raises:
         UsageError: an unknown name, or a platform that is not offered in `format`.
     """
-    platforms = list(dict.fromkeys(row.name for row in TARGETS))
-    wanted = platforms if "all" in names else list(dict.fromkeys(names))
-    chosen = []
-    for name in wanted:
-        rows = [row for row in TARGETS if row.name == name]
+    known = platforms()
+    names = [names] if isinstance(names, str) else names
+    chosen: list[Target] = []
+    for name in known if "all" in names else dict.fromkeys(names):
+        if isinstance(name, Target):
+            chosen.append(name)
+            continue
+        rows = [row for row in TARGETS if row.platform == name]
         if not rows:
-            near = difflib.get_close_matches(name, [*platforms, "all"], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(platforms)}, all"
-            raise UsageError(f"unknown target {name!r}; {hint}")
+            near = difflib.get_close_matches(name, [*known, "all"], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}, all"
+            raise UsageError(f"unknown target {name!r}; {hint}", field="targets")
         fitting = rows[:1] if format is None else [row for row in rows if row.format == format]
         if not fitting:
             raise UsageError(
-                f"target {name} is not offered as {format}; choose from {', '.join(r.format for r in rows)}"
+                f"target {name} is not offered as {format}; choose from {', '.join(row.format for row in rows)}",
+                field="format",
             )
         chosen += fitting
-    return chosen
+    return list(dict.fromkeys(chosen))
 
 
-def find(name: str, format: str) -> Target:
+def check_request(target: Target, *, min_ios: int, dynamic_batch: bool, input_dtype: str) -> None:
+    """Refuse what the files of a target cannot be.
+
+    Raises:
+        UsageError: says which targets' can.
+    """
+    target.check_min_ios(min_ios)
+    if dynamic_batch and not target.dynamic_batch:
+        able = _able(lambda row: row.dynamic_batch)
+        raise UsageError(f"`dynamic_batch` is for {able}; {target} takes one image", field="dynamic_batch")
+    if input_dtype == "uint8" and not target.uint8_input:
+        able = _able(lambda row: row.uint8_input)
+        takes = "an image already" if target.image_input else "float32 only"
+        raise UsageError(f'`input_dtype="uint8"` is for {able}; {target} takes {takes}', field="input_dtype")
+
+
+def _able(accepts: Callable[[Target], bool]) -> str:
+    return " and ".join(dict.fromkeys(row.platform for row in TARGETS if accepts(row)))
+
+
+def find(platform: str, format: str) -> Target:
     """The row that a manifest names.
 
     Raises:
         UsageError: this version has no such target.
     """
     for row in TARGETS:
-        if (row.name, row.format) == (name, format):
+        if (row.platform, row.format) == (platform, format):
             return row
-    raise UsageError(f"this version of EdgeKit has no target {name} in format {format}")
+    raise UsageError(f"this version of EdgeKit has no target {platform} in format {format}")
 
 
 def timed(runner: Runner) -> TimedRunner:
@@ -96,7 +138,8 @@ def of(path: Path) -> Target:
     """
     row = by_suffix(path.suffix)
     if row is None:
-        raise InputError(f"{path}: not an artifact by its name; give a .mlpackage, .pte or .onnx")
+        *suffixes, last = dict.fromkeys(row.suffix for row in TARGETS)
+        raise InputError(f"{path}: not an artifact by its name; give a {', '.join(suffixes)} or {last}")
     return row
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from edgekit.errors import MissingDependencyError
+from edgekit.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
 
     from edgekit.graph.levels import Levels
 
-__all__ = ["Backend", "Coverage", "LowerOptions", "Precision", "Runner", "Target", "TimedRunner"]
+__all__ = [
+    "Backend",
+    "Coverage",
+    "LowerOptions",
+    "Precision",
+    "Runner",
+    "Runtime",
+    "Target",
+    "TimedRunner",
+    "load_runtime",
+]
 
 Precision = Literal["fp32", "fp16"]
 
@@ -92,18 +103,45 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class Target:
-    """One row of the target table: a platform in one file format."""
+class Runtime:
+    """What opens a target's files on this machine, as a measurement names it."""
 
-    slug: str  # in folder names
-    name: str  # the platform
+    package: str  # whose version is the runtime's
+    backend: str  # what in it computes
+    entry: str  # for `load_runtime`
+    threads: bool = True  # whether their number can be set
+
+
+def load_runtime(entry: str) -> None:
+    """Import a runtime, which no measurement counts: `entry` is a `module`, or a `module:function` that does it."""
+    found = pkgutil.resolve_name(entry)
+    if callable(found):
+        found()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One row of the target table: a platform in one file format, how its files are made, and what it accepts."""
+
+    key: str  # of the row, in folder names
+    platform: str  # what the user asks for
     format: str
     suffix: str
     precision: Precision  # the default
-    rewrites: str  # which set of graph rewrites it wants
-    module: str
+    rewrites: str  # the set of graph rewrites that its runtime is fastest with
+    module: str  # with the two verbs
     packages: tuple[str, ...]  # that the module imports
     extra: str  # of `pip install edgekit[...]` that brings them
+    runtime: Runtime
+    forms: str | None = None  # whose forms of quantized layers its files hold; None: they follow no plan
+    ios: range | None = None  # the iOS versions that files can be made for; None: not an iOS format
+    image_input: bool = False  # the files take an image, not a tensor
+    dynamic_batch: bool = False  # the files can take any number of images
+    uint8_input: bool = False  # the files can take uint8 [1,H,W,3]
+    wide_norm: bool = True  # at fp16 the last normalization stays in float32
+
+    def __str__(self) -> str:
+        return f"{self.platform} ({self.format})"
 
     def backend(self) -> Backend:
         """Import the target's module.
@@ -113,7 +151,14 @@ class Target:
         """
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
-                raise MissingDependencyError(
-                    f"target {self.name} ({self.format}) needs {package}: pip install 'edgekit[{self.extra}]'"
-                )
+                raise MissingDependencyError(f"target {self} needs {package}: pip install 'edgekit[{self.extra}]'")
         return cast("Backend", importlib.import_module(self.module))
+
+    def check_min_ios(self, min_ios: int) -> None:
+        """Raises UsageError where no file can be made for that iOS version."""
+        if self.ios is not None and min_ios not in self.ios:
+            raise UsageError(
+                f"`min_ios` is {min_ios}, which no {self} file can be made for: choose one of "
+                f"{', '.join(map(str, self.ios))}",
+                field="min_ios",
+            )

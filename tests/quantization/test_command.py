@@ -16,7 +16,7 @@ from PIL import Image
 
 from edgekit import graph
 from edgekit import quantization as quantize
-from edgekit.artifact.manifest import read_manifest
+from edgekit.artifact.folder import read_manifest
 from edgekit.model.embedder import Embedder
 from edgekit.targets import find
 from tests.conftest import TOWER

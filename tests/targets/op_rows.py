@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -262,6 +263,18 @@ def _crowd(x: Tensor) -> Tensor:
     return (x[:, :, :7].sigmoid() * 11).round().long()
 
 
+_KINDS = ("sum", "mean", "prod", "amax", "amin")
+
+
+def _reduced(x: Tensor, kind: str) -> Tensor:
+    return x.scatter_reduce(2, _crowd(x), x.tanh()[:, :, :7], kind)
+
+
+def _reduced_alone(x: Tensor, kind: str) -> Tensor:
+    places = _crowd(x)[:, :, 0].expand(1, 4, 10).mT * 5
+    return _tokens(x)[:, ::2].scatter_reduce(-2, places, x[:, :, 0].mT, kind, include_self=False)
+
+
 SHAPES: dict[str, Op] = {
     "roll": lambda x: torch.roll(x, (3, -2), (2, 3)),
     "roll flat": lambda x: torch.roll(x, 5),
@@ -297,16 +310,8 @@ SHAPES: dict[str, Op] = {
     "take": lambda x: torch.take(x, torch.tensor([[1, 400, 77]])),
     "take along dim": lambda x: torch.take_along_dim(x, x.argsort(dim=3), dim=3),
     "scatter": lambda x: torch.zeros(1, 4, 12, 10).scatter(2, (torch.arange(480) % 12).reshape(1, 4, 12, 10), x),
-    **{
-        f"scatter reduced to {kind}": lambda x, kind=kind: x.scatter_reduce(2, _crowd(x), x.tanh()[:, :, :7], kind)
-        for kind in ("sum", "mean", "prod", "amax", "amin")
-    },
-    **{
-        f"scatter reduced to {kind} alone": lambda x, kind=kind: _tokens(x)[:, ::2].scatter_reduce(
-            -2, _crowd(x)[:, :, 0].expand(1, 4, 10).mT * 5, x[:, :, 0].mT, kind, include_self=False
-        )
-        for kind in ("sum", "mean", "prod", "amax", "amin")
-    },
+    **{f"scatter reduced to {kind}": partial(_reduced, kind=kind) for kind in _KINDS},
+    **{f"scatter reduced to {kind} alone": partial(_reduced_alone, kind=kind) for kind in _KINDS},
     "scatter added": lambda x: x.scatter(2, _crowd(x), x.tanh()[:, :, :7], reduce="add"),
     "scatter multiplied": lambda x: x.scatter(2, _crowd(x), 2, reduce="multiply"),
     "masked scatter": lambda x: x.masked_scatter(x > 0, _weights(480)),
@@ -541,7 +546,7 @@ POOLS: dict[str, Op] = {
     "max pool 1d": lambda x: F.max_pool1d(x.flatten(2), 3, 2, 1, 2, True),
     "max pool 3d": lambda x: F.max_pool3d(x[None], 3, 2, 1, 1, True),
     "max pool values": lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
-    "max unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+    "max unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), [2]),
     "lp pool": lambda x: F.lp_pool2d(x.abs(), 3.0, (3, 2), 2),
     "lp pool ceil": lambda x: F.lp_pool2d(x.abs(), 2.0, 3, 2, True),
     "lp pool 1d": lambda x: F.lp_pool1d(x.flatten(2).abs(), 2.0, 3),

@@ -18,6 +18,7 @@ from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import check_images, no_op, perhaps, refuse_bfloat16
+from edgekit.targets.coreml import IOS
 from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["lower", "open", "open_reference"]
 
-IOS_VERSIONS = (15, 16, 17, 18)
 # Room for half-precision rounding on any compute unit (not measured on a device), none for another function.
 RUNTIMES_AGREE = 0.99
 CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
@@ -44,11 +44,11 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     Raises UsageError for an iOS version or batch that ML programs do not have, UnsupportedOpError for an op that
     coremltools does not know, ModelError where the conversion fails otherwise.
     """
-    if options.min_ios not in IOS_VERSIONS:
-        known = ", ".join(map(str, IOS_VERSIONS))
-        raise UsageError(f"--min-ios {options.min_ios} cannot run ML programs: choose one of {known}")
+    IOS.check_min_ios(options.min_ios)
     if options.dynamic_batch:
-        raise UsageError("a Core ML image input holds one image: leave out --dynamic-batch for this target")
+        raise UsageError(
+            "a Core ML image input holds one image: leave out `dynamic_batch` for this target", field="dynamic_batch"
+        )
     height, width = _input_size(program)
     refuse_bfloat16(program, "Core ML")
     ct = _coremltools()
@@ -122,7 +122,7 @@ def _check_agreement(native: np.ndarray, reference: np.ndarray) -> None:
         if not kept >= RUNTIMES_AGREE:
             raise ParityError(
                 f"image {number}: Core ML and the reference runtime disagree (cosine {kept:.4f}, "
-                f"needs {RUNTIMES_AGREE}): export at --precision fp32, or report this model"
+                f'needs {RUNTIMES_AGREE}): export with `precision="fp32"`, or report this model'
             )
 
 
@@ -224,7 +224,7 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
             return _converted(ct, program, size, options, passes)
     except Exception as error:
         node = _failed_node(error, program) or _named_node(str(error), program)
-        reason = reason_of(error, 200)
+        reason = reason_of(error)
         if node is not None:
             raise UnsupportedOpError(f"{_unsupported(node)} ({reason})") from error
         raise ModelError(f"coremltools cannot convert this model{perhaps(program)}: {reason}") from error

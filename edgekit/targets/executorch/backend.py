@@ -204,7 +204,6 @@ def _op_name(node: Any) -> str:
 
 def explained(error: Exception, program: ExportedProgram) -> Exception:
     """What to raise for a lowering that failed: the operator and its module where the message names one."""
-    text = reason_of(error)
     for node in program.graph.nodes:
         if node.op != "call_function" or not hasattr(node.target, "_schema"):
             continue
@@ -214,4 +213,4 @@ def explained(error: Exception, program: ExportedProgram) -> Exception:
             return UnsupportedOpError(no_op(_RUNTIME, bare, node))
     if made := re.search(r"\b(?:aten|prims)::\w+", str(error)):  # by the lowering, of several nodes perhaps
         return UnsupportedOpError(no_op(_RUNTIME, made[0].replace("::", "."), None, program))
-    return ModelError(f"ExecuTorch cannot lower the model{perhaps(program)}: {text}")
+    return ModelError(f"ExecuTorch cannot lower the model{perhaps(program)}: {reason_of(error)}")

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import InputError, MissingDependencyError, UsageError
+from edgekit.errors import InputError, MissingDependencyError
 from edgekit.support.drafts import scratch
 from edgekit.support.quiet import quiet
 from edgekit.targets.base import Coverage, LowerOptions
+from edgekit.targets.executorch import IOS
 from edgekit.targets.executorch.backend import coverage, explained, write
 from edgekit.targets.wide import marked
 
@@ -28,7 +29,6 @@ __all__ = ["CoreMLDelegateRunner", "lower", "open"]
 _INSTALL = "ExecuTorch with Core ML is not installed: run `pip install executorch coremltools`"
 _BACKEND = "CoreMLBackend"
 _NAMESPACE = uuid.UUID("5b0ad5a4-6f0c-5a62-9f6c-3f9d1f1a7c11")
-_OLDEST, _NEWEST = 15, 18  # the first ML programs; the newest target of coremltools 9
 _METADATA_LIMIT, _NODE_LIMIT = 1 << 16, 64  # a package has about ten files and folders
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _FILE = 0
@@ -45,8 +45,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         UnsupportedOpError, ModelError: the program cannot be lowered.
         OutputError: `path` cannot be written.
     """
-    if not _OLDEST <= options.min_ios <= _NEWEST:
-        raise UsageError(f"Core ML programs need iOS {_OLDEST} to {_NEWEST}, not {options.min_ios}")
+    IOS.check_min_ios(options.min_ios)
     try:
         with quiet("executorch", native=True):
             import coremltools as ct

@@ -59,10 +59,10 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
         kind = f"{wide.target} of a tensor with {_rank(wide)} axes"
         return UnsupportedOpError(no_op(_RUNTIME, kind, wide))
     if not found:
-        reason = reason_of(error, 200)
+        reason = reason_of(error)
         return ModelError(
-            f"{_RUNTIME} refuses the program that was made for it{perhaps(program)} ({reason}): try --precision fp32, "
-            "or another target"
+            f"{_RUNTIME} refuses the program that was made for it{perhaps(program)} ({reason}): "
+            'try `precision="fp32"`, or another target'
         )
     name = found[-1].removesuffix("_copy")
     names = {item: op_name(item) for item in program.graph.nodes if item.op == "call_function"}

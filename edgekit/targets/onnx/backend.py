@@ -208,8 +208,7 @@ def _failure(error: Exception, program: ExportedProgram) -> ModelError:
     for node in decomposed:
         if node.op == "call_function" and hasattr(node.target, "_schema") and not registry.get_decomps(node.target):
             return UnsupportedOpError(no_op("ONNX", str(node.target), node))
-    reason = reason_of(cause, 200)
-    return ModelError(f"torch.onnx cannot export this model{perhaps(program)}: {reason}")
+    return ModelError(f"torch.onnx cannot export this model{perhaps(program)}: {reason_of(cause)}")
 
 
 def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> None:

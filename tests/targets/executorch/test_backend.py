@@ -14,6 +14,7 @@ import pytest
 import torch
 from executorch.backends.apple.coreml import executorchcoreml
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from edgekit.errors import InputError, OutputError, UnsupportedOpError, UsageError
 from edgekit.graph import capture, rewrite
@@ -49,7 +50,8 @@ def images(count: int = 3) -> np.ndarray:
 
 def expected(module: nn.Module) -> np.ndarray:
     with torch.no_grad():
-        return module(torch.from_numpy(images()).permute(0, 3, 1, 2).float()).numpy()
+        rows: np.ndarray = module(torch.from_numpy(images()).permute(0, 3, 1, 2).float()).numpy()
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +60,17 @@ def module() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def program(module):
+def program(module: nn.Module) -> ExportedProgram:
     return capture(module, torch.zeros(1, 3, SIZE, SIZE))
 
 
 @pytest.fixture(scope="module")
-def written(program, tmp_path_factory) -> tuple[Path, Coverage]:
+def written(program: ExportedProgram, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Coverage]:
     path = tmp_path_factory.mktemp("pte") / "tiny.pte"
     return path, executorch.lower(rewrite(program, "executorch")[0], path, LowerOptions())
 
 
-def test_the_file_embeds_like_the_module(written, module):
+def test_the_file_embeds_like_the_module(written: tuple[Path, Coverage], module: nn.Module) -> None:
     runner = executorch.open(written[0])
     assert runner.input_size == (SIZE, SIZE) and runner.runtime == "executorch" and not runner.reference
     rows = runner.embed(images())
@@ -77,7 +79,7 @@ def test_the_file_embeds_like_the_module(written, module):
     np.testing.assert_array_equal(runner.embed(images()), rows)
 
 
-def test_earlier_results_survive_later_runs(written):
+def test_earlier_results_survive_later_runs(written: tuple[Path, Coverage]) -> None:
     runner = executorch.open(written[0])
     first = runner.embed(images()[:1])
     kept = first.copy()
@@ -85,20 +87,20 @@ def test_earlier_results_survive_later_runs(written):
     np.testing.assert_array_equal(first, kept)
 
 
-def test_the_whole_graph_is_delegated_in_one_piece(written):
+def test_the_whole_graph_is_delegated_in_one_piece(written: tuple[Path, Coverage]) -> None:
     coverage = written[1]
     assert coverage.backend == "XNNPACK" and coverage.partitions == 1
     assert coverage.delegated == 1.0 and coverage.outside == {}
 
 
-def test_operators_left_outside_are_counted(tmp_path):
+def test_operators_left_outside_are_counted(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten(), Running(), nn.Linear(4, 4)).eval()
     new, _ = rewrite(capture(model, torch.zeros(1, 3, 8, 8)), "executorch")
     coverage = executorch.lower(new, tmp_path / "a.pte", LowerOptions())
     assert 0 < coverage.delegated < 1 and coverage.outside == {"cumsum": 1}
 
 
-def test_half_precision(program, module, tmp_path):
+def test_half_precision(program: ExportedProgram, module: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "half.pte"
     executorch.lower(rewrite(program, "executorch")[0], path, LowerOptions(precision="fp16"))
     rows = executorch.open(path).embed(images())
@@ -108,7 +110,7 @@ def test_half_precision(program, module, tmp_path):
     assert np.abs(rows - expected(module)).max() > 1e-7, "this is not half precision"
 
 
-def test_a_writing_fault_is_one_line(program, tmp_path):
+def test_a_writing_fault_is_one_line(program: ExportedProgram, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         executorch.write(tmp_path / "missing" / "a.pte", b"")
 
@@ -123,7 +125,7 @@ class Svd(nn.Module):
         return torch.linalg.svdvals(image.flatten(2))[:, 0]
 
 
-def test_an_operator_without_a_kernel_is_named_with_its_module(tmp_path):
+def test_an_operator_without_a_kernel_is_named_with_its_module(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), Svd()).eval()
     new, _ = rewrite(capture(model, torch.zeros(1, 3, 8, 8)), "executorch")
     with pytest.raises(UnsupportedOpError, match=r"linalg.*svd.*\b1\b"):
@@ -131,7 +133,7 @@ def test_an_operator_without_a_kernel_is_named_with_its_module(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a program", b"\x00" * 4096])
-def test_files_that_are_no_programs(content, tmp_path):
+def test_files_that_are_no_programs(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.pte"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.pte"):
@@ -140,19 +142,19 @@ def test_files_that_are_no_programs(content, tmp_path):
         executorch_coreml.open(path)
 
 
-def test_a_truncated_program(written, tmp_path):
+def test_a_truncated_program(written: tuple[Path, Coverage], tmp_path: Path) -> None:
     path = tmp_path / "cut.pte"
     path.write_bytes(written[0].read_bytes()[:2000])
     with pytest.raises(InputError, match=r"cut\.pte"):
         executorch.open(path)
 
 
-def test_a_missing_file(tmp_path):
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a file"):
         executorch.open(tmp_path / "none.pte")
 
 
-def test_images_of_another_size_are_refused(written):
+def test_images_of_another_size_are_refused(written: tuple[Path, Coverage]) -> None:
     with pytest.raises(InputError, match=r"\[N, 32, 32, 3\]"):
         executorch.open(written[0]).embed(np.zeros((1, 16, 16, 3), np.uint8))
 
@@ -160,7 +162,7 @@ def test_images_of_another_size_are_refused(written):
 SCRIPT = """
 import sys, torch, pathlib
 sys.path.insert(0, sys.argv[2])
-from test_executorch import SIZE, Tiny
+from tests.targets.executorch.test_backend import SIZE, Tiny
 from edgekit.graph import capture, rewrite
 from edgekit.targets.executorch import backend as executorch
 from edgekit.targets.executorch import coreml as executorch_coreml
@@ -173,13 +175,13 @@ executorch_coreml.lower(rewrite(program, "coreml")[0], folder / "b.pte", LowerOp
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_same_bytes(tmp_path):
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     digests = []
     for seed in ("1", "2"):
         folder = tmp_path / seed
         folder.mkdir()
         ran = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parent)],
+            [sys.executable, "-c", SCRIPT, str(folder), str(Path(__file__).parents[3])],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             check=True,
@@ -190,12 +192,12 @@ def test_two_processes_write_the_same_bytes(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def delegate(program, tmp_path_factory) -> tuple[Path, Coverage]:
+def delegate(program: ExportedProgram, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Coverage]:
     path = tmp_path_factory.mktemp("coreml") / "tiny.pte"
     return path, executorch_coreml.lower(rewrite(program, "coreml")[0], path, LowerOptions(precision="fp16"))
 
 
-def test_a_core_ml_delegate_holds_the_whole_graph(delegate, module):
+def test_a_core_ml_delegate_holds_the_whole_graph(delegate: tuple[Path, Coverage], module: nn.Module) -> None:
     path, coverage = delegate
     assert coverage.backend == "Core ML" and coverage.partitions == 1 and coverage.delegated == 1.0
     runner = executorch_coreml.open(path)
@@ -203,12 +205,12 @@ def test_a_core_ml_delegate_holds_the_whole_graph(delegate, module):
     assert (runner.embed(images()) * expected(module)).sum(axis=1).min() > 0.999
 
 
-def test_a_core_ml_delegate_needs_ml_programs(program, tmp_path):
-    with pytest.raises(UsageError, match="iOS 15 to 18, not 13"):
+def test_a_core_ml_delegate_needs_ml_programs(program: ExportedProgram, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose one of 15, 16, 17, 18"):
         executorch_coreml.lower(program, tmp_path / "a.pte", LowerOptions(min_ios=13))
 
 
-def test_an_xnnpack_program_is_no_core_ml_delegate(written):
+def test_an_xnnpack_program_is_no_core_ml_delegate(written: tuple[Path, Coverage]) -> None:
     with pytest.raises(InputError, match="XnnpackBackend"):
         executorch_coreml.open(written[0])
 
@@ -221,7 +223,7 @@ def blob_of(names: list[str], padding: int = 0, region: tuple[int, int] = (0, 5)
     return b"hello" + json.dumps({"a": " " * padding, "nodes": nodes}).encode()[::-1]
 
 
-def test_a_delegate_is_unpacked_as_executorch_packs_it(delegate, tmp_path):
+def test_a_delegate_is_unpacked_as_executorch_packs_it(delegate: tuple[Path, Coverage], tmp_path: Path) -> None:
     path = delegate[0]
     blob = executorch_coreml._delegate(path)
     package = executorch_coreml._unpack(blob, tmp_path, path)
@@ -235,7 +237,7 @@ def test_a_delegate_is_unpacked_as_executorch_packs_it(delegate, tmp_path):
     assert all((package / name).read_bytes() == (original / name).read_bytes() for name in files)
 
 
-def test_a_small_delegate_is_unpacked(tmp_path):
+def test_a_small_delegate_is_unpacked(tmp_path: Path) -> None:
     package = executorch_coreml._unpack(blob_of(["a.mlpackage", "file"]), tmp_path, Path("a.pte"))
     assert (package / "file").read_bytes() == b"hello"
 
@@ -255,7 +257,7 @@ def test_a_small_delegate_is_unpacked(tmp_path):
         b"",
     ],
 )
-def test_a_hostile_delegate_writes_nothing(blob, tmp_path):
+def test_a_hostile_delegate_writes_nothing(blob: bytes, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(InputError, match=r"a\.pte holds a Core ML delegate that is damaged or unsafe"):

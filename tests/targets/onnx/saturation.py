@@ -1,6 +1,6 @@
 """The arithmetic of x86 CPUs without VNNI in numpy, and an ONNX file's 8-bit products read without EdgeKit.
 
-Compared bit for bit with ONNX Runtime 1.32 on an emulated CPU with AVX2 alone (tests/targets/test_onnx_emulated.py).
+Compared bit for bit with ONNX Runtime 1.32 on an emulated CPU with AVX2 alone (tests/targets/onnx/test_emulated.py).
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def products_of(model: onnx.ModelProto) -> Iterator[tuple[str, np.ndarray]]:
             yield node.output[0], constants[node.input[1]].T
         if node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
-        sources = [made.get(name) for name in node.input[:2]]
-        turned = sources[1] is not None and sources[1].op_type == "Transpose"
-        if turned:
-            sources[1] = made.get(sources[1].input[0])
-        if any(source is None or source.op_type != "DequantizeLinear" for source in sources):
+        image, weight = (made.get(name) for name in node.input[:2])
+        turned = weight is not None and weight.op_type == "Transpose"
+        if weight is not None and turned:
+            weight = made.get(weight.input[0])
+        if image is None or weight is None or {image.op_type, weight.op_type} != {"DequantizeLinear"}:
             continue
-        levels = constants.get(sources[1].input[0])
+        levels = constants.get(weight.input[0])
         if levels is None:
             continue  # a product of two activations, both uint8
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["bench_host", "model_of"]
 
 _MOST = 64  # artifacts in a run
-_PACKAGES = {"onnx": "onnxruntime", "executorch": "executorch", "coreml": "coremltools"}
-_BACKENDS = {"onnx": "CPUExecutionProvider", "executorch": "XNNPACK", "coreml": "Core ML"}
 
 
 @dataclass
@@ -95,11 +93,12 @@ def _measure(request: BenchRequest, cores: tuple[int, ...] | None, reporter: Rep
     models = [model_of(one.artifact) for one in contenders]
     found = []
     for one, model in zip(contenders, models, strict=True):
+        host = one.artifact.target.runtime
         runtime = s.Runtime(
             name=one.runner.runtime,
-            version=toolchain([_PACKAGES[model.format]]).get(_PACKAGES[model.format]),
-            backend=_BACKENDS[model.format],
-            threads=None if model.format == "coreml" else request.threads,
+            version=toolchain([host.package]).get(host.package),
+            backend=host.backend,
+            threads=request.threads if host.threads else None,
             cores=cores,
         )
         protocol = s.Protocol(
@@ -139,7 +138,7 @@ def model_of(artifact: Artifact) -> s.Model:
     path, manifest = artifact.path, artifact.manifest
     return s.Model(
         name=path.stem[:500],
-        format=targets.of(path).format,
+        format=artifact.target.format,
         sha256=sha256_tree(path) if path.is_dir() else sha256_file(path),
         bytes=size_of(path),
         precision=None if manifest is None else manifest.precision,
@@ -169,7 +168,7 @@ def _contender(artifact: Artifact, request: BenchRequest, reporter: Reporter) ->
     runner = targets.timed(artifact.runner)
     with reporter.stage(f"load {artifact.path.name} in a fresh process"):
         golden = golden_of(artifact, request.images)
-        cold = fresh.start(artifact.path, request.threads)
+        cold = fresh.start(artifact.path, artifact.target, request.threads)
     return _Contender(artifact, runner, golden, [runner.ready(image) for image in golden.images], cold, [])
 
 
@@ -199,7 +198,7 @@ def _take_turns(contenders: Sequence[_Contender], request: BenchRequest, tick: T
 
 def _reopen(artifact: Artifact, threads: int) -> float:
     """Milliseconds of opening an artifact that this process has opened before."""
-    backend = targets.of(artifact.path).backend()
+    backend = artifact.target.backend()
     started = time.perf_counter()
     backend.open(artifact.path, threads=threads)
     return round(1e3 * (time.perf_counter() - started), 6)

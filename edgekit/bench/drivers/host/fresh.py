@@ -1,6 +1,7 @@
 """A fresh process that opens one model and runs it once: cold load, first inference and memory, as JSON.
 
-`python -m edgekit.bench.fresh FILE THREADS`: only the runtime's own import comes before the clock starts.
+`python -m edgekit.bench.drivers.host.fresh FILE THREADS MODULE ENTRY`, the latter two of the target's row: only the
+runtime's own import comes before the clock starts.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.errors import ModelError
 from edgekit.support.text import reason_of
+
+if TYPE_CHECKING:
+    from edgekit.targets import Target
 
 __all__ = ["Fresh", "start"]
 
@@ -31,13 +36,14 @@ class Fresh:
     peak_rss: int | None
 
 
-def start(path: Path, threads: int) -> Fresh:
+def start(path: Path, target: Target, threads: int) -> Fresh:
     """Open and run `path` in a process of its own.
 
     Raises:
         ModelError: it failed there.
     """
     command = [sys.executable, "-m", "edgekit.bench.drivers.host.fresh", str(path.absolute()), str(threads)]
+    command += [target.module, target.runtime.entry]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except subprocess.TimeoutExpired as error:
@@ -50,16 +56,17 @@ def start(path: Path, threads: int) -> Fresh:
         raise ModelError(f"{path}: does not run in a fresh process: {told}") from error
 
 
-def _measure(path: Path, threads: int) -> Fresh:
+def _measure(path: Path, threads: int, module: str, entry: str) -> Fresh:
     import numpy as np
 
     from edgekit import targets
     from edgekit.bench.drivers.host.machine import memory
     from edgekit.support.quiet import quiet
+    from edgekit.targets.base import load_runtime
 
-    backend = targets.of(path).backend()
-    with quiet(path.suffix):
-        _import_runtime(path.suffix)
+    backend = importlib.import_module(module)
+    with quiet(entry):
+        load_runtime(entry)
     before, _ = memory()
     started = time.perf_counter()
     runner = targets.timed(backend.open(path, threads=threads))
@@ -73,14 +80,5 @@ def _measure(path: Path, threads: int) -> Fresh:
     return Fresh(round(1e3 * (opened - started), 6), round(1e3 * (ended - began), 6), grown, most)
 
 
-def _import_runtime(suffix: str) -> None:
-    if suffix == ".pte":
-        from edgekit.targets.executorch.runtime import bindings
-
-        bindings()
-    else:
-        importlib.import_module({".onnx": "onnxruntime", ".mlpackage": "coremltools"}[suffix])
-
-
 if __name__ == "__main__":
-    print(json.dumps(vars(_measure(Path(sys.argv[1]), int(sys.argv[2])))))
+    print(json.dumps(vars(_measure(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))))

@@ -1,0 +1,53 @@
+"""Check a published artifact again: its embeddings against the original's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.artifact.open import open_artifact
+from edgekit.errors import UsageError
+from edgekit.quantization.schemes import gates_for
+from edgekit.recipe import Recipe, resolve_model
+from edgekit.support.fields import AnyPath, optional_path
+from edgekit.support.progress import Reporter, Silent
+from edgekit.support.threads import one_thread
+
+if TYPE_CHECKING:
+    from edgekit.parity import ParityReport
+
+__all__ = ["check_parity"]
+
+
+@one_thread()
+def check_parity(
+    path: AnyPath,
+    recipe: Recipe | str,
+    images: AnyPath | None = None,
+    samples: int = 64,
+    reporter: Reporter | None = None,
+) -> ParityReport:
+    """Compare a published artifact with the model that `recipe` describes, on the images of a folder, or on `samples`
+    photos of the synthetic catalogue.
+
+    Raises:
+        EdgeKitError: the artifact or the model cannot be opened. A missed gate is in the report.
+    """
+    from edgekit.data.datasets import pictures
+    from edgekit.model.build import build
+    from edgekit.parity.judge import judge_of
+
+    reporter, recipe = reporter or Silent(), resolve_model(recipe)
+    with reporter.stage(f"open {Path(path).name}"):
+        artifact = open_artifact(path)
+    manifest = artifact.manifest
+    if manifest is None:
+        raise UsageError(f"{path}: parity needs the manifest that was published with it")
+    embedder = build(recipe, reporter)
+    if embedder.spec.size != artifact.spec.size:
+        raise UsageError(
+            f"{path} takes {artifact.spec.size} pixels, {recipe.name} takes {embedder.spec.size}: another model?"
+        )
+    judge = judge_of(embedder, pictures(optional_path(images), samples, embedder.spec, reporter), reporter, plain=False)
+    with reporter.stage(f"embed {len(judge.data)} images with {artifact.path.name}") as tick:
+        return judge.report(artifact.runner, recipe.gates.of(gates_for(manifest.precision)), tick)

@@ -1,0 +1,62 @@
+"""The target table: which rows names ask for, and what a row refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgekit import targets
+from edgekit.errors import InputError, MissingDependencyError, UsageError
+
+
+def keys(*names: str, format: str | None = None) -> list[str]:
+    return [row.key for row in targets.select(names, format)]
+
+
+def test_names_ask_for_rows() -> None:
+    assert targets.platforms() == ["ios", "android", "onnx"]
+    assert keys("all") == keys("onnx", "all") == ["ios", "android", "onnx"]
+    assert keys("onnx", "ios", "onnx") == ["onnx", "ios"]
+    assert keys("ios", format="executorch") == ["ios-executorch"]
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "message", "field"),
+    [
+        ("andriod", None, "unknown target 'andriod'; did you mean android?", "targets"),
+        ("tv", None, "unknown target 'tv'; choose from ios, android, onnx, all", "targets"),
+        ("ios", "onnx", "target ios is not offered as onnx; choose from coreml, executorch", "format"),
+    ],
+)
+def test_what_is_not_offered_is_refused(name: str, format: str | None, message: str, field: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        targets.select([name], format)
+    assert (str(caught.value), caught.value.field) == (message, field)
+
+
+def test_files_are_known_by_their_manifest_or_their_name() -> None:
+    assert targets.find("ios", "executorch").key == "ios-executorch"
+    assert targets.of(Path("a.pte")).key == "android"
+    with pytest.raises(UsageError, match="no target tv in format onnx"):
+        targets.find("tv", "onnx")
+    with pytest.raises(InputError, match=r"a\.bin: not an artifact by its name; give a \.mlpackage, \.pte or \.onnx"):
+        targets.of(Path("a.bin"))
+
+
+@pytest.mark.parametrize("row", targets.TARGETS, ids=lambda row: row.key)
+def test_a_row_accepts_what_it_says(row: targets.Target) -> None:
+    ios = 16 if row.ios is None else row.ios[-1]
+    dtype = "uint8" if row.uint8_input else "float32"
+    targets.check_request(row, min_ios=ios, dynamic_batch=row.dynamic_batch, input_dtype=dtype)
+    if row.ios is not None:
+        with pytest.raises(UsageError, match="`min_ios` is 19") as caught:
+            targets.check_request(row, min_ios=19, dynamic_batch=False, input_dtype="float32")
+        assert caught.value.field == "min_ios"
+
+
+def test_a_missing_package_is_named_with_its_command() -> None:
+    row = replace(targets.find("onnx", "onnx"), packages=("onnx", "package_that_nobody_wrote"))
+    with pytest.raises(MissingDependencyError, match=r"package_that_nobody_wrote: pip install 'edgekit\[onnx\]'"):
+        row.backend()
