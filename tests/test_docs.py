@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import itertools
+import pkgutil
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ RUN = [
 ]
 # A usage line has optional parts, alternatives or dots; the words of one are not all words of a call.
 _USAGE = re.compile(r"\[-|\[[A-Z]|\.\.\.|\b[a-z0-9]+\|[a-z]")
+_NO_MODULES = ("edgekit.toml", "edgekit.session_options")  # a recipe's file, a key in a file
 TOWER = """
 name = "{name}"
 [model]
@@ -89,6 +91,19 @@ def test_every_call_in_a_sentence_has_commands_and_options_that_exist(page: str)
     for span in spans(page):
         if span.startswith("edgekit "):
             check_usage(span, page)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_files_and_modules_that_a_sentence_names_are_there(page: str) -> None:
+    for span in spans(page):
+        path = re.search(
+            r"(?:^|\s)((?:edgekit|tests|benchmarks|docs|models|android_bench|ios_bench)/[\w./-]*[\w/])(?:$|[\s:])", span
+        )
+        if path and "/a/" not in path[1] and not re.search(r"[A-Z]{3}|/\d+$", path[1]):
+            assert (ROOT / path[1]).exists() or any(ROOT.glob(f"{path[1]}.*")), f"{page}: there is no {path[1]}"
+        name = re.search(r"(?:^|-m )(edgekit(?:\.[a-z_]\w*)+)", span)
+        if name and name[1] not in _NO_MODULES and not span.startswith(f"{name[1]}/"):
+            pkgutil.resolve_name(name[1])
 
 
 def check_usage(usage: str, where: str) -> None:
