@@ -6,6 +6,7 @@ MkDocs knows the files under docs/ alone. Links between pages are written for a 
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 from pathlib import Path
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 CARDS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("models/*.md"))
 PAGES = [*HOME, "android_bench/README.md", "ios_bench/README.md", *CARDS]
+_LOADED = re.compile(r'<(?:script|img|link|iframe)\b[^>]*?(?:src|href)="((?:https?:)?//[^"]*)"')
+_LOG = logging.getLogger("mkdocs.hooks")
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
@@ -44,6 +47,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     folders = re.compile(r"\[([^\]]+)\]\((?![a-z]+:)[^)#]*/\)")
     return _LINK.sub(moved, folders.sub(r"\1", markdown))
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """A page loads nothing from the net: fonts, scripts and pictures are the site's own."""
+    for loaded in _LOADED.findall(output):
+        _LOG.warning("%s loads %s", page.file.src_uri, loaded)
+    return output
 
 
 def _uri(path: str) -> str:
