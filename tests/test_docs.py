@@ -55,19 +55,26 @@ folders = "listing"
 """
 
 
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that does something, with the words that lead to it."""
-    for name, command in group.commands.items():
+def subcommands(group: click.Group) -> dict[str, click.Command]:
+    """The commands of a group by name, which the group may load only now."""
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    """Every command that does something."""
+    for command in subcommands(group).values():
         if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
+            yield from commands(command)
         else:
-            yield (*path, name), command
+            yield command
 
 
 @pytest.fixture
 def parse(monkeypatch: pytest.MonkeyPatch, invoke: Invoke) -> Invoke:
     """Run `edgekit` up to where a command would begin its work."""
-    for _, command in commands(cli):
+    for command in commands(cli):
         monkeypatch.setattr(command, "callback", lambda **_: None)
     return invoke
 
@@ -112,8 +119,8 @@ def check_usage(usage: str, where: str) -> None:
     if not words or not re.fullmatch(r"[a-z]+|--[a-z-]+", words[0]):
         return  # not a call
     named: click.Command = cli
-    while isinstance(named, click.Group) and words and words[0] in named.commands:
-        named = named.commands[words.pop(0)]
+    while isinstance(named, click.Group) and words and (below := named.get_command(click.Context(named), words[0])):
+        named, words = below, words[1:]
     if isinstance(named, click.Group) and named is not cli:  # a group whose first command need not be named
         named = next(iter(named.commands.values()))
     options = {name: option for option in named.params for name in (*option.opts, *option.secondary_opts)}
