@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help environment export test test-harnesses test-slow matrix zoo students lint benchmarks clean
+.PHONY: help environment export test test-harnesses test-slow matrix zoo students lint docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,13 +47,17 @@ students: environment ## train the bundled students again (hours on a CPU)
 	  done; \
 	  $(BIN)/python models/training/publish.py build/$$name || exit 1; done
 
-lint: environment ## style and types
+lint: environment ## style, floors and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+docs: environment ## the documentation site, in build/site; a warning fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 benchmarks: environment ## every side-by-side measurement
 	for script in executorch_latency onnx_latency rewrites lowering cli distill_speed data_path repeatability; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) exported .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) exported build/site .import_linter_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
