@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.artifact.open import open_artifact
-from edgekit.bench.drivers.host.driver import model_of
+from edgekit.bench.facts import model_of
 from edgekit.bench.schema import Model, Sha256
 from edgekit.data.image_files import LeftOut, readable, scan, shown
 from edgekit.data.images import load_image, preprocess

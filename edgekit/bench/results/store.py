@@ -13,7 +13,7 @@ from edgekit.bench.schema import Result, read_result
 from edgekit.errors import InputError, OutputError
 from edgekit.support.files import write_atomically
 
-__all__ = ["digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
+__all__ = ["Keeper", "digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
 
 _SUFFIX = ".bench.json"
 
@@ -23,7 +23,7 @@ def require_place(folder: Path) -> None:
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir() or not os.access(there, os.W_OK):
         why = "cannot be written" if there.is_dir() else "is no folder"
-        raise OutputError(f"{folder}: cannot be made ({there} {why}); give another --out")
+        raise OutputError(f"{folder}: cannot be made ({there} {why}); give another `out`", field="out")
 
 
 def make_folder(folder: Path) -> None:
@@ -31,7 +31,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another `out`", field="out") from error
 
 
 def save(results: Iterable[Result], folder: Path) -> list[Path]:
@@ -48,6 +48,30 @@ def save(results: Iterable[Result], folder: Path) -> list[Path]:
         _write(path, result.to_json())
         paths.append(path)
     return paths
+
+
+class Keeper:
+    """Writes each result into a folder as soon as there is one; one that cannot be written is told later.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        if folder is not None:
+            require_place(folder)
+        self._folder = folder
+        self.written: list[Path] = []
+        self.lost: list[OutputError] = []
+
+    def keep(self, result: Result | None) -> None:
+        """Write a result; nothing where there is none, or no folder."""
+        if result is None or self._folder is None:
+            return
+        try:
+            self.written += save([result], self._folder)
+        except OutputError as error:
+            self.lost.append(error)
 
 
 def digest_of(result: Result) -> str:
@@ -75,8 +99,10 @@ def load(path: Path) -> Result:
 def require_past(result: Result, where: str) -> None:
     """InputError where the clock of what measured is ahead: it would be the latest result for ever."""
     if result.started > datetime.now(UTC) + timedelta(days=1):
-        told = f"{where}: was measured at {result.started_utc}, by a clock that is ahead"
-        raise InputError(f"{told}; take the file away, set the clock and measure again")
+        raise InputError(
+            f"{where}: was measured at {result.started_utc}, by a clock that is ahead; take the file away, set the "
+            "clock and measure again"
+        )
 
 
 def _below(folder: Path, refused: list[str]) -> list[Path]:
@@ -100,18 +126,18 @@ def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
     files: list[Path] = []
     refused: list[str] = []
     for path in paths:
-        own = _below(path, refused) if path.is_dir() else [path]
-        files += own
-        if not own:
-            refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench ARTIFACT --out DIR` writes some")
-    found: dict[str, Result] = {}
+        inside = _below(path, refused) if path.is_dir() else [path]
+        files += inside
+        if not inside:
+            refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench` writes some where it is given `out`")
+    results: dict[str, Result] = {}
     for path in sorted(files, key=str):
         try:
             result = load(path)
         except InputError as error:
             refused.append(str(error))
             continue
-        found[digest_of(result)] = result
-    if not found:
+        results[digest_of(result)] = result
+    if not results:
         raise InputError(refused[0] if refused else "no results: name a file or a folder")
-    return sorted(found.values(), key=lambda result: result.started), list(dict.fromkeys(refused))
+    return sorted(results.values(), key=lambda result: result.started), list(dict.fromkeys(refused))

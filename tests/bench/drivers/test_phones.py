@@ -10,7 +10,7 @@ from functools import partial
 import jsonschema
 import pytest
 
-from edgekit.bench.drivers.android.job import Job
+from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.schema import read_result
 from tests.bench.drivers.adb_device import bench
 from tests.bench_native.arm64 import arm64_machine
@@ -93,7 +93,7 @@ def test_one_broken_device_costs_only_its_own_result(lab, runner, published, inv
 
 def test_a_phone_that_is_lost_between_two_artifacts_is_told(lab, runner, published, invoke, tmp_path, monkeypatch):
     """Devices are chosen once: the one that is gone fails twice, and costs the other nothing."""
-    monkeypatch.setattr("edgekit.bench.drivers.android.driver.Job", partial(Job, cleanup_timeout_s=3.0))
+    monkeypatch.setattr("edgekit.bench.drivers.android.driver.AndroidJob", partial(AndroidJob, cleanup_timeout_s=3.0))
     lab.add()
     gone = lab.add("gone-run")
     (artifact,) = published.glob("*/*.onnx")
@@ -125,8 +125,8 @@ def test_what_is_missing_is_one_line(lab, runner, published, invoke, tmp_path):
     (artifact,), (package,) = published.glob("*/*.onnx"), published.glob("*/*.mlpackage")
     whole = ("--on", "android", "--runner", runner, "--library", host_library(), "--quiet")
     for arguments, code, said in (
-        ((artifact, "--on", "android", "--quiet"), 2, "--runner"),
-        ((artifact, "--on", "android", "--runner", runner, "--quiet"), 2, "--library"),
+        ((artifact, "--on", "android", "--quiet"), 2, "runner"),
+        ((artifact, "--on", "android", "--runner", runner, "--quiet"), 2, "library"),
         ((artifact, "--on", "android", "--app", tmp_path / "none.apk", "--quiet"), 3, "none.apk"),
         (
             (artifact, "--on", "android", "--runner", tmp_path / "none", "--library", runner, "--quiet"),

@@ -16,10 +16,10 @@ from pyarrow import parquet
 from edgekit.bench import schema as s
 from edgekit.bench.results import compare
 from edgekit.bench.results import store as results
+from edgekit.bench.results.latency import summarize
 from edgekit.bench.results.report import write_report
 from edgekit.bench.results.validity import judge
 from edgekit.errors import InputError, RegressionError, UsageError
-from edgekit.metrics.statistics import summarize
 
 
 def result(median=10.0, *, name="tower", seed=0, started="2026-01-02T03:04:05Z", **changes):
@@ -419,7 +419,7 @@ def test_an_out_that_cannot_be_is_one_line(invoke, tmp_path, command):
     (tmp_path / "file").write_text("mine")
     refused = invoke("bench", *command, tmp_path / "in", "--out", tmp_path / "file" / "sub", "--quiet")
     assert refused.exit_code == 8
-    assert "another --out" in refused.stderr
+    assert "another" in refused.stderr and "out" in refused.stderr
 
 
 def test_a_folder_is_no_result(invoke, tmp_path):

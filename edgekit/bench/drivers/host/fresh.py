@@ -1,6 +1,6 @@
 """A fresh process that opens one model and runs it once: cold load, first inference and memory, as JSON.
 
-`python -m edgekit.bench.fresh FILE THREADS`: only the runtime's own import comes before the clock starts.
+`python -m edgekit.bench.drivers.host.fresh FILE THREADS`: only the runtime's own import comes before the clock starts.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def start(path: Path, threads: int) -> Fresh:
         return Fresh(**json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError, TypeError) as error:
         last = " ".join(done.stderr.strip().splitlines()[-1:])
-        told = reason_of(RuntimeError(last)) if last else reason_of(error)
-        raise ModelError(f"{path}: does not run in a fresh process: {told}") from error
+        reason = reason_of(RuntimeError(last) if last else error)
+        raise ModelError(f"{path}: does not run in a fresh process: {reason}") from error
 
 
 def _measure(path: Path, threads: int) -> Fresh:

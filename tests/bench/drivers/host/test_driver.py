@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.bench import schema as s
+from edgekit.bench.measure import measure
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import OutputError
 
@@ -71,7 +72,6 @@ def test_the_process_is_let_go_afterwards(measured):
 
 def test_an_output_that_changes_is_seen(published, monkeypatch):
     from edgekit.bench.drivers.host import driver as host
-    from edgekit.support.progress import Silent
 
     real = host.golden_of
 
@@ -81,7 +81,9 @@ def test_an_output_that_changes_is_seen(published, monkeypatch):
 
     monkeypatch.setattr(host, "golden_of", turned)
     request = BenchRequest(artifacts=list(published.glob("*/*.onnx")), min_iterations=5, min_duration_s=0)
-    (result,) = host.bench_host(request, Silent())
+    (outcome,) = measure(request)
+    result = outcome.result
+    assert result is not None
     assert not result.check.passed
     assert "wrong-output" in result.validity.reasons
 
