@@ -9,6 +9,7 @@ import numpy as np
 
 __all__ = ["DRIFT", "FEWEST", "Ratio", "drift_of", "ratio_of", "summary_of"]
 
+Samples = Sequence[float] | np.ndarray  # milliseconds [N]
 DRIFT = 0.10  # share by which the last tenth may be slower than the first
 FEWEST = 20  # samples that can be compared
 _FAR = 5.0  # scaled median deviations
@@ -21,7 +22,7 @@ _LEVEL = 0.95
 _LEAST = 1e-12  # milliseconds; what is divided by is never less
 
 
-def summary_of(samples: Sequence[float]) -> dict[str, float]:
+def summary_of(samples: Samples) -> dict[str, float]:
     """Minimum, maximum, mean, standard deviation, percentiles, the medians of the first and the last tenth, and the
     number of outliers, which lie beyond the median by five scaled median deviations.
 
@@ -63,7 +64,7 @@ class Ratio:
         return not self.low <= 1 <= self.high
 
 
-def ratio_of(new: Sequence[float], base: Sequence[float], *, paired: bool = False, seed: int = 0) -> Ratio:
+def ratio_of(new: Samples, base: Samples, *, paired: bool = False, seed: int = 0) -> Ratio:
     """p50 of `new` over p50 of `base`, with an interval from a circular block bootstrap (Politis and Romano, 1992):
     samples that follow each other share the machine's state, and single draws would make the interval too narrow.
 

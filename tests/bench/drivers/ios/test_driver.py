@@ -22,7 +22,7 @@ from edgekit.bench.drivers.ios.driver import tools_of
 from edgekit.bench.drivers.ios.goios import GO_IOS
 from edgekit.bench.drivers.ios.job import IosJob
 from edgekit.bench.drivers.ios.tools import Tools
-from edgekit.bench.protocol import COMPUTE_UNITS
+from edgekit.bench.protocol import COMPUTE_UNITS, ComputeUnits
 from edgekit.errors import DeviceError, MissingDependencyError, UsageError
 from tests.bench.drivers.ios.tools.cases import (
     bench_phones,
@@ -138,7 +138,7 @@ def test_a_phone_that_stays_away_is_said_to_hold_the_job(tools: Tools, world: Wo
 
 
 def test_one_setting_that_fails_does_not_spoil_the_others(tools: Tools, world: World, job: IosJob) -> None:
-    units = ("all", "cpuOnly", "cpuAndGPU")
+    units: tuple[ComputeUnits, ...] = ("all", "cpuOnly", "cpuAndGPU")
     lost, done, again = measure(tools, world.add("lost-test"), replace(job, compute_units=units))
     assert isinstance(lost.error, DeviceError) and lost.compute_units == "all"
     assert done.result and again.result and (done.compute_units, again.compute_units) == ("cpuOnly", "cpuAndGPU")

@@ -82,7 +82,8 @@ def test_a_plan_is_read_as_hostile(world: World, job: IosJob, fault: str) -> Non
 
 
 def test_plans(tmp_path: Path) -> None:
-    path, plan = tmp_path / "plan.json", {"schema": "edgekit.plan-devices/1", "run_id": "0" * 32}
+    path = tmp_path / "plan.json"
+    plan: dict[str, object] = {"schema": "edgekit.plan-devices/1", "run_id": "0" * 32}
     plan |= {"compute_units": "all", "operators": []}
     path.write_text(json.dumps(plan))
     assert read_plan(path).per_device == {}
