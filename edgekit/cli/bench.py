@@ -191,11 +191,11 @@ def bench_import(
     from edgekit.bench.results.gather import gather
     from edgekit.cli import bench_tables as show
 
-    found, refused = gather(paths, artifact, provider)
+    gathered, refused = gather(paths, artifact, provider)
     for line in refused:
         warn(line)
-    written = [] if out is None else results.save(found, out)
-    show.show_results(found, written, as_json=as_json)
+    written = [] if out is None else results.save(gathered, out)
+    show.show_results(gathered, written, as_json=as_json)
 
 
 @bench.command("diff")

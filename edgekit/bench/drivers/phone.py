@@ -105,14 +105,11 @@ def result_of(path: Path, serial: str, asked: AppJob, platform: Literal["android
 def merged(
     written: s.Result, asked: AppJob, started: str, *, protocol: dict[str, Any] | None = None, **known: Any
 ) -> s.Result:
-    """The samples, outputs and memory that a phone measured; all else as the driver knows it.
+    """The samples, outputs and memory that a phone measured (`written`); all else as the driver knows it.
 
     Args:
-        written: the phone's result.
-        asked: the job that it had.
-        started: when the run began, by this machine's clock.
-        protocol: what the driver knows of how it was measured, beside what was asked for.
-        known: `tool`, `device`, and what else of the result the driver knows better.
+        protocol: how it was measured, beside what was asked for.
+        known: `tool`, `device`, and what else of the result the driver knows better than the phone.
     """
     samples, check = written.latency_ms.samples, written.check
     near = check.min_cosine is not None and check.min_cosine >= asked.min_cosine

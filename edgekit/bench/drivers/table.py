@@ -38,29 +38,15 @@ class Row:
         return driver
 
 
-_CHOICE = {"serials", "all_devices", "app"}
+_DEVICES = frozenset({"serials", "all_devices", "app"})
+_ANDROID = _DEVICES | {"threads", "runner", "library", "airplane", "stay_awake", "cooldown_minutes"}
+_HOST_DRIVER = "edgekit.bench.drivers.host.driver:HostDriver"
+_ANDROID_DRIVER = "edgekit.bench.drivers.android.driver:AndroidDriver"
+_IOS_DRIVER = "edgekit.bench.drivers.ios.driver:IosDriver"
 DRIVERS = [
-    Row(
-        key="host",
-        formats=None,
-        fields=frozenset({"threads"}),
-        driver="edgekit.bench.drivers.host.driver:HostDriver",
-        in_turns=True,
-    ),
-    Row(
-        key="android",
-        formats=(".onnx", ".pte"),
-        fields=frozenset(
-            {*_CHOICE, "threads", "runner", "library", "airplane", "stay_awake", "cooldown_minutes"},
-        ),
-        driver="edgekit.bench.drivers.android.driver:AndroidDriver",
-    ),
-    Row(
-        key="ios",
-        formats=(".mlpackage",),
-        fields=frozenset({*_CHOICE, "compute_units"}),
-        driver="edgekit.bench.drivers.ios.driver:IosDriver",
-    ),
+    Row(key="host", formats=None, fields=frozenset({"threads"}), driver=_HOST_DRIVER, in_turns=True),
+    Row(key="android", formats=(".onnx", ".pte"), fields=_ANDROID, driver=_ANDROID_DRIVER),
+    Row(key="ios", formats=(".mlpackage",), fields=_DEVICES | {"compute_units"}, driver=_IOS_DRIVER),
 ]
 
 

@@ -25,6 +25,7 @@ from edgekit.bench.request import BenchRequest
 from edgekit.bench.results.latency import summarize
 from edgekit.bench.results.validity import judge
 from edgekit.errors import UsageError
+from edgekit.metrics.retrieval import cosine
 from edgekit.support.version import VERSION
 
 if TYPE_CHECKING:
@@ -59,9 +60,8 @@ class _Contender:
         embedding = self.runner.run(self.ready[index])
         took = (time.perf_counter_ns() - started) / 1e6
         due = self.golden.embeddings[index]
-        lengths = float(np.linalg.norm(embedding) * np.linalg.norm(due))
-        cosine = float(embedding @ due) / lengths if lengths > 0 else 0.0
-        self.min_cosine = min(self.min_cosine, cosine) if np.isfinite(cosine) else -1.0
+        near = float(cosine(embedding[None], due[None])[0])
+        self.min_cosine = min(self.min_cosine, near) if np.isfinite(near) else -1.0
         self.max_abs = max(self.max_abs, float(np.nan_to_num(np.abs(embedding - due).max(), nan=1e6, posinf=1e6)))
         return took
 
@@ -114,10 +114,10 @@ class HostDriver:
 
     async def measure(self, job: _Turns, serial: str, say: Say) -> AsyncIterator[Outcome]:
         """Measure turn by turn; an outcome for each artifact, in their order."""
-        run_id, started_utc = s.new_run()
+        request, (run_id, started_utc) = self._request, s.new_run()
         before = machine.state()
         with self._reporter.stage("measure, turn by turn") as tick:
-            await _take_turns(job.contenders, self._request, tick)
+            await _take_turns(job.contenders, request, tick)
         states = s.States(before=before, after=machine.state())
         models = [model_of(contender.artifact) for contender in job.contenders]
         for contender, model in zip(job.contenders, models, strict=True):
@@ -127,7 +127,14 @@ class HostDriver:
                 first=contender.cold.first,
                 samples=tuple(round(sample, 6) for sample in contender.samples),
             )
-            others = tuple(other.sha256 for other in models if other is not model)
+            protocol = s.Protocol(
+                warmup=request.warmup,
+                min_iterations=request.min_iterations,
+                min_duration_s=request.min_duration_s,
+                iterations=len(contender.samples),
+                inputs=len(contender.ready),
+                interleaved_with=tuple(other.sha256 for other in models if other is not model),
+            )
             result = s.Result(
                 run_id=run_id,
                 started_utc=started_utc,
@@ -135,7 +142,7 @@ class HostDriver:
                 model=model,
                 runtime=self._runtime(contender, model, job.cores),
                 device=machine.device(),
-                protocol=self._protocol(contender, others),
+                protocol=protocol,
                 state=states,
                 latency_ms=summarize(latency),
                 memory_bytes=s.Memory(peak_rss=contender.cold.peak_rss, loaded=contender.cold.loaded),
@@ -176,22 +183,13 @@ class HostDriver:
             cores=cores,
         )
 
-    def _protocol(self, contender: _Contender, others: tuple[str, ...]) -> s.Protocol:
-        return s.Protocol(
-            warmup=self._request.warmup,
-            min_iterations=self._request.min_iterations,
-            min_duration_s=self._request.min_duration_s,
-            iterations=len(contender.samples),
-            inputs=len(contender.ready),
-            interleaved_with=others,
-        )
-
 
 async def _take_turns(contenders: Sequence[_Contender], request: BenchRequest, tick: Tick) -> None:
     """Rounds in which every artifact has one turn, forwards and backwards, until all have enough."""
     for number in range(request.warmup):
         for contender in contenders:
             contender.turn(number)
+        await asyncio.sleep(0)  # Ctrl-C is noticed here
     total = [0.0] * len(contenders)
     number = 0
     gc.collect()
@@ -206,7 +204,7 @@ async def _take_turns(contenders: Sequence[_Contender], request: BenchRequest, t
             number += 1
             share = min(number / max(request.min_iterations, 1), min(total) / max(request.min_duration_s, 1e-9))
             tick(round(1000 * min(1.0, share)), 1000, f"{number} rounds")
-            await asyncio.sleep(0)  # Ctrl-C is noticed here
+            await asyncio.sleep(0)  # and here
     finally:
         gc.enable()
 
