@@ -73,25 +73,27 @@ def require_formats(request: BenchRequest, suffixes: Sequence[str], who: str) ->
             raise UsageError(f"{artifact}: {who} {' and '.join(suffixes)}; give one of those", field="artifacts")
 
 
-def chosen(connected: Sequence[tuple[str, str]], serials: Sequence[str], *, every: bool) -> list[str]:
-    """Of the (serial, state) that are connected, those named, all, or the only one.
+def chosen(connected: Sequence[tuple[str, str]], request: BenchRequest, none: str) -> list[str]:
+    """Of the (serial, state) that are connected, those that the request names, all, or the only one.
 
     Raises:
-        UsageError: none is chosen out of several, or one that is named is not connected.
+        UsageError: there is no device, which `none` says, none is chosen out of several, or one that is named is not
+            connected.
     """
+    if not connected:
+        raise UsageError(none)
     known = [serial for serial, _ in connected]
     listed = plain(", ".join(f"{serial} ({state})" for serial, state in connected), 400)
-    missing = [serial for serial in serials if serial not in known]
+    missing = [serial for serial in request.serials if serial not in known]
     if missing:
         names = plain(", ".join(map(repr, missing)))
         raise UsageError(f"no device {names} is connected; these are: {listed}", field="serials")
-    if serials:
-        return list(dict.fromkeys(serials))
-    if every or len(known) == 1:
+    if request.serials:
+        return list(dict.fromkeys(request.serials))
+    if request.all_devices or len(known) == 1:
         return known
-    raise UsageError(
-        f"{len(known)} devices are connected; choose by `serials` or `all_devices`: {listed}", field="serials"
-    )
+    choose = "choose by `serials` or `all_devices`"
+    raise UsageError(f"{len(known)} devices are connected; {choose}: {listed}", field="serials")
 
 
 def plain(text: str | bytes, most: int = 200) -> str:

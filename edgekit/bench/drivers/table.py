@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -85,8 +84,9 @@ def refuse(request: BenchRequest, fields: Iterable[str]) -> None:
     Raises:
         UsageError: says which drivers use it.
     """
-    for field in dataclasses.fields(request):
-        unused = field.name not in _ALL and field.name not in fields
-        if unused and getattr(request, field.name) not in (None, (), []):
-            users = " and ".join(row.key for row in DRIVERS if field.name in row.fields) or "no kind of device"
-            raise UsageError(f"`{field.name}` is for {users}: leave it out", field=field.name)
+    given = (name for name, value in vars(request).items() if value not in (None, (), []))
+    unused = [name for name in given if name not in _ALL and name not in fields]
+    if unused:
+        users = {name: " and ".join(row.key for row in DRIVERS if name in row.fields) for name in unused}
+        said = ", ".join(f"`{name}` is for {keys or 'no kind of device'}" for name, keys in users.items())
+        raise UsageError(f"{said}: leave {'it' if len(unused) == 1 else 'them'} out", field=unused[0])

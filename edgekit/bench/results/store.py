@@ -51,7 +51,7 @@ def save(results: Iterable[Result], folder: Path) -> list[Path]:
 
 
 class Keeper:
-    """Writes each result into a folder as soon as there is one; one that cannot be written is told later.
+    """Writes each result into a folder, where one is given, as soon as it is there; `lost` are those that could not be.
 
     Raises:
         OutputError: the folder cannot be made.
@@ -60,16 +60,12 @@ class Keeper:
     def __init__(self, folder: Path | None) -> None:
         if folder is not None:
             require_place(folder)
-        self._folder = folder
-        self.written: list[Path] = []
-        self.lost: list[OutputError] = []
+        self.written, self.lost, self._folder = list[Path](), list[OutputError](), folder
 
     def keep(self, result: Result | None) -> None:
-        """Write a result; nothing where there is none, or no folder."""
-        if result is None or self._folder is None:
-            return
+        """Write it, where there is one."""
         try:
-            self.written += save([result], self._folder)
+            self.written += [] if result is None or self._folder is None else save([result], self._folder)
         except OutputError as error:
             self.lost.append(error)
 

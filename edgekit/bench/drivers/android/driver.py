@@ -54,10 +54,8 @@ class AndroidDriver:
             MissingDependencyError: there is no adb.
         """
         connected = await self._adb.devices()
-        if not connected:
-            raise UsageError("no device is connected; plug one in, allow debugging on it, and see `adb devices`")
-        states = [(device.serial, device.state) for device in connected]
-        return chosen(states, self._request.serials, every=bool(self._request.all_devices))
+        none = "no device is connected; plug one in, allow debugging on it, and see `adb devices`"
+        return chosen([(device.serial, device.state) for device in connected], self._request, none)
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[AndroidJob]:

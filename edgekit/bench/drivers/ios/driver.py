@@ -79,10 +79,8 @@ class IosDriver:
             if done.code:
                 raise trouble(tools, done, tools.provider, doing)
             phones = tools.listed(answer(done, path, f"{tools.provider}: its list of devices"))
-        if not phones:
-            raise UsageError("no iPhone is connected; plug one in, unlock it, and tap Trust on it")
-        states = [(phone.udid, phone.state) for phone in phones]
-        return chosen(states, self._request.serials, every=bool(self._request.all_devices))
+        none = "no iPhone is connected; plug one in, unlock it, and tap Trust on it"
+        return chosen([(phone.udid, phone.state) for phone in phones], self._request, none)
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[IosJob]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,13 @@ import pytest
 
 from edgekit.artifact.open import Artifact
 from edgekit.bench import schema as s
+from edgekit.bench.drivers.base import Outcome
+from edgekit.bench.drivers.host.driver import HERE
 from edgekit.bench.golden import Golden, golden_of
 from edgekit.bench.measure import measure
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import OutputError
+from tests.waiting import PATIENCE, until
 
 Invoke = Callable[..., click.testing.Result]
 Measured = tuple[dict[str, Any], Path]
@@ -90,6 +97,42 @@ def test_an_output_that_changes_is_seen(published: Path, monkeypatch: pytest.Mon
     assert result is not None
     assert not result.check.passed
     assert "wrong-output" in result.validity.reasons
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_measurement_is_interrupted_at_once(published: Path, number: int, tmp_path: Path) -> None:
+    (path,) = published.glob("*/*.onnx")
+    command = [
+        sys.executable,
+        "-m",
+        "edgekit",
+        "bench",
+        str(path),
+        "--duration",
+        "80000",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    log = tmp_path / "log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stderr=stream, start_new_session=True)
+    try:
+        until(lambda: "fresh process" in log.read_text(), process)  # which is said at its end
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 130, log.read_text()
+    finally:
+        process.kill()
+    assert "interrupted" in log.read_text()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_notebook_has_a_loop_of_its_own(published: Path) -> None:
+    async def cell() -> list[Outcome]:
+        request = BenchRequest(artifacts=list(published.glob("*/*.onnx")), min_iterations=5, min_duration_s=0)
+        return list(measure(request))
+
+    (outcome,) = asyncio.run(cell())
+    assert outcome.result is not None and outcome.serial == HERE
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pte"])
