@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from edgekit import pipeline
-from edgekit.bench.drivers.host.driver import bench_host
+from edgekit.bench import measure as bench
 from edgekit.bench.request import BenchRequest
 from edgekit.bench.results.compare import differences_of_turns
 from edgekit.bench.schema import Result
@@ -37,7 +37,8 @@ def ratios(artifacts: Sequence[Path], seconds: float) -> dict[str, float]:
 
 
 def measure(artifacts: Sequence[Path], seconds: float) -> list[Result]:
-    return bench_host(BenchRequest(artifacts=artifacts, min_duration_s=seconds, min_iterations=100), Silent())
+    request = BenchRequest(artifacts=artifacts, min_duration_s=seconds, min_iterations=100)
+    return [outcome.result for outcome in bench.measure(request) if outcome.result is not None]
 
 
 def of_medians(results: Sequence[Result]) -> float:

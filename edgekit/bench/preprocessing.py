@@ -14,7 +14,7 @@ from pydantic import Field
 
 from edgekit.artifact.open import open_artifact
 from edgekit.bench.constants import CONSTANTS
-from edgekit.bench.drivers.host.driver import model_of
+from edgekit.bench.facts import model_of
 from edgekit.bench.schema import Model, Sha256, Side
 from edgekit.data.image_files import LeftOut, readable, scan
 from edgekit.data.images import load_image, preprocess

@@ -47,7 +47,7 @@ def profile_ops(path: Path, threads: int) -> list[Operator]:
         raise UsageError(f"{path}: no profiler for this format here; Xcode's Core ML report profiles a .mlpackage")
     runner = timed(artifact.runner)
     ready = runner.ready(np.full((*runner.input_size, 3), 127, np.uint8))
-    return sorted(tool(artifact.path, ready, threads), key=lambda one: -one.ms)
+    return sorted(tool(artifact.path, ready, threads), key=lambda operator: -operator.ms)
 
 
 def _onnx(path: Path, ready: Any, threads: int) -> list[Operator]:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from edgekit.bench import schema as s
 from edgekit.bench.constants import CONSTANTS
-from edgekit.bench.drivers.host.driver import model_of
+from edgekit.bench.facts import model_of
 from edgekit.bench.golden import TOLERANCE, Golden
 from edgekit.support.documents import Document
 
@@ -86,7 +86,7 @@ def job_of(
         warmup=request.warmup,
         iterations=request.min_iterations,
         duration=request.min_duration_s,
-        threads=request.threads,
+        threads=request.threads or 1,
         compute_units=units,
     )
 

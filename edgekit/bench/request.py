@@ -1,22 +1,37 @@
-"""What every measurement is asked for, wherever it runs."""
+"""What is to be measured, where and how: one request for this machine and for every kind of device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from edgekit.support.fields import Converted, OptionalPath, PathsField, optional_path, paths
 
 __all__ = ["BenchRequest"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchRequest:
-    """What to measure, and how long."""
+    """What to measure, where, and how long. What is None or empty is not given: the driver's own default holds.
 
-    artifacts: Sequence[Path]
-    threads: int = 1
-    warmup: int = 10
-    min_iterations: int = 100
-    min_duration_s: float = 5.0  # of each artifact's own turns
-    images: int = 8
-    allow_bare: bool = False
+    A field that the driver of `on` does not use is refused by name (`edgekit.bench.drivers.table` says who uses which).
+    """
+
+    artifacts: PathsField = Converted(paths)  # files, or folders of exports
+    on: str = "host"  # the key of a driver
+    threads: int | None = None  # of the CPU, and cores to stay on; default 1
+    warmup: int = 10  # inferences before the first sample
+    min_iterations: int = 100  # samples, at least
+    min_duration_s: float = 5.0  # of each artifact's samples, at least
+    images: int = 8  # different ones, which are set anew one an inference
+    allow_bare: bool = False  # also files that have no manifest beside them
+
+    serials: Sequence[str] = ()  # which devices; default: the only one that is connected
+    all_devices: bool | None = None  # all that are connected, at once
+    app: OptionalPath = Converted(optional_path, None)  # android_bench's APK, or what Xcode built of ios_bench
+    runner: OptionalPath = Converted(optional_path, None)  # in place of `app`: android_bench's native runner
+    library: OptionalPath = Converted(optional_path, None)  # and the libonnxruntime.so that it opens
+    airplane: bool | None = None  # meanwhile; default False
+    stay_awake: bool | None = None  # keep the screen on meanwhile; default True
+    cooldown_minutes: float | None = None  # to wait until the device is cool, at most; default 5
+    compute_units: Sequence[str] = ()  # of Core ML, each a run of its own; default: all

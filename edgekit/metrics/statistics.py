@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bench.schema import Latency
+__all__ = ["DRIFT", "FEWEST", "Ratio", "drift_of", "ratio_of", "summary_of"]
 
-__all__ = ["DRIFT", "FEWEST", "Ratio", "drift", "ratio_of", "summarize", "summarize_told"]
-
+Samples = Sequence[float] | np.ndarray  # milliseconds [N]
 DRIFT = 0.10  # share by which the last tenth may be slower than the first
 FEWEST = 20  # samples that can be compared
 _FAR = 5.0  # scaled median deviations
@@ -20,35 +19,34 @@ _BLOCK = 20  # neighbouring samples that are drawn together; fewer where they ar
 _MOST = 20_000  # samples that an interval rests on, evenly drawn from more
 _CHUNK = 2_000_000  # values that are held at a time
 _LEVEL = 0.95
-_LEAST = 1e-12  # milliseconds that are divided by
+_LEAST = 1e-12  # milliseconds; what is divided by is never less
 
 
-def summarize(latency: Latency) -> Latency:
-    """The same latency with all that follows from its samples; null where there are too few of them."""
-    samples = np.asarray(latency.samples, np.float64)
+def summary_of(samples: Samples) -> dict[str, float]:
+    """Minimum, maximum, mean, standard deviation, percentiles, the medians of the first and the last tenth, and the
+    number of outliers, which lie beyond the median by five scaled median deviations.
+
+    Args:
+        samples: milliseconds, at least one, in the order in which they were taken.
+
+    Raises:
+        ValueError: there are no samples.
+    """
     if not len(samples):
-        return latency
-    tenth = max(1, len(samples) // 10)
-    middle = float(np.median(samples))
-    deviation = _SCALE * float(np.median(np.abs(samples - middle)))
-    found = {f"p{level}": float(np.percentile(samples, level)) for level in (50, 90, 95, 99)}
-    found |= {"min": samples.min(), "max": samples.max(), "mean": samples.mean(), "std": samples.std()}
-    found |= {"first_decile_p50": np.median(samples[:tenth]), "last_decile_p50": np.median(samples[-tenth:])}
-    outliers = int((samples > middle + _FAR * deviation).sum())
-    return latency.model_copy(
-        update={**{key: round(float(value), 6) for key, value in found.items()}, "outliers": outliers}
-    )
+        raise ValueError("no samples to summarize")
+    values = np.asarray(samples, np.float64)
+    tenth = max(1, len(values) // 10)
+    middle = float(np.median(values))
+    deviation = _SCALE * float(np.median(np.abs(values - middle)))
+    summary = {f"p{level}": np.percentile(values, level) for level in (50, 90, 95, 99)}
+    summary |= {"min": values.min(), "max": values.max(), "mean": values.mean(), "std": values.std()}
+    summary |= {"first_decile_p50": np.median(values[:tenth]), "last_decile_p50": np.median(values[-tenth:])}
+    outliers = int((values > middle + _FAR * deviation).sum())
+    return {**{name: round(float(value), 6) for name, value in summary.items()}, "outliers": outliers}
 
 
-def summarize_told(told: Latency) -> Latency:
-    """The summary of what a device measured; the figures that it gives of its own samples are not taken over."""
-    measured = ("cold_load", "warm_load", "compile", "first", "samples")
-    return summarize(Latency(**{name: getattr(told, name) for name in measured}))
-
-
-def drift(latency: Latency) -> float | None:
-    """By what share the last tenth of the samples is slower than the first; None where that is not known."""
-    first, last = latency.first_decile_p50, latency.last_decile_p50
+def drift_of(first: float | None, last: float | None) -> float | None:
+    """By what share `last` is more than `first`, the medians of a run's ends; None where one is not known or 0."""
     return last / first - 1 if first and last else None
 
 
@@ -66,7 +64,7 @@ class Ratio:
         return not self.low <= 1 <= self.high
 
 
-def ratio_of(new: Sequence[float], base: Sequence[float], *, paired: bool = False, seed: int = 0) -> Ratio:
+def ratio_of(new: Samples, base: Samples, *, paired: bool = False, seed: int = 0) -> Ratio:
     """p50 of `new` over p50 of `base`, with an interval from a circular block bootstrap (Politis and Romano, 1992):
     samples that follow each other share the machine's state, and single draws would make the interval too narrow.
 

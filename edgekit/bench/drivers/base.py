@@ -1,4 +1,4 @@
-"""What the drivers of all devices share."""
+"""What every driver of a kind of device offers, and what several of them share."""
 
 from __future__ import annotations
 
@@ -6,47 +6,95 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+from edgekit.artifact.folder import find
 from edgekit.bench import schema as s
-from edgekit.bench.drivers.ios.compute_plan import ComputePlan
+from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.support.text import shown
 
-__all__ = ["Outcome", "Say", "chosen", "plain", "run", "to_its_end"]
+__all__ = ["Driver", "Outcome", "Say", "chosen", "plain", "require_formats", "run", "to_its_end"]
 
 _T = TypeVar("_T")
-Say = Callable[[str, str], None]  # a device's serial, and what happens on it
+_Job = TypeVar("_Job")
+Say = Callable[[str], None]  # is told what happens on a device now
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One device: its result, with the compute units' plan where an iPhone told it, or why there is none."""
+    """One measurement on one device: its result, or why there is none."""
 
     serial: str
     result: s.Result | None = None
     error: EdgeKitError | None = None
-    plan: ComputePlan | None = None
 
 
-def chosen(found: Sequence[tuple[str, str]], wanted: Sequence[str], *, every: bool) -> list[str]:
-    """Of the (serial, state) that are connected, those named, all, or the only one.
+class Driver(Protocol[_Job]):
+    """How one kind of device is measured on. `table.Row` names its class, which is made of a request and a reporter.
+
+    Every verb may raise EdgeKitError. `measure` and `restore` go on for several devices at once.
+    """
+
+    async def choose(self) -> Sequence[str]:
+        """The devices to measure on, by their serial numbers. Asked once, before anything is opened."""
+        ...
+
+    def prepare(self, artifacts: Sequence[Path]) -> AbstractContextManager[_Job]:
+        """What is to be done on each device, made ready on this machine; what it holds is let go at the end."""
+        ...
+
+    def measure(self, job: _Job, serial: str, say: Say) -> AsyncIterator[Outcome]:
+        """Measure on one device: an outcome each for one run or several. It remembers each change before it makes it.
+
+        An error ends it, and is the device's last outcome. `restore` follows each outcome, an error and a cancellation.
+        """
+        ...
+
+    async def restore(self, serial: str) -> Sequence[str]:
+        """Put back all that `measure` has changed on a device until now; returns what could not be put back."""
+        ...
+
+
+def require_formats(request: BenchRequest, suffixes: Sequence[str], who: str) -> None:
+    """Say before a long measurement, not after it, that an artifact cannot be measured there.
 
     Raises:
-        UsageError: none is chosen out of several, or one that is named is not connected.
+        UsageError: an artifact has none of `suffixes`.
+        InputError: it cannot be found.
     """
-    known = [serial for serial, _ in found]
-    listed = plain(", ".join(f"{serial} ({state})" for serial, state in found), 400)
-    missing = [serial for serial in wanted if serial not in known]
+    for path in request.artifacts:
+        artifact, _ = find(path)
+        if artifact.suffix not in suffixes:
+            raise UsageError(f"{artifact}: {who} {' and '.join(suffixes)}; give one of those", field="artifacts")
+
+
+def chosen(connected: Sequence[tuple[str, str]], request: BenchRequest, none: str) -> list[str]:
+    """Of the (serial, state) that are connected, those that the request names, all, or the only one.
+
+    Raises:
+        UsageError: there is no device, which `none` says, none is chosen out of several, or one that is named is not
+            connected.
+    """
+    if not connected:
+        raise UsageError(none)
+    known = [serial for serial, _ in connected]
+    listed = plain(", ".join(f"{serial} ({state})" for serial, state in connected), 400)
+    missing = [serial for serial in request.serials if serial not in known]
     if missing:
-        raise UsageError(f"no device {plain(', '.join(map(repr, missing)))}; connected: {listed}")
-    if wanted:
-        return list(dict.fromkeys(wanted))
-    if every or len(known) == 1:
+        names = plain(", ".join(map(repr, missing)))
+        raise UsageError(f"no device {names} is connected; these are: {listed}", field="serials")
+    if request.serials:
+        return list(dict.fromkeys(request.serials))
+    if request.all_devices or len(known) == 1:
         return known
-    raise UsageError(f"{len(known)} devices are connected; choose by --serial or --all-devices: {listed}")
+    choose = "choose by `serials` or `all_devices`"
+    raise UsageError(f"{len(known)} devices are connected; {choose}: {listed}", field="serials")
 
 
 def plain(text: str | bytes, most: int = 200) -> str:
@@ -58,7 +106,7 @@ def plain(text: str | bytes, most: int = 200) -> str:
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run it from code that has no event loop; Ctrl-C and SIGTERM cancel it, and it ends as it likes.
+    """Run it to its end; Ctrl-C and SIGTERM in the main thread cancel it, and it ends as it likes.
 
     Raises:
         KeyboardInterrupt: that happened.
@@ -79,10 +127,18 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
                 loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
+    def in_a_loop() -> _T:
+        try:
+            return asyncio.run(main())
+        except asyncio.CancelledError as error:
+            raise KeyboardInterrupt from error
+
     try:
-        return asyncio.run(main())
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return in_a_loop()
+    with ThreadPoolExecutor(1) as thread:  # a notebook's thread has a loop already
+        return thread.submit(in_a_loop).result()
 
 
 async def to_its_end(work: Coroutine[Any, Any, _T]) -> tuple[_T, bool]:

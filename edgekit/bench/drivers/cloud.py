@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.app import PACKAGE, STORAGE
+from edgekit.bench.drivers.ios.job import compute_units_of
+from edgekit.bench.drivers.table import refuse
 from edgekit.bench.golden import golden_of
-from edgekit.bench.protocol import COMPUTE_UNITS, JOB, JOB_FOLDER, AppJob, ComputeUnits, job_of, write_job
+from edgekit.bench.protocol import JOB, JOB_FOLDER, AppJob, job_of, write_job
 from edgekit.errors import InputError, UsageError
 from edgekit.support.files import list_files, read_json
 from edgekit.support.staging import staging
@@ -85,37 +87,41 @@ artifacts:
 """
 
 
-def emit(
-    artifact: Path,
-    lab: Lab,
-    out: Path | None,
-    request: BenchRequest,
-    reporter: Reporter,
-    units: ComputeUnits | None = None,
-) -> list[Path]:
-    """Write what `lab` needs to measure `artifact`: its job and a script or test spec, with how to use it on top.
+def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) -> list[Path]:
+    """Write what `lab` needs to measure an artifact: its job and a script or test spec, with how to use it on top.
 
     Args:
+        request: with one artifact, for no driver, and one of the compute units at most, of a Core ML package.
+        lab: which one.
         out: where; None for a folder of its own below `emitted`.
-        units: the compute units, of a Core ML package.
+        reporter: is told what happens.
 
     Returns:
         The files, first the one to read.
 
     Raises:
-        UsageError: the lab cannot take this format.
+        UsageError: the request asks for more, or the lab cannot take this format.
         EdgeKitError: the artifact cannot be opened, or `out` holds something else.
     """
+    if len(request.artifacts) != 1 or request.on != "host" or len(request.compute_units) > 1:
+        raise UsageError(
+            "a cloud lab is sent one artifact, and one of `compute_units` at most; leave out the others, and `on`",
+            field="lab",
+        )
+    refuse(request, {"threads", "compute_units"})
+    (artifact,) = request.artifacts
     with reporter.stage(f"open {artifact.name}"):
         opened = open_artifact(artifact, allow_bare=request.allow_bare)
         golden = golden_of(opened, request.images)
     on_ios = opened.path.suffix == ".mlpackage"
     if on_ios and lab == "devicefarm":
-        raise UsageError(f"{opened.path}: no file can be put into an iOS app's folder on Device Farm; --emit firebase")
-    if units is not None and not on_ios:
-        raise UsageError(f"{opened.path}: compute units are Core ML's; leave --compute-units out")
+        why = "no file can be put into an iOS app's folder on Device Farm"
+        raise UsageError(f'{opened.path}: {why}; give `lab="firebase"`', field="lab")
+    if request.compute_units and not on_ios:
+        raise UsageError(f"{opened.path}: `compute_units` are for Core ML; leave them out", field="compute_units")
+    (units,) = compute_units_of(request.compute_units)
     run_id, _ = s.new_run()
-    job = job_of(opened, golden, request, run_id, (units or COMPUTE_UNITS[0]) if on_ios else None)
+    job = job_of(opened, golden, request, run_id, units if on_ios else None)
     out = out or Path("emitted") / f"{opened.path.parent.name if opened.manifest else opened.path.name}-{lab}"
     with staging(out, _own_files) as folder:
         (folder / "job").mkdir()

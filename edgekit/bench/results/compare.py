@@ -45,8 +45,8 @@ class Gate:
         """None where the gate is open."""
         if not self.failures:
             return None
-        told = "; ".join(f"{result.where}: {', '.join(reasons)}" for result, reasons in self.failures)
-        return RegressionError(f"{len(self.failures)} of {self.judged} results fail: {told}")
+        each = "; ".join(f"{result.where}: {', '.join(reasons)}" for result, reasons in self.failures)
+        return RegressionError(f"{len(self.failures)} of {self.judged} results fail: {each}")
 
 
 def difference(new: Result, base: Result) -> Difference:
@@ -55,17 +55,18 @@ def difference(new: Result, base: Result) -> Difference:
     Raises:
         UsageError: one of them has too few samples, or they took no time at all.
     """
-    for one in (new, base):
-        if why := _incomparable(one):
-            raise UsageError(f"{one.label}: {why}")
+    for result in (new, base):
+        if why := _incomparable(result):
+            raise UsageError(f"{result.label}: {why}")
     over, under = new.latency_ms.samples, base.latency_ms.samples
     return Difference(new, base, ratio_of(over, under, paired=_took_turns(new, base)), _unlike(new, base))
 
 
-def differences_of_turns(found: Sequence[Result]) -> list[Difference]:
+def differences_of_turns(results: Sequence[Result]) -> list[Difference]:
     """Each result beside the first of those that it took turns with, where both have enough samples."""
     pairs = [
-        (new, next((base for base in found[:index] if _took_turns(new, base)), None)) for index, new in enumerate(found)
+        (new, next((base for base in results[:index] if _took_turns(new, base)), None))
+        for index, new in enumerate(results)
     ]
     return [
         difference(new, base)
@@ -96,15 +97,15 @@ def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> 
         else:
             reasons += _faults("its baseline", base, "")
             if not _incomparable(new) and not _incomparable(base):
-                found = difference(new, base)
-                differences.append(found)
-                if found.ratio.value > 1 + fail_above and found.ratio.shows_difference:
-                    reasons.append(f"{found.verdict}, more than {fail_above:.1%}")
+                slower = difference(new, base)
+                differences.append(slower)
+                if slower.ratio.value > 1 + fail_above and slower.ratio.shows_difference:
+                    reasons.append(f"{slower.verdict}, more than {fail_above:.1%}")
         if reasons:
             failures.append((new, reasons))
     models = {_model(new) for new in news}
-    compared = [*news, *(one.base for one in differences)]
-    measured = {(_key(one), one.device.serial_sha256) for one in compared}
+    compared = [*news, *(row.base for row in differences)]
+    measured = {(_key(result), result.device.serial_sha256) for result in compared}
     left = [
         base for base in others if _model(base) in models and (_key(base), base.device.serial_sha256) not in measured
     ]
@@ -112,12 +113,12 @@ def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> 
 
 
 def _faults(what: str, result: Result, where: str) -> list[str]:
-    found = []
+    faults = []
     if not result.validity.valid:
-        found.append(f"{what} is not valid ({', '.join(result.validity.reasons)}); measure again{where}")
+        faults.append(f"{what} is not valid ({', '.join(result.validity.reasons)}); measure again{where}")
     if why := _incomparable(result):
-        found.append(f"{what} has {why}")
-    return found
+        faults.append(f"{what} has {why}")
+    return faults
 
 
 def _baseline(new: Result, bases: Sequence[Result]) -> Result | None:
@@ -129,7 +130,7 @@ def _baseline(new: Result, bases: Sequence[Result]) -> Result | None:
     latest = []
     for same in (True, False):
         of_file = [base for base in alike if (base.model.sha256 == new.model.sha256) is same]
-        latest += [max(of_file, key=lambda one: (one.started, -_p50(one)))] if of_file else []
+        latest += [max(of_file, key=lambda base: (base.started, -_p50(base)))] if of_file else []
     return min(latest, key=_p50, default=None)
 
 
@@ -180,18 +181,18 @@ def _machine(result: Result) -> tuple[object, ...]:
 
 
 def _unlike(new: Result, base: Result) -> list[str]:
-    def rows(one: Result) -> dict[str, object]:
+    def rows(result: Result) -> dict[str, object]:
         return {
-            "model": one.model.sha256,
-            "precision": one.model.precision,
-            "input": one.model.input,
-            "device": _machine(one),
-            "serial": one.device.serial_sha256,
-            "system": one.device.os,
-            "runtime": (one.runtime.name, one.runtime.version),
-            **_means(one),
-            "cores": one.runtime.cores,
-            "run": one.run_id,
+            "model": result.model.sha256,
+            "precision": result.model.precision,
+            "input": result.model.input,
+            "device": _machine(result),
+            "serial": result.device.serial_sha256,
+            "system": result.device.os,
+            "runtime": (result.runtime.name, result.runtime.version),
+            **_means(result),
+            "cores": result.runtime.cores,
+            "run": result.run_id,
         }
 
     return [name for name, value in rows(new).items() if value != rows(base)[name]]

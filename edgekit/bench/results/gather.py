@@ -14,7 +14,7 @@ from typing import Any
 from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import plain
-from edgekit.bench.drivers.host.driver import model_of
+from edgekit.bench.facts import model_of
 from edgekit.bench.protocol import RESULT
 from edgekit.bench.results.store import digest_of, require_past
 from edgekit.bench.results.validity import judge_anew
@@ -45,9 +45,9 @@ def gather(paths: Sequence[Path], artifact: Path | None, provider: str | None) -
         EdgeKitError: the artifact cannot be opened.
     """
     if provider is not None and not 0 < len(plain(provider)) <= 100:
-        raise UsageError("--lab: give a name of 1 to 100 characters")
+        raise UsageError("`provider` is a name of 1 to 100 characters; give one", field="provider")
     facts = None if artifact is None else model_of(open_artifact(artifact))
-    found: dict[str, s.Result] = {}
+    results: dict[str, s.Result] = {}
     refused: list[str] = []
     for given in paths:
         if not given.exists():
@@ -58,36 +58,36 @@ def gather(paths: Sequence[Path], artifact: Path | None, provider: str | None) -
             except EdgeKitError as error:
                 refused.append(str(error).replace(str(path), where))
                 continue
-            found[digest_of(result)] = result  # a lab may bring a file twice, also in a zip file
+            results[digest_of(result)] = result  # a lab may bring a file twice, also in a zip file
     refused = [plain(line, 400) for line in refused]
-    if not found:
+    if not results:
         more = f"; {len(refused)} could not be used: {refused[0]}" if refused else ""
         raise InputError(f"{', '.join(map(str, paths))}: no {s.SCHEMA} result in it{more}")
-    return sorted(found.values(), key=lambda one: one.started), refused
+    return sorted(results.values(), key=lambda result: result.started), refused
 
 
-def _judged(told: s.Result, facts: s.Model | None, provider: str | None, where: str) -> s.Result:
-    if facts is not None and told.model.sha256 != facts.sha256:
-        raise InputError(f"{where}: is of another model ({told.model.sha256[:12]}, not {facts.sha256[:12]})")
-    if not told.latency_ms.samples:
+def _judged(result: s.Result, facts: s.Model | None, provider: str | None, where: str) -> s.Result:
+    if facts is not None and result.model.sha256 != facts.sha256:
+        raise InputError(f"{where}: is of another model ({result.model.sha256[:12]}, not {facts.sha256[:12]})")
+    if not result.latency_ms.samples:
         raise InputError(f"{where}: has no samples; measure again")
-    require_past(told, where)
-    content = _plainly(told.model_dump(mode="json", exclude={"latency_ms"}))
+    require_past(result, where)
+    content = _plainly(result.model_dump(mode="json", exclude={"latency_ms"}))
     if facts is not None:
         content["model"] = facts.model_dump(mode="json")
     if provider is not None:
         lab = content["device"]["lab"] or {}
         content["device"]["lab"] = lab | {"provider": plain(provider)}
-    result = s.Result.model_validate({**content, "latency_ms": s.Latency(samples=())})
-    return judge_anew(result.model_copy(update={"latency_ms": told.latency_ms}))
+    without = s.Result.model_validate({**content, "latency_ms": s.Latency(samples=())})
+    return judge_anew(without.model_copy(update={"latency_ms": result.latency_ms}))
 
 
 def _plainly(value: Any) -> Any:
     """The same with texts that are safe on a terminal."""
     if isinstance(value, dict):
-        return {key: _plainly(one) for key, one in value.items()}
+        return {key: _plainly(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_plainly(one) for one in value]
+        return [_plainly(inner) for inner in value]
     return plain(value, 500) if isinstance(value, str) else value
 
 
@@ -105,13 +105,13 @@ def _documents(paths: Sequence[Path], refused: list[str]) -> Iterator[tuple[Path
 
 def _files(folder: Path) -> list[Path]:
     """Every regular file below the folder, without following links."""
-    found: list[Path] = []
+    files: list[Path] = []
     for root, folders, names in os.walk(folder):
         folders.sort()
-        found += [path for path in (Path(root) / name for name in sorted(names)) if not path.is_symlink()]
-        if len(found) > _MAX_FILES:
+        files += [path for path in (Path(root) / name for name in sorted(names)) if not path.is_symlink()]
+        if len(files) > _MAX_FILES:
             raise InputError(f"{folder}: over {_MAX_FILES} files; give the folder that the lab's results are in")
-    return [path for path in found if path.is_file()]
+    return [path for path in files if path.is_file()]
 
 
 def _zipped(path: Path, refused: list[str]) -> Iterator[tuple[Path, str]]:
@@ -122,7 +122,7 @@ def _zipped(path: Path, refused: list[str]) -> Iterator[tuple[Path, str]]:
         return
     left = MAX_ZIP_BYTES
     with archive, tempfile.TemporaryDirectory(prefix="edgekit-") as own:
-        for info in [one for one in archive.infolist() if one.filename.lower().endswith(".json")][:_MAX_FILES]:
+        for info in [entry for entry in archive.infolist() if entry.filename.lower().endswith(".json")][:_MAX_FILES]:
             where = f"{path}/{info.filename[:200]}"
             try:
                 with archive.open(info) as stream:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.bench.results.cells import DIFFERENCE, RESULT, difference_cells, result_cells
 from edgekit.bench.results.store import make_folder
 from edgekit.bench.schema import Result
-from edgekit.cli.bench_tables import DIFFERENCE, difference_row, milliseconds
 from edgekit.errors import OutputError
 from edgekit.support.files import write_atomically
 from edgekit.support.plots import COLOURS, figure_of
-from edgekit.support.text import human_size
 
 if TYPE_CHECKING:
     from edgekit.bench.results.compare import Gate
@@ -36,8 +35,7 @@ th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right
 th:first-child, td:first-child { text-align: left; }
 .no { color: #a00; } .wide { overflow-x: auto; } figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
 """
-_COLUMNS = ("model", "format", "on", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms",
-            "memory", "parity", "valid")  # fmt: skip
+_COLUMNS = (*RESULT, "parity", "valid")
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 _TITLES = {
     "distribution": "Latency distribution",
@@ -83,7 +81,9 @@ def _refuse_foreign(out: Path) -> None:
         if _TITLE.encode() in file.read(4096):
             return
     if there:
-        raise OutputError(f"{there[0]}: is not of an earlier report and would be replaced; give another --out")
+        raise OutputError(
+            f"{there[0]}: is not of an earlier report and would be replaced; give another `out`", field="out"
+        )
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -94,9 +94,9 @@ def _write(path: Path, data: bytes) -> Path:
 def _labels(results: Sequence[Result]) -> list[str]:
     """What a plot calls each; with the time, where two would be called alike."""
     names = [f"{result.label[:50]}, {result.place[:40]}" for result in results]
-    often = Counter(names)
+    times = Counter(names)
     return [
-        f"{name}, {result.started_utc}" if often[name] > 1 else name
+        f"{name}, {result.started_utc}" if times[name] > 1 else name
         for name, result in zip(names, results, strict=True)
     ]
 
@@ -156,21 +156,21 @@ def _drift(results: Sequence[Result]) -> Any:
 def _accuracy(results: Sequence[Result]) -> Any:
     figure = figure_of(9.0, 4.0)
     axes = _axes(figure, "p50, milliseconds", "1 - cosine of the worst image to the original")
-    found = [
+    points = [
         (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
         for label, result in zip(_labels(results), results, strict=True)
         if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
     ]
     best = np.inf
     front: list[tuple[float, float]] = []
-    for _, x, y in sorted(found, key=lambda item: (item[1], item[2])):
+    for _, x, y in sorted(points, key=lambda item: (item[1], item[2])):
         if y < best:
             best = y
             front.append((x, y))
     if front:
         axes.step(*zip(*front, strict=True), where="post", color="#999999", linewidth=0.8)
         axes.set_yscale("log")
-    for number, (label, x, y) in enumerate(found):
+    for number, (label, x, y) in enumerate(points):
         axes.plot(x, y, "o", color=COLOURS[number % len(COLOURS)], label=label)
     _legend(axes)
     return figure
@@ -184,26 +184,24 @@ def _legend(axes: Any) -> None:
 
 def _rows(results: Sequence[Result]) -> list[dict[str, Any]]:
     """A flat row a result."""
-    rows = []
-    for one in results:
-        model, latency, device = one.model, one.latency_ms, one.device
-        rows.append(
-            {
-                **{"run_id": one.run_id, "started_utc": one.started_utc, "model": model.name},
-                **{key: getattr(model, key) for key in ("format", "sha256", "bytes", "precision", "parity_min_cosine")},
-                **{"runner": one.tool.runner, "runtime": one.runtime.name, "version": one.runtime.version},
-                **{"backend": one.runtime.backend, "threads": one.runtime.threads, "platform": device.platform},
-                **{"device": device.model, "soc": device.soc, "os": device.os, "samples": len(latency.samples)},
-                **{key: getattr(latency, key) for key in _FIGURES},
-                **{
-                    "peak_rss": one.memory_bytes.peak_rss,
-                    "loaded": one.memory_bytes.loaded,
-                    "valid": one.validity.valid,
-                },
-                "reasons": " ".join(one.validity.reasons),
-            }
-        )
-    return rows
+    return [
+        {
+            **{"run_id": result.run_id, "started_utc": result.started_utc, "model": result.model.name},
+            **_fields(result.model, "format", "sha256", "bytes", "precision", "parity_min_cosine"),
+            **{"runner": result.tool.runner, "runtime": result.runtime.name},
+            **_fields(result.runtime, "version", "backend", "threads"),
+            **{"platform": result.device.platform, "device": result.device.model},
+            **{**_fields(result.device, "soc", "os"), "samples": len(result.latency_ms.samples)},
+            **_fields(result.latency_ms, *_FIGURES),
+            **_fields(result.memory_bytes, "peak_rss", "loaded"),
+            **{"valid": result.validity.valid, "reasons": " ".join(result.validity.reasons)},
+        }
+        for result in results
+    ]
+
+
+def _fields(part: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in names}
 
 
 def _csv(results: Sequence[Result]) -> str:
@@ -241,14 +239,14 @@ def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n{_TITLE}\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Latency</h1>\n<p>{len(results)} results.</p>\n"
-        f"{_table(_COLUMNS, ((_cells(one), one.validity.valid) for one in results))}"
+        f"{_table(_COLUMNS, ((_cells(result), result.validity.valid) for result in results))}"
         f"{'' if gate is None else _comparison(gate)}{plots}</body>\n</html>\n"
     )
 
 
 def _comparison(gate: Gate) -> str:
     closed = {id(result) for result, _ in gate.failures}
-    rows = ((difference_row(one), id(one.new) not in closed) for one in gate.differences)
+    rows = ((difference_cells(row), id(row.new) not in closed) for row in gate.differences)
     reasons = "".join(
         f'<li class="no">{html.escape(f"{result.where}: {reason}")}</li>'
         for result, own in gate.failures
@@ -269,14 +267,5 @@ def _table(columns: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -
 
 
 def _cells(result: Result) -> list[str]:
-    latency, model = result.latency_ms, result.model
-    return [
-        model.name,
-        model.kind,
-        result.place,
-        human_size(model.bytes),
-        *(milliseconds(value) for value in (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)),
-        result.memory_bytes.told,
-        "-" if model.parity_min_cosine is None else f"{model.parity_min_cosine:.5f}",
-        result.validity.told,
-    ]
+    parity = result.model.parity_min_cosine
+    return [*result_cells(result), "-" if parity is None else f"{parity:.5f}", result.validity.told]

@@ -12,7 +12,7 @@ from edgekit.bench.results.validity import judge_anew
 from edgekit.bench.schema import Result, read_result
 from edgekit.errors import InputError, OutputError
 
-__all__ = ["digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
+__all__ = ["Keeper", "digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
 
 _SUFFIX = ".bench.json"
 
@@ -22,7 +22,7 @@ def require_place(folder: Path) -> None:
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir() or not os.access(there, os.W_OK):
         why = "cannot be written" if there.is_dir() else "is no folder"
-        raise OutputError(f"{folder}: cannot be made ({there} {why}); give another --out")
+        raise OutputError(f"{folder}: cannot be made ({there} {why}); give another `out`", field="out")
 
 
 def make_folder(folder: Path) -> None:
@@ -30,7 +30,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another `out`", field="out") from error
 
 
 def save(results: Iterable[Result], folder: Path) -> list[Path]:
@@ -46,6 +46,26 @@ def save(results: Iterable[Result], folder: Path) -> list[Path]:
         path = folder / f"{stamp}-{name}-{result.model.format}-{result.run_id[:8]}-{digest_of(result)[:8]}{_SUFFIX}"
         paths.append(result.write(path))
     return paths
+
+
+class Keeper:
+    """Writes each result into a folder, where one is given, as soon as it is there; `lost` are those that could not be.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        if folder is not None:
+            require_place(folder)
+        self.written, self.lost, self._folder = list[Path](), list[OutputError](), folder
+
+    def keep(self, result: Result | None) -> None:
+        """Write it, where there is one."""
+        try:
+            self.written += [] if result is None or self._folder is None else save([result], self._folder)
+        except OutputError as error:
+            self.lost.append(error)
 
 
 def digest_of(result: Result) -> str:
@@ -69,8 +89,10 @@ def load(path: Path) -> Result:
 def require_past(result: Result, where: str) -> None:
     """InputError where the clock of what measured is ahead: it would be the latest result for ever."""
     if result.started > datetime.now(UTC) + timedelta(days=1):
-        told = f"{where}: was measured at {result.started_utc}, by a clock that is ahead"
-        raise InputError(f"{told}; take the file away, set the clock and measure again")
+        raise InputError(
+            f"{where}: was measured at {result.started_utc}, by a clock that is ahead; take the file away, set the "
+            "clock and measure again"
+        )
 
 
 def _below(folder: Path, refused: list[str]) -> list[Path]:
@@ -94,18 +116,18 @@ def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
     files: list[Path] = []
     refused: list[str] = []
     for path in paths:
-        own = _below(path, refused) if path.is_dir() else [path]
-        files += own
-        if not own:
-            refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench ARTIFACT --out DIR` writes some")
-    found: dict[str, Result] = {}
+        inside = _below(path, refused) if path.is_dir() else [path]
+        files += inside
+        if not inside:
+            refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench` writes some where it is given `out`")
+    results: dict[str, Result] = {}
     for path in sorted(files, key=str):
         try:
             result = load(path)
         except InputError as error:
             refused.append(str(error))
             continue
-        found[digest_of(result)] = result
-    if not found:
+        results[digest_of(result)] = result
+    if not results:
         raise InputError(refused[0] if refused else "no results: name a file or a folder")
-    return sorted(found.values(), key=lambda result: result.started), list(dict.fromkeys(refused))
+    return sorted(results.values(), key=lambda result: result.started), list(dict.fromkeys(refused))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edgekit.bench.golden import TOLERANCE
+from edgekit.bench.results.latency import drift, summarize_measured
 from edgekit.bench.schema import Reason, Result, Validity
-from edgekit.metrics.statistics import DRIFT, drift, summarize_told
+from edgekit.metrics.statistics import DRIFT
 
 __all__ = ["judge", "judge_anew"]
 
@@ -22,7 +23,7 @@ def judge(result: Result, *, background: bool | None = None) -> Result:
     slower = drift(result.latency_ms)
     cool, warm = before.thermal_status, after.thermal_status
     rose = cool is not None and warm is not None and warm > cool
-    found: dict[Reason, bool] = {
+    holds: dict[Reason, bool] = {
         "emulated": result.device.emulated is True,
         "wrong-output": not result.check.passed,
         "few-samples": len(result.latency_ms.samples) < result.protocol.min_iterations,
@@ -32,17 +33,17 @@ def judge(result: Result, *, background: bool | None = None) -> Result:
         "low-power": before.low_power is True or after.low_power is True,
         "background": background is True,
     }
-    reasons = tuple(reason for reason, holds in found.items() if holds)
+    reasons = tuple(reason for reason in holds if holds[reason])
     return result.model_copy(update={"validity": Validity(valid=not reasons, reasons=reasons)})
 
 
-def judge_anew(told: Result) -> Result:
+def judge_anew(result: Result) -> Result:
     """A result of a file as its samples, cosine and device say: its own figures and verdict do not count."""
-    check, samples = told.check, told.latency_ms.samples
+    check, samples = result.check, result.latency_ms.samples
     near = check.min_cosine is not None and check.min_cosine >= TOLERANCE
     changes = {
         "check": check.model_copy(update={"passed": check.passed and near and check.images > 0}),
-        "protocol": told.protocol.model_copy(update={"iterations": len(samples)}),
-        "latency_ms": summarize_told(told.latency_ms),
+        "protocol": result.protocol.model_copy(update={"iterations": len(samples)}),
+        "latency_ms": summarize_measured(result.latency_ms),
     }
-    return judge(told.model_copy(update=changes), background="background" in told.validity.reasons)
+    return judge(result.model_copy(update=changes), background="background" in result.validity.reasons)

@@ -96,7 +96,7 @@ class Adb:
 
     def __post_init__(self) -> None:
         if self.serial is not None and (not self.serial or not self.serial.isprintable()):
-            raise UsageError(f"serial {self.serial[:60]!r} is none; `adb devices` lists those connected")
+            raise UsageError(f"{self.serial[:60]!r} is no serial number; `adb devices` lists those that are connected")
 
     def at(self, serial: str) -> Adb:
         """The same client for another device."""
@@ -111,13 +111,13 @@ class Adb:
         done = await self._client(["devices"], timeout, "listing the devices", limit=_LISTING, anywhere=True)
         if done.code:
             raise DeviceError(f"adb cannot list devices: {plain(done.stderr)}; try `adb kill-server`")
-        found: dict[str, Connected] = {}
+        devices: dict[str, Connected] = {}
         for line in done.stdout.decode("utf-8", "replace").split("\n"):
             serial, tab, state = line.rstrip("\r").rpartition("\t")
             state = state.split(" (")[0].split(";")[0].strip()
             if tab and serial and serial.isprintable() and state in _STATES:
-                found.setdefault(serial, Connected(serial, state))
-        return list(found.values())
+                devices.setdefault(serial, Connected(serial, state))
+        return list(devices.values())
 
     async def connect(self, timeout: float = 10.0) -> None:
         """Ask for a device on the network again; no error where that fails, the next command tells."""
@@ -236,9 +236,9 @@ class Adb:
 
     def _trouble(self, done: _Done, doing: str) -> DeviceError:
         """What the client's last words mean."""
-        told = done.stderr.decode("utf-8", "replace") + done.stdout.decode("utf-8", "replace")
+        output = done.stderr.decode("utf-8", "replace") + done.stdout.decode("utf-8", "replace")
         # The serial and a file's name are in it too and may hold any word.
-        words = told.replace(self._serial, "")
+        words = output.replace(self._serial, "")
         for sign, meaning in _TROUBLE:
             if sign in words:
                 return DeviceError(f"{plain(self._serial)}: {meaning} (while {doing})")

@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from edgekit.bench.drivers.android.adb import Adb
-from edgekit.bench.drivers.android.job import APP, Job
+from edgekit.bench.drivers.android.job import APP, AndroidJob
 from edgekit.bench.drivers.android.undo import Undo
 from edgekit.bench.drivers.base import plain
-from edgekit.bench.protocol import JOB
+from edgekit.bench.protocol import JOB, AppJob
 from edgekit.errors import DeviceError
 
 __all__ = ["PACKAGE", "STORAGE", "install", "run"]
@@ -23,17 +23,16 @@ _UNINSTALL = 'pm uninstall "$1"; ! pm path "$1"'
 _REMOVE = 'rm -rf "$1"; [ ! -e "$1" ]'
 
 
-async def install(adb: Adb, job: Job, folder: str, run_id: str, undo: Undo) -> None:
+async def install(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, undo: Undo) -> None:
     """Put the job beside its files, and the app on the device; both are taken away again.
 
     Raises:
         DeviceError: the device is lost, or does not take the app.
     """
-    document = job.asked.model_copy(update={"run_id": run_id})
     with tempfile.TemporaryDirectory(prefix="edgekit-") as own:
         path = Path(own) / JOB
-        path.write_text(json.dumps(document.model_dump(mode="json")), encoding="utf-8")
-        await adb.push(path, f"{folder}/{JOB}", job.push_timeout_s)
+        path.write_text(json.dumps(asked.model_dump(mode="json")), encoding="utf-8")
+        await adb.push(path, f"{folder}/{JOB}", job.copy_timeout_s)
     await adb.must(["sh", "-c", _READABLE, "sh", folder], job.step_timeout_s, "making the run folder readable")
     known = await adb.shell(["pm", "path", PACKAGE], job.step_timeout_s, doing="looking for the app")
     if not known.text.startswith("package:"):
@@ -42,31 +41,31 @@ async def install(adb: Adb, job: Job, folder: str, run_id: str, undo: Undo) -> N
             raise DeviceError(f"{plain(adb.serial or '')}: does not say whether the app is there ({said})")
         undo.add("the app", "sh", "-c", _UNINSTALL, "sh", PACKAGE)
     done = await adb.shell(
-        ["pm", "install", "-r", "-t", f"{folder}/{APP}"], job.push_timeout_s, doing="installing the app"
+        ["pm", "install", "-r", "-t", f"{folder}/{APP}"], job.copy_timeout_s, doing="installing the app"
     )
     if done.code or "Success" not in done.text:
         said = plain(done.text + " " + done.stderr.decode("utf-8", "replace")) or "it says nothing"
         hint = "; another build of it is there, uninstall that first" if "UPDATE_INCOMPATIBLE" in said else ""
         raise DeviceError(f"{plain(adb.serial or '')}: does not take the app ({said}){hint}")
-    result = f"{STORAGE}/edgekit-{run_id}"
+    result = f"{STORAGE}/edgekit-{asked.run_id}"
     undo.add(result, "sh", "-c", _REMOVE, "sh", result)
     undo.add("the running app", "am", "force-stop", PACKAGE)
 
 
-async def run(adb: Adb, job: Job, folder: str, run_id: str) -> str:
+async def run(adb: Adb, job: AndroidJob, folder: str, asked: AppJob) -> str:
     """Measure; the path of the result on the device.
 
     Raises:
         DeviceError: the device is lost, or the app fails on it.
     """
     argv = ["am", "instrument", "-w", "-r", "-e", "job", f"{folder}/{JOB}", f"{PACKAGE}/.MeasureInstrumentation"]
-    told = await adb.must(argv, job.run_limit_s, "measuring")
+    output = await adb.must(argv, job.limit_s, "measuring")
     # `am` ends with 0 whatever became of the instrumentation.
-    code = re.search(r"^INSTRUMENTATION_CODE: (-?\d{1,9})$", told, re.M)
+    code = re.search(r"^INSTRUMENTATION_CODE: (-?\d{1,9})$", output, re.M)
     if code is None or code.group(1) != "-1":
         error = re.search(
-            r"^INSTRUMENTATION_(?:RESULT: (?:error|shortMsg|longMsg)=|FAILED: |ABORTED: )(.+)$", told, re.M
+            r"^INSTRUMENTATION_(?:RESULT: (?:error|shortMsg|longMsg)=|FAILED: |ABORTED: )(.+)$", output, re.M
         )
         said = plain(error.group(1)) if error else "it gives no reason; see `adb logcat -s edgekit`"
         raise DeviceError(f"{plain(adb.serial or '')}: the app did not measure ({said})")
-    return f"{STORAGE}/edgekit-{run_id}/{job.asked.out}"
+    return f"{STORAGE}/edgekit-{asked.run_id}/{asked.out}"

@@ -1,90 +1,94 @@
-"""Latency on Android devices through adb: prepare each, measure with the native runner, and leave it as it was."""
+"""Latency on Android devices through adb: prepare each, measure with the app or the native runner, restore it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.adb import Adb
-from edgekit.bench.drivers.android.job import File, Job, pack
+from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.drivers.android.steps import measure
 from edgekit.bench.drivers.android.undo import Undo
-from edgekit.bench.drivers.base import Outcome, Say, chosen, plain, to_its_end
-from edgekit.errors import DeviceError, EdgeKitError, UsageError
-from edgekit.support.progress import DONE
-from edgekit.support.text import reason_of
+from edgekit.bench.drivers.base import Outcome, Say, chosen, require_formats
+from edgekit.bench.drivers.phone import opened
+from edgekit.bench.request import BenchRequest
+from edgekit.errors import InputError, UsageError
+from edgekit.support.progress import Reporter
 
-__all__ = ["Job", "bench_device", "bench_devices", "choose"]
+__all__ = ["AndroidDriver"]
 
-
-async def choose(adb: Adb, serials: Sequence[str] = (), *, every: bool = False) -> list[str]:
-    """The serials to measure on: those named, all that are connected, or the only one.
-
-    Raises:
-        UsageError: there is no device, none is chosen out of several, or one that is named is not connected.
-    """
-    found = await adb.devices()
-    if not found:
-        raise UsageError("no device is connected; plug one in, allow debugging on it, and see `adb devices`")
-    return chosen([(one.serial, one.state) for one in found], serials, every=every)
+_README = "android_bench/README.md says how to get"
 
 
-async def bench_devices(adb: Adb, job: Job, serials: Sequence[str], *, say: Say | None = None) -> list[Outcome]:
-    """Measure on all of them at once, each by itself; outcomes in their order.
+class AndroidDriver:
+    """The driver of Android devices.
 
     Raises:
-        EdgeKitError: a file of the job cannot be used.
+        UsageError: nothing that measures is given, or the native runner does not take this format.
+        InputError: a file is not there.
     """
-    files = await asyncio.to_thread(pack, job)
 
-    async def one(serial: str) -> Outcome:
-        try:
-            return Outcome(serial, await bench_device(adb.at(serial), job, say=say, files=files))
-        except EdgeKitError as error:
-            failed = error
-        except Exception as error:  # a fault of ours must not spoil the other devices either
-            failed = DeviceError(
-                f"{plain(serial)}: measuring failed ({type(error).__name__}: {plain(reason_of(error))})"
+    def __init__(self, request: BenchRequest, reporter: Reporter, adb: Adb | None = None) -> None:
+        tools = {name: getattr(request, name) for name in ("app", "runner", "library")}
+        given = {name: path for name, path in tools.items() if path is not None}
+        if set(given) not in ({"app"}, {"runner", "library"}):
+            raise UsageError(
+                f'`on="android"` needs `app`, or `runner` and `library`; {_README} them',
+                field="app" if not given else min(given),
             )
-        if say is not None:
-            say(serial, f"failed: {failed}")
-        return Outcome(serial, error=failed)
+        for name, path in given.items():
+            if not path.is_file():
+                raise InputError(f"{path}: no such file for `{name}`; {_README} one", field=name)
+        if request.app is None:
+            require_formats(request, (".onnx",), "the native runner takes")
+        self._request, self._reporter = request, reporter
+        self._adb = adb or Adb()
+        self._undo: dict[str, Undo] = {}
 
-    return await asyncio.gather(*(one(serial) for serial in serials))
+    async def choose(self) -> list[str]:
+        """The serials to measure on: those named, all that are connected, or the only one.
 
+        Raises:
+            UsageError: there is no device, none is chosen out of several, or one that is named is not connected.
+            MissingDependencyError: there is no adb.
+        """
+        connected = await self._adb.devices()
+        none = "no device is connected; plug one in, allow debugging on it, and see `adb devices`"
+        return chosen([(device.serial, device.state) for device in connected], self._request, none)
 
-async def bench_device(adb: Adb, job: Job, *, say: Say | None = None, files: Sequence[File] | None = None) -> s.Result:
-    """Measure on one device. However it ends, by cancellation too, settings are restored and files removed first.
+    @contextmanager
+    def prepare(self, artifacts: Sequence[Path]) -> Iterator[AndroidJob]:
+        """The job of measuring the only one of `artifacts`; EdgeKitError where it or a file cannot be used."""
+        (path,), request = artifacts, self._request
+        minutes, awake = request.cooldown_minutes, request.stay_awake
+        job = AndroidJob(
+            **opened(path, request, self._reporter),
+            runner=request.runner,
+            library=request.library,
+            app=request.app,
+            airplane=bool(request.airplane),
+            stay_awake=True if awake is None else awake,
+            cooldown_timeout_s=300.0 if minutes is None else 60 * minutes,
+        )
+        assert job.files, "read here, once for all devices"
+        yield job
 
-    Args:
-        adb: with the device's serial.
-        say: is told each step.
-        files: what to push, where several devices share it.
+    async def measure(self, job: AndroidJob, serial: str, say: Say) -> AsyncIterator[Outcome]:
+        """Measure once.
 
-    Raises:
-        DeviceError: the device is lost, unauthorised, offline, full or silent, or the runner fails on it.
-        InputError: a file of the job cannot be used, or the device's result is none.
-        IntegrityError: a file has other bytes than it should, here or on the device.
-    """
-    tell = say or (lambda serial, step: None)
-    packed = files if files is not None else await asyncio.to_thread(pack, job)
-    undo = Undo(adb, job.cleanup_timeout_s)
-    serial = adb.serial or ""
-    try:
-        result = await measure(adb, job, packed, undo, lambda step: tell(serial, step))
-        tell(serial, "putting it back")
-    except BaseException as error:
-        left, _ = await to_its_end(undo.run())
-        if left:
-            told = f"not put back on the device: {', '.join(left)}"
-            tell(serial, told)
-            if isinstance(error, EdgeKitError):
-                raise type(error)(f"{error}; {told}") from error
-        raise
-    left, cancelled = await to_its_end(undo.run())
-    told = f"not put back on the device: {', '.join(left)}" if left else DONE
-    tell(serial, told)
-    if cancelled:
-        raise asyncio.CancelledError
-    return result.model_copy(update={"errors": (*result.errors, told)[-64:]}) if left else result
+        Raises:
+            DeviceError: the device is lost, unauthorised, offline, full or silent, or the runner fails on it.
+            InputError: a file of the job cannot be used, or the device's result is none.
+            IntegrityError: a file has other bytes than it should, here or on the device.
+        """
+        adb = self._adb.at(serial)
+        undo = self._undo[serial] = Undo(adb, job.cleanup_timeout_s)
+        result = await measure(adb, job, undo, say)
+        say("putting it back")
+        yield Outcome(serial, result)
+
+    async def restore(self, serial: str) -> list[str]:
+        """Restore settings and remove files and the app; what could not be."""
+        undo = self._undo.get(serial)
+        return [] if undo is None else await undo.run()

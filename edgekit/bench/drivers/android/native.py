@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.adb import Adb
-from edgekit.bench.drivers.android.job import LIBRARY, RUNNER, Job
+from edgekit.bench.drivers.android.job import LIBRARY, RUNNER, AndroidJob
 from edgekit.bench.drivers.android.state import big_cores
+from edgekit.bench.protocol import AppJob
 
 __all__ = ["cores_of", "run"]
 
 _RUN = f"""cd "$1" && chmod 755 {RUNNER} && echo $$ >pid && export LD_LIBRARY_PATH="$PWD" && shift && exec "$@\""""
 
 
-async def cores_of(adb: Adb, job: Job, device: s.Device) -> tuple[int, ...] | None:
+async def cores_of(adb: Adb, job: AndroidJob, device: s.Device) -> tuple[int, ...] | None:
     """The big cores, where the device can keep a process on them."""
     cores = big_cores(device.cores, job.asked.threads)
     if cores is None:
@@ -23,13 +24,12 @@ async def cores_of(adb: Adb, job: Job, device: s.Device) -> tuple[int, ...] | No
     return cores if done.code == 0 else None
 
 
-async def run(adb: Adb, job: Job, folder: str, run_id: str, cores: tuple[int, ...] | None) -> str:
+async def run(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, cores: tuple[int, ...] | None) -> str:
     """Measure; the path of the result on the device.
 
     Raises:
         DeviceError: the device is lost, or the runner fails on it.
     """
-    asked = job.asked
     options = {
         "model": asked.model,
         "library": f"./{LIBRARY}",
@@ -45,14 +45,14 @@ async def run(adb: Adb, job: Job, folder: str, run_id: str, cores: tuple[int, ..
         "duration": asked.duration,
         "threads": asked.threads,
         "min-cosine": asked.min_cosine,
-        "run-id": run_id,
+        "run-id": asked.run_id,
         "model-sha256": asked.facts.sha256,
         "out": asked.out,
     }
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     kept = [] if cores is None else ["taskset", _mask(cores)]
     argv = ["sh", "-c", _RUN, "sh", folder, *kept, f"./{RUNNER}", *words]
-    await adb.must(argv, job.run_limit_s, "measuring")
+    await adb.must(argv, job.limit_s, "measuring")
     return f"{folder}/{asked.out}"
 
 

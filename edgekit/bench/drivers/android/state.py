@@ -58,13 +58,7 @@ async def facts_of(adb: Adb, timeout: float) -> Device:
         api=None if api is None else int(api) or None,
         abi=props.get("ro.product.cpu.abi") or None,
         ram_bytes=None if memory is None else int(memory) * 1024,
-        cores=tuple(
-            Core(id=core, max_khz=_khz(told.get("cpuinfo_max_freq")), governor=plain(told["scaling_governor"]) or None)
-            if "scaling_governor" in told
-            else Core(id=core, max_khz=_khz(told.get("cpuinfo_max_freq")))
-            for core, told in sorted(cores.items())
-        )
-        or None,
+        cores=tuple(_core(core, files) for core, files in sorted(cores.items())) or None,
         emulated=_emulated(props),
         lab=Lab(provider="adb", serial_sha256=sha256((adb.serial or "").encode()).hexdigest()),
     )
@@ -82,7 +76,7 @@ async def snapshot_of(adb: Adb, timeout: float) -> Snapshot:
     status = _number(r"^\s*status: (\d{1,3})$", battery)
     thermal = parts.get("thermalservice", "")
     heat = _number(r"^\s*Thermal Status: (\d{1,3})$", thermal)
-    khz = {str(core): _khz(told.get("scaling_cur_freq")) for core, told in _cores(parts.get("cores", "")).items()}
+    khz = {str(core): _khz(files.get("scaling_cur_freq")) for core, files in _cores(parts.get("cores", "")).items()}
     airplane = _setting(parts.get("airplane_mode_on", ""))
     return Snapshot(
         state=State(
@@ -142,10 +136,15 @@ def _emulated(props: dict[str, str]) -> bool | None:
 
 def _cores(text: str) -> dict[int, dict[str, str]]:
     """Files of /sys by core, as `grep -H` prints them."""
-    found: dict[int, dict[str, str]] = {}
+    cores: dict[int, dict[str, str]] = {}
     for core, name, value in re.findall(r"/cpu(\d{1,3})/cpufreq/(\w{1,40}):(.{0,200})$", text, re.M):
-        found.setdefault(int(core), {})[name] = value
-    return found
+        cores.setdefault(int(core), {})[name] = value
+    return cores
+
+
+def _core(number: int, files: dict[str, str]) -> Core:
+    governor = plain(files.get("scaling_governor", "")) or None
+    return Core(id=number, max_khz=_khz(files.get("cpuinfo_max_freq")), governor=governor)
 
 
 def _skin(text: str) -> float | None:
@@ -162,15 +161,15 @@ def _battery(text: str) -> float | None:
 
 
 def _low_power(power: str, setting: str) -> bool | None:
-    told = set(re.findall(r"^\s*m(?:LowPowerModeEnabled|SettingBatterySaverEnabled)=(true|false)$", power, re.M))
-    if "true" in told or setting.strip() == "1":
+    modes = set(re.findall(r"^\s*m(?:LowPowerModeEnabled|SettingBatterySaverEnabled)=(true|false)$", power, re.M))
+    if "true" in modes or setting.strip() == "1":
         return True
-    return False if told or setting.strip() in ("0", "null") else None
+    return False if modes or setting.strip() in ("0", "null") else None
 
 
 def _screen(power: str) -> bool | None:
-    told = re.search(r"^\s*mWakefulness=(\w{1,20})$", power, re.M)
-    return None if told is None else told.group(1) == "Awake"
+    wakefulness = re.search(r"^\s*mWakefulness=(\w{1,20})$", power, re.M)
+    return None if wakefulness is None else wakefulness.group(1) == "Awake"
 
 
 def _setting(text: str) -> str | None:
@@ -179,8 +178,8 @@ def _setting(text: str) -> str | None:
 
 
 def _number(pattern: str, text: str) -> float | None:
-    found = re.search(pattern, text, re.M | re.A)
-    return None if found is None else float(found.group(1))
+    match = re.search(pattern, text, re.M | re.A)
+    return None if match is None else float(match.group(1))
 
 
 def _khz(text: str | None) -> int | None:

@@ -52,8 +52,8 @@ def start(path: Path, target: Target, threads: int) -> Fresh:
         return Fresh(**json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError, TypeError) as error:
         last = " ".join(done.stderr.strip().splitlines()[-1:])
-        told = reason_of(RuntimeError(last)) if last else reason_of(error)
-        raise ModelError(f"{path}: does not run in a fresh process: {told}") from error
+        reason = reason_of(RuntimeError(last) if last else error)
+        raise ModelError(f"{path}: does not run in a fresh process: {reason}") from error
 
 
 def _measure(path: Path, threads: int, module: str, entry: str) -> Fresh:

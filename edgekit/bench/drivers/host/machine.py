@@ -80,7 +80,9 @@ def pinned(count: int) -> Iterator[tuple[int, ...] | None]:
         return
     before = sorted(os.sched_getaffinity(0))
     if count > len(before):
-        raise UsageError(f"--threads {count}: this process may use {len(before)} cores; give as many at most")
+        raise UsageError(
+            f"`threads` is {count}, and this process may use {len(before)} cores; give as many at most", field="threads"
+        )
     os.sched_setaffinity(0, before[-count:])
     try:
         yield tuple(before[-count:])
@@ -90,8 +92,8 @@ def pinned(count: int) -> Iterator[tuple[int, ...] | None]:
 
 def memory() -> tuple[int | None, int | None]:
     """Bytes that this process holds now, and that it held at most."""
-    told = _pairs(Path("/proc/self/status"))
-    now, most = _kilobytes(told.get("VmRSS")), _kilobytes(told.get("VmHWM"))
+    status = _pairs(Path("/proc/self/status"))
+    now, most = _kilobytes(status.get("VmRSS")), _kilobytes(status.get("VmHWM"))
     if most is None and sys.platform != "win32":
         import resource
 
@@ -101,11 +103,11 @@ def memory() -> tuple[int | None, int | None]:
 
 def _pairs(path: Path) -> dict[str, str]:
     """The first value of each key of a file of lines; nothing where there is no such file."""
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for line in (_text(path) or "").splitlines():
         key, _, value = line.partition(":")
-        found.setdefault(key.strip(), value.strip())
-    return found
+        pairs.setdefault(key.strip(), value.strip())
+    return pairs
 
 
 def _text(path: Path) -> str | None:

@@ -33,13 +33,13 @@ def find_products(folder: Path) -> Products:
         InputError: they are not there, or more than one of them is, or the app has no bundle identifier.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder for --app; ios_bench/README.md says how to build it")
+        raise InputError(f"{folder}: no such folder for `app`; ios_bench/README.md says how to build it", field="app")
     apps = [path for path in sorted(folder.glob("*-iphoneos/*.app")) if (path / f"PlugIns/{TESTS}.xctest").is_dir()]
     runs = sorted(folder.glob("*iphoneos*.xctestrun"))
-    for what, found in ((f"app for phones with {TESTS} in it (*-iphoneos/*.app)", apps), (".xctestrun file", runs)):
-        if len(found) != 1:
+    for what, paths in ((f"app for phones with {TESTS} in it (*-iphoneos/*.app)", apps), (".xctestrun file", runs)):
+        if len(paths) != 1:
             raise InputError(
-                f"{folder}: {len(found) or 'no'} {what}, one is needed; build it as ios_bench/README.md says"
+                f"{folder}: {len(paths) or 'no'} {what}, one is needed; build it as ios_bench/README.md says"
             )
     return Products(apps[0].absolute(), runs[0].absolute(), _bundle(apps[0] / "Info.plist"))
 

@@ -36,13 +36,13 @@ def _replacing(udid: str, bundle: str, folder: Path) -> Argv:
 
 def _listed(document: Any) -> list[Phone]:
     devices = part(document, "result", "devices")
-    found = {}
+    phones = {}
     for one in devices if isinstance(devices, list) else ():
         udid, hardware = part(one, "hardwareProperties", "udid"), part(one, "hardwareProperties")
         here = part(one, "connectionProperties", "tunnelState") != "unavailable"  # it lists all that it ever knew
         if here and is_udid(udid) and part(hardware, "platform") == "iOS" and part(hardware, "reality") != "virtual":
-            found[udid] = Phone(udid, _facts(one).trouble or text(part(hardware, "marketingName")) or "ready")
-    return list(found.values())
+            phones[udid] = Phone(udid, _facts(one).trouble or text(part(hardware, "marketingName")) or "ready")
+    return list(phones.values())
 
 
 def _facts(device: Any) -> Facts:
@@ -77,8 +77,8 @@ def _testing(udid: str, products: Products, scratch: Path) -> Argv:
 def _says(done: Done) -> str:
     """Its error lines; all of stderr where there are none."""
     stdout, stderr = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
-    told = dict.fromkeys("".join(words) for words in _ERROR.findall(f"{stderr}\n{stdout}"))
-    return "; ".join(list(told)[:5]) or stderr[-2000:]
+    lines = dict.fromkeys("".join(words) for words in _ERROR.findall(f"{stderr}\n{stdout}"))
+    return "; ".join(list(lines)[:5]) or stderr[-2000:]
 
 
 DEVICECTL = Tools(

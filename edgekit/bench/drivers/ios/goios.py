@@ -66,8 +66,8 @@ def _testing(udid: str, products: Products, scratch: Path) -> Argv:
 def _says(done: Done) -> str:
     """Why a test failed, or its error lines, which are JSON with much else between them."""
     errors = [words for level, words in _log(done) if level in ("ERROR", "FATAL") or words.startswith(_NOT_RUN)]
-    told = _test_failures(done) or errors
-    return "; ".join(dict.fromkeys(told)) or (done.stderr.decode("utf-8", "replace") if done.code else "")
+    lines = _test_failures(done) or errors
+    return "; ".join(dict.fromkeys(lines)) or (done.stderr.decode("utf-8", "replace") if done.code else "")
 
 
 def _failed(done: Done) -> bool:

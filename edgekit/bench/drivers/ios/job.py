@@ -5,55 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, cast
 
-from edgekit.bench.golden import Golden
-from edgekit.bench.protocol import COMPUTE_UNITS, AppJob, ComputeUnits
-from edgekit.errors import InputError, IntegrityError, UsageError
-from edgekit.support.files import sha256_tree, size_of
+from edgekit.bench.drivers.phone import PhoneJob
+from edgekit.bench.protocol import COMPUTE_UNITS, ComputeUnits
+from edgekit.errors import UsageError
 
-__all__ = ["IosJob"]
+__all__ = ["IosJob", "compute_units_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class IosJob:
-    """What to measure on every device, with each of the compute units in turn.
+class IosJob(PhoneJob):
+    """What to measure on every device, with each of the compute units in turn; they are set anew for each run.
 
-    `asked` is the job of the app; its run and compute units are set anew for each run. `app` is the folder that
-    `xcodebuild build-for-testing` filled. `run_timeout_s` None allows ten minutes beside three times the duration:
-    Core ML compiles the model first. Other times are limits in seconds: of one question to the device, of one copy to
-    or from it, and of removing the job from it.
+    `app` is the folder that `xcodebuild build-for-testing` filled.
 
     Raises:
-        UsageError: no compute units, unknown ones, or a model that is no .mlpackage.
+        UsageError: the model is no .mlpackage.
     """
 
-    model: Path
-    golden: Golden
-    asked: AppJob
+    spare_s: ClassVar[float] = 600.0  # Core ML compiles the model first
+
     app: Path
-    compute_units: Sequence[ComputeUnits] = ("all",)
+    compute_units: Sequence[ComputeUnits] = COMPUTE_UNITS[:1]
     step_timeout_s: float = 120.0
-    copy_timeout_s: float = 600.0
-    run_timeout_s: float | None = None
-    cleanup_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if not self.compute_units or not set(self.compute_units) <= set(COMPUTE_UNITS):
-            told = ", ".join(self.compute_units) or "none"
-            raise UsageError(f"compute units: {told}; give some of {', '.join(COMPUTE_UNITS)}")
+        super().__post_init__()
         if self.model.suffix != ".mlpackage" or self.asked.format != "coreml":
-            raise UsageError(f"{self.model}: iPhones take .mlpackage; give one of those")
+            raise UsageError(f"{self.model}: iPhones take .mlpackage; give one of those", field="artifacts")
 
-    @property
-    def limit_s(self) -> float:
-        """Seconds that a run may take."""
-        return self.run_timeout_s if self.run_timeout_s is not None else 600 + 3 * self.asked.duration
 
-    def check(self) -> None:
-        """Raise IntegrityError or InputError where the model is no longer what `asked` names, or does not fit."""
-        facts = self.asked.facts
-        if size_of(self.model) != facts.bytes or sha256_tree(self.model) != facts.sha256:
-            raise IntegrityError(f"{self.model}: has changed since it was opened; start again")
-        due = (self.asked.count, self.asked.height, self.asked.width, 3), (self.asked.count, self.asked.dim)
-        if (self.golden.images.shape, self.golden.embeddings.shape) != due:
-            raise InputError(f"{self.model}: images or golden embeddings have other sizes than the job says")
+def compute_units_of(names: Sequence[str]) -> Sequence[ComputeUnits]:
+    """The compute units of these names; the first of all where there are no names.
+
+    Raises:
+        UsageError: there are none of such a name.
+    """
+    if not set(names) <= set(COMPUTE_UNITS):
+        known = ", ".join(COMPUTE_UNITS)
+        raise UsageError(f"`compute_units` are {', '.join(names)}; give some of {known}", field="compute_units")
+    return cast("Sequence[ComputeUnits]", names) or COMPUTE_UNITS[:1]

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 from edgekit.bench import schema as s
-from edgekit.bench.drivers.base import plain
+from edgekit.bench.drivers.base import Say, plain
 from edgekit.bench.drivers.ios.app import Products
 from edgekit.bench.drivers.ios.compute_plan import ComputePlan, read_compute_plan
 from edgekit.bench.drivers.ios.job import IosJob
 from edgekit.bench.drivers.ios.process import Done, call
 from edgekit.bench.drivers.ios.tools import Argv, Facts, Tools, trouble
-from edgekit.bench.protocol import COMPUTE_PLAN, RESULT, ComputeUnits, write_job
-from edgekit.bench.results.validity import judge
+from edgekit.bench.drivers.phone import merged, read_back, result_of
+from edgekit.bench.protocol import COMPUTE_PLAN, RESULT, AppJob, ComputeUnits, write_job
 from edgekit.errors import DeviceError, EdgeKitError, InputError
-from edgekit.metrics.statistics import summarize_told
 from edgekit.support.files import read_json
 from edgekit.support.version import VERSION
 
@@ -30,7 +29,6 @@ __all__ = ["Device", "answer", "ask", "install", "measure", "remove"]
 
 _ATTEMPT = 10.0  # seconds that one try to remove the job may take
 _LARGEST = s.MAX_BYTES + (1 << 20)
-_T = TypeVar("_T")
 
 
 @dataclass
@@ -59,12 +57,12 @@ class Device:
 
 async def ask(device: Device) -> None:
     """Learn what it is; DeviceError says why it cannot be used now."""
-    told = []
+    answers = []
     with TemporaryDirectory(prefix="edgekit-") as folder:
         for number, argv in enumerate(device.tools.asking(device.udid, Path(folder) / "answer.json")):
             done = await device.must(argv, device.job.step_timeout_s, "asking what it is")
-            told.append(answer(done, Path(folder) / "answer.json", f"{plain(device.udid)}: answer {number + 1}"))
-    device.facts = device.tools.asked(told)
+            answers.append(answer(done, Path(folder) / "answer.json", f"{plain(device.udid)}: answer {number + 1}"))
+    device.facts = device.tools.asked(answers)
     if device.facts.trouble is not None:
         raise DeviceError(f"{plain(device.udid)}: {device.facts.trouble}")
 
@@ -87,13 +85,11 @@ async def install(device: Device) -> None:
     await device.must(argv, device.job.copy_timeout_s, "installing the app")
 
 
-async def measure(
-    device: Device, units: ComputeUnits, say: Callable[[str], None]
-) -> tuple[s.Result, ComputePlan | None]:
+async def measure(device: Device, units: ComputeUnits, say: Say) -> tuple[s.Result, ComputePlan | None]:
     """One run with one setting of the compute units. What is left on the device is told to it first.
 
     Raises:
-        EdgeKitError: as of `edgekit.bench.ios.bench_phone`.
+        EdgeKitError: as of `IosDriver.measure`.
     """
     job, tools = device.job, device.tools
     run_id, started = s.new_run()
@@ -119,9 +115,10 @@ async def measure(
         if tools.failed(done):
             raise trouble(tools, done, device.udid, "measuring")
         say(f"{units}: copy the result")
-        told = await _fetch(device, fetched, run_id)
+        await _pull(device, RESULT, fetched)
+        written = result_of(fetched / RESULT, device.udid, asked, "ios")
         plan, wrong = await _fetch_plan(device, fetched, run_id)
-    return _merge(told, device, units, started, wrong), plan
+    return _merge(written, device, asked, started, wrong), plan
 
 
 async def remove(device: Device) -> str | None:
@@ -144,24 +141,6 @@ async def remove(device: Device) -> str | None:
     return "the job in the app's documents" if device.placed else None
 
 
-async def _fetch(device: Device, into: Path, run_id: str) -> s.Result:
-    """The app's result, if it is one of this run and model."""
-    udid, due_model = plain(device.udid), device.job.asked.facts.sha256
-    await _pull(device, RESULT, into)
-    try:
-        told = _read(s.read_result, into / RESULT)
-    except InputError as error:
-        raise InputError(f"{udid}: {error}") from error
-    for what, own_value, due in (
-        ("run", told.run_id, run_id),
-        ("model", told.model.sha256, due_model),
-        ("platform", told.device.platform, "ios"),
-    ):
-        if own_value != due:
-            raise InputError(f"{udid}: {RESULT} is of another {what} ({own_value[:12]}, not {due[:12]}); run again")
-    return told
-
-
 async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[ComputePlan | None, str | None]:
     """The plan, where the app could make one (iOS 17.4 or later), and what is wrong with it."""
     try:
@@ -169,7 +148,7 @@ async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[ComputeP
     except EdgeKitError:
         return None, None
     try:
-        plan = _read(read_compute_plan, into / COMPUTE_PLAN)
+        plan = read_back(read_compute_plan, into / COMPUTE_PLAN)
     except InputError as error:
         return None, str(error)  # goes into the result, which does not name the device
     return (plan, None) if plan.run_id == run_id else (None, f"{COMPUTE_PLAN} is of another run")
@@ -187,50 +166,29 @@ async def _pull(device: Device, name: str, into: Path) -> None:
         raise InputError(f"{plain(device.udid)}: {name} is no file; run again")
 
 
-def _read(reader: Callable[[Path], _T], path: Path) -> _T:
-    try:
-        return reader(path)
-    except InputError as error:
-        raise InputError(plain(str(error).replace(str(path), path.name), 400)) from error
-
-
 def _open_to_all(folder: Path) -> None:
     """Modes and owners may be copied too, and the app is to write its result beside the job."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o666)
 
 
-def _merge(told: s.Result, device: Device, units: ComputeUnits, started: str, wrong: str | None) -> s.Result:
+def _merge(written: s.Result, device: Device, asked: AppJob, started: str, wrong: str | None) -> s.Result:
     """The app's samples, outputs, memory, state and runtime; all else as the driver knows it."""
-    asked, facts, latency, check = device.job.asked, device.facts, told.latency_ms, told.check
-    near = check.min_cosine is not None and check.min_cosine >= asked.min_cosine
-    runtime, phone = dict(_plainly(told.runtime)), dict(_plainly(told.device))
-    provider = s.Lab(provider=device.tools.provider, serial_sha256=sha256(device.udid.encode()).hexdigest())
-    known = {"manufacturer": "Apple", "model": facts.model, "os": facts.os}
+    lab = s.Lab(provider=device.tools.provider, serial_sha256=sha256(device.udid.encode()).hexdigest())
+    phone, runtime = dict(_plainly(written.device)), dict(_plainly(written.runtime))
+    known = {"manufacturer": "Apple", "model": device.facts.model, "os": device.facts.os}
     phone |= {name: value for name, value in known.items() if phone[name] is None}
-    result = s.Result(
-        run_id=told.run_id,
-        started_utc=started,
+    errors = (*written.errors, *([wrong] if wrong else ()))
+    return merged(
+        written,
+        asked,
+        started,
+        protocol={"screen_on": written.protocol.screen_on},
         tool=s.Tool(edgekit=VERSION, runner="ios-app", harness=device.tools.harness),
-        model=asked.facts,
-        runtime=s.Runtime(**{**runtime, "backend": units}),
-        device=s.Device(**{**phone, "lab": provider}),
-        protocol=s.Protocol(
-            warmup=asked.warmup,
-            min_iterations=asked.iterations,
-            min_duration_s=asked.duration,
-            iterations=len(latency.samples),
-            inputs=asked.count,
-            screen_on=told.protocol.screen_on,
-        ),
-        state=told.state,
-        latency_ms=summarize_told(latency),
-        memory_bytes=told.memory_bytes,
-        check=check.model_copy(update={"passed": check.passed and near and check.images > 0}),
-        validity=s.Validity(valid=False),
-        errors=tuple(plain(line) for line in (*told.errors, *([wrong] if wrong else ())))[-64:],
+        runtime=s.Runtime(**{**runtime, "backend": asked.compute_units}),
+        device=s.Device(**{**phone, "lab": lab}),
+        errors=tuple(plain(line) for line in errors)[-64:],
     )
-    return judge(result, background="background" in told.validity.reasons)
 
 
 def _plainly(model: s.Runtime | s.Device) -> Iterator[tuple[str, Any]]:

@@ -20,33 +20,24 @@ Argv = tuple[str, ...]
 FOLDER = f"Documents/{JOB_FOLDER}"  # in the app's container
 _UDID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 # What the programs say, in lower case, and what a person can do about it.
-_TROUBLE = (
-    ("passcode protected", "locked; unlock it, and keep it unlocked"),
-    ("passwordprotected", "locked; unlock it, and keep it unlocked"),
-    ("device is locked", "locked; unlock it, and keep it unlocked"),
-    ("unlock", "locked; unlock it, and keep it unlocked"),
-    ("developer mode", "Developer Mode is off; turn it on in Settings > Privacy & Security and restart the device"),
-    ("explicitly trusted", "does not trust the app's developer; see Settings > General > VPN & Device Management"),
-    ("untrusted developer", "does not trust the app's developer; see Settings > General > VPN & Device Management"),
-    ("device paired", "does not trust this computer; unlock it, tap Trust, and run it again"),
-    ("pairingdialog", "does not trust this computer; unlock it, tap Trust, and run it again"),
-    ("must be paired", "does not trust this computer; unlock it, tap Trust, and run it again"),
-    ("not paired", "does not trust this computer; unlock it, tap Trust, and run it again"),
-    (
-        "developer disk image",
-        "has no developer disk image; run `ios image auto`, or open it in Xcode once",
+_LOCKED = "locked; unlock it, and keep it unlocked"
+_NO_TRUST = "does not trust this computer; unlock it, tap Trust, and run it again"
+_NO_MODE = "Developer Mode is off; turn it on in Settings > Privacy & Security and restart the device"
+_NO_DEVELOPER = "does not trust the app's developer; see Settings > General > VPN & Device Management"
+_LOST = "lost or not connected; check the cable"
+_TROUBLE = {
+    **dict.fromkeys(("passcode protected", "passwordprotected", "device is locked", "unlock"), _LOCKED),
+    "developer mode": _NO_MODE,
+    **dict.fromkeys(("explicitly trusted", "untrusted developer"), _NO_DEVELOPER),
+    **dict.fromkeys(("device paired", "pairingdialog", "must be paired", "not paired"), _NO_TRUST),
+    "developer disk image": "has no developer disk image; run `ios image auto`, or open it in Xcode once",
+    "tunnel start": "no tunnel to it; run `sudo ios tunnel start` (iOS 17 or later)",
+    **dict.fromkeys(
+        ("no space left", "not enough space", "afc error code: 18"), "no space left on the device; free some"
     ),
-    ("tunnel start", "no tunnel to it; run `sudo ios tunnel start` (iOS 17 or later)"),
-    ("no space left", "no space left on the device; free some"),
-    ("not enough space", "no space left on the device; free some"),
-    ("afc error code: 18", "no space left on the device; free some"),
-    ("unable to find a destination", "lost or not connected; check the cable"),
-    ("device not found", "lost or not connected; check the cable"),
-    ("device was not found", "lost or not connected; check the cable"),
-    ("connection was invalidated", "lost or not connected; check the cable"),
-    ("connection reset", "lost or not connected; check the cable"),
-    ("disconnected", "lost or not connected; check the cable"),
-)
+    **dict.fromkeys(("unable to find a destination", "device not found", "device was not found"), _LOST),
+    **dict.fromkeys(("connection was invalidated", "connection reset", "disconnected"), _LOST),
+}
 _NO_TOOL = ("unable to find utility", "requires xcode", "/usbmuxd: connect")
 
 
@@ -100,7 +91,7 @@ def trouble(tools: Tools, done: Done, where: str, doing: str) -> EdgeKitError:
     words = said.replace(where, "").lower()
     if any(sign in (words + done.stderr.decode("utf-8", "replace").lower()) for sign in _NO_TOOL):
         return MissingDependencyError(f"{plain(said)}; {tools.missing}")
-    for sign, meaning in _TROUBLE:
+    for sign, meaning in _TROUBLE.items():
         if sign in words:
             return DeviceError(f"{plain(where)}: {meaning} (while {doing})")
     return DeviceError(f"{plain(where)}: failed while {doing} ({plain(said, 300) or f'exit code {done.code}'})")

@@ -10,15 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 from edgekit.bench.drivers.android.adb import Adb
-from edgekit.bench.drivers.android.driver import Job, bench_device, bench_devices
+from edgekit.bench.drivers.android.job import AndroidJob
+from edgekit.bench.golden import Golden
 from edgekit.bench.protocol import AppJob
 from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, EdgeKitError, InputError
 from edgekit.support.files import sha256_file
 from tests.bench.drivers.adb_device import Bench, Device, bench
+from tests.bench.drivers.android.cases import bench_device, bench_devices
 from tests.waiting import PATIENCE
 
 SCHEMA = Result.model_json_schema()
@@ -69,11 +72,12 @@ def lab(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
-    contents = {"we ird';$.pte": b"model" * 999, "app;.apk": APP.encode(), "in": bytes(2 * 4 * 4 * 3), "go": bytes(64)}
+def job(tmp_path: Path) -> AndroidJob:
+    contents = {"we ird';$.pte": b"model" * 999, "app;.apk": APP.encode()}
+    golden = Golden(np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 8), np.float32))
     for name, data in contents.items():
         (tmp_path / name).write_bytes(data)
-    model, apk, inputs, golden = (tmp_path / name for name in contents)
+    model, apk = (tmp_path / name for name in contents)
     facts = Model(
         name="toy", format="executorch", sha256=sha256_file(model), bytes=4995, precision="int8", input=(4, 4)
     )
@@ -81,10 +85,10 @@ def job(tmp_path: Path) -> Job:
         run_id="0" * 32, model="model.pte", format="executorch", facts=facts, count=2, height=4, width=4, dim=8,
         layout="nchw", warmup=10, iterations=20, duration=0.0, threads=2,
     )  # fmt: skip
-    return Job(model=model, asked=asked, app=apk, inputs=inputs, golden=golden, poll_s=0.05)
+    return AndroidJob(model=model, asked=asked, app=apk, golden=golden, poll_s=0.05)
 
 
-def measure(lab: Bench, device: Device, job: Job) -> Result:
+def measure(lab: Bench, device: Device, job: AndroidJob) -> Result:
     return asyncio.run(bench_device(Adb(server_port=lab.port, serial=device.serial), job))
 
 
@@ -95,7 +99,7 @@ def assert_clean(lab: Bench, device: Device) -> None:
     assert device.settings == {"airplane_mode_on": "0"}
 
 
-def test_the_app_measures_and_nothing_of_it_is_left(lab: Bench, job: Job) -> None:
+def test_the_app_measures_and_nothing_of_it_is_left(lab: Bench, job: AndroidJob) -> None:
     device = lab.add()
     found = measure(lab, device, job)
     jsonschema.validate(json.loads(found.to_json()), SCHEMA)
@@ -105,7 +109,7 @@ def test_the_app_measures_and_nothing_of_it_is_left(lab: Bench, job: Job) -> Non
     assert_clean(lab, device)
 
 
-def test_the_job_that_arrives_is_what_the_schema_says(lab: Bench, job: Job) -> None:
+def test_the_job_that_arrives_is_what_the_schema_says(lab: Bench, job: AndroidJob) -> None:
     device = lab.add(FAULT="slow")
     kept: list[object] = []
 
@@ -124,14 +128,14 @@ def test_the_job_that_arrives_is_what_the_schema_says(lab: Bench, job: Job) -> N
     assert_clean(lab, device)  # and the app that was running is stopped
 
 
-def test_an_app_that_was_there_stays(lab: Bench, job: Job) -> None:
+def test_an_app_that_was_there_stays(lab: Bench, job: AndroidJob) -> None:
     device = lab.add()
     (device.folder / "installed").write_text("an older build")
     measure(lab, device, job)
     assert (device.folder / "installed").exists()
 
 
-def test_an_app_in_the_background_is_no_measurement(lab: Bench, job: Job) -> None:
+def test_an_app_in_the_background_is_no_measurement(lab: Bench, job: AndroidJob) -> None:
     assert measure(lab, lab.add(FAULT="background"), job).validity.reasons == ("background",)
 
 
@@ -147,7 +151,7 @@ def test_an_app_in_the_background_is_no_measurement(lab: Bench, job: Job) -> Non
     ],
 )
 def test_what_goes_wrong_in_the_app_is_one_line(
-    lab: Bench, job: Job, fault: str, kind: type[EdgeKitError], told: str
+    lab: Bench, job: AndroidJob, fault: str, kind: type[EdgeKitError], told: str
 ) -> None:
     device = lab.add(FAULT=fault)
     with pytest.raises(kind, match=told) as caught:
@@ -156,7 +160,7 @@ def test_what_goes_wrong_in_the_app_is_one_line(
     assert_clean(lab, device)
 
 
-def test_a_device_that_takes_no_app_says_why(lab: Bench, job: Job) -> None:
+def test_a_device_that_takes_no_app_says_why(lab: Bench, job: AndroidJob) -> None:
     assert job.app is not None
     job.app.write_text("REFUSED")
     device = lab.add()
@@ -164,11 +168,11 @@ def test_a_device_that_takes_no_app_says_why(lab: Bench, job: Job) -> None:
         measure(lab, device, job)
     with pytest.raises(DeviceError) as caught:
         measure(lab, device, job)
-    assert "not put back" not in str(caught.value)
+    assert "not restored" not in str(caught.value)
     assert lab.left([device]) == []
 
 
-def test_a_person_s_app_is_not_uninstalled_by_mistake(lab: Bench, job: Job) -> None:
+def test_a_person_s_app_is_not_uninstalled_by_mistake(lab: Bench, job: AndroidJob) -> None:
     device = lab.add(PM="broken")
     (device.folder / "installed").write_text("a person's build")
     with pytest.raises(DeviceError, match="does not say whether the app is there"):
@@ -176,7 +180,7 @@ def test_a_person_s_app_is_not_uninstalled_by_mistake(lab: Bench, job: Job) -> N
     assert (device.folder / "installed").read_text() == "a person's build"
 
 
-def test_a_device_lost_while_the_app_runs_is_put_back_when_it_returns(lab: Bench, job: Job) -> None:
+def test_a_device_lost_while_the_app_runs_is_put_back_when_it_returns(lab: Bench, job: AndroidJob) -> None:
     devices = [lab.add("drop-run", FAULT="slow"), lab.add()]
     adb = Adb(server_port=lab.port)
     lost, well = asyncio.run(

@@ -17,17 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import psutil
 import pytest
 
 from edgekit.bench.drivers.android.adb import Adb
-from edgekit.bench.drivers.android.driver import Job, bench_device, bench_devices, choose
+from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.drivers.base import Outcome, run
+from edgekit.bench.golden import Golden
 from edgekit.bench.protocol import AppJob
 from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, InputError, IntegrityError, MissingDependencyError, UsageError
 from edgekit.support.files import sha256_file
 from tests.bench.drivers.adb_device import Bench, Device, bench, clients
+from tests.bench.drivers.android.cases import bench_device, bench_devices, choose
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[4]
@@ -89,12 +92,10 @@ def lab(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(tmp_path: Path) -> AndroidJob:
     contents = {
         NAME: os.urandom(300_000),
         "lib rary.so": os.urandom(200_000),
-        "in puts": bytes(2 * 4 * 4 * 3),
-        "gol'den": bytes(2 * 8 * 4),
         "run;ner": RUNNER.encode(),
     }
     (tmp_path / "files").mkdir()
@@ -108,11 +109,10 @@ def job(tmp_path: Path) -> Job:
         run_id="0" * 32, model="model.onnx", format="onnx", facts=facts, count=2, height=4, width=4, dim=8,
         layout="nchw", warmup=10, iterations=20, duration=0.0, threads=2,
     )  # fmt: skip
-    return Job(
+    return AndroidJob(
         model=paths[NAME],
         asked=asked,
-        inputs=paths["in puts"],
-        golden=paths["gol'den"],
+        golden=Golden(np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 8), np.float32)),
         runner=paths["run;ner"],
         library=paths["lib rary.so"],
         poll_s=0.05,
@@ -120,7 +120,7 @@ def job(tmp_path: Path) -> Job:
     )
 
 
-def measure(lab: Bench, device: Device, job: Job) -> Result:
+def measure(lab: Bench, device: Device, job: AndroidJob) -> Result:
     """On one device; the result is one that the schema allows, and nothing is left."""
     result = asyncio.run(bench_device(Adb(server_port=lab.port, serial=device.serial), job))
     jsonschema.validate(json.loads(result.to_json()), SCHEMA)
@@ -146,7 +146,7 @@ def running(device: Device) -> list[psutil.Process]:
     return found
 
 
-def test_a_measurement(lab: Bench, job: Job) -> None:
+def test_a_measurement(lab: Bench, job: AndroidJob) -> None:
     device = lab.add()
     steps: list[str] = []
     adb = Adb(server_port=lab.port, serial=device.serial)
@@ -191,7 +191,7 @@ def test_a_measurement(lab: Bench, job: Job) -> None:
     assert not list(lab.folder.parent.rglob("PWNED"))
 
 
-def test_settings_that_were_set_are_set_again(lab: Bench, job: Job) -> None:
+def test_settings_that_were_set_are_set_again(lab: Bench, job: AndroidJob) -> None:
     device = lab.add()
     (device.folder / "settings/stay_on_while_plugged_in").write_text("3\n")
     (device.folder / "settings/airplane_mode_on").write_text("0\n")
@@ -206,7 +206,7 @@ def test_settings_that_were_set_are_set_again(lab: Bench, job: Job) -> None:
     assert not any("stayon" in command or "connectivity" in command for command in device.commands[commands:])
 
 
-def test_airplane_mode_is_not_for_devices_on_the_network(lab: Bench, job: Job) -> None:
+def test_airplane_mode_is_not_for_devices_on_the_network(lab: Bench, job: AndroidJob) -> None:
     device = lab.add(host="127.0.0.2")
     with pytest.raises(DeviceError, match="use a cable"):
         measure(lab, device, replace(job, airplane=True))
@@ -229,7 +229,7 @@ def test_airplane_mode_is_not_for_devices_on_the_network(lab: Bench, job: Job) -
     ],
 )
 def test_what_makes_a_result_not_valid(
-    lab: Bench, job: Job, change: Callable[[Device], object], reasons: tuple[str, ...]
+    lab: Bench, job: AndroidJob, change: Callable[[Device], object], reasons: tuple[str, ...]
 ) -> None:
     device = lab.add()
     change(device)
@@ -239,7 +239,7 @@ def test_what_makes_a_result_not_valid(
     assert result.validity.valid is (not reasons)
 
 
-def test_a_hot_device_is_waited_for(lab: Bench, job: Job) -> None:
+def test_a_hot_device_is_waited_for(lab: Bench, job: AndroidJob) -> None:
     device = lab.add()
     device.battery(celsius=41)
     threading.Timer(1.0, device.battery).start()
@@ -248,7 +248,7 @@ def test_a_hot_device_is_waited_for(lab: Bench, job: Job) -> None:
     assert (measure(lab, device, replace(job, cooldown_timeout_s=0.3)).protocol.cooldown_s or 0) >= 0.3
 
 
-def test_a_device_that_says_nothing_sensible(lab: Bench, job: Job) -> None:
+def test_a_device_that_says_nothing_sensible(lab: Bench, job: AndroidJob) -> None:
     device = lab.add()
     (device.folder / "props").write_bytes(b"[ro.product.model]: [\x1b[2J\xff" + b"x" * 900 + b"]\n[ro.x\n" * 99)
     for name in ("battery", "thermalservice", "power"):
@@ -280,7 +280,7 @@ def test_a_device_that_says_nothing_sensible(lab: Bench, job: Job) -> None:
     ],
 )
 def test_a_bad_runner_is_told_and_cleaned_up(
-    lab: Bench, job: Job, wrong: str, error: type[Exception], said: str
+    lab: Bench, job: AndroidJob, wrong: str, error: type[Exception], said: str
 ) -> None:
     device = lab.add(RESULT=wrong)
     with pytest.raises(error, match=said) as told:
@@ -289,7 +289,7 @@ def test_a_bad_runner_is_told_and_cleaned_up(
     clean(lab, [device])
 
 
-def test_what_a_runner_says_is_safe_on_a_terminal(lab: Bench, job: Job) -> None:
+def test_what_a_runner_says_is_safe_on_a_terminal(lab: Bench, job: AndroidJob) -> None:
     assert measure(lab, lab.add(RESULT="escape"), job).errors == ("?[2J x",)
 
 
@@ -306,21 +306,21 @@ def test_what_a_runner_says_is_safe_on_a_terminal(lab: Bench, job: Job) -> None:
         ("hang", "no end after 2 s while reading its properties"),
     ],
 )
-def test_a_bad_device_is_told_and_cleaned_up(lab: Bench, job: Job, fault: str, said: str) -> None:
+def test_a_bad_device_is_told_and_cleaned_up(lab: Bench, job: AndroidJob, fault: str, said: str) -> None:
     device = lab.add(fault, RESULT="slow" if fault == "drop-run" else "")
     with pytest.raises(IntegrityError if fault == "corrupt-push" else DeviceError, match=said) as told:
         measure(lab, device, replace(job, step_timeout_s=2.0) if fault == "hang" else job)
-    assert str(told.value).startswith(f"{device.serial}: ") and "not put back" not in str(told.value)
+    assert str(told.value).startswith(f"{device.serial}: ") and "not restored" not in str(told.value)
     clean(lab, [device])
 
 
-def test_a_device_that_stays_away_is_said_to_be_left_as_it_is(lab: Bench, job: Job) -> None:
+def test_a_device_that_stays_away_is_said_to_be_left_as_it_is(lab: Bench, job: AndroidJob) -> None:
     device = lab.add("gone-run", RESULT="slow")
-    with pytest.raises(DeviceError, match=r"not put back on the device: /data/local/tmp/edgekit-\w{32}, the setting"):
+    with pytest.raises(DeviceError, match=r"not restored on the device: /data/local/tmp/edgekit-\w{32}, the setting"):
         measure(lab, device, replace(job, cleanup_timeout_s=2.0))
 
 
-def test_a_full_device_and_a_runner_that_never_ends(lab: Bench, job: Job) -> None:
+def test_a_full_device_and_a_runner_that_never_ends(lab: Bench, job: AndroidJob) -> None:
     device = lab.add(RESULT="slow")
     with pytest.raises(DeviceError, match="no end after 1 s while measuring"):
         measure(lab, device, replace(job, run_timeout_s=1.0))
@@ -331,13 +331,12 @@ def test_a_full_device_and_a_runner_that_never_ends(lab: Bench, job: Job) -> Non
     clean(lab, [device])
 
 
-def test_a_job_that_cannot_be(lab: Bench, job: Job) -> None:
+def test_a_job_that_cannot_be(lab: Bench, job: AndroidJob) -> None:
     device = lab.add()
     commands = len(device.commands)
     other = job.asked.facts.model_copy(update={"sha256": "0" * 64})
     for change, error in (
-        ({"golden": job.model.with_name("none")}, InputError),
-        ({"asked": job.asked.model_copy(update={"count": 3})}, InputError),
+        ({"runner": job.model.with_name("none")}, InputError),
         ({"asked": job.asked.model_copy(update={"facts": other})}, IntegrityError),
     ):
         with pytest.raises(error):
@@ -345,17 +344,19 @@ def test_a_job_that_cannot_be(lab: Bench, job: Job) -> None:
     for wrong in ({"app": job.runner}, {"library": None}):
         with pytest.raises(UsageError):
             replace(job, **wrong)
+    with pytest.raises(InputError, match="other sizes than the job says"):
+        replace(job, asked=job.asked.model_copy(update={"count": 3}))
     assert len(device.commands) == commands
 
 
-def test_who_is_measured(lab: Bench, job: Job) -> None:
+def test_who_is_measured(lab: Bench, job: AndroidJob) -> None:
     adb = Adb(server_port=lab.port)
     with pytest.raises(UsageError, match="no device is connected"):
         asyncio.run(choose(adb))
     one = lab.add()
     assert asyncio.run(choose(adb)) == [one.serial]
     two = lab.add()
-    with pytest.raises(UsageError, match="2 devices are connected; choose by --serial or --all-devices") as told:
+    with pytest.raises(UsageError, match="2 devices are connected; choose by `serials` or `all_devices`") as told:
         asyncio.run(choose(adb))
     assert one.serial in str(told.value) and two.serial in str(told.value)
     assert sorted(asyncio.run(choose(adb, every=True))) == sorted([one.serial, two.serial])
@@ -370,7 +371,7 @@ def test_who_is_measured(lab: Bench, job: Job) -> None:
     assert not list(lab.folder.rglob("PWNED"))
 
 
-def test_cancelling_at_any_step_leaves_nothing(lab: Bench, job: Job) -> None:
+def test_cancelling_at_any_step_leaves_nothing(lab: Bench, job: AndroidJob) -> None:
     at = ["preflight", "cool down", "push edgekit_bench", "push golden.bin", "measure", "putting it back"]
 
     async def cancelled(device: Device, step: str, after: float) -> None:
@@ -393,21 +394,25 @@ def test_cancelling_at_any_step_leaves_nothing(lab: Bench, job: Job) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_restores_settings_and_removes_files(lab: Bench, job: Job, number: int) -> None:
+def test_ctrl_c_restores_settings_and_removes_files(lab: Bench, job: AndroidJob, number: int) -> None:
     device = lab.add(RESULT="slow")
-    fields = {key: getattr(job, key) for key in job.__dataclass_fields__} | {"airplane": True}
+    fields = {key: getattr(job, key) for key in ("model", "runner", "library", "poll_s", "cooldown_timeout_s")}
     code = f"""
         from pathlib import Path, PosixPath
+        import numpy as np
         from edgekit.support import interrupt
         from edgekit.bench.drivers.android.adb import Adb
-        from edgekit.bench.drivers.android.driver import Job, bench_devices
+        from edgekit.bench.drivers.android.job import AndroidJob
         from edgekit.bench.drivers.base import run
+        from edgekit.bench.golden import Golden
         from edgekit.bench.protocol import AppJob
+        from tests.bench.drivers.android.cases import bench_devices
         interrupt.listen()
-        fields = { ({**fields, "asked": None})!r}
-        fields["asked"] = AppJob.model_validate_json({job.asked.model_dump_json()!r}, by_alias=True)
+        asked = AppJob.model_validate_json({job.asked.model_dump_json()!r}, by_alias=True)
+        golden = Golden(np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 8), np.float32))
+        job = AndroidJob(asked=asked, golden=golden, airplane=True, **{fields!r})
         try:
-            run(bench_devices(Adb(server_port={lab.port}), Job(**fields), [{device.serial!r}]))
+            run(bench_devices(Adb(server_port={lab.port}), job, [{device.serial!r}]))
         except KeyboardInterrupt:
             raise SystemExit(130)
     """
@@ -422,7 +427,7 @@ def test_ctrl_c_restores_settings_and_removes_files(lab: Bench, job: Job, number
     clean(lab, [device])
 
 
-def test_forty_devices_ten_of_them_failing(lab: Bench, job: Job) -> None:
+def test_forty_devices_ten_of_them_failing(lab: Bench, job: AndroidJob) -> None:
     faults: dict[str, tuple[str, str]] = {
         "unauthorised": ("", "not authorised"),
         "offline": ("", "offline"),

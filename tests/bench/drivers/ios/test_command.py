@@ -83,10 +83,12 @@ def test_what_is_missing_is_one_line(
     (other,) = published.glob("*/*.onnx")
     (tmp_path / "empty").mkdir()
     for arguments, code, said in (
-        ((package,), 2, "--on ios needs --app"),
+        ((package, "--app", app, "--airplane", "--cooldown", 3), 2, "is for android: leave them out"),
+        ((package, "--app", app, "--threads", 2), 2, "is for host and android: leave it out"),
+        ((package,), 2, "needs"),
         ((package, "--app", app), 2, "no iPhone is connected"),
-        ((package, "--app", app, "--runner", app), 2, "--runner and --library are for --on android"),
-        ((other, "--app", app), 2, "take .mlpackage"),
+        ((package, "--app", app, "--runner", app), 2, "runner"),
+        ((other, "--app", app), 2, "ios takes .mlpackage"),
     ):
         result = invoke("bench", *arguments, "--on", "ios", "--quiet")
         assert (result.exit_code, said in result.stderr) == (code, True), result.output
@@ -95,6 +97,6 @@ def test_what_is_missing_is_one_line(
     assert nothing.exit_code == 3 and "one is needed" in nothing.stderr
     world.add()
     several = invoke("bench", package, "--app", app, "--on", "ios", "--quiet")
-    assert several.exit_code == 2 and "--serial or --all-devices" in several.stderr
+    assert several.exit_code == 2 and "2 devices are connected" in several.stderr
     android = invoke("bench", other, "--app", app, "--on", "android", "--compute-units", "all", "--quiet")
-    assert android.exit_code == 2 and "is for --on ios" in android.stderr
+    assert android.exit_code == 2 and "is for ios: leave it out" in android.stderr

@@ -18,12 +18,23 @@ import pytest
 
 from edgekit.bench.drivers.base import run
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
-from edgekit.bench.drivers.ios.driver import IosJob, bench_phones, choose, tools_of
+from edgekit.bench.drivers.ios.driver import tools_of
 from edgekit.bench.drivers.ios.goios import GO_IOS
+from edgekit.bench.drivers.ios.job import IosJob
 from edgekit.bench.drivers.ios.tools import Tools
-from edgekit.bench.protocol import COMPUTE_UNITS
+from edgekit.bench.protocol import COMPUTE_UNITS, ComputeUnits
 from edgekit.errors import DeviceError, MissingDependencyError, UsageError
-from tests.bench.drivers.ios.tools.cases import bundle, check, clean, failure, measure, plist, running
+from tests.bench.drivers.ios.tools.cases import (
+    bench_phones,
+    bundle,
+    check,
+    choose,
+    clean,
+    failure,
+    measure,
+    plist,
+    running,
+)  # fmt: skip
 from tests.bench.drivers.ios.tools.cases import job as job
 from tests.bench.drivers.ios.tools.cases import tools as tools
 from tests.bench.drivers.ios.tools.cases import world as world
@@ -80,7 +91,7 @@ def test_a_measurement_with_each_of_the_compute_units(tools: Tools, world: World
 )
 def test_a_bad_phone_is_told_and_cleaned_up(tools: Tools, world: World, job: IosJob, fault: str, said: str) -> None:
     told = failure(tools, world.add(fault), job)
-    assert isinstance(told, DeviceError) and "not removed" not in str(told)
+    assert isinstance(told, DeviceError) and "not restored" not in str(told)
     assert re.search(said, str(told)), told
 
 
@@ -123,11 +134,11 @@ def test_a_phone_that_stays_away_is_said_to_hold_the_job(tools: Tools, world: Wo
     (outcome,) = asyncio.run(bench_phones(tools, replace(job, cleanup_timeout_s=1.0), [phone.udid]))
     assert isinstance(outcome.error, DeviceError)
     assert "lost or not connected" in str(outcome.error)
-    assert str(outcome.error).endswith("; not removed from the device: the job in the app's documents")
+    assert str(outcome.error).endswith("; not restored on the device: the job in the app's documents")
 
 
 def test_one_setting_that_fails_does_not_spoil_the_others(tools: Tools, world: World, job: IosJob) -> None:
-    units = ("all", "cpuOnly", "cpuAndGPU")
+    units: tuple[ComputeUnits, ...] = ("all", "cpuOnly", "cpuAndGPU")
     lost, done, again = measure(tools, world.add("lost-test"), replace(job, compute_units=units))
     assert isinstance(lost.error, DeviceError) and lost.compute_units == "all"
     assert done.result and again.result and (done.compute_units, again.compute_units) == ("cpuOnly", "cpuAndGPU")
@@ -160,7 +171,7 @@ def test_who_is_measured(tools: Tools, world: World) -> None:
         world.add(shown=hostile)
     assert chosen() == [one.udid]
     two = world.add()
-    with pytest.raises(UsageError, match="2 devices are connected; choose by --serial or --all-devices") as told:
+    with pytest.raises(UsageError, match="2 devices are connected; choose by `serials` or `all_devices`") as told:
         chosen()
     assert one.udid in str(told.value) and two.udid in str(told.value) and str(told.value).isprintable()
     assert chosen(every=True) == [one.udid, two.udid]
@@ -240,7 +251,9 @@ def test_ctrl_c_removes_the_job(tools: Tools, world: World, job: IosJob, number:
         from edgekit.bench.protocol import AppJob
         from edgekit.bench.golden import Golden
         from edgekit.bench.drivers.base import run
-        from edgekit.bench.drivers.ios.driver import IosJob, bench_phones, tools_of
+        from edgekit.bench.drivers.ios.driver import tools_of
+        from edgekit.bench.drivers.ios.job import IosJob
+        from tests.bench.drivers.ios.tools.cases import bench_phones
         interrupt.listen()
         asked = AppJob.model_validate_json(Path({str(world.folder / "asked.json")!r}).read_text())
         golden = Golden(np.zeros((2, 4, 4, 3), np.uint8), np.ones((2, 8), np.float32))

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from edgekit.bench.drivers.ios.app import Products, find_products
-from edgekit.bench.drivers.ios.driver import choose
 from edgekit.bench.drivers.ios.goios import GO_IOS
 from edgekit.bench.drivers.ios.job import IosJob
 from edgekit.bench.drivers.ios.process import Done
 from edgekit.bench.drivers.ios.steps import Device, ask
 from edgekit.bench.drivers.ios.tools import FOLDER, Argv, trouble
 from edgekit.errors import DeviceError, MissingDependencyError, UsageError
+from tests.bench.drivers.ios.tools.cases import choose
 from tests.bench.drivers.ios.tools.cases import job as job
 from tests.bench.drivers.ios.tools.usbmuxd import usbmuxd
 from tests.bench.drivers.ios.tools.world import products

@@ -15,12 +15,12 @@ import pytest
 from edgekit.bench.drivers.ios.app import find_products
 from edgekit.bench.drivers.ios.compute_plan import read_compute_plan
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
-from edgekit.bench.drivers.ios.driver import IosJob, bench_phones, choose
+from edgekit.bench.drivers.ios.job import IosJob, compute_units_of
 from edgekit.bench.drivers.ios.tools import Tools
 from edgekit.bench.golden import Golden
 from edgekit.errors import InputError, IntegrityError, UsageError
 from edgekit.support.files import sha256_tree
-from tests.bench.drivers.ios.tools.cases import bundle, failure, measure, plist
+from tests.bench.drivers.ios.tools.cases import bench_phones, bundle, choose, failure, measure, plist
 from tests.bench.drivers.ios.tools.cases import job as job
 from tests.bench.drivers.ios.tools.cases import tools as tools
 from tests.bench.drivers.ios.tools.cases import world as world
@@ -82,7 +82,8 @@ def test_a_plan_is_read_as_hostile(world: World, job: IosJob, fault: str) -> Non
 
 
 def test_plans(tmp_path: Path) -> None:
-    path, plan = tmp_path / "compute-plan.json", {"schema": "edgekit.compute-plan/1", "run_id": "0" * 32}
+    path = tmp_path / "compute-plan.json"
+    plan: dict[str, object] = {"schema": "edgekit.compute-plan/1", "run_id": "0" * 32}
     plan |= {"compute_units": "all", "operators": []}
     path.write_text(json.dumps(plan))
     assert read_compute_plan(path).per_device == {}
@@ -123,16 +124,14 @@ def test_programs_that_say_nothing_sensible(tools: Tools, world: World, job: Ios
 def test_a_job_that_cannot_be(tools: Tools, world: World, job: IosJob, tmp_path: Path) -> None:
     phone = world.add()
     (job.model / "Data/weight.bin").write_bytes(os.urandom(9999))
-    with pytest.raises(IntegrityError, match="has changed since it was opened"):
-        asyncio.run(bench_phones(tools, job, [phone.udid]))
+    (changed,) = asyncio.run(bench_phones(tools, job, [phone.udid]))
+    assert isinstance(changed.error, IntegrityError) and "has changed since it was opened" in str(changed.error)
     facts = job.asked.facts.model_copy(update={"sha256": sha256_tree(job.model)})
     job = replace(job, asked=job.asked.model_copy(update={"facts": facts}))
     with pytest.raises(InputError, match="other sizes than the job says"):
-        asyncio.run(bench_phones(tools, replace(job, golden=Golden(job.golden.images[:1], job.golden.embeddings)), []))
-    with pytest.raises(UsageError, match="compute units: gpu; give some of all,"):
-        replace(job, compute_units=("gpu",))
-    with pytest.raises(UsageError, match="compute units: none"):
-        replace(job, compute_units=())
+        replace(job, golden=Golden(job.golden.images[:1], job.golden.embeddings))
+    with pytest.raises(UsageError, match="`compute_units` are gpu; give some of all,"):
+        compute_units_of(["gpu"])
     with pytest.raises(UsageError, match=r"iPhones take \.mlpackage"):
         replace(job, model=tmp_path / "m.onnx")
     assert world.calls == []
@@ -141,7 +140,7 @@ def test_a_job_that_cannot_be(tools: Tools, world: World, job: IosJob, tmp_path:
 @pytest.mark.parametrize(
     "change, said",
     [
-        (lambda folder: folder.rename(folder.with_name("other")), "no such folder for --app"),
+        (lambda folder: folder.rename(folder.with_name("other")), "no such folder for `app`"),
         (lambda folder: next(folder.glob("*.xctestrun")).unlink(), r"no \.xctestrun file"),
         (lambda folder: (folder / "B_iphoneos.xctestrun").touch(), r"2 \.xctestrun file"),
         (lambda folder: (folder / "Release-iphoneos").rename(folder / "Release-iphonesimulator"), "no app for phones"),

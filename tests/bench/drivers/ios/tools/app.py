@@ -2,8 +2,10 @@
 
 import json
 import os
+from pathlib import Path
+from typing import Any
 
-from device import JOB, hang
+from tests.bench.drivers.ios.tools.device import JOB, Device, hang
 
 KEYS = (
     "schema run_id model format facts inputs golden count height width dim layout warmup iterations duration threads "
@@ -11,7 +13,7 @@ KEYS = (
 )
 
 
-def run_app(device):
+def run_app(device: Device) -> str | None:
     """What the test on the device says when it fails; None where it passed."""
     folder = device.container / JOB
     job = json.loads((folder / "job.json").read_text())
@@ -40,21 +42,25 @@ def run_app(device):
     return None
 
 
-def write_result(device, out, job):
+def write_result(device: Device, out: Path, job: dict[str, Any]) -> None:
     if device.has("missing"):
         return
     if device.has("directory"):
-        return (out / "deep").mkdir(parents=True)
+        (out / "deep").mkdir(parents=True)
+        return
     if device.has("link"):
-        return out.symlink_to("/etc/hostname")
+        out.symlink_to("/etc/hostname")
+        return
     if device.has("huge"):
-        return out.write_bytes(b"[" * (20 << 20))
+        out.write_bytes(b"[" * (20 << 20))
+        return
     if device.has("deep"):
-        return out.write_bytes(b"[" * 900_000)
+        out.write_bytes(b"[" * 900_000)
+        return
     samples = [2.5 + index / 100 for index in range(3 if device.has("few") else job["iterations"])]
     if device.has("drift"):
         samples[-(len(samples) // 5) :] = [9.0] * (len(samples) // 5)
-    told = {
+    told: dict[str, Any] = {
         "schema": "edgekit.bench/1",
         "run_id": "0" * 32 if device.has("wrong-run") else job["run_id"],
         "started_utc": "1970-01-01T00:00:00Z",
@@ -75,9 +81,9 @@ def write_result(device, out, job):
     out.write_text(words[:300] if device.has("truncated") else words)
 
 
-def write_compute_plan(device, out, job):
-    engine = {"supported": ["cpu", "gpu", "neuralEngine"], "preferred": "neuralEngine"}
-    operators = [
+def write_compute_plan(device: Device, out: Path, job: dict[str, Any]) -> None:
+    engine: dict[str, Any] = {"supported": ["cpu", "gpu", "neuralEngine"], "preferred": "neuralEngine"}
+    operators: list[dict[str, Any]] = [
         {"name": "a", "type": "ios17.conv", "cost": 0.75} | engine,
         {"name": "b", "type": "ios17.linear", "cost": 0.2} | engine,
         {"name": "c", "type": "ios17.softmax", "cost": 0.05, "supported": ["cpu"], "preferred": "cpu"},

@@ -4,14 +4,26 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
-from app import run_app
-from device import WORLD, Device, fail, fetch, find, hang, install, installed, place, usage
+from tests.bench.drivers.ios.tools.app import run_app
+from tests.bench.drivers.ios.tools.device import (
+    WORLD,
+    Device,
+    fail,
+    fetch,
+    find,
+    hang,
+    install,
+    installed,
+    place,
+    usage,
+)
 
 
-def devicectl(words):
+def devicectl(words: list[str]) -> None:
     copying = {"device", "domain-type", "domain-identifier", "source", "destination"}
-    commands = {
+    commands: dict[str, set[str]] = {
         "list devices": set(),
         "device info details": {"device"},
         "device info lockState": {"device"},
@@ -22,7 +34,9 @@ def devicectl(words):
     command = next((one for one in commands if words[: len(one.split())] == one.split()), None)
     if command is None:
         usage(f"Unexpected argument {words[:3]}")
-    given, rest, words = {}, [], words[len(command.split()) :]
+    given: dict[str, str] = {}
+    rest: list[str] = []
+    words = words[len(command.split()) :]
     while words:
         word = words.pop(0)
         if not word.startswith("-"):
@@ -34,18 +48,22 @@ def devicectl(words):
     if set(given) - {"json-output"} != commands[command] or len(rest) != (command == "device install app"):
         usage(f"Missing expected argument of {command}, or too many: {given} {rest}")
     if command == "list devices":
-        return report(given, {"devices": [shown(path.name) for path in sorted((WORLD / "devices").iterdir())]})
+        report(given, {"devices": [shown(path.name) for path in sorted((WORLD / "devices").iterdir())]})
+        return
     device = find(given["device"], lambda: ctl_error("The specified device was not found.", 1000))
     if command.startswith("device info"):
         if device.has("hang-ask"):
             hang(device, stubborn=False)
         if command.endswith("details"):
-            return report(given, shown(device.udid))
-        return report(given, {"passcodeRequired": device.has("locked"), "unlockedSinceBoot": True})
+            report(given, shown(device.udid))
+            return
+        report(given, {"passcodeRequired": device.has("locked"), "unlockedSinceBoot": True})
+        return
     if device.has("untrusted"):
         ctl_error("The device is not paired.", 1003)
     if command == "device install app":
-        return install(device, Path(rest[0]), ctl_error)
+        install(device, Path(rest[0]), ctl_error)
+        return
     if given["domain-type"] != "appDataContainer" or not installed(device, given["domain-identifier"]):
         ctl_error("The application container does not exist.", 7001)
     if command == "device copy to":
@@ -58,22 +76,24 @@ def devicectl(words):
             ctl_error("Failed to copy an empty folder.", 7000)
         if given["remove-existing-content"] == "true" and source.is_dir() and target.is_dir():
             shutil.rmtree(target)
-        return place(device, source, target)
+        place(device, source, target)
+        return
     fetch(device, device.local(given["source"]), Path(given["destination"]), ctl_error)
 
 
-def ctl_error(what, number):
+def ctl_error(what: str, number: int) -> NoReturn:
     fail(1, err=f"noise: The tunnel is fine.\nERROR: {what} (com.apple.dt.CoreDeviceError error {number} (0x0))\n")
 
 
-def report(given, result):
+def report(given: dict[str, str], result: object) -> None:
     if (WORLD / "garbage").exists():
-        return Path(given["json-output"]).write_bytes(b'{"result": {"devices": [\xff\x1b[2J')
+        Path(given["json-output"]).write_bytes(b'{"result": {"devices": [\xff\x1b[2J')
+        return
     document = {"info": {"outcome": "success", "jsonVersion": 2}, "result": result}
     Path(given["json-output"]).write_text(json.dumps(document))
 
 
-def shown(udid):
+def shown(udid: str) -> dict[str, Any]:
     device = Device(udid)
     return {
         "identifier": "21ABE4B1-1509-5D45-9645-75A52D050D68",
@@ -96,9 +116,10 @@ def shown(udid):
     }
 
 
-def xcodebuild(words):
+def xcodebuild(words: list[str]) -> None:
     single = {"-xctestrun", "-destination", "-destination-timeout", "-collect-test-diagnostics", "-derivedDataPath"}
-    given, rest = {}, list(words[1:])
+    given: dict[str, str] = {}
+    rest = list(words[1:])
     while rest:
         word = rest.pop(0)
         name, colon, value = word.partition(":")
@@ -115,7 +136,7 @@ def xcodebuild(words):
     pairs = dict(pair.split("=") for pair in given["-destination"].split(","))
     assert set(pairs) == {"platform", "id"} and pairs["platform"] == "iOS", pairs
 
-    def lost():
+    def lost() -> None:
         fail(
             70,
             err="xcodebuild: error: Unable to find a destination matching the provided destination specifier:\n\t{}\n",

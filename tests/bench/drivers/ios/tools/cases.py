@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,14 +16,18 @@ import psutil
 import pytest
 
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
-from edgekit.bench.drivers.ios.driver import IosJob, IosOutcome, bench_phones
+from edgekit.bench.drivers.ios.driver import IosDriver, IosOutcome
 from edgekit.bench.drivers.ios.goios import GO_IOS
+from edgekit.bench.drivers.ios.job import IosJob
 from edgekit.bench.drivers.ios.tools import Tools
+from edgekit.bench.drivers.runner import on_devices
 from edgekit.bench.golden import Golden
 from edgekit.bench.protocol import AppJob
+from edgekit.bench.request import BenchRequest
 from edgekit.bench.schema import Model, Result, read_result
 from edgekit.errors import EdgeKitError
 from edgekit.support.files import sha256_tree, size_of
+from edgekit.support.progress import Silent
 from tests.bench.drivers.ios.tools.world import Phone, World, products
 
 VALIDATOR = jsonschema.Draft202012Validator(Result.model_json_schema())
@@ -82,6 +87,22 @@ def job(tmp_path: Path) -> IosJob:
         app=products(tmp_path / "bui lt"),
         cleanup_timeout_s=20.0,
     )
+
+
+def driver(tools: Tools, app: Path, serials: Sequence[str] = (), *, every: bool = False) -> IosDriver:
+    return IosDriver(BenchRequest(artifacts=(), app=app, serials=serials, all_devices=every), Silent(), tools)
+
+
+async def choose(tools: Tools, serials: Sequence[str] = (), *, every: bool = False) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        return await driver(tools, products(Path(folder) / "Products"), serials, every=every).choose()
+
+
+async def bench_phones(
+    tools: Tools, job: IosJob, udids: Sequence[str], *, say: Callable[[str, str], None] | None = None
+) -> list[IosOutcome]:
+    outcomes = await on_devices(driver(tools, job.app), job, udids, say or (lambda udid, step: None))
+    return [one if isinstance(one, IosOutcome) else IosOutcome(one.serial, one.result, one.error) for one in outcomes]
 
 
 def measure(tools: Tools, phone: Phone, job: IosJob) -> list[IosOutcome]:

@@ -9,52 +9,55 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 WORLD = Path(os.environ["FAKE_IPHONES"])
 JOB = "Documents/edgekit-job"
+Fail = Callable[[str, int], object]
 
 
 class Device:
-    def __init__(self, udid):
+    def __init__(self, udid: str) -> None:
         self.udid, self.folder = udid, WORLD / "devices" / udid
         self.state = json.loads((self.folder / "state.json").read_text())
         self.container = self.folder / "container"
 
-    def has(self, fault, once=False):
-        here = fault in self.state["faults"]
+    def has(self, fault: str, once: bool = False) -> bool:
+        here: bool = fault in self.state["faults"]
         if here and once:
             self.state["faults"].remove(fault)
             self.save()
         return here
 
-    def save(self):
+    def save(self) -> None:
         (self.folder / "state.json").write_text(json.dumps(self.state))
 
-    def local(self, path):
+    def local(self, path: str) -> Path:
         found = self.container / path.lstrip("/")
         assert found.parent.resolve().is_relative_to(self.container.resolve()), path
         return found
 
 
-def find(udid, lost):
+def find(udid: str, lost: Callable[[], object]) -> Device:
     """The device, where it is connected."""
     if not (WORLD / "devices" / udid / "state.json").is_file() or Device(udid).has("gone"):
         lost()
     return Device(udid)
 
 
-def fail(code, *, out="", err=""):
+def fail(code: int, *, out: str = "", err: str = "") -> NoReturn:
     sys.stdout.write(out)
     sys.stderr.write(err)
     raise SystemExit(code)
 
 
-def usage(what):
+def usage(what: str) -> NoReturn:
     fail(64, err=f"Error: {what}\nUsage: see help\n")
 
 
-def hang(device, stubborn):
+def hang(device: Device, stubborn: bool) -> None:
     """Never end; one that is stubborn does not even at Ctrl-C, nor does its child."""
     if stubborn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -63,7 +66,7 @@ def hang(device, stubborn):
     time.sleep(300)
 
 
-def place(device, source, target):
+def place(device: Device, source: Path, target: Path) -> None:
     """Copy a file or a folder's contents to the device."""
     if device.has("hang-copy"):
         hang(device, stubborn=False)
@@ -73,7 +76,7 @@ def place(device, source, target):
         shutil.copyfile(source, target)
 
 
-def install(device, app, error):
+def install(device: Device, app: Path, error: Fail) -> None:
     if not (app / "Info.plist").is_file():
         error("The app does not exist.", 3002)
     if device.has("untrusted-developer"):
@@ -82,12 +85,12 @@ def install(device, app, error):
     (device.folder / "installed").write_bytes((app / "Info.plist").read_bytes())
 
 
-def installed(device, bundle):
+def installed(device: Device, bundle: str) -> bool:
     path = device.folder / "installed"
     return path.is_file() and f"<string>{bundle}</string>" in path.read_text()
 
 
-def fetch(device, source, target, error):
+def fetch(device: Device, source: Path, target: Path, error: Fail) -> None:
     if device.has("lost-fetch", once=True):
         error("The connection was invalidated.", 4)
     if device.has("endless-fetch"):

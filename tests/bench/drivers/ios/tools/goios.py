@@ -4,19 +4,21 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
-from app import run_app
-from device import WORLD, Device, fail, fetch, find, hang, install, installed, place
+from tests.bench.drivers.ios.tools.app import run_app
+from tests.bench.drivers.ios.tools.device import WORLD, Device, fail, fetch, find, hang, install, installed, place
 
 
-def go_ios(words):
+def go_ios(words: list[str]) -> None:
     if words == ["list"]:
         if (WORLD / "garbage").exists():
             fail(0, out='{"deviceList": ["\x1b[2J')
         devices = [Device(path.name) for path in sorted((WORLD / "devices").iterdir())]
         udids = [one.state.get("shown", one.udid) for one in devices if not one.has("gone")]
-        return print(json.dumps({"deviceList": udids}))
-    grammar = {
+        print(json.dumps({"deviceList": udids}))
+        return
+    grammar: dict[tuple[str, ...], set[str]] = {
         ("info",): {"udid"},
         ("devmode", "get"): {"udid"},
         ("install",): {"path", "udid"},
@@ -39,22 +41,28 @@ def go_ios(words):
     if command == ("info",):
         if device.has("hang-ask"):
             hang(device, stubborn=False)
-        return print(json.dumps({"ProductType": "iPhone16,1", "ProductVersion": "18.5", "DeviceName": "\u001b[2Jx"}))
+        print(json.dumps({"ProductType": "iPhone16,1", "ProductVersion": "18.5", "DeviceName": "\u001b[2Jx"}))
+        return
     if command == ("devmode", "get"):
-        return print(json.dumps({"DeveloperModeEnabled": not device.has("no-developer-mode")}))
+        print(json.dumps({"DeveloperModeEnabled": not device.has("no-developer-mode")}))
+        return
     if command == ("install",):
-        return install(device, Path(options["path"]), lambda what, number: go_error("failed writing", what))
+        install(device, Path(options["path"]), lambda what, number: go_error("failed writing", what))
+        return
     if command[0] == "fsync":
-        return fsync(device, command[1], options)
+        fsync(device, command[1], options)
+        return
     if command[0] == "runtest":
         assert (options["xctest-config"], options["log-output"]) == ("EdgeKitBenchTests.xctest", "-"), words
         assert options["test-to-run"] == "EdgeKitBenchTests.BenchTests", words
         if not installed(device, options["test-runner-bundle-id"]):
-            return log("INFO", "Failed running Xcuitest", "Did not find test runner app for this bundle identifier")
-        return runtest(device)
+            log("INFO", "Failed running Xcuitest", "Did not find test runner app for this bundle identifier")
+            return
+        runtest(device)
+        return
 
 
-def fsync(device, verb, options):
+def fsync(device: Device, verb: str, options: dict[str, str]) -> None:
     if not installed(device, options["app"]):
         go_error("fsync: connect afc service failed", "ApplicationLookupFailed")
     if verb == "mkdir":
@@ -63,32 +71,36 @@ def fsync(device, verb, options):
     if verb == "rm":
         if not device.local(options["path"]).exists():
             go_error("fsync: remove failed", "error deleting file: afc error code: 8")
-        return shutil.rmtree(device.local(options["path"]))
+        shutil.rmtree(device.local(options["path"]))
+        return
     if verb == "push":
         if device.has("lost-copy", once=True):
             go_error("fsync: push failed", "write: connection reset by peer")
         if device.has("full", once=True):
             go_error("fsync: push failed", "error reading data: afc error code: 18")
         place(device, Path(options["srcPath"]), device.local(options["dstPath"]))
-        return device.local(options["dstPath"]).chmod(0o666)
+        device.local(options["dstPath"]).chmod(0o666)
+        return
     source = device.local(options["srcPath"])
     target = Path(options["dstPath"]) / source.name
     fetch(device, source, target, lambda what, number: go_error("fsync: pull failed", pulled(what)))
 
 
-def pulled(what):
+def pulled(what: str) -> str:
     return "afc error code: 8" if "No such file" in what else "read: connection reset by peer"
 
 
-def runtest(device):
+def runtest(device: Device) -> None:
     """It ends with 0 whatever happens."""
     if device.has("gone-test"):
         device.state["faults"].append("gone")
         device.save()
     if device.has("locks-itself"):
-        return log("INFO", "Failed running Xcuitest", "the device was not, or could not be, unlocked")
+        log("INFO", "Failed running Xcuitest", "the device was not, or could not be, unlocked")
+        return
     if device.has("lost-test", once=True) or device.has("gone"):
-        return log("INFO", "Failed running Xcuitest", "read: connection reset by peer")
+        log("INFO", "Failed running Xcuitest", "read: connection reset by peer")
+        return
     if device.has("talkative"):
         sys.stderr.write('{"level":"INFO","msg":"Testing started"}\n' * 100_000)
     print("[espresso] error: a thing of no account")
@@ -98,10 +110,10 @@ def runtest(device):
     print('[{"TestCases":[{"ClassName":"BenchTests","Err":{"Message":""}}]}]')
 
 
-def log(level, what, why):
+def log(level: str, what: str, why: str | None) -> None:
     print(json.dumps({"time": "2026-01-01T00:00:00Z", "level": level, "msg": what, "error": why}), file=sys.stderr)
 
 
-def go_error(what, why):
+def go_error(what: str, why: str) -> NoReturn:
     print(json.dumps({"time": "2026-01-01T00:00:00Z", "level": "ERROR", "msg": what, "err": why}), file=sys.stderr)
     raise SystemExit(1)

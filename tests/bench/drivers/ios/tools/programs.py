@@ -8,12 +8,12 @@ import json
 import sys
 from pathlib import Path
 
-from apple import devicectl, xcodebuild
-from device import WORLD, fail
-from goios import go_ios
+from tests.bench.drivers.ios.tools.apple import devicectl, xcodebuild
+from tests.bench.drivers.ios.tools.device import WORLD, fail
+from tests.bench.drivers.ios.tools.goios import go_ios
 
 
-def main():
+def main() -> None:
     name, words = Path(sys.argv[0]).name, sys.argv[1:]
     with (WORLD / "calls").open("a") as calls:
         calls.write(json.dumps([name, *words]) + "\n")

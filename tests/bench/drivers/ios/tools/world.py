@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["BUNDLE", "Phone", "World", "products"]
 
 BUNDLE = "dev.edgekit.bench"
-_PROGRAMS = str(Path(__file__).parent)
+_ROOT = str(Path(__file__).parents[5])
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ class World:
         self.folder, self.bin, self.phones = folder / "world", folder / "bin", list[Phone]()
         (self.folder / "devices").mkdir(parents=True)
         self.bin.mkdir()
-        script = (
-            f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {_PROGRAMS!r})\nimport programs\nprograms.main()\n"
-        )
+        script = f"import sys\nsys.path.insert(0, {_ROOT!r})\nfrom {__package__}.programs import main\nmain()\n"
         for name in ("xcrun", "xcodebuild", "ios"):
             (self.bin / name).write_text(f"#!{sys.executable} -IS\n{script}")
             (self.bin / name).chmod(0o755)
