@@ -30,9 +30,9 @@ _EXPLAINED = 20
     type=click.Choice(["auto", "w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4"]),
     default="auto",
     show_default=True,
-    help="auto searches for the best scheme of each layer. w8a8: weights and activations in 8 bits. w8a8-dynamic: the "
-    "same, with activations scaled while the model runs. Only weights are quantized by w8 (8 bits), palette6 and "
-    "palette4 (a table of 64 or 16 values) and w4 (4 bits).",
+    help="How to quantize. auto searches for the best scheme of each layer. w8a8: weights and activations in 8 bits. "
+    "w8a8-dynamic: the same, with activations scaled while the model runs. Only weights are quantized by w8 (8 bits), "
+    "palette6 and palette4 (a table of 64 or 16 values) and w4 (4 bits).",
 )
 @click.option(
     "--images",
