@@ -61,6 +61,12 @@ def test_no_other_file_names_an_option(path: Path) -> None:
     assert list(named_options(path.read_text(encoding="utf-8"), drives_programs=drives_programs)) == []
 
 
+def test_a_field_that_an_error_blames_is_a_parameter_of_a_command() -> None:
+    parameters = {param.name for command in PAGES.values() for param in command.params}
+    blamed = {name for path in FILES for name in re.findall(r'\bfield="(\w+)"', path.read_text(encoding="utf-8"))}
+    assert blamed <= parameters
+
+
 def test_options_are_found_where_they_are_and_nowhere_else() -> None:
     assert {"min-ios", "no-verify", "no-manifest", "against", "json", "on"} <= NAMES
     message = 'raise Error(f"--min-ios {x} is old, " "--verify")  # --json'

@@ -35,7 +35,7 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     sections=COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True},
 )
 @click.version_option(VERSION, prog_name="edgekit")
 def cli() -> None:

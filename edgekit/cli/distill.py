@@ -10,7 +10,17 @@ import click
 
 from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import FOLDER, PATH, common, complete_model, model_options, recipe_of, reporter_of
+from edgekit.cli.options import (
+    FOLDER,
+    PATH,
+    Count,
+    Finite,
+    common,
+    complete_model,
+    model_options,
+    recipe_of,
+    reporter_of,
+)
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
@@ -44,25 +54,19 @@ _KEYS = ("photos", "epochs", "batch", "rate", "precision", "workers", "plan")  #
 @click.option("--out", type=FOLDER, metavar="DIR", help="Folder to write to.  [default: distilled/NAME]")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder of --out from its last checkpoint.")
 @click.option(
-    "--photos",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of photos to train on in all; a photo counts each time it is shown.",
+    "--photos", type=Count(min=1), help="Number of photos to train on in all; a photo counts each time it is shown."
 )
 @click.option(
     "--epochs",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="NUMBER",
+    type=Finite(min=0, min_open=True),
     help="Number of passes over all data sets together, in place of --photos.",
 )
-@click.option("--batch", type=click.IntRange(min=2), metavar="N", help="Number of photos in one step of one process.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="NUMBER", help="Peak learning rate.")
+@click.option("--batch", type=Count(min=2), help="Number of photos in one step of one process.")
+@click.option("--rate", type=Finite(min=0, min_open=True), help="Peak learning rate.")
 @click.option(
-    "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
-    help="Number format of the student's forward pass.",
+    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Number format of the student's forward pass."
 )
-@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Number of processes that decode images.")
+@click.option("--workers", type=Count(min=0), help="Number of processes that decode images.")
 @click.option(
     "--freeze",
     multiple=True,
@@ -87,6 +91,7 @@ _KEYS = ("photos", "epochs", "batch", "rate", "precision", "workers", "plan")  #
 )
 @click.option(
     "--ablate",
+    "kinds",
     metavar="KINDS",
     help="Train variants of the recipe too, and compare them with it. KINDS are losses, sampling and tasks, separated "
     "by commas.",
@@ -99,7 +104,7 @@ def distill(
     out: Path | None,
     resume: bool,
     cache: Path | None,
-    ablate: str | None,
+    kinds: str | None,
     profile: bool,
     print_recipe: bool,
     as_json: bool,
@@ -108,8 +113,8 @@ def distill(
 ) -> None:
     """Train the student that RECIPE describes, taught by a larger model.
 
-    RECIPE is a recipe, a timm name or a factory. The output folder receives student.safetensors, a recipe for
-    `edgekit export`, metrics.jsonl, a training card and a plot.
+    RECIPE is a recipe, a timm name or a factory. Options replace what the recipe says. The output folder receives
+    student.safetensors, a recipe for `edgekit export`, metrics.jsonl, a training card and a plot.
 
     \b
     edgekit distill my_student.toml --out distilled/run1
@@ -131,10 +136,10 @@ def distill(
 
     request = run.DistillRequest(recipe, out or Path("distilled") / recipe.name, resume, cache, profile)
     reporter = reporter_of(quiet or as_json or not run.is_first_process())
-    if ablate is not None:
-        from edgekit.distillation.ablate import ablate as compare
+    if kinds is not None:
+        from edgekit.distillation.ablate import ablate
 
-        rows = compare(request, [kind.strip() for kind in ablate.split(",")], reporter)
+        rows = ablate(request, [kind.strip() for kind in kinds.split(",")], reporter)
         if run.is_first_process():
             _show_ablation(rows, request.out, as_json=as_json)
         return

@@ -38,7 +38,6 @@ __all__ = ["export"]
     multiple=True,
     metavar="TARGET",
     default=("ios",),
-    show_default=True,
     shell_complete=complete_target,
     help="What to export for: ios, android, onnx or all. May be repeated.",
 )
@@ -58,7 +57,6 @@ __all__ = ["export"]
     type=click.IntRange(15, 18),
     metavar="VERSION",
     default=16,
-    show_default=True,
     help="Oldest iOS version that must be able to load the file.",
 )
 @click.option("--dynamic-batch", is_flag=True, help="Let the ONNX file take any number of images at once.")
@@ -67,7 +65,6 @@ __all__ = ["export"]
     "input_dtype",
     type=click.Choice(["float32", "uint8"]),
     default="float32",
-    show_default=True,
     help="Input of the files for android and onnx: float32 [1,3,H,W] or uint8 [1,H,W,3], with values from 0 to 255. "
     "A Core ML package always takes an image.",
 )
@@ -76,13 +73,11 @@ __all__ = ["export"]
     type=FOLDER,
     metavar="DIR",
     default=Path("exported"),
-    show_default=True,
     help="Folder to write to. Every exported file gets a folder of its own in it.",
 )
 @click.option(
     "--verify/--no-verify",
     default=True,
-    show_default=True,
     help="Compare the embeddings of each file with those of the original model, and publish only what agrees. Without "
     "that, the manifest says `unverified`.",
 )
@@ -177,20 +172,11 @@ def _export_row(item: Export) -> tuple[str, ...]:
         cosine = figure(item.report.min_cosine, 6)
         if item.report.retrieval is not None:
             recall = figure(item.report.retrieval.mixed.at_10, 3)
-    if item.manifest is None:
-        return (
-            f"held back: {item.folder.name}",
-            "-",
-            item.precision,
-            verdict,
-            cosine,
-            recall,
-            "-",
-            f"{item.seconds:.1f}",
-        )
-    size = human_size(sum(file.bytes for file in item.manifest.files))
-    share = f"{item.manifest.coverage.delegated:.1%}"
-    return (item.manifest.artifact, size, item.precision, verdict, cosine, recall, share, f"{item.seconds:.1f}")
+    file, size, delegated = f"held back: {item.folder.name}", "-", "-"
+    if item.manifest is not None:
+        file, delegated = item.manifest.artifact, f"{item.manifest.coverage.delegated:.1%}"
+        size = human_size(sum(part.bytes for part in item.manifest.files))
+    return (file, size, item.precision, verdict, cosine, recall, delegated, f"{item.seconds:.1f}")
 
 
 def _export_as_json(item: Export) -> dict[str, Any]:

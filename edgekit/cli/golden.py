@@ -35,9 +35,7 @@ def golden() -> None:
 @golden.command("make")
 @click.argument("artifact", type=PATH)
 @click.argument("photos", type=PATH, nargs=-1, required=True, metavar="PHOTO...")
-@click.option(
-    "--out", type=FOLDER, default=Path("golden"), show_default=True, metavar="DIR", help="Folder to write to."
-)
+@click.option("--out", type=FOLDER, metavar="DIR", default=Path("golden"), help="Folder to write to.")
 @allow_bare
 @common
 def golden_make(
@@ -68,7 +66,6 @@ def golden_make(
     type=Finite(-1, 1),
     metavar="COSINE",
     default=0.999,
-    show_default=True,
     help="Fail where the embedding of a photo has a lower cosine to the right one.",
 )
 @allow_bare

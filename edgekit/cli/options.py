@@ -20,6 +20,7 @@ __all__ = [
     "FOLDER",
     "PATH",
     "PERCENT",
+    "Count",
     "Finite",
     "allow_bare",
     "common",
@@ -35,6 +36,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 PATH = click.Path(path_type=Path)
+
+
+class Count(click.IntRange):
+    """A whole number of a range."""
+
+    name = "n"
 
 
 class _Percent(click.ParamType):
@@ -60,6 +67,8 @@ PERCENT = _Percent()
 
 class Finite(click.FloatRange):
     """A number of a range, which NaN is not."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
@@ -138,8 +147,7 @@ model_options = _together(
     ),
     click.option(
         "--seed",
-        type=click.IntRange(min=0),
-        metavar="N",
+        type=Count(min=0),
         help="Seed of the random numbers: of the weights where none are given, and of training.",
     ),
     click.option(
@@ -159,12 +167,7 @@ model_options = _together(
         type=click.Choice(["avg", "cls", "max"]),
         help="How to pool a backbone's output [N,C,H,W] or [N,L,C]: the average, the class token or the maximum.",
     ),
-    click.option(
-        "--dim",
-        type=click.IntRange(1, 65536),
-        metavar="N",
-        help="Add a linear layer that projects the embedding to N values.",
-    ),
+    click.option("--dim", type=Count(1, 65536), help="Add a linear layer that projects the embedding to N values."),
 )
 
 parity_options = _together(
@@ -177,16 +180,15 @@ parity_options = _together(
     ),
     click.option(
         "--samples",
-        type=click.IntRange(2, 100_000),
-        metavar="N",
+        type=Count(2, 100_000),
         default=64,
-        show_default=True,
         help="Number of images of the synthetic catalogue to compare on. Not used with --images.",
     ),
     click.option(
         "--allow-inconclusive",
         is_flag=True,
-        help="Accept a model whose embeddings are nearly the same for all images, which proves little.",
+        help="Accept a model whose embeddings are nearly the same for all images, although comparing them proves "
+        "little.",
     ),
 )
 

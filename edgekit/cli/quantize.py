@@ -11,7 +11,7 @@ import click
 
 from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import FOLDER, common, complete_model, model_options, recipe_of, reporter_of
+from edgekit.cli.options import FOLDER, Count, Finite, common, complete_model, model_options, recipe_of, reporter_of
 from edgekit.errors import UsageError
 from edgekit.support.progress import table
 
@@ -29,7 +29,6 @@ _EXPLAINED = 20
     "--scheme",
     type=click.Choice(["auto", "w8a8", "w8a8-dynamic", "w8", "palette6", "palette4", "w4"]),
     default="auto",
-    show_default=True,
     help="How to quantize. auto searches for the best scheme of each layer. w8a8: weights and activations in 8 bits. "
     "w8a8-dynamic: the same, with activations scaled while the model runs. Only weights are quantized by w8 (8 bits), "
     "palette6 and palette4 (a table of 64 or 16 values) and w4 (4 bits).",
@@ -42,10 +41,8 @@ _EXPLAINED = 20
 )
 @click.option(
     "--samples",
-    type=click.IntRange(2, 100_000),
-    metavar="N",
+    type=Count(2, 100_000),
     default=128,
-    show_default=True,
     help="Number of images of the synthetic catalogue to calibrate on. Not used with --images.",
 )
 @click.option(
@@ -56,24 +53,22 @@ _EXPLAINED = 20
 )
 @click.option(
     "--min-cosine",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Finite(0, 1, max_open=True),
     metavar="COSINE",
     default=0.99,
-    show_default=True,
     help="With --scheme auto: lowest cosine to the original embedding that any image may have.",
 )
 @click.option(
     "--max-recall-drop",
-    type=click.FloatRange(0, 100),
+    type=Finite(0, 100),
     metavar="POINTS",
     default=0.3,
-    show_default=True,
     help="With --scheme auto: percentage points of recall@10 that may be lost, both alone and when searching the "
     "original model's gallery.",
 )
 @click.option(
     "--max-size",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Finite(0, 1, min_open=True),
     metavar="SHARE",
     help="With --scheme auto: use 4 bits in as many layers as needed to bring the weights to this share of their "
     "float32 size, for example 0.2. For ios and onnx.",

@@ -25,5 +25,5 @@ def test_the_recipe_is_printed_with_all_changes(invoke: Invoke) -> None:
     assert table["losses"]["cosine"] == 0.5
 
 
-def test_a_kind_of_ablation_that_there_is_not_is_refused(invoke: Invoke) -> None:
-    one_line(invoke(*STUDENT, "--photos", 64, "--ablate", "losses,poems"), 2)
+def test_an_ablation_needs_something_to_compare(invoke: Invoke) -> None:
+    one_line(invoke(*STUDENT, "--photos", 64, "--ablate", "losses"), 2, "retrieval")

@@ -68,12 +68,10 @@ def test_no_path_of_this_machine_is_published(published: Path, tmp_path: Path) -
 def test_a_surprise_in_one_target_does_not_cost_the_others(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import edgekit.targets.onnx.backend
-
     def surprise(*_args: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr(edgekit.targets.onnx, "lower", surprise)
+    monkeypatch.setattr("edgekit.targets.onnx.backend.lower", surprise)
     targets = ("--target", "onnx", "--target", "ios")
     result = invoke("export", *TOWER, *targets, "--samples", 24, "--out", tmp_path, "--json")
     one_line(result, 4, "onnx", "RuntimeError", "first line second line")
