@@ -134,7 +134,8 @@ def _say(word: str, colour: str, line: str) -> None:
     """A line may quote a file or a device: nothing in it steers the terminal, or looks like another line."""
     from edgekit.support.files import printable
 
-    click.echo(f"{click.style(word, fg=colour)} {printable(in_options(line).replace(chr(10), ' '))}", err=True)
+    line = in_options(line).replace("\n", " ")
+    click.echo(f"{click.style(word, fg=colour)} {printable(line)}", err=True)
 
 
 def _fail(line: str, code: int) -> NoReturn:
