@@ -72,6 +72,9 @@ class Chaos(nn.Module):
 class Tower(nn.Module):
     """A stem, the hazards in turn, and the mean of what they give: [N,3,H,W] to [N,width]."""
 
+    centre: Tensor
+    scale: Tensor
+
     def __init__(self, hazards: list[nn.Module], width: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, width, 8, stride=8)
@@ -91,7 +94,7 @@ def _tower(*hazards: Callable[[int], nn.Module], width: int = 24) -> nn.Module:
     model = Tower([make(width) for make in hazards], width).eval()
     with torch.no_grad():
         images = torch.randn(32, 3, 1, 1).expand(-1, -1, 64, 64) + 0.3 * torch.randn(32, 3, 64, 64)
-        seen = model.hazards(model.stem(images).flatten(2).transpose(1, 2)).mean(dim=1)
+        seen: Tensor = model.hazards(model.stem(images).flatten(2).transpose(1, 2)).mean(dim=1)
         model.centre.copy_(seen.mean(dim=0))
         model.scale.copy_(seen.std(dim=0).clamp_min(1e-4))
     return model

@@ -14,7 +14,8 @@ PATIENCE = 900.0  # seconds after which a thing that hangs is said to; no machin
 class Process(Protocol):
     """A process that was started."""
 
-    returncode: int | None
+    @property
+    def returncode(self) -> int | None: ...
 
     def poll(self) -> int | None: ...
 

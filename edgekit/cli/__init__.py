@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import click
 
-from edgekit.cli import bench, data, models
-from edgekit.cli.shared import Group
+from edgekit.cli.groups import LazyGroup
 from edgekit.support import interrupt
 from edgekit.support.version import VERSION
 
 __all__ = ["cli", "main"]
 
+# Of each command its module's name here and its line in the list, which loads no module.
+COMMANDS = {
+    "Make a model": {
+        "export": "Export a model to phones and verify the files.",
+        "quantize": "Make a quantization plan, which export follows.",
+        "distill": "Train a small model, taught by a larger one.",
+    },
+    "Check and measure": {
+        "run": "Embed images with an exported model.",
+        "parity": "Compare an exported model with the original.",
+        "bench": "Measure latency here or on phones, and compare results.",
+        "golden": "Check the image preprocessing of an app.",
+    },
+    "Data": {
+        "backbones": "List backbones that suit phones.",
+        "catalog": "Write the synthetic product catalogue as images.",
+        "schema": "Print the JSON Schema of a file format.",
+        "completion": "Print the completion script of a shell.",
+    },
+}
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(
+    cls=LazyGroup,
+    sections=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True},
+)
 @click.version_option(VERSION, prog_name="edgekit")
 def cli() -> None:
     """Image-embedding backbones from PyTorch to phones, and proof that nothing was lost on the way.
 
-    \b
-    Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed,
-    6 parity inconclusive, 7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped,
-    11 device lost or silent, 12 slower than the baseline, 130 interrupted.
+    Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
+    7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent, 12 slower than
+    the baseline, 130 interrupted.
     """
-
-
-for _command in (
-    models.export,
-    models.quantize,
-    models.distill,
-    models.run,
-    models.parity,
-    models.backbones,
-    bench.bench,
-    data.golden,
-    data.catalog,
-    data.schema,
-    data.completion,
-):
-    cli.add_command(_command)
 
 
 def main() -> None:

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import click
 
 from edgekit.bench.drivers.table import DRIVERS
-from edgekit.cli.shared import FOLDER, PATH, PERCENT, DefaultGroup, Finite, common, end, reporter_of, warn
+from edgekit.cli.errors import end, warn
+from edgekit.cli.groups import DefaultGroup
+from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, common, reporter_of
 from edgekit.errors import InputError, OutputError, UsageError
 
 __all__ = ["bench"]

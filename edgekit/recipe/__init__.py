@@ -14,6 +14,7 @@ from edgekit.recipe.recipe import (
     models_folder,
     resolve_model,
 )
+from edgekit.recipe.selection import ModelOptions, select_recipe
 
 __all__ = [
     "DEFAULT_RECIPE",
@@ -22,10 +23,12 @@ __all__ = [
     "GatesSpec",
     "InputSpec",
     "Metadata",
+    "ModelOptions",
     "ModelSpec",
     "Recipe",
     "bundled_recipes",
     "load_recipe",
     "models_folder",
     "resolve_model",
+    "select_recipe",
 ]

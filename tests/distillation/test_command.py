@@ -18,8 +18,8 @@ from edgekit.distillation import checkpoint
 from edgekit.distillation.ablate import variants
 from edgekit.errors import UsageError
 from edgekit.recipe import load_recipe
+from tests.conftest import one_line
 from tests.distillation.test_run import command, write
-from tests.test_cli import one_line
 from tests.waiting import PATIENCE, until
 
 

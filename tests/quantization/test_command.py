@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import numpy as np
 import onnx
 import onnxruntime

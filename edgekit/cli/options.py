@@ -1,0 +1,210 @@
+"""Options that several commands share, each named as the field of the request that it sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgekit.cli.errors import in_options
+
+if TYPE_CHECKING:
+    from edgekit.recipe import Recipe
+    from edgekit.support.progress import Reporter
+
+__all__ = [
+    "FOLDER",
+    "PATH",
+    "PERCENT",
+    "Count",
+    "Finite",
+    "allow_bare",
+    "common",
+    "complete_model",
+    "complete_target",
+    "model_options",
+    "parity_options",
+    "recipe_of",
+    "reporter_of",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+PATH = click.Path(path_type=Path)
+
+
+class Count(click.IntRange):
+    """A whole number of a range."""
+
+    name = "n"
+
+
+class _Percent(click.ParamType):
+    """5% or 0.05."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        percent = str(value).endswith("%")
+        try:
+            share = float(str(value).removesuffix("%")) / (100 if percent else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 10 or (share >= 1 and not percent):  # a bare 5 is not meant as 500 %
+            self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
+        return share
+
+
+PERCENT = _Percent()
+
+
+class Finite(click.FloatRange):
+    """A number of a range, which NaN is not."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
+def complete_model(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Bundled recipes and the curated backbones that begin so."""
+    from edgekit.recipe import bundled_recipes
+    from edgekit.recipe.backbones import table
+
+    names = [*bundled_recipes(), *(row.name for row in table())]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_target(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Targets that begin so."""
+    from edgekit.targets import platforms
+
+    names = [*platforms(), "all"]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator for several options, which the help lists in this order."""
+    return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
+
+
+def _log(_context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG)
+
+
+common = _together(
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
+    click.option("--quiet", is_flag=True, help="Show no progress. Warnings and errors are still shown."),
+    click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_log,
+        help="Show tracebacks, and the logs of the toolchains that EdgeKit uses.",
+    ),
+)
+
+allow_bare = click.option(
+    "--no-manifest",
+    "allow_bare",
+    is_flag=True,
+    help="Take a file that has no manifest: its hash is not checked, and images are scaled to its input size with a "
+    "bicubic filter.",
+)
+
+model_options = _together(
+    click.option(
+        "--weights",
+        type=PATH,
+        metavar="FILE",
+        help="Checkpoint to load: .safetensors, .pt, .pth, .ckpt, .bin, or the index file of a checkpoint in several "
+        "files. Code in it is never run.",
+    ),
+    click.option(
+        "--weights-key",
+        metavar="NAME",
+        help="Dotted name of the part of the checkpoint to load, for example model_ema or teacher.backbone.  "
+        "[default: the part that fits]",
+    ),
+    click.option(
+        "--pretrained",
+        is_flag=True,
+        help="Load the weights that timm publishes for this model. This needs a connection to the Hugging Face hub.",
+    ),
+    click.option(
+        "--seed",
+        type=Count(min=0),
+        help="Seed of the random numbers: of the weights where none are given, and of training.",
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(8, 4096),
+        metavar="PIXELS",
+        help="Width and height of the input image in pixels.  [default: the model's own]",
+    ),
+    click.option(
+        "--output",
+        metavar="NAME",
+        help="Which output of the backbone is the embedding, by its dotted name or index. Only needed where the "
+        "backbone has several that could be meant.",
+    ),
+    click.option(
+        "--pool",
+        type=click.Choice(["avg", "cls", "max"]),
+        help="How to pool a backbone's output [N,C,H,W] or [N,L,C]: the average, the class token or the maximum.",
+    ),
+    click.option("--dim", type=Count(1, 65536), help="Add a linear layer that projects the embedding to N values."),
+)
+
+parity_options = _together(
+    click.option(
+        "--images",
+        type=FOLDER,
+        metavar="DIR",
+        help="Compare on the images in this folder. The names of subfolders are taken as labels.  "
+        "[default: the synthetic catalogue]",
+    ),
+    click.option(
+        "--samples",
+        type=Count(2, 100_000),
+        default=64,
+        help="Number of images of the synthetic catalogue to compare on. Not used with --images.",
+    ),
+    click.option(
+        "--allow-inconclusive",
+        is_flag=True,
+        help="Accept a model whose embeddings are nearly the same for all images, although comparing them proves "
+        "little.",
+    ),
+)
+
+
+def recipe_of(options: dict[str, Any]) -> Recipe:
+    """The recipe that MODEL names, with the options of `model_options`; all of them are taken out of `options`."""
+    from edgekit.recipe.selection import ModelOptions, select_recipe
+
+    return select_recipe(options.pop("model"), **{key: options.pop(key) for key in ModelOptions.__annotations__})
+
+
+def reporter_of(quiet: bool) -> Reporter:
+    """What shows progress on the terminal, or only notes, which name options where the library names fields."""
+    from edgekit.support.progress import Silent, Stages
+
+    reporter = Silent() if quiet else Stages()
+    note = reporter.note
+    reporter.note = lambda line: note(in_options(line))  # type: ignore[method-assign]
+    return reporter

@@ -1,0 +1,77 @@
+"""`edgekit parity`: compare an artifact with its original, and print the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.console import figure, print_json
+from edgekit.cli.errors import Command
+from edgekit.cli.options import PATH, common, complete_model, model_options, parity_options, recipe_of, reporter_of
+from edgekit.support.progress import table
+
+if TYPE_CHECKING:
+    from edgekit.parity import ParityReport
+
+__all__ = ["parity"]
+
+
+@click.command(cls=Command)
+@click.argument("artifact", type=PATH)
+@click.option(
+    "--against",
+    "model",
+    required=True,
+    metavar="MODEL",
+    help="Original model: a recipe, a timm name, hf-hub:ORG/NAME or package.module:factory.",
+    shell_complete=complete_model,
+)
+@model_options
+@parity_options
+@common
+def parity(artifact: Path, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Compare the embeddings of ARTIFACT with those of the original PyTorch model.
+
+    ARTIFACT is a folder that `edgekit export` published, or the .mlpackage, .pte or .onnx in it.
+    """
+    from edgekit.artifact.check import check_parity
+
+    report = check_parity(artifact, recipe_of(options), reporter=reporter_of(quiet or as_json), **options)
+    _show_parity(report, as_json=as_json)
+    report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+
+
+def _show_parity(report: ParityReport, *, as_json: bool) -> None:
+    """A parity report's figures, one a row."""
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+        return
+    rows = [
+        ("verdict", report.verdict + "".join(f"; {reason}" for reason in report.reasons)),
+        ("runtime", f"{report.runtime} ({'stand-in for the device' if report.reference else 'the real runtime'})"),
+        (
+            "images",
+            f"{report.dataset.images} of {report.dataset.name}, {report.dataset.skipped} skipped{_left_out(report)}",
+        ),
+        ("min cosine", f"{figure(report.min_cosine, 7)} ({report.worst_image})"),
+        ("mean cosine", figure(report.mean_cosine, 7)),
+        ("max abs error", figure(report.max_abs_error, 7)),
+        (f"top-{report.neighbours} overlap", figure(report.neighbour_overlap, 4)),
+    ]
+    retrieval = report.retrieval
+    if retrieval is not None:
+        sides = (("original", retrieval.original), ("artifact", retrieval.artifact), ("mixed", retrieval.mixed))
+        for name, side in sides:
+            if side is not None:
+                rows.append((f"recall@1 / @10, {name}", f"{side.at_1:.3f} / {side.at_10:.3f}"))
+    table("Parity", ("figure", "value"), rows)
+
+
+def _left_out(report: ParityReport) -> str:
+    found = report.dataset.left_out
+    if found is None:
+        return ""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
+    return f", {found.images} left out ({kinds})"
