@@ -27,6 +27,6 @@ def test_a_field_keeps_what_its_text_stands_for() -> None:
 
 def test_what_has_no_default_must_be_given_and_nothing_is_set_later() -> None:
     with pytest.raises(TypeError, match="'files'"):
-        Request()  # type: ignore[call-arg]
+        Request()
     with pytest.raises(FrozenInstanceError):
         Request("a").out = Path("b")  # type: ignore[misc]
