@@ -54,9 +54,7 @@ def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
         artifact=path.name,
         metadata=m.Metadata(**made.recipe.metadata.model_dump()),
         target=m.TargetInfo(
-            name=target.platform,
-            format=target.format,
-            min_ios=None if target.ios is None else made.options.min_ios,
+            name=target.platform, format=target.format, min_ios=None if target.ios is None else made.options.min_ios
         ),
         precision=made.precision,
         recipe=_portable(made.recipe, embedder),

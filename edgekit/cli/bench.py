@@ -174,19 +174,12 @@ def bench_run(
 @click.argument("paths", type=PATH, nargs=-1, required=True, metavar="PATH...")
 @click.option("--out", type=FOLDER, metavar="DIR", help="Write the results into this folder, one file each.")
 @click.option(
-    "--artifact",
-    type=PATH,
-    help="Read only results of this artifact, and take its name and parity from its manifest.",
+    "--artifact", type=PATH, help="Read only results of this artifact, and take its name and parity from its manifest."
 )
 @click.option("--lab", "provider", metavar="NAME", help="Write this name of the lab into the results.")
 @common
 def bench_import(
-    paths: tuple[Path, ...],
-    out: Path | None,
-    artifact: Path | None,
-    provider: str | None,
-    as_json: bool,
-    quiet: bool,
+    paths: tuple[Path, ...], out: Path | None, artifact: Path | None, provider: str | None, as_json: bool, quiet: bool
 ) -> None:
     """Read what a cloud lab brought back: PATHs are result files, zip files, or folders of them."""
     from edgekit.bench.results import store as results

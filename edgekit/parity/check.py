@@ -11,15 +11,7 @@ import numpy as np
 from edgekit.data.image_files import LeftOut
 from edgekit.errors import InputError, ModelError, ParityError
 from edgekit.metrics import retrieval as metrics
-from edgekit.parity.report import (
-    Dataset,
-    ImageCosine,
-    LeftOutImages,
-    ParityReport,
-    RecallFigures,
-    Retrieval,
-    Verdict,
-)
+from edgekit.parity.report import Dataset, ImageCosine, LeftOutImages, ParityReport, RecallFigures, Retrieval, Verdict
 from edgekit.recipe.gates import Gates
 
 if TYPE_CHECKING:
@@ -88,25 +80,12 @@ def check(
     else:
         reference, artifact = _embed(original, pictures, progress, batch, runner)
     return compare(
-        artifact,
-        reference,
-        gates,
-        dataset=dataset,
-        digest=digest,
-        runtime=runner.runtime,
-        stand_in=runner.reference,
+        artifact, reference, gates, dataset=dataset, digest=digest, runtime=runner.runtime, stand_in=runner.reference
     )
 
 
 def compare(
-    artifact: np.ndarray,
-    reference: Reference,
-    gates: Gates,
-    *,
-    dataset: str,
-    digest: str,
-    runtime: str,
-    stand_in: bool,
+    artifact: np.ndarray, reference: Reference, gates: Gates, *, dataset: str, digest: str, runtime: str, stand_in: bool
 ) -> ParityReport:
     """Judge a file's embeddings (float32 [N,D]) against the original's; ParityError where the shapes differ."""
     original = reference.embeddings
