@@ -14,7 +14,7 @@ from edgekit.support.progress import Reporter, Silent
 from edgekit.support.threads import one_thread
 
 if TYPE_CHECKING:
-    from edgekit.parity import ParityReport
+    from edgekit.parity.report import ParityReport
 
 __all__ = ["check_parity"]
 

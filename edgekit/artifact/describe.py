@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgekit.graph import LeftOut
     from edgekit.graph.half import WideCall
     from edgekit.model.embedder import Embedder
-    from edgekit.parity import ParityReport
+    from edgekit.parity.report import ParityReport
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
     from edgekit.targets import Coverage, LowerOptions, Target

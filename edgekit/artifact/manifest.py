@@ -14,7 +14,7 @@ from edgekit.support.files import source_date_epoch
 from edgekit.support.version import VERSION
 
 if TYPE_CHECKING:
-    from edgekit.parity import ParityReport
+    from edgekit.parity.report import ParityReport
 
 __all__ = [
     "FILENAME",

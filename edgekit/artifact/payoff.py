@@ -16,7 +16,7 @@ from edgekit.support.files import size_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.parity import ParityReport
+    from edgekit.parity.report import ParityReport
     from edgekit.targets import Runner
 
 __all__ = ["Candidate", "pay", "verdict"]

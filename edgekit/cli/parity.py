@@ -13,7 +13,7 @@ from edgekit.cli.options import PATH, common, complete_model, model_options, par
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
-    from edgekit.parity import ParityReport
+    from edgekit.parity.report import ParityReport
 
 __all__ = ["parity"]
 

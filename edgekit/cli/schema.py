@@ -20,7 +20,7 @@ def schema(name: str) -> None:
     from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
-    from edgekit.parity import ParityReport
+    from edgekit.parity.report import ParityReport
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -185,7 +186,8 @@ def _embed(
     originals: list[np.ndarray] = []
     artifacts: list[np.ndarray] = []
     total = len(pictures) if isinstance(pictures, Sized) else 0
-    for group in _batches(pictures, batch):
+    unread = iter(pictures)
+    while group := list(islice(unread, batch)):
         if runner:
             _check_sizes(group, runner)
         pixels = np.stack([picture.image for picture in group])
@@ -217,17 +219,6 @@ def _embed(
         getattr(pictures, "left_out", LeftOut()),
     )
     return reference, np.concatenate(artifacts) if artifacts else none
-
-
-def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    group: list[Picture] = []
-    for picture in pictures:
-        group.append(picture)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _check_sizes(group: list[Picture], runner: Runner) -> None:

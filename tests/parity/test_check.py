@@ -13,7 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import InconclusiveError, InputError, ModelError, ParityError
-from edgekit.parity import Gates, ParityReport, Reference, check, compare, embed_original
+from edgekit.parity.check import Reference, check, compare, embed_original
+from edgekit.parity.report import ParityReport
+from edgekit.recipe.gates import Gates
 
 DIGEST = "0" * 64
 FP32, FP16, INT8 = (Gates.for_precision(precision) for precision in ("fp32", "fp16", "int8"))
