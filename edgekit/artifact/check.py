@@ -16,8 +16,6 @@ from edgekit.support.threads import one_thread
 if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
 
-__all__ = ["check_parity"]
-
 
 @one_thread()
 def check_parity(

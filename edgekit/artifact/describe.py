@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from edgekit.recipe import Recipe
     from edgekit.targets import Coverage, LowerOptions, Target
 
-__all__ = ["Made", "describe"]
-
 _PACKAGES = (
     "coremltools", "executorch", "numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "timm", "torch", "torchao",
 )  # fmt: skip

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from edgekit.recipe import InputSpec
     from edgekit.support.progress import Reporter
 
-__all__ = ["Embeddings", "embed", "save"]
-
 _SAVED_AS = (".csv", ".json", ".npy")
 
 

@@ -16,29 +16,6 @@ from edgekit.support.version import VERSION
 if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
 
-__all__ = [
-    "FILENAME",
-    "SCHEMA",
-    "Coverage",
-    "EmbeddingInfo",
-    "FileEntry",
-    "Float32Op",
-    "Hazard",
-    "InputInfo",
-    "Latency",
-    "Manifest",
-    "Metadata",
-    "ParitySummary",
-    "Payoff",
-    "PayoffForm",
-    "Preprocessing",
-    "RewriteLeftOut",
-    "TargetInfo",
-    "Weights",
-    "created_now",
-    "toolchain",
-]
-
 FILENAME = "manifest.json"
 SCHEMA: Final = "edgekit.manifest/1"
 

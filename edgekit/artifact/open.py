@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from edgekit.artifact.manifest import Manifest
     from edgekit.targets import Runner, Target
 
-__all__ = ["Artifact", "open_artifact"]
-
 
 @dataclass(frozen=True)
 class Artifact:

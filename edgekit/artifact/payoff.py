@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
     from edgekit.targets import Runner
 
-__all__ = ["Candidate", "pay", "verdict"]
-
 _ROUNDS, _WARMUP = 15, 2
 _LEVEL = 0.05  # a ratio nearer to 1 than this says nothing on a machine that does other things too
 

@@ -18,8 +18,6 @@ from edgekit.recipe.gates import Gates
 if TYPE_CHECKING:
     from edgekit.targets.base import Runner
 
-__all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
-
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from edgekit.model.embedder import Embedder
     from edgekit.targets import Runner
 
-__all__ = ["Judge", "held_on_plain", "judge_of", "losing_step", "plain_images"]
-
 # Of images on which a spread is zero: a covered lens, a white wall. No photograph shows what they do.
 _COLOURS = {"black": 0, "grey": 128, "white": 255}
 

@@ -19,21 +19,6 @@ from edgekit.support.documents import Part, mistake_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "DEFAULT_RECIPE",
-    "PROJECT_RECIPE",
-    "EmbeddingSpec",
-    "GatesSpec",
-    "InputSpec",
-    "Metadata",
-    "ModelSpec",
-    "Recipe",
-    "bundled_recipes",
-    "load_recipe",
-    "models_folder",
-    "resolve_model",
-]
-
 DEFAULT_RECIPE = "catalog-s0"
 PROJECT_RECIPE = "edgekit.toml"
 _MAX_RECIPE_BYTES = 1 << 20

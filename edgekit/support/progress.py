@@ -10,9 +10,6 @@ from typing import Protocol
 
 from edgekit.support.text import shown
 
-__all__ = ["DONE", "Reporter", "Silent", "Stages", "Tick", "table"]
-
-
 DONE = "done"  # what a board is told of a thing that needs no row any more
 
 
@@ -27,19 +24,15 @@ class Reporter(Protocol):
 
     def stage(self, title: str) -> AbstractContextManager[Tick]:
         """Say that a stage began; what it yields tells how far it got."""
-        ...
 
     def board(self, title: str) -> AbstractContextManager[Callable[[str, str], None]]:
         """Things that go on at once: what it yields is told the name of one, and what happens to it now."""
-        ...
 
     def note(self, line: str) -> None:
         """Say something that the user should not miss."""
-        ...
 
     def progress(self, line: str) -> None:
         """Say how a long stage goes, where there is no live line to show it."""
-        ...
 
 
 def _ignore(_done: int, _total: int, _text: str = "", /) -> None:
