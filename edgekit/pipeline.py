@@ -17,6 +17,7 @@ from edgekit.artifact.folder import publishing, write_manifest
 from edgekit.artifact.manifest import Manifest, Payoff
 from edgekit.data.datasets import Pictures, pictures
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
+from edgekit.parity.report import ParityReport
 from edgekit.parity.second_try import Attempt, try_again
 from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import Recipe, resolve_model
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from edgekit.graph.levels import Levels
     from edgekit.model.embedder import Embedder
     from edgekit.parity.judge import Judge
-    from edgekit.parity.report import ParityReport
     from edgekit.quantization import Plan
 
 _FLOATS: tuple[Precision, ...] = ("fp32", "fp16")

@@ -63,8 +63,8 @@ class Finite(click.FloatRange):
 
 def complete_model(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
     """Bundled recipes and the curated backbones that begin so."""
-    from edgekit.recipe import bundled_recipes
     from edgekit.recipe.backbones import table
+    from edgekit.recipe.recipe import bundled_recipes
 
     names = [*bundled_recipes(), *(row.name for row in table())]
     return [name for name in names if name.startswith(incomplete)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from edgekit.errors import InputError, ModelError, ParityError
 from edgekit.metrics import retrieval as metrics
 from edgekit.parity.report import Dataset, ImageCosine, LeftOutImages, ParityReport, RecallFigures, Retrieval, Verdict
 from edgekit.recipe.gates import Gates
-
-if TYPE_CHECKING:
-    from edgekit.targets.base import Runner
+from edgekit.targets import Runner
 
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)

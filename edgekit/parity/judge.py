@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.data.datasets import tell_skipped
+from edgekit.data.datasets import Pictures, tell_skipped
 from edgekit.metrics.retrieval import cosine
 from edgekit.parity.check import Reference, check, embed_original
 from edgekit.parity.report import ParityReport
 from edgekit.recipe.gates import Gates
 from edgekit.support.progress import Reporter
+from edgekit.targets import Runner
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from edgekit.data.datasets import Pictures
     from edgekit.model.embedder import Embedder
-    from edgekit.targets import Runner
 
 # Of images on which a spread is zero: a covered lens, a white wall. No photograph shows what they do.
 _COLOURS = {"black": 0, "grey": 128, "white": 255}

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from edgekit.data.datasets import Pictures
 from edgekit.errors import EdgeKitError, ParityError
+from edgekit.parity.report import ParityReport
+from edgekit.support.progress import Reporter
+from edgekit.targets import Coverage, LowerOptions, Target
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-    from edgekit.data.datasets import Pictures
     from edgekit.graph.half import Finding, WideCall
-    from edgekit.parity.report import ParityReport
-    from edgekit.support.progress import Reporter
-    from edgekit.targets import Coverage, LowerOptions, Target
 
     # Lowers a program as the options say, and verifies the file; the text says how, for the terminal.
     Make = Callable[[str, ExportedProgram, LowerOptions], tuple[Coverage, ParityReport]]
