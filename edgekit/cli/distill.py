@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from edgekit.cli.options import FOLDER, PATH, Count, Finite, common, model_arg, 
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edgekit.distillation.ablate import Row
     from edgekit.distillation.run import DistillResult
 

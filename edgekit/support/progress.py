@@ -111,8 +111,7 @@ class Stages:
 
         def say(name: str, text: str) -> None:
             steps[name] = (text, time.perf_counter())
-            if not self._console.is_interactive:
-                self._console.print(Text(f"  {name}: {text}", style="dim"), soft_wrap=True)
+            self.progress(f"{name}: {text}")
 
         live = Live(get_renderable=look, console=self._console, transient=True, refresh_per_second=4)
         with live if self._console.is_interactive else nullcontext():
