@@ -10,7 +10,7 @@ import click
 from edgekit.bench.drivers.table import DRIVERS
 from edgekit.cli.errors import end, warn
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, allow_bare, common, reporter_of
 from edgekit.errors import InputError, OutputError, UsageError
 
 
@@ -108,12 +108,7 @@ def bench() -> None:
     help="Measure nothing: write what this cloud lab needs to measure ARTIFACT to --out.",
 )
 @click.option("--profile", is_flag=True, help="Print the slowest operators of each artifact instead.")
-@click.option(
-    "--no-manifest",
-    "allow_bare",
-    is_flag=True,
-    help="Also take files without a manifest: no hash is checked, and preprocessing is the default.",
-)
+@allow_bare
 @common
 def bench_run(
     out: Path | None,
