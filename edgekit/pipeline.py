@@ -12,35 +12,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgekit import targets
-from edgekit.data.datasets import pictures
+from edgekit.artifact.describe import Made, describe
+from edgekit.artifact.folder import publishing, write_manifest
+from edgekit.artifact.manifest import Manifest, Payoff
+from edgekit.data.datasets import Pictures, pictures
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError, UsageError
+from edgekit.parity.report import ParityReport
 from edgekit.parity.second_try import Attempt, try_again
 from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.support import interrupt
-from edgekit.support.drafts import sweep
+from edgekit.support.drafts import scratch, sweep
 from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
-from edgekit.support.progress import Silent
+from edgekit.support.progress import Reporter, Silent
 from edgekit.support.text import reason_of
 from edgekit.support.threads import one_thread
-from edgekit.targets import LowerOptions, Target
+from edgekit.targets import Coverage, LowerOptions, Precision, Target
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from edgekit.artifact.describe import Made
-    from edgekit.artifact.manifest import Manifest, Payoff
-    from edgekit.data.datasets import Pictures
     from edgekit.graph import Checked, LeftOut, Probe
+    from edgekit.graph.half import WideCall
     from edgekit.graph.levels import Levels
     from edgekit.model.embedder import Embedder
-    from edgekit.parity import ParityReport
     from edgekit.parity.judge import Judge
     from edgekit.quantization import Plan
-    from edgekit.support.progress import Reporter
-    from edgekit.targets import Coverage, Precision
-
-__all__ = ["Export", "ExportRequest", "ExportResult", "export"]
 
 _FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
@@ -147,10 +144,8 @@ def _refuse_unfit(request: ExportRequest) -> None:
             continue
         if target.forms is None:
             raise UsageError(f"a plan cannot be lowered to {target.key}; export it to ios (coreml), android or onnx")
-        if plan is not None:
-            plan.check_target(target.key, target.forms, request.min_ios)
-        else:
-            check_target(target.key, target.forms, request.min_ios)
+        check = check_target if plan is None else plan.check_target
+        check(target.key, target.forms, request.min_ios)
         if request.dynamic_batch or request.input_dtype == "uint8":
             raise UsageError('a plan is for one float32 image: leave out `dynamic_batch` and `input_dtype="uint8"`')
 
@@ -271,11 +266,6 @@ class _Lane:
 
     def _publish(self, folder: Path, name: str) -> Manifest:
         """Make, judge and describe the file in a draft of `folder`."""
-        from edgekit.artifact.describe import describe
-        from edgekit.artifact.folder import write_manifest
-        from edgekit.artifact.publish import publishing
-        from edgekit.support.drafts import scratch
-
         with publishing(folder) as draft, scratch(self.model.weight_bytes):
             path = draft / name
             made, lowered = self._make(path)
@@ -291,9 +281,9 @@ class _Lane:
 
     def _make(self, path: Path) -> tuple[Made, ExportedProgram]:
         """Rewrite, lower and verify, in half precision once more where that was not enough; and what was lowered."""
-        from edgekit.artifact.describe import Made
-
         request, rewritten = self.request, self._rewrite(self.request.plan)
+        program, counts = rewritten.program, rewritten.counts
+        calls: Sequence[WideCall] = ()
         options = LowerOptions(
             precision=self.floats,
             scheme=None if request.plan is None else request.plan.precision,
@@ -302,8 +292,15 @@ class _Lane:
             metadata=request.recipe.metadata.model_dump(),
             levels=rewritten.levels,
         )
-        coverage = self._lower(f"lower to {path.name}", rewritten.program, path, options)
+        coverage = self._lower(f"lower to {path.name}", program, path, options)
         interrupt.check()
+        if self.judge is not None:
+            self.report = self._verify(path, self.precision, self.judge)
+            last = Attempt(program, options, coverage, self.report)
+            if self.report.verdict == "fail" and self.precision == "fp16":
+                last = self._try_again(last, path, self.judge)
+            program, coverage, self.report, calls = last.program, last.coverage, last.report, last.calls
+            counts = {**counts, **last.counts}
         made = Made(
             recipe=request.recipe,
             target=self.target,
@@ -312,19 +309,12 @@ class _Lane:
             options=options,
             input_dtype=request.input_dtype,
             coverage=coverage,
-            rewrites=rewritten.counts,
+            rewrites=counts,
             left_out=rewritten.left_out,
+            float32_calls=calls,
+            report=self.report,
         )
-        if self.judge is None:
-            return made, rewritten.program
-        self.report = self._verify(path, self.precision, self.judge)
-        last = Attempt(rewritten.program, options, coverage, self.report)
-        if self.report.verdict == "fail" and self.precision == "fp16":
-            last = self._try_again(last, path, self.judge)
-            self.report = last.report
-        counts = {**rewritten.counts, **last.counts}
-        made = replace(made, coverage=last.coverage, rewrites=counts, float32_calls=last.calls, report=last.report)
-        return made, last.program
+        return made, program
 
     def _rewrite(self, plan: Plan | None) -> _Rewritten:
         """Rewrite, each program held against the one before it; what is left out is told."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgekit.artifact.open import open_artifact
 from edgekit.errors import UsageError
+from edgekit.parity.report import ParityReport
 from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.support.fields import AnyPath, optional_path
 from edgekit.support.progress import Reporter, Silent
 from edgekit.support.threads import one_thread
-
-if TYPE_CHECKING:
-    from edgekit.parity import ParityReport
-
-__all__ = ["check_parity"]
 
 
 @one_thread()

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.artifact import manifest as m
 from edgekit.artifact.folder import describe_files
 from edgekit.artifact.hazards import hazards
+from edgekit.parity.report import ParityReport
+from edgekit.recipe import Recipe
+from edgekit.support.files import sha256_file
+from edgekit.targets import Coverage, LowerOptions, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from edgekit.graph import LeftOut
     from edgekit.graph.half import WideCall
     from edgekit.model.embedder import Embedder
-    from edgekit.parity import ParityReport
     from edgekit.quantization import Plan
-    from edgekit.recipe import Recipe
-    from edgekit.targets import Coverage, LowerOptions, Target
-
-__all__ = ["Made", "describe"]
 
 _PACKAGES = (
     "coremltools", "executorch", "numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "timm", "torch", "torchao",
@@ -48,28 +46,19 @@ class Made:
 
 def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
     """The manifest of the artifact at `path`, in whose folder every file is hashed."""
-    spec, target, coverage = embedder.spec, made.target, made.coverage
+    target, coverage = made.target, made.coverage
     return m.Manifest(
         created=m.created_now(),
         artifact=path.name,
         metadata=m.Metadata(**made.recipe.metadata.model_dump()),
         target=m.TargetInfo(
-            name=target.platform,
-            format=target.format,
-            min_ios=None if target.ios is None else made.options.min_ios,
+            name=target.platform, format=target.format, min_ios=None if target.ios is None else made.options.min_ios
         ),
         precision=made.precision,
         recipe=_portable(made.recipe, embedder),
         weights=_weights(made.recipe, embedder),
-        preprocessing=m.Preprocessing(
-            size=list(spec.size),
-            mean=list(spec.mean),
-            std=list(spec.std),
-            interpolation=spec.interpolation,
-            crop_pct=spec.crop_pct,
-            crop_mode=spec.crop_mode,
-        ),
-        input=_input(made, spec.size),
+        preprocessing=m.Preprocessing(**embedder.spec.model_dump(mode="json")),
+        input=_input(made, embedder.spec.size),
         embedding=m.EmbeddingInfo(dim=embedder.dim),
         quantization=None if made.plan is None else made.plan.model_dump(mode="json"),
         coverage=m.Coverage(
@@ -106,7 +95,6 @@ def _portable(recipe: Recipe, embedder: Embedder) -> dict[str, Any]:
 def _weights(recipe: Recipe, embedder: Embedder) -> m.Weights:
     from edgekit.model.embedder import state_sha256
     from edgekit.model.weights import is_index
-    from edgekit.support.files import sha256_file
 
     path, taken = recipe.model.weights, embedder.taken
     license = recipe.metadata.license if recipe.metadata.license != "unknown" else embedder.weight_license

@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.artifact.open import open_artifact
+from edgekit.data.image_files import LeftOut, MostLeftOutError
+from edgekit.data.images import Folder, Picture, load_image, preprocess
 from edgekit.errors import InputError, UsageError
+from edgekit.recipe import InputSpec
 from edgekit.support.fields import AnyPath, AnyPaths, paths
-from edgekit.support.progress import Silent
+from edgekit.support.files import write_atomically
+from edgekit.support.progress import Reporter, Silent
+from edgekit.support.text import shown
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from edgekit.data.image_files import LeftOut
-    from edgekit.data.images import Folder, Picture
-    from edgekit.recipe import InputSpec
-    from edgekit.support.progress import Reporter
-
-__all__ = ["Embeddings", "embed", "save"]
 
 _SAVED_AS = (".csv", ".json", ".npy")
 
@@ -84,8 +82,6 @@ def save(embeddings: Embeddings, out: AnyPath) -> None:
     """
     import numpy as np
 
-    from edgekit.support.files import write_atomically
-
     out = Path(out)
     if out.suffix not in _SAVED_AS:
         raise UsageError(f"{out}: save embeddings as {', '.join(_SAVED_AS)}")
@@ -113,10 +109,6 @@ class _Files:
     """
 
     def __init__(self, paths: Sequence[Path], spec: InputSpec) -> None:
-        from edgekit.data.image_files import LeftOut, MostLeftOutError
-        from edgekit.data.images import Folder
-        from edgekit.support.text import shown
-
         self._spec = spec
         self._opened: list[tuple[Path, Folder | InputError | None]] = []
         self.skipped: list[tuple[str, str]] = []
@@ -141,9 +133,6 @@ class _Files:
         return sum(1 if folder is None or isinstance(folder, InputError) else len(folder) for _, folder in self._opened)
 
     def __iter__(self) -> Iterator[Picture]:
-        from edgekit.data.image_files import MostLeftOutError
-        from edgekit.data.images import Picture, load_image, preprocess
-
         for path, folder in self._opened:
             try:
                 if folder is None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import stat
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from edgekit.artifact.manifest import FILENAME, FileEntry, Manifest
 from edgekit.errors import InputError, IntegrityError
 from edgekit.support.files import list_files, read_json, sha256_file
+from edgekit.support.staging import staging
 from edgekit.targets import by_suffix
-
-__all__ = ["describe_files", "find", "published_files", "read_manifest", "verify_files", "write_manifest"]
 
 
 def describe_files(folder: Path) -> list[FileEntry]:
@@ -32,8 +32,7 @@ def read_manifest(path: Path) -> Manifest:
 
     At most 4 MB and 32 levels deep, strict JSON (no NaN, no name twice), no unknown field, no other schema version.
     """
-    path = path / FILENAME if path.is_dir() else path
-    return Manifest.read(path)
+    return Manifest.read(path / FILENAME if path.is_dir() else path)
 
 
 def published_files(folder: Path) -> set[str] | None:
@@ -47,6 +46,15 @@ def published_files(folder: Path) -> set[str] | None:
     files = content.get("files")
     entries = files if isinstance(files, list) else []
     return {FILENAME} | {str(entry.get("path")) for entry in entries if isinstance(entry, dict)}
+
+
+def publishing(final: Path) -> AbstractContextManager[Path]:
+    """A new folder beside `final`, which becomes `final` when the block ends without an error; see `staging`.
+
+    Raises:
+        OutputError: `final` is or holds what EdgeKit did not publish, or cannot be written.
+    """
+    return staging(final, published_files)
 
 
 def verify_files(manifest: Manifest, folder: Path) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from edgekit.artifact.manifest import Hazard
 
-__all__ = ["HAZARDS", "Row", "hazards"]
-
 
 @dataclass(frozen=True)
 class Row:
@@ -26,21 +24,19 @@ class Row:
 
 def hazards(path: Path, format: str) -> list[Hazard]:
     """The hazards of an artifact, for its manifest."""
-    found = []
-    for row in HAZARDS:
-        concerned = row.look(path) if row.format == format else None
-        if concerned is not None:
-            found.append(
-                Hazard(
-                    name=row.name,
-                    where=row.where,
-                    concerns=concerned,
-                    effect=row.effect,
-                    remedy=row.remedy,
-                    options=dict(row.options),
-                )
-            )
-    return found
+    concerned = ((row, row.look(path)) for row in HAZARDS if row.format == format)
+    return [
+        Hazard(
+            name=row.name,
+            where=row.where,
+            concerns=concerns,
+            effect=row.effect,
+            remedy=row.remedy,
+            options=dict(row.options),
+        )
+        for row, concerns in concerned
+        if concerns is not None
+    ]
 
 
 def _products(path: Path) -> str | None:

@@ -5,39 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edgekit.parity.report import ParityReport
 from edgekit.support.documents import Document, Part
 from edgekit.support.files import source_date_epoch
 from edgekit.support.version import VERSION
-
-if TYPE_CHECKING:
-    from edgekit.parity import ParityReport
-
-__all__ = [
-    "FILENAME",
-    "SCHEMA",
-    "Coverage",
-    "EmbeddingInfo",
-    "FileEntry",
-    "Float32Op",
-    "Hazard",
-    "InputInfo",
-    "Latency",
-    "Manifest",
-    "Metadata",
-    "ParitySummary",
-    "Payoff",
-    "PayoffForm",
-    "Preprocessing",
-    "RewriteLeftOut",
-    "TargetInfo",
-    "Weights",
-    "created_now",
-    "toolchain",
-]
 
 FILENAME = "manifest.json"
 SCHEMA: Final = "edgekit.manifest/1"
@@ -289,7 +264,7 @@ class Manifest(Document):
             raise ValueError("files: a path is listed twice")
         if FILENAME in paths:
             raise ValueError(f"files: {FILENAME} cannot hold its own hash")
-        if not any(_inside(path, self.artifact) for path in paths):
+        if not any(PurePosixPath(path).is_relative_to(self.artifact) for path in paths):
             raise ValueError(f"artifact: {self.artifact!r} is not among the files")
         return self
 
@@ -311,7 +286,3 @@ def created_now() -> str | None:
     """UTC time of SOURCE_DATE_EPOCH as "2026-01-31T12:00:00Z"; None without it. UsageError where it is no number."""
     seconds = source_date_epoch()
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _inside(path: str, folder: str) -> bool:
-    return PurePosixPath(path).is_relative_to(folder)

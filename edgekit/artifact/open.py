@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgekit import targets
 from edgekit.artifact.folder import find, verify_files
+from edgekit.artifact.manifest import Manifest
 from edgekit.errors import InputError
 from edgekit.recipe import InputSpec
 from edgekit.support.fields import AnyPath
-from edgekit.targets.base import load_runtime
-
-if TYPE_CHECKING:
-    from edgekit.artifact.manifest import Manifest
-    from edgekit.targets import Runner, Target
-
-__all__ = ["Artifact", "open_artifact"]
+from edgekit.targets.base import Runner, Target, load_runtime
 
 
 @dataclass(frozen=True)
@@ -59,10 +53,7 @@ def open_artifact(path: AnyPath, *, allow_bare: bool = False, threads: int = 1) 
     runner = backend.open(artifact, threads=threads)
     if manifest is None:
         return Artifact(artifact, target, None, runner, InputSpec(size=runner.input_size, crop_pct=1.0))
-    wanted = manifest.preprocessing.model_dump(
-        include={"size", "mean", "std", "interpolation", "crop_pct", "crop_mode"}
-    )
-    spec = InputSpec.model_validate(wanted)
+    spec = InputSpec.model_validate(manifest.preprocessing.model_dump(include={*InputSpec.model_fields}))
     if tuple(spec.size) != tuple(runner.input_size):
         raise InputError(
             f"{artifact}: takes {runner.input_size} pixels, its manifest says {tuple(spec.size)}; export it again"

@@ -6,20 +6,14 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from edgekit.artifact.manifest import Payoff, PayoffForm
+from edgekit.parity.report import ParityReport
 from edgekit.support.files import size_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from edgekit.parity import ParityReport
-    from edgekit.targets import Runner
-
-__all__ = ["Candidate", "pay", "verdict"]
+from edgekit.targets import Runner
 
 _ROUNDS, _WARMUP = 15, 2
 _LEVEL = 0.05  # a ratio nearer to 1 than this says nothing on a machine that does other things too

@@ -10,10 +10,8 @@ import click
 from edgekit.bench.drivers.table import DRIVERS
 from edgekit.cli.errors import end, warn
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, allow_bare, common, reporter_of
 from edgekit.errors import InputError, OutputError, UsageError
-
-__all__ = ["bench"]
 
 
 @click.group(cls=DefaultGroup)
@@ -35,7 +33,6 @@ def bench() -> None:
     "--on",
     type=click.Choice([row.key for row in DRIVERS]),
     default="host",
-    show_default=True,
     help="Where to measure: this machine, or devices that are connected to it.",
 )
 @click.option(
@@ -44,18 +41,13 @@ def bench() -> None:
     help="Number of CPU threads; the process is pinned to as many cores. Default: 1.",
 )
 @click.option(
-    "--warmup",
-    type=click.IntRange(0, 10_000),
-    default=10,
-    show_default=True,
-    help="Number of inferences before the first sample.",
+    "--warmup", type=click.IntRange(0, 10_000), default=10, help="Number of inferences before the first sample."
 )
 @click.option(
     "--iterations",
     "min_iterations",
     type=click.IntRange(1, 1_000_000),
     default=100,
-    show_default=True,
     help="Take at least this many samples of each artifact.",
 )
 @click.option(
@@ -63,7 +55,6 @@ def bench() -> None:
     "min_duration_s",
     type=Finite(0, 86_400),
     default=5.0,
-    show_default=True,
     help="Measure each artifact for at least this many seconds.",
 )
 @click.option(
@@ -117,12 +108,7 @@ def bench() -> None:
     help="Measure nothing: write what this cloud lab needs to measure ARTIFACT to --out.",
 )
 @click.option("--profile", is_flag=True, help="Print the slowest operators of each artifact instead.")
-@click.option(
-    "--no-manifest",
-    "allow_bare",
-    is_flag=True,
-    help="Also take files without a manifest: no hash is checked, and preprocessing is the default.",
-)
+@allow_bare
 @common
 def bench_run(
     out: Path | None,
@@ -174,19 +160,12 @@ def bench_run(
 @click.argument("paths", type=PATH, nargs=-1, required=True, metavar="PATH...")
 @click.option("--out", type=FOLDER, metavar="DIR", help="Write the results into this folder, one file each.")
 @click.option(
-    "--artifact",
-    type=PATH,
-    help="Read only results of this artifact, and take its name and parity from its manifest.",
+    "--artifact", type=PATH, help="Read only results of this artifact, and take its name and parity from its manifest."
 )
 @click.option("--lab", "provider", metavar="NAME", help="Write this name of the lab into the results.")
 @common
 def bench_import(
-    paths: tuple[Path, ...],
-    out: Path | None,
-    artifact: Path | None,
-    provider: str | None,
-    as_json: bool,
-    quiet: bool,
+    paths: tuple[Path, ...], out: Path | None, artifact: Path | None, provider: str | None, as_json: bool, quiet: bool
 ) -> None:
     """Read what a cloud lab brought back: PATHs are result files, zip files, or folders of them."""
     from edgekit.bench.results import store as results
@@ -219,13 +198,7 @@ def bench_diff(base: Path, new: Path, as_json: bool, quiet: bool) -> None:
 @click.option(
     "--compare", type=PATH, metavar="BASELINE", help="Compare with this result file or folder, as a release gate."
 )
-@click.option(
-    "--fail-above",
-    type=PERCENT,
-    default="5%",
-    show_default=True,
-    help="How much slower than its baseline a median may be.",
-)
+@click.option("--fail-above", type=PERCENT, default="5%", help="How much slower than its baseline a median may be.")
 @common
 def bench_report(
     folders: tuple[Path, ...], out: Path | None, compare: Path | None, fail_above: float, as_json: bool, quiet: bool

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.bench.drivers.base import Outcome
 from edgekit.bench.drivers.ios.driver import IosOutcome
+from edgekit.bench.profile import Operator
 from edgekit.bench.results.cells import DIFFERENCE, RESULT, difference_cells, result_cells
+from edgekit.bench.results.compare import Difference, Gate
+from edgekit.bench.schema import Result
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
-
-if TYPE_CHECKING:
-    from edgekit.bench.drivers.base import Outcome
-    from edgekit.bench.profile import Operator
-    from edgekit.bench.results.compare import Difference, Gate
-    from edgekit.bench.schema import Result
-
-__all__ = ["show_differences", "show_emitted", "show_profiles", "show_results"]
 
 _SHOWN = 15  # operators
 _COLUMNS = (*RESULT, "check", "valid")
@@ -51,14 +46,9 @@ def show_results(
     if differences:
         _show_differences("Differences of those that took turns, round by round", differences)
     rows = [
-        (
-            outcome.result.model.name,
-            outcome.result.device.label,
-            outcome.plan.compute_units,
-            *(str(outcome.plan.per_device.get(place, 0)) for place in _PLACES),
-        )
-        for outcome in planned
-        if outcome.plan is not None and outcome.result is not None
+        (ran.model.name, ran.device.label, plan.compute_units, *(str(plan.per_device.get(at, 0)) for at in _PLACES))
+        for ran, plan in ((outcome.result, outcome.plan) for outcome in planned)
+        if ran is not None and plan is not None
     ]
     if rows:
         columns = ("model", "on", "compute units", *_PLACES)

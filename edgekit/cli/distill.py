@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,32 +11,18 @@ import click
 
 from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import (
-    FOLDER,
-    PATH,
-    Count,
-    Finite,
-    common,
-    complete_model,
-    model_options,
-    recipe_of,
-    reporter_of,
-)
+from edgekit.cli.options import FOLDER, PATH, Count, Finite, common, model_arg, model_options, recipe_of, reporter_of
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edgekit.distillation.ablate import Row
     from edgekit.distillation.run import DistillResult
-
-__all__ = ["distill"]
 
 _KEYS = ("photos", "epochs", "batch", "rate", "precision", "workers", "plan")  # of the recipe's `distill` table
 
 
 @click.command(cls=Command)
-@click.argument("model", required=False, metavar="[RECIPE]", shell_complete=complete_model)
+@model_arg("[RECIPE]")
 @click.option(
     "--teacher",
     "teachers",

@@ -9,17 +9,7 @@ import click
 
 from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import Command, end, in_options
-from edgekit.cli.options import (
-    FOLDER,
-    PATH,
-    common,
-    complete_model,
-    complete_target,
-    model_options,
-    parity_options,
-    recipe_of,
-    reporter_of,
-)
+from edgekit.cli.options import FOLDER, PATH, common, model_arg, model_options, parity_options, recipe_of, reporter_of
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
 
@@ -27,18 +17,24 @@ if TYPE_CHECKING:
     from edgekit.artifact.manifest import Payoff
     from edgekit.pipeline import Export, ExportResult
 
-__all__ = ["export"]
+
+def _complete_target(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Targets that begin so."""
+    from edgekit.targets import platforms
+
+    names = [*platforms(), "all"]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @click.command(cls=Command)
-@click.argument("model", required=False, shell_complete=complete_model)
+@model_arg()
 @click.option(
     "--target",
     "targets",
     multiple=True,
     metavar="TARGET",
     default=("ios",),
-    shell_complete=complete_target,
+    shell_complete=_complete_target,
     help="What to export for: ios, android, onnx or all. May be repeated.",
 )
 @click.option(
@@ -148,15 +144,12 @@ def _show_float32(result: ExportResult) -> None:
 
 
 def _show_payoff(target: str, payoff: Payoff) -> None:
+    digits = {"median_ms": 2, "min_cosine": 5, "mean_cosine": 5, "recall_drop": 2, "mixed_drop": 2}
     rows = [
         (
             form.precision,
             human_size(form.bytes),
-            figure(form.median_ms, 2),
-            figure(form.min_cosine, 5),
-            figure(form.mean_cosine, 5),
-            figure(form.recall_drop, 2),
-            figure(form.mixed_drop, 2),
+            *(figure(getattr(form, key), places) for key, places in digits.items()),
         )
         for form in payoff.forms
     ]

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from edgekit.bench.preprocessing import Agreement, GoldenFolder
     from edgekit.data.image_files import LeftOut
 
-__all__ = ["golden"]
-
 
 @click.group(cls=DefaultGroup)
 def golden() -> None:

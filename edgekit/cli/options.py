@@ -11,26 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgekit.cli.errors import in_options
+from edgekit.support.progress import Reporter, Silent, Stages
 
 if TYPE_CHECKING:
     from edgekit.recipe import Recipe
-    from edgekit.support.progress import Reporter
-
-__all__ = [
-    "FOLDER",
-    "PATH",
-    "PERCENT",
-    "Count",
-    "Finite",
-    "allow_bare",
-    "common",
-    "complete_model",
-    "complete_target",
-    "model_options",
-    "parity_options",
-    "recipe_of",
-    "reporter_of",
-]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,18 +63,10 @@ class Finite(click.FloatRange):
 
 def complete_model(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
     """Bundled recipes and the curated backbones that begin so."""
-    from edgekit.recipe import bundled_recipes
     from edgekit.recipe.backbones import table
+    from edgekit.recipe.recipe import bundled_recipes
 
     names = [*bundled_recipes(), *(row.name for row in table())]
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def complete_target(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
-    """Targets that begin so."""
-    from edgekit.targets import platforms
-
-    names = [*platforms(), "all"]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -125,6 +101,12 @@ allow_bare = click.option(
     help="Take a file that has no manifest: its hash is not checked, and images are scaled to its input size with a "
     "bicubic filter.",
 )
+
+
+def model_arg(metavar: str = "[MODEL]") -> Callable[[F], F]:
+    """The argument that `recipe_of` takes; the shell completes it."""
+    return click.argument("model", required=False, metavar=metavar, shell_complete=complete_model)
+
 
 model_options = _together(
     click.option(
@@ -170,20 +152,27 @@ model_options = _together(
     click.option("--dim", type=Count(1, 65536), help="Add a linear layer that projects the embedding to N values."),
 )
 
+
+def image_options(use: str, advice: str, samples: int) -> Callable[[F], F]:
+    """The images to `use` a model on: those of a folder, or of the synthetic catalogue as many as `samples`."""
+    return _together(
+        click.option(
+            "--images",
+            type=FOLDER,
+            metavar="DIR",
+            help=f"{use} on the images in this folder{advice}  [default: the synthetic catalogue]",
+        ),
+        click.option(
+            "--samples",
+            type=Count(2, 100_000),
+            default=samples,
+            help=f"Number of images of the synthetic catalogue to {use.lower()} on. Not used with --images.",
+        ),
+    )
+
+
 parity_options = _together(
-    click.option(
-        "--images",
-        type=FOLDER,
-        metavar="DIR",
-        help="Compare on the images in this folder. The names of subfolders are taken as labels.  "
-        "[default: the synthetic catalogue]",
-    ),
-    click.option(
-        "--samples",
-        type=Count(2, 100_000),
-        default=64,
-        help="Number of images of the synthetic catalogue to compare on. Not used with --images.",
-    ),
+    image_options("Compare", ". The names of subfolders are taken as labels.", samples=64),
     click.option(
         "--allow-inconclusive",
         is_flag=True,
@@ -202,8 +191,6 @@ def recipe_of(options: dict[str, Any]) -> Recipe:
 
 def reporter_of(quiet: bool) -> Reporter:
     """What shows progress on the terminal, or only notes, which name options where the library names fields."""
-    from edgekit.support.progress import Silent, Stages
-
     reporter = Silent() if quiet else Stages()
     note = reporter.note
     reporter.note = lambda line: note(in_options(line))  # type: ignore[method-assign]

@@ -13,9 +13,7 @@ from edgekit.cli.options import PATH, common, complete_model, model_options, par
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
-    from edgekit.parity import ParityReport
-
-__all__ = ["parity"]
+    from edgekit.parity.report import ParityReport
 
 
 @click.command(cls=Command)

@@ -11,7 +11,7 @@ import click
 
 from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import FOLDER, Count, Finite, common, complete_model, model_options, recipe_of, reporter_of
+from edgekit.cli.options import FOLDER, Finite, common, image_options, model_arg, model_options, recipe_of, reporter_of
 from edgekit.errors import UsageError
 from edgekit.quantization.schemes import AUTO, SCHEMES, choices, described
 from edgekit.support.progress import table
@@ -19,13 +19,11 @@ from edgekit.support.progress import table
 if TYPE_CHECKING:
     from edgekit.quantization import Plan, QuantizeResult
 
-__all__ = ["quantize"]
-
 _EXPLAINED = 20
 
 
 @click.command(cls=Command)
-@click.argument("model", required=False, shell_complete=complete_model)
+@model_arg()
 @click.option(
     "--scheme",
     type=click.Choice(choices()),
@@ -33,18 +31,7 @@ _EXPLAINED = 20
     help="How to quantize. auto searches for the best scheme of each layer; "
     f"{described(row for row in SCHEMES.values() if row.choice)}.",
 )
-@click.option(
-    "--images",
-    type=FOLDER,
-    metavar="DIR",
-    help="Calibrate on the images in this folder; 128 to 512 are enough.  [default: the synthetic catalogue]",
-)
-@click.option(
-    "--samples",
-    type=Count(2, 100_000),
-    default=128,
-    help="Number of images of the synthetic catalogue to calibrate on. Not used with --images.",
-)
+@image_options("Calibrate", "; 128 to 512 are enough.", samples=128)
 @click.option(
     "--observer",
     type=click.Choice(["minmax", "margin", "percentile", "mse", "entropy"]),
@@ -120,10 +107,9 @@ def _show_quantize(result: QuantizeResult, *, as_json: bool) -> None:
         (
             target,
             ", ".join(f"{count} {form}" for form, count in sorted(forms[target].items())),
-            figure(loss.min_cosine, 5),
-            figure(loss.mean_cosine, 5),
+            *(figure(cosine, 5) for cosine in (loss.min_cosine, loss.mean_cosine)),
             f"{result.shares[target]:.3f}",
-            *("-" if drop is None else f"{drop:.2f}" for drop in (loss.recall_drop, loss.mixed_drop)),
+            *(figure(drop, 2) for drop in (loss.recall_drop, loss.mixed_drop)),
         )
         for target, loss in result.losses.items()
     ]

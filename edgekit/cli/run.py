@@ -15,8 +15,6 @@ from edgekit.support.progress import table
 if TYPE_CHECKING:
     from edgekit.artifact.embeddings import Embeddings
 
-__all__ = ["run"]
-
 _SHOWN_VALUES = 4
 
 

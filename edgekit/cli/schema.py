@@ -7,8 +7,6 @@ import click
 from edgekit.cli.console import print_json
 from edgekit.cli.errors import Command
 
-__all__ = ["schema"]
-
 
 @click.command(cls=Command)
 @click.argument("name", type=click.Choice(["bench", "golden", "job", "manifest", "parity", "plan", "recipe"]))
@@ -20,7 +18,7 @@ def schema(name: str) -> None:
     from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
-    from edgekit.parity import ParityReport
+    from edgekit.parity.report import ParityReport
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
 

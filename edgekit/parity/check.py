@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from itertools import islice
+from typing import Protocol
 
 import numpy as np
 
 from edgekit.data.image_files import LeftOut
 from edgekit.errors import InputError, ModelError, ParityError
 from edgekit.metrics import retrieval as metrics
-from edgekit.parity.report import (
-    Dataset,
-    ImageCosine,
-    LeftOutImages,
-    ParityReport,
-    RecallFigures,
-    Retrieval,
-    Verdict,
-)
+from edgekit.parity.report import Dataset, ImageCosine, LeftOutImages, ParityReport, RecallFigures, Retrieval, Verdict
 from edgekit.recipe.gates import Gates
-
-if TYPE_CHECKING:
-    from edgekit.targets.base import Runner
-
-__all__ = ["Picture", "Reference", "check", "compare", "embed_original"]
+from edgekit.targets import Runner
 
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
@@ -60,12 +49,14 @@ def embed_original(
     original: Embed, pictures: Iterable[Picture], *, progress: Progress | None = None, batch: int = 8
 ) -> Reference:
     """Embed every picture with the original. ModelError where it gives NaN or infinity, InputError without pictures."""
-    return _embed(original, pictures, progress, batch)[0]
+    names, labels, rows = _embed(original, pictures, progress, batch)
+    skipped = tuple(name for name, _ in getattr(pictures, "skipped", ()))
+    return Reference(names, labels, rows, skipped, getattr(pictures, "left_out", LeftOut()))
 
 
 def check(
     runner: Runner,
-    original: Embed | Reference,
+    reference: Reference,
     pictures: Iterable[Picture],
     gates: Gates,
     *,
@@ -74,39 +65,21 @@ def check(
     progress: Progress | None = None,
     batch: int = 8,
 ) -> ParityReport:
-    """Run the file over `pictures` and judge it against the original model, or against its `Reference`.
+    """Run the file over `pictures` and judge it against what the original made of the same ones in the same order.
 
-    A `Reference` must come from the same pictures in the same order (InputError otherwise). `skipped` of the pictures,
-    where they have it, is reported. Raises ParityError where the embeddings' shapes differ, InputError for pictures of
-    another size than the runner's; a missed gate raises nothing, see `ParityReport.raise_for_verdict`.
+    Raises ParityError where the embeddings' shapes differ, InputError for other pictures, or of another size than the
+    runner's; a missed gate raises nothing, see `ParityReport.raise_for_verdict`.
     """
-    if isinstance(original, Reference):
-        reference = original
-        again, artifact = _embed(None, pictures, progress, batch, runner)
-        if list(again.names) != list(reference.names):
-            raise InputError(f"the images of {dataset} changed between two readings; check that no one writes to it")
-    else:
-        reference, artifact = _embed(original, pictures, progress, batch, runner)
+    names, _, artifact = _embed(runner.embed, pictures, progress, batch, runner)
+    if names != list(reference.names):
+        raise InputError(f"the images of {dataset} changed between two readings; check that no one writes to it")
     return compare(
-        artifact,
-        reference,
-        gates,
-        dataset=dataset,
-        digest=digest,
-        runtime=runner.runtime,
-        stand_in=runner.reference,
+        artifact, reference, gates, dataset=dataset, digest=digest, runtime=runner.runtime, stand_in=runner.reference
     )
 
 
 def compare(
-    artifact: np.ndarray,
-    reference: Reference,
-    gates: Gates,
-    *,
-    dataset: str,
-    digest: str,
-    runtime: str,
-    stand_in: bool,
+    artifact: np.ndarray, reference: Reference, gates: Gates, *, dataset: str, digest: str, runtime: str, stand_in: bool
 ) -> ParityReport:
     """Judge a file's embeddings (float32 [N,D]) against the original's; ParityError where the shapes differ."""
     original = reference.embeddings
@@ -194,61 +167,32 @@ def _missed_recall(retrieval: Retrieval, gates: Gates) -> list[str]:
 
 
 def _embed(
-    original: Embed | None,
-    pictures: Iterable[Picture],
-    progress: Progress | None,
-    batch: int,
-    runner: Runner | None = None,
-) -> tuple[Reference, np.ndarray]:
-    """One pass over the pictures through the original, the runner, or both: the reference and the runner's rows."""
+    embed: Embed, pictures: Iterable[Picture], progress: Progress | None, batch: int, runner: Runner | None = None
+) -> tuple[list[str], list[str | None], np.ndarray]:
+    """One pass over the pictures through `embed`, of `runner` or else of the original: names, labels, rows [N,D]."""
     names: list[str] = []
     labels: list[str | None] = []
-    originals: list[np.ndarray] = []
-    artifacts: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
     total = len(pictures) if isinstance(pictures, Sized) else 0
-    for group in _batches(pictures, batch):
+    unread = iter(pictures)
+    while group := list(islice(unread, batch)):
         if runner:
             _check_sizes(group, runner)
-        pixels = np.stack([picture.image for picture in group])
-        if original:
-            rows = np.asarray(original(pixels), dtype=np.float32)
-            if rows.ndim != 2 or len(rows) != len(group):
-                raise ModelError(f"the original gave shape {list(rows.shape)} for {len(group)} images; [N,D] is due")
-            if not np.isfinite(rows).all():
-                bad = group[int(np.argmin(np.isfinite(rows).all(axis=1)))].name
-                raise ModelError(f"the original's embedding of {bad} holds NaN or infinity; check its weights")
-            originals.append(rows)
-        if runner:
-            rows = np.asarray(runner.embed(pixels), dtype=np.float32)
-            if rows.ndim != 2 or len(rows) != len(group):
-                raise ParityError(f"the file gave shape {list(rows.shape)} for {len(group)} images; [N,D] is due")
-            artifacts.append(rows)
+        rows = np.asarray(embed(np.stack([picture.image for picture in group])), dtype=np.float32)
+        if rows.ndim != 2 or len(rows) != len(group):
+            whose, error = ("the file", ParityError) if runner else ("the original", ModelError)
+            raise error(f"{whose} gave shape {list(rows.shape)} for {len(group)} images; [N,D] is due")
+        if not runner and not np.isfinite(rows).all():
+            bad = group[int(np.argmin(np.isfinite(rows).all(axis=1)))].name
+            raise ModelError(f"the original's embedding of {bad} holds NaN or infinity; check its weights")
+        parts.append(rows)
         names += [picture.name for picture in group]
         labels += [picture.label for picture in group]
         if progress:
             progress(len(names), total)
     if not names:
         raise InputError("no image to compare; give a folder with readable images")
-    none = np.zeros((0, 0), dtype=np.float32)
-    reference = Reference(
-        names,
-        labels,
-        np.concatenate(originals) if originals else none,
-        tuple(name for name, _ in getattr(pictures, "skipped", ())),
-        getattr(pictures, "left_out", LeftOut()),
-    )
-    return reference, np.concatenate(artifacts) if artifacts else none
-
-
-def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    group: list[Picture] = []
-    for picture in pictures:
-        group.append(picture)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
+    return names, labels, np.concatenate(parts)
 
 
 def _check_sizes(group: list[Picture], runner: Runner) -> None:

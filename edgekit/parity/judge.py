@@ -7,26 +7,23 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from edgekit.parity.check import check
-from edgekit.parity.plain import held_on_plain, plain_images
-from edgekit.parity.reference import reference_of
-from edgekit.parity.steps import losing_step
+import numpy as np
+
+from edgekit.data.datasets import Pictures, tell_skipped
+from edgekit.metrics.retrieval import cosine
+from edgekit.parity.check import Reference, check, embed_original
+from edgekit.parity.report import ParityReport
+from edgekit.recipe.gates import Gates
+from edgekit.support.progress import Reporter
+from edgekit.targets import Runner
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch.export import ExportedProgram
 
-    from edgekit.data.datasets import Pictures
     from edgekit.model.embedder import Embedder
-    from edgekit.parity.check import Reference
-    from edgekit.parity.report import ParityReport
-    from edgekit.recipe.gates import Gates
-    from edgekit.support.progress import Reporter
-    from edgekit.targets import Runner
 
-__all__ = ["Judge", "judge_of"]
-
-_BATCH = 8
+# Of images on which a spread is zero: a covered lens, a white wall. No photograph shows what they do.
+_COLOURS = {"black": 0, "grey": 128, "white": 255}
 
 
 @dataclass(frozen=True)
@@ -41,16 +38,8 @@ class Judge:
 
     def report(self, runner: Runner, gates: Gates, progress: Callable[[int, int], None]) -> ParityReport:
         """What parity finds in an opened file."""
-        report = check(
-            runner,
-            self.reference,
-            self.data,
-            gates,
-            dataset=self.data.name,
-            digest=self.digest,
-            progress=progress,
-            batch=_BATCH,
-        )
+        data, name = self.data, self.data.name
+        report = check(runner, self.reference, data, gates, dataset=name, digest=self.digest, progress=progress)
         return held_on_plain(report, runner.embed, self.plain)
 
     def step_to_blame(self, report: ParityReport, lowered: ExportedProgram, *, precision: str, format: str) -> str:
@@ -67,4 +56,55 @@ class Judge:
 def judge_of(embedder: Embedder, data: Pictures, reporter: Reporter, *, plain: bool = True) -> Judge:
     """A judge on `data`, which the original embeds once; and on images of one colour where `plain` says so."""
     colours = plain_images(embedder.embed, embedder.spec.size) if plain else {}
-    return Judge(embedder, data, data.digest(), reference_of(embedder, data, reporter), colours)
+    digest = data.digest()
+    with reporter.stage(f"embed {len(data)} images with the original") as tick:
+        reference = embed_original(embedder.embed, data, progress=tick)
+    tell_skipped(data, reporter)
+    return Judge(embedder, data, digest, reference, colours)
+
+
+def plain_images(original: Callable[[np.ndarray], np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Images uint8 [H,W,3] by the name of their colour, without those on which the original gives no number either."""
+    images = {name: np.full((*size, 3), value, dtype=np.uint8) for name, value in _COLOURS.items()}
+    return {name: image for name, image in images.items() if np.isfinite(original(image[None])).all()}
+
+
+def held_on_plain(
+    report: ParityReport, file: Callable[[np.ndarray], np.ndarray], images: Mapping[str, np.ndarray]
+) -> ParityReport:
+    """The report, failed where the file gives NaN or infinity for an image on which the original gives numbers.
+
+    `file` embeds uint8 [N,H,W,3] with it. Cosines are not judged: what a norm makes of no spread is rounding.
+    """
+    lost = [name for name, image in images.items() if not np.isfinite(file(image[None])).all()]
+    if not lost:
+        return report
+    reason = f"the embedding of an image that is all {' or '.join(lost)} holds NaN or infinity, the original's does not"
+    return report.model_copy(update={"verdict": "fail", "reasons": [*report.reasons, reason]})
+
+
+def losing_step(
+    report: ParityReport, reference: Reference, index: int, lowered: np.ndarray, *, precision: str, format: str
+) -> str:
+    """Words for the step to blame for image `index` of a missed gate, and what to try next.
+
+    Args:
+        lowered: float32 [D], the embedding of that image by the program that was lowered, run in PyTorch.
+        precision: "fp32", "fp16", or the scheme of the plan that the program follows.
+        format: the file's.
+    """
+    kept = float(cosine(lowered[None], reference.embeddings[[index]])[0])
+    of_file = report.cosines[index].cosine if report.cosines else None
+    there = f"on {reference.names[index]} what was lowered has cosine {kept:.6f} with the original, the file " + (
+        "gives no number" if of_file is None else f"{of_file:.6f}"
+    )
+    quantized = precision not in ("fp32", "fp16")
+    if not kept >= report.gates.min_cosine:
+        step = f"the plan's rounding ({precision}) is" if quantized else "the rewrites are"
+        advice = "leave more layers in float with `edgekit quantize`" if quantized else "report it with the model"
+    elif precision == "fp32":
+        step, advice = f"lowering to {format} is", "report it with the model, or try another target"
+    else:
+        step = f"lowering to {format} or its precision {precision} is"
+        advice = 'try `precision="fp16"`, without a plan' if quantized else 'try `precision="fp32"`'
+    return f"{there}: {step} to blame; {advice}"

@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from edgekit.data.datasets import Pictures
 from edgekit.errors import EdgeKitError, ParityError
+from edgekit.parity.report import ParityReport
+from edgekit.support.progress import Reporter
+from edgekit.targets import Coverage, LowerOptions, Target
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-    from edgekit.data.datasets import Pictures
     from edgekit.graph.half import Finding, WideCall
-    from edgekit.parity import ParityReport
-    from edgekit.support.progress import Reporter
-    from edgekit.targets import Coverage, LowerOptions, Target
 
     # Lowers a program as the options say, and verifies the file; the text says how, for the terminal.
     Make = Callable[[str, ExportedProgram, LowerOptions], tuple[Coverage, ParityReport]]
-
-__all__ = ["Attempt", "try_again"]
 
 _IMAGES = 4  # the worst of those that were compared
 _NAMED = 3
@@ -112,14 +111,9 @@ def _worst(report: ParityReport, pictures: Pictures, program: ExportedProgram) -
     order = sorted(range(len(report.cosines)), key=lambda index: _cosine(report, index))[:_IMAGES]
     assert program.example_inputs is not None
     bytes_in = program.example_inputs[0][0].dtype == torch.uint8
-    inputs = {}
-    for index, picture in enumerate(pictures):
-        if index in order:
-            pixels = torch.from_numpy(picture.image)[None]
-            inputs[index] = pixels if bytes_in else pixels.permute(0, 3, 1, 2).float().contiguous()
-        if len(inputs) == len(order):
-            break
-    return [inputs[index] for index in order]
+    kept = {index: picture.image for index, picture in enumerate(islice(pictures, max(order) + 1)) if index in order}
+    pixels = [torch.from_numpy(kept[index])[None] for index in order]
+    return pixels if bytes_in else [image.permute(0, 3, 1, 2).float().contiguous() for image in pixels]
 
 
 def _cosine(report: ParityReport, index: int) -> float:

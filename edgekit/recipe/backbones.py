@@ -11,8 +11,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Backbone", "measure", "suggest", "table"]
-
 
 @dataclass(frozen=True)
 class Backbone:

@@ -6,8 +6,9 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -15,24 +16,6 @@ from edgekit.errors import InputError, UsageError
 from edgekit.recipe.gates import Gates
 from edgekit.recipe.training import DistillSpec
 from edgekit.support.documents import Part, mistake_in
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = [
-    "DEFAULT_RECIPE",
-    "PROJECT_RECIPE",
-    "EmbeddingSpec",
-    "GatesSpec",
-    "InputSpec",
-    "Metadata",
-    "ModelSpec",
-    "Recipe",
-    "bundled_recipes",
-    "load_recipe",
-    "models_folder",
-    "resolve_model",
-]
 
 DEFAULT_RECIPE = "catalog-s0"
 PROJECT_RECIPE = "edgekit.toml"

@@ -9,18 +9,6 @@ from pydantic import Field, model_validator
 
 from edgekit.support.documents import Part
 
-__all__ = [
-    "CatalogData",
-    "DataSpec",
-    "DistillSpec",
-    "FreezeSpec",
-    "LossSpec",
-    "RetrievalSpec",
-    "StageSpec",
-    "TeacherSpec",
-    "ValidationSpec",
-]
-
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
@@ -217,12 +205,9 @@ class DistillSpec(Part):
             raise ValueError("stages must end one after another")
         if self.stages and self.stages[-1].until != 1:
             raise ValueError("the last stage must end at 1")
-        names = [data.name for data in self.data]
-        if len(set(names)) < len(names):
-            raise ValueError("two data sets have the same name")
-        names = [task.name for task in self.validation.retrieval]
-        if len(set(names)) < len(names):
-            raise ValueError("two retrieval tasks have the same name")
+        for what, named in (("data sets", self.data), ("retrieval tasks", self.validation.retrieval)):
+            if len({item.name for item in named}) < len(named):
+                raise ValueError(f"two {what} have the same name")
         batches = [self.batch, *(stage.batch for stage in self.stages if stage.batch)]
         if any(batch % 2 for batch in batches):
             raise ValueError("batch must be even: photos are drawn in pairs")

@@ -14,8 +14,6 @@ from edgekit.errors import InputError
 from edgekit.support.files import read_json, write_atomically
 from edgekit.support.text import reason_of
 
-__all__ = ["Document", "Part", "mistake_in"]
-
 
 class Part(BaseModel):
     """A table of a document: it does not change, and has no unknown field and no number that JSON lacks."""
@@ -57,11 +55,9 @@ class Document(Part):
         content = read_json(path, max_bytes=max_bytes)
         due = cls.model_fields["schema_"].default
         schema = content.get("schema") if isinstance(content, dict) else None
-        if not isinstance(content, dict) or schema != due:
-            raise InputError(
-                f"{path}: schema is {str(schema)[:60]!r}, only {due!r} can be read; use a matching version"
-            )
-        return content
+        if schema == due:
+            return content
+        raise InputError(f"{path}: schema is {str(schema)[:60]!r}, only {due!r} can be read; use a matching version")
 
     @classmethod
     def of(cls, content: dict[str, Any], path: Path) -> Self:

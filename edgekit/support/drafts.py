@@ -28,8 +28,6 @@ from edgekit.errors import (
 )
 from edgekit.support.text import human_size
 
-__all__ = ["FULL", "TOO_LITTLE", "draft", "full_place", "is_full", "publishable", "scratch", "sweep"]
-
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NAME = re.compile(r"\..+\.partial-[0-9a-f]{12}", re.DOTALL)
 TOO_LITTLE = 1 << 16  # bytes free, with which a disk counts as full: no file system gives away the last block
@@ -100,6 +98,15 @@ def publishable(path: Path, draft: Path) -> None:
     wanted = (mode & 0o7000) | (allowed if runs else allowed & 0o666)
     if mode != wanted:
         path.chmod(wanted)
+
+
+def sync(path: Path) -> None:
+    """Put the bytes of a file, or the names in a folder, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def is_full(error: BaseException | None) -> bool:

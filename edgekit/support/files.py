@@ -12,18 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from edgekit.errors import InputError, OutputError, UsageError
-from edgekit.support.drafts import draft, is_full, publishable
+from edgekit.support.drafts import draft, is_full, publishable, sync
 from edgekit.support.text import reason_of
-
-__all__ = [
-    "list_files",
-    "read_json",
-    "sha256_file",
-    "sha256_tree",
-    "size_of",
-    "source_date_epoch",
-    "write_atomically",
-]
 
 _BLOCK = 1 << 20
 
@@ -54,10 +44,7 @@ def read_json(path: Path, *, max_bytes: int = 4 << 20, max_depth: int = 32) -> A
         raise InputError(f"{path}: over {max_bytes / (1 << 20):g} MiB, more than is read from such a file")
     try:
         content = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
+            data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not strict JSON ({reason_of(error, 200)})") from error
@@ -132,14 +119,9 @@ def write_atomically(
             else:
                 part.write_bytes(content.encode() if isinstance(content, str) else content)
             publishable(part, folder)
-            with part.open("rb") as stream:
-                os.fsync(stream.fileno())
+            sync(part)
             os.replace(part, path)
-            parent = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(parent)
-            finally:
-                os.close(parent)
+            sync(path.parent)
     except Exception as error:
         if not isinstance(error, OSError) and not is_full(error):
             raise

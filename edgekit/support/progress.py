@@ -10,9 +10,6 @@ from typing import Protocol
 
 from edgekit.support.text import shown
 
-__all__ = ["DONE", "Reporter", "Silent", "Stages", "Tick", "table"]
-
-
 DONE = "done"  # what a board is told of a thing that needs no row any more
 
 
@@ -27,19 +24,15 @@ class Reporter(Protocol):
 
     def stage(self, title: str) -> AbstractContextManager[Tick]:
         """Say that a stage began; what it yields tells how far it got."""
-        ...
 
     def board(self, title: str) -> AbstractContextManager[Callable[[str, str], None]]:
         """Things that go on at once: what it yields is told the name of one, and what happens to it now."""
-        ...
 
     def note(self, line: str) -> None:
         """Say something that the user should not miss."""
-        ...
 
     def progress(self, line: str) -> None:
         """Say how a long stage goes, where there is no live line to show it."""
-        ...
 
 
 def _ignore(_done: int, _total: int, _text: str = "", /) -> None:
@@ -118,8 +111,7 @@ class Stages:
 
         def say(name: str, text: str) -> None:
             steps[name] = (text, time.perf_counter())
-            if not self._console.is_interactive:
-                self._console.print(Text(f"  {name}: {text}", style="dim"), soft_wrap=True)
+            self.progress(f"{name}: {text}")
 
         live = Live(get_renderable=look, console=self._console, transient=True, refresh_per_second=4)
         with live if self._console.is_interactive else nullcontext():

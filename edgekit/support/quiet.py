@@ -10,8 +10,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-__all__ = ["quiet"]
-
 log = logging.getLogger(__name__)
 
 

@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgekit.errors import EdgeKitError, InputError, OutputError
-from edgekit.support.drafts import FULL, TOO_LITTLE, draft, is_full, publishable
+from edgekit.support.drafts import FULL, TOO_LITTLE, draft, is_full, publishable, sync
 from edgekit.support.files import list_files, source_date_epoch
-
-__all__ = ["move", "staging"]
 
 _UNWRITABLE = {*FULL, errno.EFBIG, errno.EROFS, errno.EXDEV, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM}
@@ -77,15 +75,7 @@ def _finish(folder: Path, epoch: int | None) -> None:
             publishable(path, folder)
             if epoch is not None:
                 os.utime(path, (epoch, epoch))
-            _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            sync(path)
 
 
 def move(folder: Path, final: Path) -> None:
@@ -97,7 +87,7 @@ def move(folder: Path, final: Path) -> None:
             raise
         if not _exchange(folder, final):
             _replace_in_two_steps(folder, final)
-    _sync(final.parent)
+    sync(final.parent)
 
 
 def _replace_in_two_steps(folder: Path, final: Path) -> None:

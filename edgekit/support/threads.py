@@ -9,8 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["in_turn", "one_thread"]
-
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _MOST = 8  # at once: each holds the activations of an image

@@ -176,5 +176,5 @@ def test_published_files_are_known_whatever_the_version(published: Path) -> None
 
 
 def test_a_manifest_that_cannot_be_written_is_an_output_error(published: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         write_manifest(read_manifest(published), tmp_path / "missing")

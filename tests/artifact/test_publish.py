@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.artifact.publish import publishing
+from edgekit.artifact.folder import publishing
 from edgekit.errors import OutputError, UsageError
 from edgekit.support import staging as publish
 

@@ -9,7 +9,7 @@ from edgekit.cli.options import PERCENT, Finite, recipe_of
 from edgekit.errors import UsageError
 from edgekit.pipeline import ExportRequest
 from edgekit.quantization import QuantizeRequest
-from edgekit.recipe import ModelOptions
+from edgekit.recipe.selection import ModelOptions
 from edgekit.recipe.training import DistillSpec
 from tests.cli.test_groups import PAGES
 

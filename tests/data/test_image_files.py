@@ -155,7 +155,7 @@ def test_over_half_that_cannot_be_decoded_is_an_error_too(tmp_path: Path) -> Non
 def test_every_command_on_a_folder_tells_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from edgekit.bench.preprocessing import _sources
     from edgekit.data.datasets import pictures, tell_skipped
-    from edgekit.parity import embed_original
+    from edgekit.parity.check import embed_original
     from edgekit.support.progress import Silent
 
     touch(tmp_path, "a.png", "b.png", "c.png", "x.nef")

@@ -13,7 +13,7 @@ from edgekit.distillation.metrics import retrieval
 from edgekit.distillation.sources import open_source
 from edgekit.distillation.validation import embed_photos
 from edgekit.model.embedder import build_embedder
-from edgekit.recipe import load_recipe, models_folder
+from edgekit.recipe.recipe import load_recipe, models_folder
 from edgekit.support.files import sha256_file
 
 MIN_RECALL = 0.90

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import InconclusiveError, InputError, ModelError, ParityError
-from edgekit.parity import Gates, ParityReport, Reference, check, compare, embed_original
+from edgekit.parity.check import Embed, Reference, check, compare, embed_original
+from edgekit.parity.report import ParityReport
+from edgekit.recipe.gates import Gates
 
 DIGEST = "0" * 64
 FP32, FP16, INT8 = (Gates.for_precision(precision) for precision in ("fp32", "fp16", "int8"))
@@ -69,8 +72,14 @@ class File:
         return self.change(self.original(images))
 
 
+def held(file: File, original: Embed, pictures: Any, gates: Gates = FP32, **options: Any) -> ParityReport:
+    """What a check finds in a file against what the original makes of the same pictures."""
+    reference = embed_original(original, pictures)
+    return check(file, reference, pictures, gates, dataset="views", digest=DIGEST, **options)
+
+
 def judge(change, pictures=None, gates: Gates = FP32) -> ParityReport:  # type: ignore[no-untyped-def]
-    return check(File(change), Original(), pictures or photos(40), gates, dataset="views", digest=DIGEST)
+    return held(File(change), Original(), pictures or photos(40), gates)
 
 
 def noisy(scale: float, seed: int = 3):  # type: ignore[no-untyped-def]
@@ -197,7 +206,7 @@ def test_nan_and_infinity_fail(bad: float) -> None:
         rows[-1, 3] = bad
         return rows
 
-    report = check(File(change), Original(), photos(8), FP32, dataset="views", digest=DIGEST, batch=4)
+    report = held(File(change), Original(), photos(8), batch=4)
     assert report.verdict == "fail"
     assert report.worst_image == "1/003.png"
     assert [entry.cosine for entry in report.cosines].count(None) == 2
@@ -226,9 +235,7 @@ def collapsed(rows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("flatten", "word"), [(constant, "hardly vary"), (collapsed, "one line")])
 def test_an_original_that_says_nothing_is_inconclusive(flatten, word: str) -> None:  # type: ignore[no-untyped-def]
     original = Original()
-    report = check(
-        File(flatten), lambda pixels: flatten(original(pixels)), photos(40), FP32, dataset="views", digest=DIGEST
-    )
+    report = held(File(flatten), lambda pixels: flatten(original(pixels)), photos(40))
     assert report.verdict == "inconclusive"
     assert word in report.reasons[0]
     with pytest.raises(InconclusiveError, match=word):
@@ -250,23 +257,14 @@ def test_one_main_direction_does_not_hide_what_varies_beside_it() -> None:
         return unit(first + rows[:, :1] * second)
 
     for change, verdict in ((elongated, "pass"), (flattened, "fail")):
-        report = check(
-            File(change), lambda pixels: elongated(original(pixels)), photos(40), FP32, dataset="views", digest=DIGEST
-        )
+        report = held(File(change), lambda pixels: elongated(original(pixels)), photos(40))
         assert report.dimensions is not None and report.dimensions < 1.5
         assert report.verdict == verdict, report.reasons
 
 
 def test_a_wrong_file_of_a_flat_original_still_fails() -> None:
     original = Original()
-    report = check(
-        File(lambda rows: -constant(rows)),
-        lambda pixels: constant(original(pixels)),
-        photos(20),
-        FP32,
-        dataset="views",
-        digest=DIGEST,
-    )
+    report = held(File(lambda rows: -constant(rows)), lambda pixels: constant(original(pixels)), photos(20))
     assert report.verdict == "fail"
     with pytest.raises(ParityError):
         report.raise_for_verdict(allow_inconclusive=True)
@@ -299,9 +297,9 @@ def test_one_image_is_inconclusive() -> None:
 
 def test_another_models_embedding_is_named() -> None:
     with pytest.raises(ParityError, match="embedding has 12 values, the original 16: another model"):
-        check(File(dim=12), Original(), photos(4), FP32, dataset="views", digest=DIGEST)
+        held(File(dim=12), Original(), photos(4))
     with pytest.raises(ParityError, match=r"shape \[2\] for 2 images"):
-        check(File(lambda rows: rows[:, 0]), Original(), photos(2), FP32, dataset="views", digest=DIGEST)
+        held(File(lambda rows: rows[:, 0]), Original(), photos(2))
 
 
 def test_one_pass_of_the_original_serves_many_files() -> None:
@@ -314,7 +312,7 @@ def test_one_pass_of_the_original_serves_many_files() -> None:
     ]
     assert [report.verdict for report in reports] == ["pass", "fail"]
     assert original.images == 30
-    assert reports[0] == check(File(), Original(), iter(pictures), FP32, dataset="views", digest=DIGEST)
+    assert reports[0] == check(File(), reference, iter(pictures), FP32, dataset="views", digest=DIGEST)
 
 
 def test_images_that_changed_between_two_readings_are_refused() -> None:
@@ -339,16 +337,8 @@ class Streamed:
 
 def test_skipped_images_are_counted_and_progress_told() -> None:
     told: list[tuple[int, int]] = []
-    report = check(
-        File(),
-        Original(),
-        Streamed(photos(10)),
-        FP32,
-        dataset="views",
-        digest=DIGEST,
-        batch=4,
-        progress=lambda done, total: told.append((done, total)),
-    )
+    pictures = Streamed(photos(10))
+    report = held(File(), Original(), pictures, batch=4, progress=lambda done, total: told.append((done, total)))
     assert (report.dataset.images, report.dataset.skipped) == (10, 1)
     assert told == [(4, 11), (8, 11), (10, 11)]
 
@@ -357,7 +347,7 @@ def test_no_image_and_a_wrong_size_are_input_errors() -> None:
     with pytest.raises(InputError, match="no image"):
         embed_original(Original(), [])
     with pytest.raises(InputError, match=r"uint8 \[5, 5, 3\], the file takes uint8 \[6, 6, 3\]"):
-        check(File(), Original(), photos(2, size=5), FP32, dataset="views", digest=DIGEST)
+        held(File(), Original(size=5), photos(2, size=5))
 
 
 def test_an_original_that_gives_nan_is_a_model_error() -> None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import InputError, UsageError
-from edgekit.recipe import Recipe, bundled_recipes, load_recipe, resolve_model
+from edgekit.recipe.recipe import Recipe, bundled_recipes, load_recipe, resolve_model
 
 MINIMAL = '[model]\nbackbone = "test_vit"\n'
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.recipe import ModelOptions, load_recipe, select_recipe
+from edgekit.recipe import load_recipe
+from edgekit.recipe.selection import ModelOptions, select_recipe
 
 
 @pytest.fixture

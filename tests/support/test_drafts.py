@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.artifact.publish import publishing
+from edgekit.artifact.folder import publishing
 from edgekit.errors import ModelError, OutputError, UnsupportedOpError
 from edgekit.support.drafts import draft, is_full, scratch, sweep
 from edgekit.support.files import write_atomically
