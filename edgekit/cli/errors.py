@@ -21,10 +21,10 @@ class Command(click.Command):
     """A command whose errors name its options where the library names fields of the request."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; EdgeKitError with the message in options."""
+        """Run it; what an EdgeKitError, or an interrupted run that can go on, says is in options."""
         try:
             return super().invoke(ctx)
-        except EdgeKitError as error:
+        except (EdgeKitError, KeyboardInterrupt) as error:
             error.args = (in_options(str(error)), *error.args[1:])
             raise
 

@@ -172,7 +172,7 @@ def test_a_process_that_dies_stops_the_others_without_damage(tmp_path: Path, cac
     _, errors = run.communicate(timeout=PATIENCE)
     assert run.returncode != 0
     ours = [line for line in errors.splitlines() if line.startswith("error:")]
-    assert all("resume" in line for line in ours), errors
+    assert all("--resume" in line for line in ours), errors
     assert checkpoint.load(out / "checkpoint.safetensors").facts["world"] == 2
 
 

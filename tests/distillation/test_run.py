@@ -254,7 +254,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, cache: Path) -> None
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "resume" in errors
+    assert "--resume" in errors
     assert "Traceback" not in errors
     assert checkpoint.load(out / "checkpoint.safetensors").facts["position"]["shown"] > 0
 
@@ -299,7 +299,7 @@ def test_a_full_disk_keeps_the_last_state(recipe: Any, tmp_path: Path, cache: Pa
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == OutputError.exit_code, errors
     assert len([line for line in errors.splitlines() if line.startswith("error:")]) == 1
-    assert "resume" in errors
+    assert "--resume" in errors
     assert not list(out.glob(".*partial*"))
 
 

@@ -1,4 +1,4 @@
-"""The table of silhouettes, parsed by `edgekit.catalog.shapes`.
+"""The table of silhouettes, parsed by `edgekit.data.catalog.shapes`.
 
 A record begins with `name category x,y,radius` (the emblem's place); every indented entry is one part from back to
 front: its colour slot, how its points are read (a band with its width), and the points; deeper lines continue a part.
