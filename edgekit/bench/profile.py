@@ -32,12 +32,7 @@ class Operator:
 
 
 def profile_ops(path: Path, threads: int) -> list[Operator]:
-    """The operators of an artifact, slowest first.
-
-    Raises:
-        InputError: the file cannot be opened.
-        UsageError: there is no profiler for its format here.
-    """
+    """An artifact's operators, slowest first; InputError where it cannot be opened, UsageError for other formats."""
     from edgekit.artifact.open import open_artifact
     from edgekit.targets import timed
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.bench.drivers.ios.driver import IosOutcome
-from edgekit.bench.results.cells import DIFFERENCE, RESULT, difference_cells, result_cells
+from edgekit.bench.results.compare import DIFFERENCE, RESULT, result_cells
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
 
@@ -93,7 +93,7 @@ def show_differences(
 
 
 def _show_differences(title: str, rows: Sequence[Difference]) -> None:
-    cells = [difference_cells(row) for row in rows]
+    cells = [row.cells for row in rows]
     table(title, DIFFERENCE, cells, right=DIFFERENCE[3:7], spare=("p50 base", "p50 new"))
 
 

@@ -106,11 +106,7 @@ def plain(text: str | bytes, most: int = 200) -> str:
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run it to its end; Ctrl-C and SIGTERM in the main thread cancel it, and it ends as it likes.
-
-    Raises:
-        KeyboardInterrupt: that happened.
-    """
+    """Run it to its end; Ctrl-C and SIGTERM in the main thread cancel it, and are a KeyboardInterrupt at its end."""
 
     async def main() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

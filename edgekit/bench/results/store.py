@@ -74,11 +74,7 @@ def digest_of(result: Result) -> str:
 
 
 def load(path: Path) -> Result:
-    """Read a result file; its percentiles and its verdict are made anew.
-
-    Raises:
-        InputError: it is none, or of a clock that is ahead: it would be the latest for ever.
-    """
+    """Read a result; its percentiles and its verdict are made anew. InputError where it is none, or of the future."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a result file")
     result = judge_anew(read_result(path))

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgekit.bench.drivers.android.adb import Adb
+from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.drivers.android.steps import measure
-from edgekit.bench.drivers.android.undo import Undo
 from edgekit.bench.drivers.base import Outcome, Say, chosen, require_formats
 from edgekit.bench.drivers.phone import opened
 from edgekit.bench.request import BenchRequest
@@ -47,15 +46,9 @@ class AndroidDriver:
         self._undo: dict[str, Undo] = {}
 
     async def choose(self) -> list[str]:
-        """The serials to measure on: those named, all that are connected, or the only one.
-
-        Raises:
-            UsageError: there is no device, none is chosen out of several, or one that is named is not connected.
-            MissingDependencyError: there is no adb.
-        """
-        connected = await self._adb.devices()
+        """The devices to measure on; raises as `chosen`, and MissingDependencyError where there is no adb."""
         none = "no device is connected; plug one in, allow debugging on it, and see `adb devices`"
-        return chosen([(device.serial, device.state) for device in connected], self._request, none)
+        return chosen(await self._adb.devices(), self._request, none)
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[AndroidJob]:

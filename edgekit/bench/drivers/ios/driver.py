@@ -15,12 +15,11 @@ from edgekit.bench.drivers.ios.app import find_products
 from edgekit.bench.drivers.ios.compute_plan import ComputePlan
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
 from edgekit.bench.drivers.ios.goios import GO_IOS
-from edgekit.bench.drivers.ios.job import IosJob, compute_units_of
-from edgekit.bench.drivers.ios.process import call
-from edgekit.bench.drivers.ios.steps import Device, answer, ask, install, measure, remove
+from edgekit.bench.drivers.ios.steps import Device, IosJob, answer, ask, install, measure, remove
 from edgekit.bench.drivers.ios.tools import Tools, is_udid, trouble
 from edgekit.bench.drivers.phone import opened
-from edgekit.bench.protocol import ComputeUnits
+from edgekit.bench.drivers.program import call
+from edgekit.bench.protocol import ComputeUnits, compute_units_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.support.progress import Reporter
@@ -65,22 +64,16 @@ class IosDriver:
         self._devices: dict[str, Device] = {}
 
     async def choose(self) -> list[str]:
-        """The devices to measure on: those named, all that are connected, or the only one.
-
-        Raises:
-            UsageError: there is no device, none is chosen out of several, or one that is named is not connected.
-            MissingDependencyError: a program is not installed.
-            DeviceError: the devices cannot be listed.
-        """
+        """The devices to measure on; raises as `chosen` and `call`, and DeviceError where they cannot be listed."""
         tools, doing = self._tools, "listing the devices"
         with TemporaryDirectory(prefix="edgekit-") as folder:
             path = Path(folder) / "devices.json"
             done = await call(tools.listing(path), _LISTING, where=tools.provider, doing=doing, missing=tools.missing)
             if done.code:
                 raise trouble(tools, done, tools.provider, doing)
-            phones = tools.listed(answer(done, path, f"{tools.provider}: its list of devices"))
+            phones = tools.listed(answer(done, path, f"{tools.provider}: its list of devices")).items()
         none = "no iPhone is connected; plug one in, unlock it, and tap Trust on it"
-        return chosen([(phone.udid, phone.state) for phone in phones], self._request, none)
+        return chosen(list(phones), self._request, none)
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[IosJob]:
