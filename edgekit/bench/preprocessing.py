@@ -208,14 +208,8 @@ def _verify(golden: GoldenFolder, folder: Path) -> None:
 def _steps(artifact: Artifact) -> Preprocessing:
     spec = artifact.spec
     red, green, blue = (round(255 * v) for v in spec.mean) if spec.crop_mode == "border" else (0, 0, 0)
-    return Preprocessing(
-        height=spec.size[0],
-        width=spec.size[1],
-        interpolation=spec.interpolation,
-        crop_pct=spec.crop_pct,
-        crop_mode=spec.crop_mode,
-        fill=(red, green, blue),
-    )
+    steps = spec.model_dump(include={"interpolation", "crop_pct", "crop_mode"})
+    return Preprocessing(height=spec.size[0], width=spec.size[1], fill=(red, green, blue), **steps)
 
 
 def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[list[Path], LeftOut]:

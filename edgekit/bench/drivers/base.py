@@ -62,12 +62,7 @@ class Driver(Protocol[_Job]):
 
 
 def require_formats(request: BenchRequest, suffixes: Sequence[str], who: str) -> None:
-    """Say before a long measurement, not after it, that an artifact cannot be measured there.
-
-    Raises:
-        UsageError: an artifact has none of `suffixes`.
-        InputError: it cannot be found.
-    """
+    """Say before a long measurement that it cannot be: UsageError for another suffix, InputError for no artifact."""
     for path in request.artifacts:
         artifact, _ = find(path)
         if artifact.suffix not in suffixes:

@@ -71,18 +71,18 @@ def opened(path: Path, request: BenchRequest, reporter: Reporter) -> dict[str, A
         return {"model": artifact.path, "golden": golden, "asked": job_of(artifact, golden, request, "0" * 32)}
 
 
-def read_back(reader: Callable[[Path], _T], path: Path, where: str = "") -> _T:
-    """Read a file of a phone; InputError names it as the phone does, and `where`, which is the phone."""
+def read_back(reader: Callable[[Path], _T], path: Path, name: str) -> _T:
+    """Read a file of a phone; InputError calls it `name`."""
     try:
         return reader(path)
     except InputError as error:
-        raise InputError(where + plain(str(error).replace(str(path), path.name), 400)) from error
+        raise InputError(plain(str(error).replace(str(path), name), 600)) from error
 
 
 def result_of(path: Path, serial: str, asked: AppJob, platform: Literal["android", "ios"]) -> s.Result:
     """What a phone wrote; InputError where it is no result, or not of the run, model and platform asked for."""
     where = f"{plain(serial)}: "
-    written = read_back(s.read_result, path, where)
+    written = read_back(s.read_result, path, where + path.name)
     for what, value, due in (
         ("run", written.run_id, asked.run_id),
         ("model", written.model.sha256, asked.facts.sha256),

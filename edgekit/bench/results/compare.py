@@ -72,15 +72,12 @@ def difference(new: Result, base: Result) -> Difference:
 
 def differences_of_turns(results: Sequence[Result]) -> list[Difference]:
     """Each result beside the first of those that it took turns with, where both have enough samples."""
-    pairs = [
-        (new, next((base for base in results[:index] if _took_turns(new, base)), None))
-        for index, new in enumerate(results)
-    ]
-    return [
-        difference(new, base)
-        for new, base in pairs
-        if base is not None and not _incomparable(new) and not _incomparable(base)
-    ]
+    found = []
+    for index, new in enumerate(results):
+        base = next((base for base in results[:index] if _took_turns(new, base)), None)
+        if base is not None and not _incomparable(new) and not _incomparable(base):
+            found.append(difference(new, base))
+    return found
 
 
 def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> Gate:

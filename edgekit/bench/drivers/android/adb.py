@@ -66,10 +66,7 @@ class Adb:
 
     async def devices(self, timeout: float = 30.0) -> list[tuple[str, str]]:
         """Serial and state of all devices that the adb server knows; it is started where none runs. Lines that make no
-        sense are left out.
-
-        Raises:
-            DeviceError: the adb server does not answer.
+        sense are left out. DeviceError where the server does not answer.
         """
         done = await self._client(["devices"], timeout, "listing the devices")
         if done.code:
@@ -125,13 +122,10 @@ class Adb:
             raise self._trouble(done, doing)
 
     async def pull(self, remote: str, local: Path, timeout: float, *, max_bytes: int) -> None:
-        """Copy a file of the device to the path `local`.
+        """Copy a file of the device to `local`; InputError where it has more than `max_bytes`, or cannot be read.
 
         Through `cat`, not `adb pull`: a device could answer that with a folder, with names of its own choice, and
         without end.
-
-        Raises:
-            InputError: it has more than `max_bytes`, or cannot be read.
         """
         doing = f"pulling {plain(Path(remote).name)}"
         done = await self.shell(["cat", remote], timeout, doing=doing, limit=max_bytes)

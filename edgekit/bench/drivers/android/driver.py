@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import AndroidJob
@@ -21,16 +22,11 @@ _README = "android_bench/README.md says how to get"
 
 
 class AndroidDriver:
-    """The driver of Android devices.
-
-    Raises:
-        UsageError: nothing that measures is given, or the native runner does not take this format.
-        InputError: a file is not there.
-    """
+    """The driver of Android devices; UsageError where nothing that measures is given, InputError of a missing file."""
 
     def __init__(self, request: BenchRequest, reporter: Reporter, adb: Adb | None = None) -> None:
         tools = {name: getattr(request, name) for name in ("app", "runner", "library")}
-        given = {name: path for name, path in tools.items() if path is not None}
+        self._tools = given = {name: path for name, path in tools.items() if path is not None}
         if set(given) not in ({"app"}, {"runner", "library"}):
             raise UsageError(
                 f'`on="android"` needs `app`, or `runner` and `library`; {_README} them',
@@ -54,16 +50,11 @@ class AndroidDriver:
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[AndroidJob]:
         """The job of measuring the only one of `artifacts`; EdgeKitError where it or a file cannot be used."""
         (path,), request = artifacts, self._request
-        minutes, awake = request.cooldown_minutes, request.stay_awake
-        job = AndroidJob(
-            **opened(path, request, self._reporter),
-            runner=request.runner,
-            library=request.library,
-            app=request.app,
-            airplane=bool(request.airplane),
-            stay_awake=True if awake is None else awake,
-            cooldown_timeout_s=300.0 if minutes is None else 60 * minutes,
-        )
+        minutes = request.cooldown_minutes
+        asked: dict[str, Any] = {"airplane": request.airplane, "stay_awake": request.stay_awake}
+        asked |= {"cooldown_timeout_s": None if minutes is None else 60 * minutes}
+        given = {name: value for name, value in asked.items() if value is not None}
+        job = AndroidJob(**opened(path, request, self._reporter), **self._tools, **given)
         assert job.files, "read here, once for all devices"
         yield job
 

@@ -115,15 +115,10 @@ async def _ask(adb: Adb, script: str, timeout: float, doing: str) -> dict[str, s
 
 
 def _emulated(props: dict[str, str]) -> bool | None:
-    if not props:
-        return None
-    signs = (
-        props.get("ro.kernel.qemu") == "1",
-        props.get("ro.boot.qemu") == "1",
-        props.get("ro.hardware") in ("goldfish", "ranchu", "cutf_cvm"),
-        "emulator" in props.get("ro.build.characteristics", "").split(","),
-    )
-    return any(signs)
+    qemu = "1" in (props.get("ro.kernel.qemu"), props.get("ro.boot.qemu"))
+    hardware = props.get("ro.hardware") in ("goldfish", "ranchu", "cutf_cvm")
+    kinds = props.get("ro.build.characteristics", "").split(",")
+    return qemu or hardware or "emulator" in kinds if props else None
 
 
 def _cores(text: str) -> dict[int, dict[str, str]]:

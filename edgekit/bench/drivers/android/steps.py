@@ -82,13 +82,23 @@ def _golden_files(job: AndroidJob, folder: Path) -> list[File]:
 
 async def _push_all(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File], undo: Undo, say: Say) -> None:
     """Make the run folder, and put files there that arrive whole."""
-    await _require_space(adb, job, sum(file.bytes for file in files))
+    done = await adb.shell(["df", "-k", "/data/local/tmp"], job.step_timeout_s, doing="asking for its free space")
+    row = re.search(r"\s(\d{1,15})\s+\d{1,3}%\s", done.text)
+    size = sum(file.bytes for file in files) + _SPARE
+    if row is not None and (free := 1024 * int(row[1])) < size:
+        told = f"{human_size(free)} free on the device, {human_size(size)} needed"
+        raise DeviceError(f"{adb.name}: {told}; free some")
     undo.add(folder, "sh", "-c", _REMOVE, "sh", folder)
     await adb.must(["mkdir", folder], job.step_timeout_s, "making the run folder")
     for file in files:
         say(f"push {file.name}")
         await adb.push(file.local, f"{folder}/{file.name}", job.copy_timeout_s)
-    await _verify(adb, job, folder, files)
+    argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.name for file in files)]
+    found = await adb.must(argv, job.copy_timeout_s, "checking what was pushed")
+    digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", found, re.M)}
+    for file in files:
+        if digests.get(file.name) != file.sha256:
+            raise IntegrityError(f"{adb.name}: {file.name} arrived with other bytes; measure again")
 
 
 async def _settle(adb: Adb, job: AndroidJob, now: Snapshot, undo: Undo) -> None:
@@ -122,24 +132,6 @@ async def _cool_down(adb: Adb, job: AndroidJob) -> float | None:
             return round(waited, 3)
         await asyncio.sleep(min(job.poll_s, job.cooldown_timeout_s - waited))
     return None
-
-
-async def _require_space(adb: Adb, job: AndroidJob, size: int) -> None:
-    done = await adb.shell(["df", "-k", "/data/local/tmp"], job.step_timeout_s, doing="asking for its free space")
-    row = re.search(r"\s(\d{1,15})\s+\d{1,3}%\s", done.text)
-    free = None if row is None else 1024 * int(row.group(1))
-    if free is not None and free < size + _SPARE:
-        needed = human_size(size + _SPARE)
-        raise DeviceError(f"{adb.name}: {human_size(free)} free on the device, {needed} needed; free some")
-
-
-async def _verify(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File]) -> None:
-    argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.name for file in files)]
-    done = await adb.must(argv, job.copy_timeout_s, "checking what was pushed")
-    digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", done, re.M)}
-    for file in files:
-        if digests.get(file.name) != file.sha256:
-            raise IntegrityError(f"{adb.name}: {file.name} arrived with other bytes; measure again")
 
 
 async def _fetch(adb: Adb, job: AndroidJob, result: str, asked: AppJob) -> s.Result:

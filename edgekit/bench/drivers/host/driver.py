@@ -89,11 +89,9 @@ class HostDriver:
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[_Turns]:
-        """Stay on some cores, open the artifacts, and load each in a fresh process. Those that run here on a stand-in
-        are named and left out.
+        """Stay on some cores, open the artifacts, and load each in a fresh process; EdgeKitError where one cannot be.
 
-        Raises:
-            EdgeKitError: an artifact cannot be opened, or all run here on a stand-in.
+        Those that run here on a stand-in are named and left out; where all do, that is the error.
         """
         with machine.pinned(self._threads) as cores:
             yield cores, [self._contender(artifact) for artifact in self._open(artifacts)]

@@ -63,11 +63,9 @@ def state() -> State:
 
 @contextmanager
 def pinned(count: int) -> Iterator[tuple[int, ...] | None]:
-    """Keep this process, and those that it starts, on the last `count` of its cores for a while; gives them, or None
-    where that cannot be done.
+    """Keep this process, and those that it starts, on the last `count` of its cores for a while.
 
-    Raises:
-        UsageError: it does not have so many.
+    Gives them, or None where that cannot be done; UsageError where it does not have so many.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield None

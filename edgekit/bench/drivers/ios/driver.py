@@ -15,7 +15,7 @@ from edgekit.bench.drivers.ios.app import find_products
 from edgekit.bench.drivers.ios.compute_plan import ComputePlan
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
 from edgekit.bench.drivers.ios.goios import GO_IOS
-from edgekit.bench.drivers.ios.steps import Device, IosJob, answer, ask, install, measure, remove
+from edgekit.bench.drivers.ios.steps import Device, IosJob, answer, ask, measure, remove
 from edgekit.bench.drivers.ios.tools import Tools, is_udid, trouble
 from edgekit.bench.drivers.phone import opened
 from edgekit.bench.drivers.program import call
@@ -45,12 +45,7 @@ def tools_of(platform: str = sys.platform) -> Tools:
 
 
 class IosDriver:
-    """The driver of iPhones.
-
-    Raises:
-        UsageError: no app is given, or the compute units are none.
-        InputError: what Xcode built cannot be used.
-    """
+    """The driver of iPhones; UsageError without an app or of unknown compute units, InputError of a bad app."""
 
     def __init__(self, request: BenchRequest, reporter: Reporter, tools: Tools | None = None) -> None:
         if request.app is None:
@@ -96,7 +91,8 @@ class IosDriver:
         say("preflight")
         await ask(device)
         say("install the app")
-        await install(device)
+        argv = self._tools.installing(serial, device.products)
+        await device.must(argv, job.copy_timeout_s, "installing the app")  # an older one keeps its files
         failed = False
         for units in job.compute_units:
             try:

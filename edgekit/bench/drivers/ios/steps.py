@@ -24,7 +24,7 @@ from edgekit.errors import DeviceError, EdgeKitError, InputError, UsageError
 from edgekit.support.files import read_json
 from edgekit.support.version import VERSION
 
-__all__ = ["Device", "IosJob", "answer", "ask", "install", "measure", "remove"]
+__all__ = ["Device", "IosJob", "answer", "ask", "measure", "remove"]
 
 _ATTEMPT = 10.0  # seconds that one try to remove the job may take
 _LARGEST = s.MAX_BYTES + (1 << 20)
@@ -32,12 +32,9 @@ _LARGEST = s.MAX_BYTES + (1 << 20)
 
 @dataclass(frozen=True, kw_only=True)
 class IosJob(PhoneJob):
-    """What to measure on every device, with each of the compute units in turn; they are set anew for each run.
+    """What to measure on every device, with each of the compute units in turn, which are set anew for each run.
 
-    `app` is the folder that `xcodebuild build-for-testing` filled.
-
-    Raises:
-        UsageError: the model is no .mlpackage.
+    `app` is the folder that `xcodebuild build-for-testing` filled. UsageError where the model is no .mlpackage.
     """
 
     spare_s: ClassVar[float] = 600.0  # Core ML compiles the model first
@@ -94,17 +91,9 @@ def answer(done: Done, path: Path, name: str) -> Any:
     if not path.exists():
         path.write_bytes(done.stdout)
     try:
-        return read_json(path)
-    except InputError as error:
-        raise InputError(plain(str(error).replace(str(path), name), 400)) from error
+        return read_back(read_json, path, name)
     finally:
         path.unlink()
-
-
-async def install(device: Device) -> None:
-    """Put the app on it; an older one keeps its files and is replaced."""
-    argv = device.tools.installing(device.udid, device.products)
-    await device.must(argv, device.job.copy_timeout_s, "installing the app")
 
 
 async def measure(device: Device, units: ComputeUnits, say: Say) -> tuple[s.Result, ComputePlan | None]:
@@ -166,7 +155,7 @@ async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[ComputeP
     except EdgeKitError:
         return None, None
     try:
-        plan = read_back(read_compute_plan, into / COMPUTE_PLAN)
+        plan = read_back(read_compute_plan, into / COMPUTE_PLAN, COMPUTE_PLAN)
     except InputError as error:
         return None, str(error)  # goes into the result, which does not name the device
     return (plan, None) if plan.run_id == run_id else (None, f"{COMPUTE_PLAN} is of another run")
