@@ -1,19 +1,19 @@
-"""What a runner is fed and what it must answer: photos of the catalogue, and the file's own embeddings of them."""
+"""What is measured: an artifact as a result names it, photos of the catalogue, and its own embeddings of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
+from edgekit.artifact.open import Artifact
 from edgekit.bench.constants import CONSTANTS
+from edgekit.bench.schema import Model
 from edgekit.data.datasets import CatalogPictures
+from edgekit.support.files import sha256_tree, size_of
 
-if TYPE_CHECKING:
-    from edgekit.artifact.open import Artifact
-
-__all__ = ["TOLERANCE", "Golden", "golden_of"]
+__all__ = ["TOLERANCE", "Golden", "golden_of", "model_of"]
 
 TOLERANCE: float = CONSTANTS["min_cosine"]  # room for another processor's rounding of integers, none for another answer
 
@@ -25,8 +25,28 @@ class Golden:
     images: np.ndarray
     embeddings: np.ndarray
 
+    def write(self, images: Path, embeddings: Path) -> None:
+        """Write the values as they are, row by row, little-endian."""
+        images.write_bytes(np.ascontiguousarray(self.images).tobytes())
+        embeddings.write_bytes(np.ascontiguousarray(self.embeddings, "<f4").tobytes())
+
 
 def golden_of(artifact: Artifact, count: int) -> Golden:
     """`count` catalogue photos, and what `artifact` makes of them on this machine."""
     images = np.stack([picture.image for picture in CatalogPictures(count, artifact.spec)])
     return Golden(images, artifact.runner.embed(images))
+
+
+def model_of(artifact: Artifact) -> Model:
+    """Its name, format, SHA-256, size and input; what its manifest says of it where it has one."""
+    path, manifest = artifact.path, artifact.manifest
+    parity = None if manifest is None else manifest.parity.min_cosine
+    return Model(
+        name=path.stem[:500],
+        format=artifact.target.format,
+        sha256=sha256_tree(path),
+        bytes=size_of(path),
+        precision=None if manifest is None else manifest.precision,
+        parity_min_cosine=None if parity is None else min(1.0, parity),
+        input=artifact.runner.input_size,
+    )

@@ -7,27 +7,24 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from edgekit.artifact.open import open_artifact
+from edgekit.artifact.open import Artifact, open_artifact
 from edgekit.bench.constants import CONSTANTS
-from edgekit.bench.facts import model_of
+from edgekit.bench.golden import Golden, model_of
 from edgekit.bench.schema import Model, Sha256, Side
 from edgekit.data.image_files import LeftOut, readable, scan
 from edgekit.data.images import load_image, preprocess
 from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
 from edgekit.metrics.retrieval import cosine
 from edgekit.support.documents import Document, Part
-from edgekit.support.files import read_json, sha256_file, size_of
+from edgekit.support.files import sha256_file, size_of
+from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
 from edgekit.support.text import shown
-
-if TYPE_CHECKING:
-    from edgekit.artifact.open import Artifact
-    from edgekit.support.progress import Reporter
 
 __all__ = ["SCHEMA", "Agreement", "GoldenFolder", "compare", "make", "read"]
 
@@ -139,8 +136,7 @@ def make(
             embeddings = opened.runner.embed(inputs)
         if not np.isfinite(embeddings).all() or not embeddings.any(axis=1).all():
             raise InputError(f"{opened.path}: gives an embedding that is not finite or all zeros; export it again")
-        (folder / INPUTS).write_bytes(np.ascontiguousarray(inputs).tobytes())
-        (folder / EMBEDDINGS).write_bytes(np.ascontiguousarray(embeddings, "<f4").tobytes())
+        Golden(inputs, embeddings).write(folder / INPUTS, folder / EMBEDDINGS)
         golden = GoldenFolder(
             model=model_of(opened),
             preprocessing=_steps(opened),
@@ -212,14 +208,8 @@ def _verify(golden: GoldenFolder, folder: Path) -> None:
 def _steps(artifact: Artifact) -> Preprocessing:
     spec = artifact.spec
     red, green, blue = (round(255 * v) for v in spec.mean) if spec.crop_mode == "border" else (0, 0, 0)
-    return Preprocessing(
-        height=spec.size[0],
-        width=spec.size[1],
-        interpolation=spec.interpolation,
-        crop_pct=spec.crop_pct,
-        crop_mode=spec.crop_mode,
-        fill=(red, green, blue),
-    )
+    steps = spec.model_dump(include={"interpolation", "crop_pct", "crop_mode"})
+    return Preprocessing(height=spec.size[0], width=spec.size[1], fill=(red, green, blue), **steps)
 
 
 def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[list[Path], LeftOut]:
@@ -292,11 +282,8 @@ def _pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray:
 
 def _own_files(folder: Path) -> set[str] | None:
     try:
-        content = read_json(folder / FILENAME)
+        items = GoldenFolder.content(folder / FILENAME).get("items")
     except InputError:
         return None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        return None
-    items = content.get("items")
     names = {str(item.get("file")) for item in items if isinstance(item, dict)} if isinstance(items, list) else set()
     return {FILENAME, INPUTS, EMBEDDINGS, *(name for name in names if re.fullmatch(_FILE, name))}

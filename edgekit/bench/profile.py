@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.artifact.open import open_artifact
 from edgekit.errors import MissingDependencyError, UsageError
+from edgekit.targets import timed
 
 __all__ = ["Operator", "profile_ops"]
 
@@ -32,15 +34,7 @@ class Operator:
 
 
 def profile_ops(path: Path, threads: int) -> list[Operator]:
-    """The operators of an artifact, slowest first.
-
-    Raises:
-        InputError: the file cannot be opened.
-        UsageError: there is no profiler for its format here.
-    """
-    from edgekit.artifact.open import open_artifact
-    from edgekit.targets import timed
-
+    """An artifact's operators, slowest first; InputError where it cannot be opened, UsageError for other formats."""
     artifact = open_artifact(path, allow_bare=True)
     tool = _TOOLS.get(artifact.path.suffix)
     if tool is None:

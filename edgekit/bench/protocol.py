@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
-import numpy as np
 from pydantic import ConfigDict, Field
 
+from edgekit.artifact.open import Artifact
 from edgekit.bench import schema as s
 from edgekit.bench.constants import CONSTANTS
-from edgekit.bench.facts import model_of
-from edgekit.bench.golden import TOLERANCE, Golden
+from edgekit.bench.golden import TOLERANCE, Golden, model_of
+from edgekit.bench.request import BenchRequest
+from edgekit.errors import UsageError
 from edgekit.support.documents import Document
 
-if TYPE_CHECKING:
-    from edgekit.artifact.open import Artifact
-    from edgekit.bench.request import BenchRequest
-
-__all__ = ["COMPUTE_UNITS", "AppJob", "ComputeUnits", "job_of", "write_job"]
+__all__ = ["COMPUTE_UNITS", "AppJob", "ComputeUnits", "compute_units_of", "job_of", "write_job"]
 
 JOB: str = CONSTANTS["job_file"]
 JOB_FOLDER: str = CONSTANTS["job_folder"]  # in the app's own documents, or below /data/local/tmp
@@ -67,6 +65,14 @@ class AppJob(Document):
     out: _FileName = Field(RESULT, description="The name of the result's file.")
 
 
+def compute_units_of(names: Sequence[str]) -> Sequence[ComputeUnits]:
+    """The compute units of these names, the first of all where there are none; UsageError where one is unknown."""
+    if not set(names) <= set(COMPUTE_UNITS):
+        known = ", ".join(COMPUTE_UNITS)
+        raise UsageError(f"`compute_units` are {', '.join(names)}; give some of {known}", field="compute_units")
+    return cast("Sequence[ComputeUnits]", names) or COMPUTE_UNITS[:1]
+
+
 def job_of(
     artifact: Artifact, golden: Golden, request: BenchRequest, run_id: str, units: ComputeUnits | None = None
 ) -> AppJob:
@@ -94,6 +100,5 @@ def job_of(
 def write_job(folder: Path, job: AppJob, model: Path, golden: Golden) -> None:
     """Put the job and all that it names into `folder`, which is there."""
     (shutil.copytree if model.is_dir() else shutil.copyfile)(model, folder / job.model)
-    (folder / job.inputs).write_bytes(np.ascontiguousarray(golden.images).tobytes())
-    (folder / job.golden).write_bytes(np.ascontiguousarray(golden.embeddings, "<f4").tobytes())
+    golden.write(folder / job.inputs, folder / job.golden)
     job.write(folder / JOB)

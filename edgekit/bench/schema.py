@@ -17,27 +17,6 @@ from edgekit.errors import InputError
 from edgekit.support.documents import Document, Part
 from edgekit.support.text import human_size, shown
 
-__all__ = [
-    "SCHEMA",
-    "Check",
-    "Core",
-    "Device",
-    "Lab",
-    "Latency",
-    "Memory",
-    "Model",
-    "Protocol",
-    "Reason",
-    "Result",
-    "Runtime",
-    "State",
-    "States",
-    "Tool",
-    "Validity",
-    "new_run",
-    "read_result",
-]
-
 SCHEMA: Literal["edgekit.bench/1"] = "edgekit.bench/1"
 MAX_BYTES: int = CONSTANTS["max_result_bytes"]  # a million samples have about ten million
 MAX_SAMPLES: int = CONSTANTS["max_samples"]
@@ -159,18 +138,14 @@ class Protocol(Part):
 class State(Part):
     """The device at one moment."""
 
-    thermal_status: Annotated[int, Field(ge=0, le=10)] | None = Field(
-        None, description="0 none, 1 light ... 6 shutdown."
-    )
-    temperature_c: Annotated[float, Field(ge=-100, le=200)] | None = Field(
-        None, description="The temperature of the skin, or of the battery."
+    thermal_status: int | None = Field(None, ge=0, le=10, description="0 none, 1 light ... 6 shutdown.")
+    temperature_c: float | None = Field(
+        None, ge=-100, le=200, description="The temperature of the skin, or of the battery."
     )
     battery_pct: Annotated[float, Field(ge=0, le=100)] | None = None
     charging: bool | None = None
     low_power: bool | None = None
-    load: Annotated[float, Field(ge=0, le=1e5)] | None = Field(
-        None, description="Runnable processes, mean of 1 minute."
-    )
+    load: float | None = Field(None, ge=0, le=1e5, description="Runnable processes, mean of 1 minute.")
     core_khz: dict[Annotated[str, Field(pattern=r"^\d{1,4}$")], Count] | None = Field(None, max_length=4096)
 
 

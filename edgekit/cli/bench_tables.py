@@ -11,8 +11,7 @@ import click
 from edgekit.bench.drivers.base import Outcome
 from edgekit.bench.drivers.ios.driver import IosOutcome
 from edgekit.bench.profile import Operator
-from edgekit.bench.results.cells import DIFFERENCE, RESULT, difference_cells, result_cells
-from edgekit.bench.results.compare import Difference, Gate
+from edgekit.bench.results.compare import DIFFERENCE, RESULT, Difference, Gate, result_cells
 from edgekit.bench.schema import Result
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
@@ -83,7 +82,7 @@ def show_differences(
 
 
 def _show_differences(title: str, rows: Sequence[Difference]) -> None:
-    cells = [difference_cells(row) for row in rows]
+    cells = [row.cells for row in rows]
     table(title, DIFFERENCE, cells, right=DIFFERENCE[3:7], spare=("p50 base", "p50 new"))
 
 

@@ -62,12 +62,7 @@ class Driver(Protocol[_Job]):
 
 
 def require_formats(request: BenchRequest, suffixes: Sequence[str], who: str) -> None:
-    """Say before a long measurement, not after it, that an artifact cannot be measured there.
-
-    Raises:
-        UsageError: an artifact has none of `suffixes`.
-        InputError: it cannot be found.
-    """
+    """Say before a long measurement that it cannot be: UsageError for another suffix, InputError for no artifact."""
     for path in request.artifacts:
         artifact, _ = find(path)
         if artifact.suffix not in suffixes:
@@ -106,11 +101,7 @@ def plain(text: str | bytes, most: int = 200) -> str:
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run it to its end; Ctrl-C and SIGTERM in the main thread cancel it, and it ends as it likes.
-
-    Raises:
-        KeyboardInterrupt: that happened.
-    """
+    """Run it to its end; Ctrl-C and SIGTERM in the main thread cancel it, and are a KeyboardInterrupt at its end."""
 
     async def main() -> _T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -7,22 +7,19 @@ import re
 import shlex
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.app import PACKAGE, STORAGE
-from edgekit.bench.drivers.ios.job import compute_units_of
 from edgekit.bench.drivers.table import refuse
 from edgekit.bench.golden import golden_of
-from edgekit.bench.protocol import JOB, JOB_FOLDER, AppJob, job_of, write_job
+from edgekit.bench.protocol import JOB, JOB_FOLDER, AppJob, compute_units_of, job_of, write_job
+from edgekit.bench.request import BenchRequest
 from edgekit.errors import InputError, UsageError
 from edgekit.support.files import list_files, read_json
+from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
-
-if TYPE_CHECKING:
-    from edgekit.bench.request import BenchRequest
-    from edgekit.support.progress import Reporter
 
 __all__ = ["ANDROID_JOB", "Lab", "emit"]
 
@@ -32,33 +29,28 @@ _IOS_JOB = f"{PACKAGE}:/Documents/{JOB_FOLDER}"
 _MARK, _EMITTED = "emitted.json", "edgekit.emitted/1"
 _WRITTEN = re.compile(r"run\.sh|testspec\.yml|edgekit-job\.zip|job/[^\0]+")
 
-_FIREBASE_ANDROID = """\
+_FIREBASE = """\
 #!/bin/sh
-# Measure in Firebase Test Lab: sh run.sh APP.apk --device model=MODEL,version=API [--timeout 15m ...]
-# APP.apk is android_bench's app. Then fetch the results and read them:
+# Measure in Firebase Test Lab: sh run.sh {file} --device model=MODEL,version={version} [--timeout 15m ...]
+# {file} is {origin}. Then fetch the results and read them:
 #   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --lab firebase --out bench-results
 set -eu
-app=$(realpath -e "${{1:?give the APK of the app, then --device ...}}")
+{name}=$(realpath -e "${{1:?give the {what}, then --device ...}}")
 shift
 cd "$(dirname "$0")"
-exec gcloud firebase test android run --type game-loop --scenario-numbers 1 --app "$app" \\
+exec gcloud firebase test {platform} run {arguments} "${name}" \\
   --other-files {files} \\
   --directories-to-pull {out} "$@"
 """
-
-_FIREBASE_IOS = """\
-#!/bin/sh
-# Measure in Firebase Test Lab: sh run.sh TESTS.zip --device model=MODEL,version=VERSION [--timeout 15m ...]
-# TESTS.zip is what `xcodebuild build-for-testing` makes of ios_bench, zipped. Then fetch the results and read them:
-#   gcloud storage cp -r gs://BUCKET/FOLDER results && edgekit bench import results --lab firebase --out bench-results
-set -eu
-tests=$(realpath -e "${{1:?give the zipped tests, then --device ...}}")
-shift
-cd "$(dirname "$0")"
-exec gcloud firebase test ios run --type xctest --test "$tests" \\
-  --other-files {files} \\
-  --directories-to-pull {out} "$@"
-"""
+_ANDROID = {
+    **{"file": "APP.apk", "version": "API", "origin": "android_bench's app", "name": "app", "what": "APK of the app"},
+    **{"platform": "android", "arguments": "--type game-loop --scenario-numbers 1 --app", "out": STORAGE},
+}
+_IOS = {
+    **{"file": "TESTS.zip", "version": "VERSION", "name": "tests", "what": "zipped tests"},
+    **{"origin": "what `xcodebuild build-for-testing` makes of ios_bench, zipped"},
+    **{"platform": "ios", "arguments": "--type xctest --test", "out": _IOS_JOB},
+}
 
 _DEVICE_FARM = """\
 # AWS Device Farm, test type INSTRUMENTATION in the custom environment. Upload android_bench's APK as the app and as the
@@ -142,8 +134,7 @@ def _firebase(folder: Path, job: AppJob) -> str:
         raise UsageError(f"{odd[0]}: gcloud takes no file name with a comma or an equals sign; rename it")
     files = shlex.quote(",".join(f"{there}/{name}=job/{name}" for name in names))
     script = folder / "run.sh"
-    text = (_FIREBASE_IOS if on_ios else _FIREBASE_ANDROID).format(files=files, out=there if on_ios else STORAGE)
-    script.write_text(text, encoding="utf-8")
+    script.write_text(_FIREBASE.format(files=files, **(_IOS if on_ios else _ANDROID)), encoding="utf-8")
     script.chmod(0o755)
     return script.name
 
@@ -152,10 +143,9 @@ def _device_farm(folder: Path, job: AppJob) -> str:
     with zipfile.ZipFile(folder / "edgekit-job.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in list_files(folder / "job"):
             archive.write(folder / "job" / name, f"edgekit-job/{name}")
-    spec = folder / "testspec.yml"
     text = _DEVICE_FARM.format(job=ANDROID_JOB, name=JOB, app=PACKAGE, out=STORAGE)
-    spec.write_text(text, encoding="utf-8")
-    return spec.name
+    (folder / "testspec.yml").write_text(text, encoding="utf-8")
+    return "testspec.yml"
 
 
 def _own_files(folder: Path) -> set[str] | None:

@@ -13,8 +13,7 @@ from edgekit.bench.drivers.base import plain
 from edgekit.bench.golden import Golden, golden_of
 from edgekit.bench.protocol import RESULT, AppJob, job_of
 from edgekit.bench.request import BenchRequest
-from edgekit.bench.results.latency import summarize_measured
-from edgekit.bench.results.validity import judge
+from edgekit.bench.results.validity import judge, summarize_measured
 from edgekit.errors import InputError, IntegrityError
 from edgekit.support.files import sha256_tree, size_of
 from edgekit.support.progress import Reporter
@@ -65,33 +64,25 @@ class PhoneJob:
 
 
 def opened(path: Path, request: BenchRequest, reporter: Reporter) -> dict[str, Any]:
-    """The fields `model`, `golden` and `asked` of the job of measuring an artifact.
-
-    Raises:
-        EdgeKitError: it cannot be opened, or does not run on this machine.
-    """
+    """The fields `model`, `golden` and `asked` of a job; EdgeKitError where the artifact cannot be opened or run."""
     with reporter.stage(f"open {path.name}"):
         artifact = open_artifact(path, allow_bare=request.allow_bare)
         golden = golden_of(artifact, request.images)
         return {"model": artifact.path, "golden": golden, "asked": job_of(artifact, golden, request, "0" * 32)}
 
 
-def read_back(reader: Callable[[Path], _T], path: Path, where: str = "") -> _T:
-    """Read a file of a phone; InputError names it as the phone does, and `where`, which is the phone."""
+def read_back(reader: Callable[[Path], _T], path: Path, name: str) -> _T:
+    """Read a file of a phone; InputError calls it `name`."""
     try:
         return reader(path)
     except InputError as error:
-        raise InputError(where + plain(str(error).replace(str(path), path.name), 400)) from error
+        raise InputError(plain(str(error).replace(str(path), name), 600)) from error
 
 
 def result_of(path: Path, serial: str, asked: AppJob, platform: Literal["android", "ios"]) -> s.Result:
-    """The result that a phone wrote.
-
-    Raises:
-        InputError: it is none, or not of the run, model and platform that were asked for.
-    """
+    """What a phone wrote; InputError where it is no result, or not of the run, model and platform asked for."""
     where = f"{plain(serial)}: "
-    written = read_back(s.read_result, path, where)
+    written = read_back(s.read_result, path, where + path.name)
     for what, value, due in (
         ("run", written.run_id, asked.run_id),
         ("model", written.model.sha256, asked.facts.sha256),

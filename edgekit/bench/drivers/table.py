@@ -50,11 +50,7 @@ DRIVERS = [
 
 
 def register(row: Row) -> None:
-    """Add a kind of device from outside for this process.
-
-    Raises:
-        UsageError: another row has its key.
-    """
+    """Add a kind of device from outside for this process; UsageError where another row has its key."""
     if any(other.key == row.key for other in DRIVERS):
         raise UsageError(f"a driver {row.key} is registered already; give yours another key")
     DRIVERS.append(row)
@@ -66,11 +62,7 @@ def unregister(row: Row) -> None:
 
 
 def find(request: BenchRequest) -> Row:
-    """The row that a request names in `on`.
-
-    Raises:
-        UsageError: there is none, or the request gives a field that this driver does not use.
-    """
+    """The row that a request names in `on`; UsageError where there is none, or where it does not use a given field."""
     for row in DRIVERS:
         if row.key == request.on:
             refuse(request, row.fields)
@@ -79,11 +71,7 @@ def find(request: BenchRequest) -> Row:
 
 
 def refuse(request: BenchRequest, fields: Iterable[str]) -> None:
-    """Refuse what a request gives beside `fields` and those that every driver takes.
-
-    Raises:
-        UsageError: says which drivers use it.
-    """
+    """UsageError where a request gives more than `fields` and those that every driver takes; it names who uses it."""
     given = (name for name, value in vars(request).items() if value not in (None, (), []))
     unused = [name for name in given if name not in _ALL and name not in fields]
     if unused:

@@ -1,4 +1,4 @@
-"""Whether one result is slower than another, and whether a release may go out."""
+"""Whether one result is slower than another, whether a release may go out, and both as cells of a table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from edgekit.bench.schema import Result
 from edgekit.errors import RegressionError, UsageError
 from edgekit.metrics.statistics import FEWEST, Ratio, ratio_of
+from edgekit.support.text import human_size
 
-__all__ = ["Difference", "Gate", "difference", "differences_of_turns", "gate"]
+__all__ = ["DIFFERENCE", "RESULT", "Difference", "Gate", "difference", "differences_of_turns", "gate", "result_cells"]
+
+RESULT = ("model", "format", "on", "size", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "memory")
+DIFFERENCE = ("new", "base", "on", "p50 new", "p50 base", "ratio", "95 % interval", "verdict", "not the same")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,14 @@ class Difference:
             return "no difference shown"
         share = abs(self.ratio.value - 1)
         return f"{share:.1%} {'slower' if self.ratio.value > 1 else 'faster'}"
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cells below DIFFERENCE."""
+        new, base, ratio = self.new, self.base, self.ratio
+        p50s = (_milliseconds(new.latency_ms.p50), _milliseconds(base.latency_ms.p50))
+        interval, unlike = f"{ratio.low:.3f} to {ratio.high:.3f}", ", ".join(self.unlike) or "-"
+        return (new.label, base.label, new.place, *p50s, f"{ratio.value:.3f}", interval, self.verdict, unlike)
 
 
 @dataclass(frozen=True)
@@ -50,11 +62,7 @@ class Gate:
 
 
 def difference(new: Result, base: Result) -> Difference:
-    """Compare two results.
-
-    Raises:
-        UsageError: one of them has too few samples, or they took no time at all.
-    """
+    """Compare two results; UsageError where one has too few samples, or its samples took no time at all."""
     for result in (new, base):
         if why := _incomparable(result):
             raise UsageError(f"{result.label}: {why}")
@@ -64,15 +72,12 @@ def difference(new: Result, base: Result) -> Difference:
 
 def differences_of_turns(results: Sequence[Result]) -> list[Difference]:
     """Each result beside the first of those that it took turns with, where both have enough samples."""
-    pairs = [
-        (new, next((base for base in results[:index] if _took_turns(new, base)), None))
-        for index, new in enumerate(results)
-    ]
-    return [
-        difference(new, base)
-        for new, base in pairs
-        if base is not None and not _incomparable(new) and not _incomparable(base)
-    ]
+    found = []
+    for index, new in enumerate(results):
+        base = next((base for base in results[:index] if _took_turns(new, base)), None)
+        if base is not None and not _incomparable(new) and not _incomparable(base):
+            found.append(difference(new, base))
+    return found
 
 
 def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> Gate:
@@ -196,3 +201,15 @@ def _unlike(new: Result, base: Result) -> list[str]:
         }
 
     return [name for name, value in rows(new).items() if value != rows(base)[name]]
+
+
+def result_cells(result: Result) -> tuple[str, ...]:
+    """The cells below RESULT."""
+    model, latency = result.model, result.latency_ms
+    times = (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)
+    size, memory = human_size(model.bytes), result.memory_bytes.told
+    return (model.name, model.kind, result.place, size, *map(_milliseconds, times), memory)
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

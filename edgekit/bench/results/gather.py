@@ -14,7 +14,7 @@ from typing import Any
 from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import plain
-from edgekit.bench.facts import model_of
+from edgekit.bench.golden import model_of
 from edgekit.bench.protocol import RESULT
 from edgekit.bench.results.store import digest_of, require_past
 from edgekit.bench.results.validity import judge_anew

@@ -7,22 +7,22 @@ import html
 import io
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import cycle
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from edgekit.bench.results.cells import DIFFERENCE, RESULT, difference_cells, result_cells
+from edgekit.bench.results.compare import DIFFERENCE, RESULT, Gate, result_cells
 from edgekit.bench.results.store import make_folder
 from edgekit.bench.schema import Result
 from edgekit.errors import OutputError
 from edgekit.support.files import write_atomically
 from edgekit.support.plots import COLOURS, figure_of
-
-if TYPE_CHECKING:
-    from edgekit.bench.results.compare import Gate
 
 __all__ = ["write_report"]
 
@@ -37,11 +37,6 @@ th:first-child, td:first-child { text-align: left; }
 """
 _COLUMNS = (*RESULT, "parity", "valid")
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
-_TITLES = {
-    "distribution": "Latency distribution",
-    "drift": "Latency over the run",
-    "accuracy": "Accuracy against latency",
-}
 
 
 def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None) -> list[Path]:
@@ -54,41 +49,30 @@ def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None)
     """
     _refuse_foreign(out)
     make_folder(out)
-    drawn = {"distribution": _distribution(results), "drift": _drift(results), "accuracy": _accuracy(results)}
-    written, pictures = [], {}
-    for name, figure in drawn.items():
-        for kind in ("svg", "png"):
-            data = _rendered(figure, kind)
-            written.append(_write(out / f"{name}.{kind}", data))
-            if kind == "svg":
-                pictures[name] = data.decode()
-    written.append(_write(out / "results.csv", _csv(results).encode()))
-    if (table := _parquet(results)) is not None:
-        written.append(_write(out / "results.parquet", table))
-    return [_write(out / _PAGE, _page(results, pictures, gate).encode()), *written]
+    files, pictures = {_PAGE: b""}, {}
+    for name, plot in _PLOTS.items():
+        figure = plot.figure(results)
+        files |= {f"{name}.{kind}": _rendered(figure, kind) for kind in ("svg", "png")}
+        pictures[plot.title] = files[f"{name}.svg"].decode()
+    files["results.csv"] = _csv(results).encode()
+    if (parquet := _parquet(results)) is not None:
+        files["results.parquet"] = parquet
+    files[_PAGE] = _page(results, pictures, gate).encode()
+    for name, data in files.items():
+        write_atomically(out / name, data)
+    return [out / name for name in files]
 
 
 def _refuse_foreign(out: Path) -> None:
     """OutputError where a file that would be replaced is none of an earlier report."""
-    names = [
-        _PAGE,
-        "results.csv",
-        "results.parquet",
-        *(f"{name}.{kind}" for name in _TITLES for kind in ("svg", "png")),
-    ]
-    there = [out / name for name in names if (out / name).exists()]
+    plots = (f"{name}.{kind}" for name in _PLOTS for kind in ("svg", "png"))
+    there = [out / name for name in (_PAGE, "results.csv", "results.parquet", *plots) if (out / name).exists()]
     with suppress(OSError), (out / _PAGE).open("rb") as file:
         if _TITLE.encode() in file.read(4096):
             return
     if there:
-        raise OutputError(
-            f"{there[0]}: is not of an earlier report and would be replaced; give another `out`", field="out"
-        )
-
-
-def _write(path: Path, data: bytes) -> Path:
-    write_atomically(path, data)
-    return path
+        why = "is not of an earlier report and would be replaced"
+        raise OutputError(f"{there[0]}: {why}; give another `out`", field="out")
 
 
 def _labels(results: Sequence[Result]) -> list[str]:
@@ -113,73 +97,76 @@ def _rendered(figure: Any, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def _axes(figure: Any, x: str, y: str) -> Any:
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
+_Row = tuple[Result, str, str]  # a result, what a plot calls it, and its colour
 
 
-def _distribution(results: Sequence[Result]) -> Any:
-    figure = figure_of(9.0, 4.0)
-    axes = _axes(figure, "milliseconds", "share of samples at most so slow")
-    labels = _labels(results)
-    for number, result in enumerate(results):
+@dataclass(frozen=True)
+class _Plot:
+    """A plot of all results: its title, what its axes show, and how it is drawn on them."""
+
+    title: str
+    x: str
+    y: str
+    draw: Callable[[Any, Sequence[_Row]], None]
+
+    def figure(self, results: Sequence[Result]) -> Any:
+        """The figure, with a legend where there is something to see."""
+        figure = figure_of(9.0, 4.0)
+        axes = figure.subplots()
+        axes.set_xlabel(self.x)
+        axes.set_ylabel(self.y)
+        axes.spines[["top", "right"]].set_visible(False)
+        self.draw(axes, list(zip(results, _labels(results), cycle(COLOURS), strict=False)))
+        if axes.get_legend_handles_labels()[0]:
+            for text in axes.legend(frameon=False, fontsize=8).get_texts():
+                text.set_parse_math(False)  # a dollar sign in a name is one
+        return figure
+
+
+def _distribution(axes: Any, rows: Sequence[_Row]) -> None:
+    for result, label, colour in rows:
         samples = np.sort(result.latency_ms.samples)
         if len(samples):
             shares = (np.arange(len(samples)) + 1) / len(samples)
-            axes.step(samples, shares, where="post", color=COLOURS[number % len(COLOURS)], label=labels[number])
-    _legend(axes)
-    return figure
+            axes.step(samples, shares, where="post", color=colour, label=label)
 
 
-def _drift(results: Sequence[Result]) -> Any:
-    figure = figure_of(9.0, 4.0)
-    axes = _axes(figure, "share of the run", "median over that of the run's first tenth")
-    labels = _labels(results)
-    for number, result in enumerate(results):
+def _drift(axes: Any, rows: Sequence[_Row]) -> None:
+    shares = (np.arange(_WINDOW) + 0.5) / _WINDOW
+    for result, label, colour in rows:
         samples, first = np.asarray(result.latency_ms.samples), result.latency_ms.first_decile_p50
         if len(samples) >= _WINDOW and first:
             medians = [np.median(part) / first for part in np.array_split(samples, _WINDOW)]
-            axes.plot(
-                (np.arange(_WINDOW) + 0.5) / _WINDOW,
-                medians,
-                color=COLOURS[number % len(COLOURS)],
-                label=labels[number],
-            )
+            axes.plot(shares, medians, color=colour, label=label)
     axes.axhline(1.0, color="#666666", linewidth=0.8)
-    _legend(axes)
-    return figure
 
 
-def _accuracy(results: Sequence[Result]) -> Any:
-    figure = figure_of(9.0, 4.0)
-    axes = _axes(figure, "p50, milliseconds", "1 - cosine of the worst image to the original")
+def _accuracy(axes: Any, rows: Sequence[_Row]) -> None:
     points = [
         (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
-        for label, result in zip(_labels(results), results, strict=True)
+        for result, label, _ in rows
         if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
     ]
     best = np.inf
     front: list[tuple[float, float]] = []
-    for _, x, y in sorted(points, key=lambda item: (item[1], item[2])):
+    for _, x, y in sorted(points, key=itemgetter(1, 2)):
         if y < best:
             best = y
             front.append((x, y))
     if front:
         axes.step(*zip(*front, strict=True), where="post", color="#999999", linewidth=0.8)
         axes.set_yscale("log")
-    for number, (label, x, y) in enumerate(points):
-        axes.plot(x, y, "o", color=COLOURS[number % len(COLOURS)], label=label)
-    _legend(axes)
-    return figure
+    for (label, x, y), colour in zip(points, cycle(COLOURS), strict=False):
+        axes.plot(x, y, "o", color=colour, label=label)
 
 
-def _legend(axes: Any) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        for text in axes.legend(frameon=False, fontsize=8).get_texts():
-            text.set_parse_math(False)  # a dollar sign in a name is one
+_PLOTS = {
+    "distribution": _Plot("Latency distribution", "milliseconds", "share of samples at most so slow", _distribution),
+    "drift": _Plot("Latency over the run", "share of the run", "median over that of the run's first tenth", _drift),
+    "accuracy": _Plot(
+        "Accuracy against latency", "p50, milliseconds", "1 - cosine of the worst image to the original", _accuracy
+    ),
+}
 
 
 def _rows(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -232,8 +219,8 @@ def _plain(value: Any) -> Any:
 
 def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> str:
     plots = "".join(
-        f"<h2>{_TITLES[name]}</h2>\n<figure>{picture[picture.index('<svg') :]}</figure>\n"
-        for name, picture in pictures.items()
+        f"<h2>{title}</h2>\n<figure>{picture[picture.index('<svg') :]}</figure>\n"
+        for title, picture in pictures.items()
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -246,7 +233,7 @@ def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None
 
 def _comparison(gate: Gate) -> str:
     closed = {id(result) for result, _ in gate.failures}
-    rows = ((difference_cells(row), id(row.new) not in closed) for row in gate.differences)
+    rows = ((row.cells, id(row.new) not in closed) for row in gate.differences)
     reasons = "".join(
         f'<li class="no">{html.escape(f"{result.where}: {reason}")}</li>'
         for result, own in gate.failures

@@ -34,10 +34,7 @@ def make_folder(folder: Path) -> None:
 
 
 def save(results: Iterable[Result], folder: Path) -> list[Path]:
-    """Write each result as a file of its own into `folder`; names are made from what is in it, safe everywhere.
-
-    A result that is there already is written to the same file.
-    """
+    """Write each result as a file of its own, the same one each time; names are of what is in it, safe everywhere."""
     make_folder(folder)
     paths = []
     for result in results:
@@ -49,15 +46,12 @@ def save(results: Iterable[Result], folder: Path) -> list[Path]:
 
 
 class Keeper:
-    """Writes each result into a folder, where one is given, as soon as it is there; `lost` are those that could not be.
-
-    Raises:
-        OutputError: the folder cannot be made.
-    """
+    """Writes each result into a folder, where one is given, as it comes; OutputError where that cannot be made."""
 
     def __init__(self, folder: Path | None) -> None:
         if folder is not None:
             require_place(folder)
+        # `lost`: of the results that could not be written
         self.written, self.lost, self._folder = list[Path](), list[OutputError](), folder
 
     def keep(self, result: Result | None) -> None:
@@ -74,11 +68,7 @@ def digest_of(result: Result) -> str:
 
 
 def load(path: Path) -> Result:
-    """Read a result file; its percentiles and its verdict are made anew.
-
-    Raises:
-        InputError: it is none, or of a clock that is ahead: it would be the latest for ever.
-    """
+    """Read a result; its percentiles and its verdict are made anew. InputError where it is none, or of the future."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a result file")
     result = judge_anew(read_result(path))
@@ -108,11 +98,7 @@ def _below(folder: Path, refused: list[str]) -> list[Path]:
 
 
 def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
-    """Every result in files and folders, each once, oldest first; and, a line each, what is none or holds none.
-
-    Raises:
-        InputError: there is no result.
-    """
+    """Every result of files and folders once, oldest first, and a line on each that is none; InputError without any."""
     files: list[Path] = []
     refused: list[str] = []
     for path in paths:

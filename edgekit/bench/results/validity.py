@@ -1,26 +1,32 @@
-"""Whether a result may be compared with others."""
+"""What follows from the samples of a result, and whether it may be compared with others."""
 
 from __future__ import annotations
 
 from edgekit.bench.golden import TOLERANCE
-from edgekit.bench.results.latency import drift, summarize_measured
-from edgekit.bench.schema import Reason, Result, Validity
-from edgekit.metrics.statistics import DRIFT
+from edgekit.bench.schema import Latency, Reason, Result, Validity
+from edgekit.metrics.statistics import DRIFT, drift_of, summary_of
 
-__all__ = ["judge", "judge_anew"]
+__all__ = ["judge", "judge_anew", "summarize", "summarize_measured"]
 
+_MEASURED = ("cold_load", "warm_load", "compile", "first", "samples")
 _LOW_BATTERY = 20.0  # percent, below which phones save power
 _HOT = 2  # thermal status "moderate"
 
 
-def judge(result: Result, *, background: bool | None = None) -> Result:
-    """The same result with its verdict, from what it says of the device, the samples and the outputs.
+def summarize(latency: Latency) -> Latency:
+    """The same latency with all that follows from its samples; nothing does where there are none."""
+    return latency.model_copy(update=summary_of(latency.samples)) if latency.samples else latency
 
-    Args:
-        background: whether the app was not in front, where a runner knows.
-    """
+
+def summarize_measured(latency: Latency) -> Latency:
+    """The summary of what a device measured: the figures that it gives of its own samples are not taken over."""
+    return summarize(Latency(**{name: getattr(latency, name) for name in _MEASURED}))
+
+
+def judge(result: Result, *, background: bool | None = None) -> Result:
+    """The result with its verdict, from what it says of itself; `background`: the app was not in front."""
     before, after = result.state.before, result.state.after
-    slower = drift(result.latency_ms)
+    slower = drift_of(result.latency_ms.first_decile_p50, result.latency_ms.last_decile_p50)
     cool, warm = before.thermal_status, after.thermal_status
     rose = cool is not None and warm is not None and warm > cool
     holds: dict[Reason, bool] = {

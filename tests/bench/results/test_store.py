@@ -20,9 +20,8 @@ from pyarrow import parquet
 from edgekit.bench import schema as s
 from edgekit.bench.results import compare
 from edgekit.bench.results import store as results
-from edgekit.bench.results.latency import summarize
 from edgekit.bench.results.report import write_report
-from edgekit.bench.results.validity import judge
+from edgekit.bench.results.validity import judge, summarize
 from edgekit.errors import InputError, RegressionError, UsageError
 
 Invoke = Callable[..., click.testing.Result]

@@ -7,9 +7,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from edgekit.bench.drivers.android.adb import Adb
+from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import APP, AndroidJob
-from edgekit.bench.drivers.android.undo import Undo
 from edgekit.bench.drivers.base import plain
 from edgekit.bench.protocol import JOB, AppJob
 from edgekit.errors import DeviceError
@@ -24,11 +23,7 @@ _REMOVE = 'rm -rf "$1"; [ ! -e "$1" ]'
 
 
 async def install(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, undo: Undo) -> None:
-    """Put the job beside its files, and the app on the device; both are taken away again.
-
-    Raises:
-        DeviceError: the device is lost, or does not take the app.
-    """
+    """Put the job beside its files, and the app on it, for a while; DeviceError where it does not take the app."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as own:
         path = Path(own) / JOB
         path.write_text(json.dumps(asked.model_dump(mode="json")), encoding="utf-8")
@@ -37,27 +32,23 @@ async def install(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, undo: U
     known = await adb.shell(["pm", "path", PACKAGE], job.step_timeout_s, doing="looking for the app")
     if not known.text.startswith("package:"):
         if known.text.strip() or known.stderr.strip():  # an app of a person, which is never uninstalled by mistake
-            said = plain(known.text + known.stderr.decode("utf-8", "replace"))
-            raise DeviceError(f"{plain(adb.serial or '')}: does not say whether the app is there ({said})")
+            said = plain(known.text + known.errors)
+            raise DeviceError(f"{adb.name}: does not say whether the app is there ({said})")
         undo.add("the app", "sh", "-c", _UNINSTALL, "sh", PACKAGE)
     done = await adb.shell(
         ["pm", "install", "-r", "-t", f"{folder}/{APP}"], job.copy_timeout_s, doing="installing the app"
     )
     if done.code or "Success" not in done.text:
-        said = plain(done.text + " " + done.stderr.decode("utf-8", "replace")) or "it says nothing"
+        said = plain(done.text + " " + done.errors) or "it says nothing"
         hint = "; another build of it is there, uninstall that first" if "UPDATE_INCOMPATIBLE" in said else ""
-        raise DeviceError(f"{plain(adb.serial or '')}: does not take the app ({said}){hint}")
+        raise DeviceError(f"{adb.name}: does not take the app ({said}){hint}")
     result = f"{STORAGE}/edgekit-{asked.run_id}"
     undo.add(result, "sh", "-c", _REMOVE, "sh", result)
     undo.add("the running app", "am", "force-stop", PACKAGE)
 
 
 async def run(adb: Adb, job: AndroidJob, folder: str, asked: AppJob) -> str:
-    """Measure; the path of the result on the device.
-
-    Raises:
-        DeviceError: the device is lost, or the app fails on it.
-    """
+    """Measure; the path of the result on the device. DeviceError where it is lost, or the app fails on it."""
     argv = ["am", "instrument", "-w", "-r", "-e", "job", f"{folder}/{JOB}", f"{PACKAGE}/.MeasureInstrumentation"]
     output = await adb.must(argv, job.limit_s, "measuring")
     # `am` ends with 0 whatever became of the instrumentation.
@@ -67,5 +58,5 @@ async def run(adb: Adb, job: AndroidJob, folder: str, asked: AppJob) -> str:
             r"^INSTRUMENTATION_(?:RESULT: (?:error|shortMsg|longMsg)=|FAILED: |ABORTED: )(.+)$", output, re.M
         )
         said = plain(error.group(1)) if error else "it gives no reason; see `adb logcat -s edgekit`"
-        raise DeviceError(f"{plain(adb.serial or '')}: the app did not measure ({said})")
+        raise DeviceError(f"{adb.name}: the app did not measure ({said})")
     return f"{STORAGE}/edgekit-{asked.run_id}/{asked.out}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from edgekit.bench.drivers.android.adb import Adb
+from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.drivers.android.steps import measure
-from edgekit.bench.drivers.android.undo import Undo
 from edgekit.bench.drivers.base import Outcome, Say, chosen, require_formats
 from edgekit.bench.drivers.phone import opened
 from edgekit.bench.request import BenchRequest
@@ -22,16 +22,11 @@ _README = "android_bench/README.md says how to get"
 
 
 class AndroidDriver:
-    """The driver of Android devices.
-
-    Raises:
-        UsageError: nothing that measures is given, or the native runner does not take this format.
-        InputError: a file is not there.
-    """
+    """The driver of Android devices; UsageError where nothing that measures is given, InputError of a missing file."""
 
     def __init__(self, request: BenchRequest, reporter: Reporter, adb: Adb | None = None) -> None:
         tools = {name: getattr(request, name) for name in ("app", "runner", "library")}
-        given = {name: path for name, path in tools.items() if path is not None}
+        self._tools = given = {name: path for name, path in tools.items() if path is not None}
         if set(given) not in ({"app"}, {"runner", "library"}):
             raise UsageError(
                 f'`on="android"` needs `app`, or `runner` and `library`; {_README} them',
@@ -47,30 +42,19 @@ class AndroidDriver:
         self._undo: dict[str, Undo] = {}
 
     async def choose(self) -> list[str]:
-        """The serials to measure on: those named, all that are connected, or the only one.
-
-        Raises:
-            UsageError: there is no device, none is chosen out of several, or one that is named is not connected.
-            MissingDependencyError: there is no adb.
-        """
-        connected = await self._adb.devices()
+        """The devices to measure on; raises as `chosen`, and MissingDependencyError where there is no adb."""
         none = "no device is connected; plug one in, allow debugging on it, and see `adb devices`"
-        return chosen([(device.serial, device.state) for device in connected], self._request, none)
+        return chosen(await self._adb.devices(), self._request, none)
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[AndroidJob]:
         """The job of measuring the only one of `artifacts`; EdgeKitError where it or a file cannot be used."""
         (path,), request = artifacts, self._request
-        minutes, awake = request.cooldown_minutes, request.stay_awake
-        job = AndroidJob(
-            **opened(path, request, self._reporter),
-            runner=request.runner,
-            library=request.library,
-            app=request.app,
-            airplane=bool(request.airplane),
-            stay_awake=True if awake is None else awake,
-            cooldown_timeout_s=300.0 if minutes is None else 60 * minutes,
-        )
+        minutes = request.cooldown_minutes
+        asked: dict[str, Any] = {"airplane": request.airplane, "stay_awake": request.stay_awake}
+        asked |= {"cooldown_timeout_s": None if minutes is None else 60 * minutes}
+        given = {name: value for name, value in asked.items() if value is not None}
+        job = AndroidJob(**opened(path, request, self._reporter), **self._tools, **given)
         assert job.files, "read here, once for all devices"
         yield job
 

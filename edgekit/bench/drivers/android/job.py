@@ -57,12 +57,7 @@ class AndroidJob(PhoneJob):
 
     @cached_property
     def files(self) -> list[File]:
-        """What is pushed beside the golden pair, under names of ours.
-
-        Raises:
-            IntegrityError: the model is no longer what `asked` names.
-            InputError: a file cannot be read.
-        """
+        """What is pushed beside the golden pair, under names of ours; raises as `check`, or InputError of a file."""
         self.check()
         tools = {APP: self.app, RUNNER: self.runner, LIBRARY: self.library, self.asked.model: self.model}
         return [File.of(path, name) for name, path in tools.items() if path is not None]

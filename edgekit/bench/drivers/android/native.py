@@ -12,6 +12,9 @@ from edgekit.bench.protocol import AppJob
 
 __all__ = ["cores_of", "run"]
 
+# Fields of a job that the runner's options are called as.
+_GIVEN = {"model", "inputs", "golden", "count", "height", "width", "dim", "layout"}
+_ASKED = {"warmup", "iterations", "duration", "threads", "min_cosine", "run_id", "out"}
 _RUN = f"""cd "$1" && chmod 755 {RUNNER} && echo $$ >pid && export LD_LIBRARY_PATH="$PWD" && shift && exec "$@\""""
 
 
@@ -25,31 +28,10 @@ async def cores_of(adb: Adb, job: AndroidJob, device: s.Device) -> tuple[int, ..
 
 
 async def run(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, cores: tuple[int, ...] | None) -> str:
-    """Measure; the path of the result on the device.
-
-    Raises:
-        DeviceError: the device is lost, or the runner fails on it.
-    """
-    options = {
-        "model": asked.model,
-        "library": f"./{LIBRARY}",
-        "inputs": asked.inputs,
-        "golden": asked.golden,
-        "count": asked.count,
-        "height": asked.height,
-        "width": asked.width,
-        "dim": asked.dim,
-        "layout": asked.layout,
-        "warmup": asked.warmup,
-        "iterations": asked.iterations,
-        "duration": asked.duration,
-        "threads": asked.threads,
-        "min-cosine": asked.min_cosine,
-        "run-id": asked.run_id,
-        "model-sha256": asked.facts.sha256,
-        "out": asked.out,
-    }
-    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    """Measure; the path of the result on the device. DeviceError where it is lost, or the runner fails on it."""
+    options = {name: getattr(asked, name) for name in sorted(_GIVEN | _ASKED)}
+    options |= {"library": f"./{LIBRARY}", "model_sha256": asked.facts.sha256}
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     kept = [] if cores is None else ["taskset", _mask(cores)]
     argv = ["sh", "-c", _RUN, "sh", folder, *kept, f"./{RUNNER}", *words]
     await adb.must(argv, job.limit_s, "measuring")

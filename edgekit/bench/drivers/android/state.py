@@ -38,11 +38,7 @@ class Snapshot:
 
 
 async def facts_of(adb: Adb, timeout: float) -> Device:
-    """What stays the same.
-
-    Raises:
-        DeviceError: it cannot be asked within `timeout` seconds.
-    """
+    """What stays the same; DeviceError where it cannot be asked within `timeout` seconds."""
     parts = await _ask(adb, _FACTS, timeout, "reading its properties")
     props = {key: plain(value) for key, value in re.findall(r"^\[([^\]]+)\]: \[(.*)\]$", parts.get("props", ""), re.M)}
     cores = _cores(parts.get("cores", ""))
@@ -65,11 +61,7 @@ async def facts_of(adb: Adb, timeout: float) -> Device:
 
 
 async def snapshot_of(adb: Adb, timeout: float) -> Snapshot:
-    """What changes.
-
-    Raises:
-        DeviceError: it cannot be asked within `timeout` seconds.
-    """
+    """What changes; DeviceError where it cannot be asked within `timeout` seconds."""
     parts = await _ask(adb, _STATE, timeout, "reading its state")
     battery, power = parts.get("battery", ""), parts.get("power", "")
     level, scale = _number(r"^\s*level: (\d{1,6})$", battery), _number(r"^\s*scale: (\d{1,6})$", battery)
@@ -123,15 +115,10 @@ async def _ask(adb: Adb, script: str, timeout: float, doing: str) -> dict[str, s
 
 
 def _emulated(props: dict[str, str]) -> bool | None:
-    if not props:
-        return None
-    signs = (
-        props.get("ro.kernel.qemu") == "1",
-        props.get("ro.boot.qemu") == "1",
-        props.get("ro.hardware") in ("goldfish", "ranchu", "cutf_cvm"),
-        "emulator" in props.get("ro.build.characteristics", "").split(","),
-    )
-    return any(signs)
+    qemu = "1" in (props.get("ro.kernel.qemu"), props.get("ro.boot.qemu"))
+    hardware = props.get("ro.hardware") in ("goldfish", "ranchu", "cutf_cvm")
+    kinds = props.get("ro.build.characteristics", "").split(",")
+    return qemu or hardware or "emulator" in kinds if props else None
 
 
 def _cores(text: str) -> dict[int, dict[str, str]]:

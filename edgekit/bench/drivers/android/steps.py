@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android import app, native
-from edgekit.bench.drivers.android.adb import Adb
+from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import AndroidJob, File
 from edgekit.bench.drivers.android.state import Snapshot, battery_celsius, facts_of, snapshot_of
-from edgekit.bench.drivers.android.undo import Undo
-from edgekit.bench.drivers.base import Say, plain
+from edgekit.bench.drivers.base import Say
 from edgekit.bench.drivers.phone import merged, result_of
 from edgekit.bench.protocol import RESULT, AppJob
 from edgekit.errors import DeviceError, IntegrityError
@@ -36,11 +33,7 @@ rm -rf "$1"; [ ! -e "$1" ]"""
 
 
 async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say) -> s.Result:
-    """Take one device through all steps; what is changed on it is told to `undo` first.
-
-    Raises:
-        DeviceError, InputError, IntegrityError: as of `AndroidDriver.measure`.
-    """
+    """Take one device through all steps, and tell `undo` of each change first; raises as `AndroidDriver.measure`."""
     pushed = job.files
     run_id, started = s.new_run()
     asked = job.asked.model_copy(update={"run_id": run_id})
@@ -60,7 +53,7 @@ async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say) -> s.Result:
     waited = await _cool_down(adb, job)
     before = await snapshot_of(adb, job.step_timeout_s)
     if job.airplane and not before.airplane:
-        raise DeviceError(f"{plain(adb.serial or '')}: airplane mode did not turn on; measure without it")
+        raise DeviceError(f"{adb.name}: airplane mode did not turn on; measure without it")
     say("measure")
     if job.app is None:
         result = await native.run(adb, job, folder, asked, cores)
@@ -83,38 +76,48 @@ async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say) -> s.Result:
 def _golden_files(job: AndroidJob, folder: Path) -> list[File]:
     """The images and their embeddings as files."""
     inputs, golden = folder / job.asked.inputs, folder / job.asked.golden
-    inputs.write_bytes(np.ascontiguousarray(job.golden.images).tobytes())
-    golden.write_bytes(np.ascontiguousarray(job.golden.embeddings, "<f4").tobytes())
+    job.golden.write(inputs, golden)
     return [File.of(path, path.name) for path in (inputs, golden)]
 
 
 async def _push_all(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File], undo: Undo, say: Say) -> None:
     """Make the run folder, and put files there that arrive whole."""
-    await _require_space(adb, job, sum(file.bytes for file in files))
+    done = await adb.shell(["df", "-k", "/data/local/tmp"], job.step_timeout_s, doing="asking for its free space")
+    row = re.search(r"\s(\d{1,15})\s+\d{1,3}%\s", done.text)
+    size = sum(file.bytes for file in files) + _SPARE
+    if row is not None and (free := 1024 * int(row[1])) < size:
+        told = f"{human_size(free)} free on the device, {human_size(size)} needed"
+        raise DeviceError(f"{adb.name}: {told}; free some")
     undo.add(folder, "sh", "-c", _REMOVE, "sh", folder)
     await adb.must(["mkdir", folder], job.step_timeout_s, "making the run folder")
     for file in files:
         say(f"push {file.name}")
         await adb.push(file.local, f"{folder}/{file.name}", job.copy_timeout_s)
-    await _verify(adb, job, folder, files)
+    argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.name for file in files)]
+    found = await adb.must(argv, job.copy_timeout_s, "checking what was pushed")
+    digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", found, re.M)}
+    for file in files:
+        if digests.get(file.name) != file.sha256:
+            raise IntegrityError(f"{adb.name}: {file.name} arrived with other bytes; measure again")
 
 
 async def _settle(adb: Adb, job: AndroidJob, now: Snapshot, undo: Undo) -> None:
     """Keep the screen on and the radios off, where that is asked for."""
-    serial = plain(adb.serial or "")
     unknown = "cannot be read and so could not be put back; measure without it"
     if job.stay_awake:
         if now.awake_setting is None:
-            raise DeviceError(f"{serial}: its setting to stay awake {unknown}")
+            raise DeviceError(f"{adb.name}: its setting to stay awake {unknown}")
         name = ("global", "stay_on_while_plugged_in")
         back = ("delete", *name) if now.awake_setting == "null" else ("put", *name, now.awake_setting)
         undo.add("the setting to stay awake", "settings", *back)
         await adb.must(["svc", "power", "stayon", "true"], job.step_timeout_s, "keeping the screen on")
     if job.airplane and not now.airplane:
         if now.airplane_setting is None:
-            raise DeviceError(f"{serial}: its airplane mode {unknown}")
+            raise DeviceError(f"{adb.name}: its airplane mode {unknown}")
         if _over_network(adb.serial or ""):
-            raise DeviceError(f"{serial}: airplane mode would cut its network connection; use a cable or leave it out")
+            raise DeviceError(
+                f"{adb.name}: airplane mode would cut its network connection; use a cable or leave it out"
+            )
         undo.add("airplane mode", "cmd", "connectivity", "airplane-mode", "disable")
         argv = ["cmd", "connectivity", "airplane-mode", "enable"]
         await adb.must(argv, job.step_timeout_s, "turning airplane mode on (Android 11 or later)")
@@ -129,26 +132,6 @@ async def _cool_down(adb: Adb, job: AndroidJob) -> float | None:
             return round(waited, 3)
         await asyncio.sleep(min(job.poll_s, job.cooldown_timeout_s - waited))
     return None
-
-
-async def _require_space(adb: Adb, job: AndroidJob, size: int) -> None:
-    done = await adb.shell(["df", "-k", "/data/local/tmp"], job.step_timeout_s, doing="asking for its free space")
-    row = re.search(r"\s(\d{1,15})\s+\d{1,3}%\s", done.text)
-    free = None if row is None else 1024 * int(row.group(1))
-    if free is not None and free < size + _SPARE:
-        raise DeviceError(
-            f"{plain(adb.serial or '')}: {human_size(free)} free on the device, {human_size(size + _SPARE)} needed; "
-            "free some"
-        )
-
-
-async def _verify(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File]) -> None:
-    argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.name for file in files)]
-    done = await adb.must(argv, job.copy_timeout_s, "checking what was pushed")
-    digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", done, re.M)}
-    for file in files:
-        if digests.get(file.name) != file.sha256:
-            raise IntegrityError(f"{plain(adb.serial or '')}: {file.name} arrived with other bytes; measure again")
 
 
 async def _fetch(adb: Adb, job: AndroidJob, result: str, asked: AppJob) -> s.Result:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +19,14 @@ from edgekit.artifact.open import Artifact, open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import Outcome, Say
 from edgekit.bench.drivers.host import fresh, machine
-from edgekit.bench.facts import model_of
-from edgekit.bench.golden import TOLERANCE, Golden, golden_of
+from edgekit.bench.golden import TOLERANCE, Golden, golden_of, model_of
 from edgekit.bench.request import BenchRequest
-from edgekit.bench.results.latency import summarize
-from edgekit.bench.results.validity import judge
+from edgekit.bench.results.validity import judge, summarize
 from edgekit.errors import UsageError
 from edgekit.metrics.retrieval import cosine
+from edgekit.support.progress import Reporter, Tick
 from edgekit.support.version import VERSION
-
-if TYPE_CHECKING:
-    from edgekit.support.progress import Reporter, Tick
-    from edgekit.targets import TimedRunner
+from edgekit.targets import TimedRunner
 
 __all__ = ["HERE", "HostDriver"]
 
@@ -73,20 +69,12 @@ class _Contender:
         )
 
 
-@dataclass
-class _Turns:
-    """Those that take turns, and the cores that they stay on; None where that cannot be set."""
-
-    cores: tuple[int, ...] | None
-    contenders: Sequence[_Contender]
+# The cores to stay on, or None where that cannot be set, and those that take turns there.
+_Turns = tuple[tuple[int, ...] | None, Sequence[_Contender]]
 
 
 class HostDriver:
-    """The driver of this machine.
-
-    Raises:
-        UsageError: there is nothing to measure, or too much of it.
-    """
+    """The driver of this machine; UsageError where there is nothing to measure, or too much of it."""
 
     def __init__(self, request: BenchRequest, reporter: Reporter) -> None:
         if not request.artifacts:
@@ -101,24 +89,23 @@ class HostDriver:
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[_Turns]:
-        """Stay on some cores, open the artifacts, and load each in a fresh process. Those that run here on a stand-in
-        are named and left out.
+        """Stay on some cores, open the artifacts, and load each in a fresh process; EdgeKitError where one cannot be.
 
-        Raises:
-            EdgeKitError: an artifact cannot be opened, or all run here on a stand-in.
+        Those that run here on a stand-in are named and left out; where all do, that is the error.
         """
         with machine.pinned(self._threads) as cores:
-            yield _Turns(cores, [self._contender(artifact) for artifact in self._open(artifacts)])
+            yield cores, [self._contender(artifact) for artifact in self._open(artifacts)]
 
     async def measure(self, job: _Turns, serial: str, say: Say) -> AsyncIterator[Outcome]:
         """Measure turn by turn; an outcome for each artifact, in their order."""
-        request, (run_id, started_utc) = self._request, s.new_run()
+        request, (run_id, started_utc), (cores, contenders) = self._request, s.new_run(), job
         before = machine.state()
         with self._reporter.stage("measure, turn by turn") as tick:
-            await _take_turns(job.contenders, request, tick)
+            await _take_turns(contenders, request, tick)
         states = s.States(before=before, after=machine.state())
-        models = [model_of(contender.artifact) for contender in job.contenders]
-        for contender, model in zip(job.contenders, models, strict=True):
+        models = [model_of(contender.artifact) for contender in contenders]
+        for contender, model in zip(contenders, models, strict=True):
+            host = contender.artifact.target.runtime
             latency = s.Latency(
                 cold_load=contender.cold.cold_load,
                 warm_load=_reopen(contender.artifact, self._threads),
@@ -138,7 +125,13 @@ class HostDriver:
                 started_utc=started_utc,
                 tool=s.Tool(edgekit=VERSION, runner="host"),
                 model=model,
-                runtime=self._runtime(contender, job.cores),
+                runtime=s.Runtime(
+                    name=contender.runner.runtime,
+                    version=toolchain([host.package]).get(host.package),
+                    backend=host.backend,
+                    threads=self._threads if host.threads else None,
+                    cores=cores,
+                ),
                 device=machine.device(),
                 protocol=protocol,
                 state=states,
@@ -171,16 +164,6 @@ class HostDriver:
             golden = golden_of(artifact, self._request.images)
             cold = fresh.start(artifact.path, artifact.target, self._threads)
         return _Contender(artifact, runner, golden, [runner.ready(image) for image in golden.images], cold, [])
-
-    def _runtime(self, contender: _Contender, cores: tuple[int, ...] | None) -> s.Runtime:
-        host = contender.artifact.target.runtime
-        return s.Runtime(
-            name=contender.runner.runtime,
-            version=toolchain([host.package]).get(host.package),
-            backend=host.backend,
-            threads=self._threads if host.threads else None,
-            cores=cores,
-        )
 
 
 async def _take_turns(contenders: Sequence[_Contender], request: BenchRequest, tick: Tick) -> None:

@@ -37,11 +37,7 @@ class Fresh:
 
 
 def start(path: Path, target: Target, threads: int) -> Fresh:
-    """Open and run `path` in a process of its own.
-
-    Raises:
-        ModelError: it failed there.
-    """
+    """Open and run `path` in a process of its own; ModelError where it fails there."""
     command = [sys.executable, "-m", "edgekit.bench.drivers.host.fresh", str(path.absolute()), str(threads)]
     command += [target.module, target.runtime.entry]
     try:

@@ -31,12 +31,8 @@ def device() -> Device:
         abi=platform.machine(),
         ram_bytes=_kilobytes(_pairs(Path("/proc/meminfo")).get("MemTotal")),
         cores=tuple(
-            Core(
-                id=core,
-                max_khz=_number(_CPU / f"cpu{core}" / "cpufreq" / "cpuinfo_max_freq"),
-                governor=_text(_CPU / f"cpu{core}" / "cpufreq" / "scaling_governor"),
-            )
-            for core in range(os.cpu_count() or 1)
+            Core(id=core, max_khz=_number(files / "cpuinfo_max_freq"), governor=_text(files / "scaling_governor"))
+            for core, files in _cores()
         ),
         emulated=False,
     )
@@ -54,11 +50,9 @@ def _chip(info: Mapping[str, str]) -> str | None:
 
 def state() -> State:
     """This machine now."""
-    zones = [_number(zone / "temp") for zone in sorted(_ZONES.glob("thermal_zone*"))] if _ZONES.is_dir() else []
+    zones = [_number(zone / "temp") for zone in _ZONES.glob("thermal_zone*")]
     warmest = max((value for value in zones if value is not None), default=None)
-    current = {
-        str(core): _number(_CPU / f"cpu{core}" / "cpufreq" / "scaling_cur_freq") for core in range(os.cpu_count() or 1)
-    }
+    current = {str(core): _number(files / "scaling_cur_freq") for core, files in _cores()}
     known = {core: value for core, value in current.items() if value is not None}
     return State(
         temperature_c=None if warmest is None else min(200.0, warmest / 1000),
@@ -69,11 +63,9 @@ def state() -> State:
 
 @contextmanager
 def pinned(count: int) -> Iterator[tuple[int, ...] | None]:
-    """Keep this process, and those that it starts, on the last `count` of its cores for a while; gives them, or None
-    where that cannot be done.
+    """Keep this process, and those that it starts, on the last `count` of its cores for a while.
 
-    Raises:
-        UsageError: it does not have so many.
+    Gives them, or None where that cannot be done; UsageError where it does not have so many.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield None
@@ -99,6 +91,11 @@ def memory() -> tuple[int | None, int | None]:
 
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
     return now, most
+
+
+def _cores() -> Iterator[tuple[int, Path]]:
+    """Each core, and where the system tells its frequencies."""
+    return ((core, _CPU / f"cpu{core}/cpufreq") for core in range(os.cpu_count() or 1))
 
 
 def _pairs(path: Path) -> dict[str, str]:

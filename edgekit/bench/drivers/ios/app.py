@@ -27,11 +27,7 @@ class Products:
 
 
 def find_products(folder: Path) -> Products:
-    """Find them in the folder that `xcodebuild build-for-testing` fills (Build/Products).
-
-    Raises:
-        InputError: they are not there, or more than one of them is, or the app has no bundle identifier.
-    """
+    """What `xcodebuild build-for-testing` put into Build/Products; InputError where one is missing or twice there."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder for `app`; ios_bench/README.md says how to build it", field="app")
     apps = [path for path in sorted(folder.glob("*-iphoneos/*.app")) if (path / f"PlugIns/{TESTS}.xctest").is_dir()]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bench.drivers.ios.app import TEST_CLASS, TEST_METHOD, TESTS, Products
-from edgekit.bench.drivers.ios.process import Done
-from edgekit.bench.drivers.ios.tools import FOLDER, Argv, Facts, Phone, Tools, is_udid, part, text
+from edgekit.bench.drivers.ios.tools import FOLDER, LOCKED, NO_MODE, NO_TRUST, Argv, Facts, Tools, is_udid, part, text
+from edgekit.bench.drivers.program import Done
 
 __all__ = ["DEVICECTL"]
 
@@ -34,15 +34,15 @@ def _replacing(udid: str, bundle: str, folder: Path) -> Argv:
     return (*copy, "--source", str(folder), "--destination", FOLDER, "--remove-existing-content", "true")
 
 
-def _listed(document: Any) -> list[Phone]:
+def _listed(document: Any) -> dict[str, str]:
     devices = part(document, "result", "devices")
     phones = {}
     for one in devices if isinstance(devices, list) else ():
         udid, hardware = part(one, "hardwareProperties", "udid"), part(one, "hardwareProperties")
         here = part(one, "connectionProperties", "tunnelState") != "unavailable"  # it lists all that it ever knew
         if here and is_udid(udid) and part(hardware, "platform") == "iOS" and part(hardware, "reality") != "virtual":
-            phones[udid] = Phone(udid, _facts(one).trouble or text(part(hardware, "marketingName")) or "ready")
-    return list(phones.values())
+            phones[udid] = _facts(one).trouble or text(part(hardware, "marketingName")) or "ready"
+    return phones
 
 
 def _facts(device: Any) -> Facts:
@@ -50,9 +50,9 @@ def _facts(device: Any) -> Facts:
     hardware, version = part(device, "hardwareProperties"), text(part(state, "osVersionNumber"))
     trouble = None
     if part(connection, "pairingState") not in ("paired", None):
-        trouble = "does not trust this computer; unlock it, tap Trust, and run it again"
+        trouble = NO_TRUST
     elif part(state, "developerModeStatus") not in ("enabled", None):
-        trouble = "Developer Mode is off; turn it on in Settings > Privacy & Security and restart the device"
+        trouble = NO_MODE
     model = text(part(hardware, "marketingName")) or text(part(hardware, "productType"))
     return Facts(model, f"iOS {version}" if version else None, trouble)
 
@@ -61,7 +61,7 @@ def _asked(documents: Sequence[Any]) -> Facts:
     details, lock = (part(one, "result") for one in documents)
     facts = _facts(details if part(details, "hardwareProperties") is not None else part(details, "device"))
     if facts.trouble is None and part(lock, "passcodeRequired") is True:
-        return Facts(facts.model, facts.os, "locked; unlock it, and keep it unlocked")
+        return Facts(facts.model, facts.os, LOCKED)
     return facts
 
 
@@ -76,9 +76,8 @@ def _testing(udid: str, products: Products, scratch: Path) -> Argv:
 
 def _says(done: Done) -> str:
     """Its error lines; all of stderr where there are none."""
-    stdout, stderr = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
-    lines = dict.fromkeys("".join(words) for words in _ERROR.findall(f"{stderr}\n{stdout}"))
-    return "; ".join(list(lines)[:5]) or stderr[-2000:]
+    lines = dict.fromkeys("".join(words) for words in _ERROR.findall(f"{done.errors}\n{done.text}"))
+    return "; ".join(list(lines)[:5]) or done.errors[-2000:]
 
 
 DEVICECTL = Tools(

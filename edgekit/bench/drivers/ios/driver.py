@@ -15,12 +15,11 @@ from edgekit.bench.drivers.ios.app import find_products
 from edgekit.bench.drivers.ios.compute_plan import ComputePlan
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
 from edgekit.bench.drivers.ios.goios import GO_IOS
-from edgekit.bench.drivers.ios.job import IosJob, compute_units_of
-from edgekit.bench.drivers.ios.process import call
-from edgekit.bench.drivers.ios.steps import Device, answer, ask, install, measure, remove
+from edgekit.bench.drivers.ios.steps import Device, IosJob, answer, ask, measure, remove
 from edgekit.bench.drivers.ios.tools import Tools, is_udid, trouble
 from edgekit.bench.drivers.phone import opened
-from edgekit.bench.protocol import ComputeUnits
+from edgekit.bench.drivers.program import call
+from edgekit.bench.protocol import ComputeUnits, compute_units_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.support.progress import Reporter
@@ -46,12 +45,7 @@ def tools_of(platform: str = sys.platform) -> Tools:
 
 
 class IosDriver:
-    """The driver of iPhones.
-
-    Raises:
-        UsageError: no app is given, or the compute units are none.
-        InputError: what Xcode built cannot be used.
-    """
+    """The driver of iPhones; UsageError without an app or of unknown compute units, InputError of a bad app."""
 
     def __init__(self, request: BenchRequest, reporter: Reporter, tools: Tools | None = None) -> None:
         if request.app is None:
@@ -65,22 +59,16 @@ class IosDriver:
         self._devices: dict[str, Device] = {}
 
     async def choose(self) -> list[str]:
-        """The devices to measure on: those named, all that are connected, or the only one.
-
-        Raises:
-            UsageError: there is no device, none is chosen out of several, or one that is named is not connected.
-            MissingDependencyError: a program is not installed.
-            DeviceError: the devices cannot be listed.
-        """
+        """The devices to measure on; raises as `chosen` and `call`, and DeviceError where they cannot be listed."""
         tools, doing = self._tools, "listing the devices"
         with TemporaryDirectory(prefix="edgekit-") as folder:
             path = Path(folder) / "devices.json"
             done = await call(tools.listing(path), _LISTING, where=tools.provider, doing=doing, missing=tools.missing)
             if done.code:
                 raise trouble(tools, done, tools.provider, doing)
-            phones = tools.listed(answer(done, path, f"{tools.provider}: its list of devices"))
+            phones = tools.listed(answer(done, path, f"{tools.provider}: its list of devices")).items()
         none = "no iPhone is connected; plug one in, unlock it, and tap Trust on it"
-        return chosen([(phone.udid, phone.state) for phone in phones], self._request, none)
+        return chosen(list(phones), self._request, none)
 
     @contextmanager
     def prepare(self, artifacts: Sequence[Path]) -> Iterator[IosJob]:
@@ -103,7 +91,8 @@ class IosDriver:
         say("preflight")
         await ask(device)
         say("install the app")
-        await install(device)
+        argv = self._tools.installing(serial, device.products)
+        await device.must(argv, job.copy_timeout_s, "installing the app")  # an older one keeps its files
         failed = False
         for units in job.compute_units:
             try:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bench.drivers.ios.app import TEST_CLASS, TESTS, Products
-from edgekit.bench.drivers.ios.process import Done
-from edgekit.bench.drivers.ios.tools import FOLDER, Argv, Facts, Phone, Tools, is_udid, part, text
+from edgekit.bench.drivers.ios.tools import FOLDER, NO_MODE, Argv, Facts, Tools, is_udid, part, text
+from edgekit.bench.drivers.program import Done
 
 __all__ = ["GO_IOS"]
 
@@ -25,10 +25,9 @@ def _fsync(udid: str, bundle: str, *words: str) -> Argv:
     return ("ios", "fsync", f"--app={bundle}", f"--udid={udid}", *words)
 
 
-def _listed(document: Any) -> list[Phone]:
+def _listed(document: Any) -> dict[str, str]:
     udids = part(document, "deviceList")
-    known = dict.fromkeys(one for one in udids if is_udid(one)) if isinstance(udids, list) else ()
-    return [Phone(udid, "connected") for udid in known]
+    return {udid: "connected" for udid in udids if is_udid(udid)} if isinstance(udids, list) else {}
 
 
 def _asked(documents: Sequence[Any]) -> Facts:
@@ -36,7 +35,7 @@ def _asked(documents: Sequence[Any]) -> Facts:
     version = text(part(info, "ProductVersion"))
     trouble, major = None, re.match(r"\d{1,3}", version or "")
     if major and int(major[0]) >= _DEVELOPER_MODE and part(mode, "DeveloperModeEnabled") is False:
-        trouble = "Developer Mode is off; turn it on in Settings > Privacy & Security and restart the device"
+        trouble = NO_MODE
     return Facts(text(part(info, "ProductType")), f"iOS {version}" if version else None, trouble)
 
 
@@ -67,7 +66,7 @@ def _says(done: Done) -> str:
     """Why a test failed, or its error lines, which are JSON with much else between them."""
     errors = [words for level, words in _log(done) if level in ("ERROR", "FATAL") or words.startswith(_NOT_RUN)]
     lines = _test_failures(done) or errors
-    return "; ".join(dict.fromkeys(lines)) or (done.stderr.decode("utf-8", "replace") if done.code else "")
+    return "; ".join(dict.fromkeys(lines)) or (done.errors if done.code else "")
 
 
 def _failed(done: Done) -> bool:
@@ -76,7 +75,7 @@ def _failed(done: Done) -> bool:
 
 
 def _log(done: Done) -> Iterator[tuple[Any, str]]:
-    for line in done.stderr.decode("utf-8", "replace").splitlines():
+    for line in done.errors.splitlines():
         entry = _parsed(line)
         what, why = part(entry, "msg"), part(entry, "err") or part(entry, "error")
         if isinstance(what, str):
@@ -84,8 +83,8 @@ def _log(done: Done) -> Iterator[tuple[Any, str]]:
 
 
 def _test_failures(done: Done) -> list[str]:
-    output = done.stdout.decode("utf-8", "replace")
-    return [one for line in output.splitlines() for one in _failures(_parsed(line))] or _XCTEST.findall(output)
+    found = [message for line in done.text.splitlines() for message in _failures(_parsed(line))]
+    return found or _XCTEST.findall(done.text)
 
 
 def _failures(report: Any, level: int = 0) -> Iterator[str]:

@@ -1,34 +1,52 @@
-"""The steps of a measurement on one iPhone, in their order."""
+"""What is measured on an iPhone, and the steps of a measurement in their order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import Say, plain
 from edgekit.bench.drivers.ios.app import Products
 from edgekit.bench.drivers.ios.compute_plan import ComputePlan, read_compute_plan
-from edgekit.bench.drivers.ios.job import IosJob
-from edgekit.bench.drivers.ios.process import Done, call
 from edgekit.bench.drivers.ios.tools import Argv, Facts, Tools, trouble
-from edgekit.bench.drivers.phone import merged, read_back, result_of
-from edgekit.bench.protocol import COMPUTE_PLAN, RESULT, AppJob, ComputeUnits, write_job
-from edgekit.errors import DeviceError, EdgeKitError, InputError
+from edgekit.bench.drivers.phone import PhoneJob, merged, read_back, result_of
+from edgekit.bench.drivers.program import Done, call
+from edgekit.bench.protocol import COMPUTE_PLAN, COMPUTE_UNITS, RESULT, AppJob, ComputeUnits, write_job
+from edgekit.errors import DeviceError, EdgeKitError, InputError, UsageError
 from edgekit.support.files import read_json
 from edgekit.support.version import VERSION
 
-__all__ = ["Device", "answer", "ask", "install", "measure", "remove"]
+__all__ = ["Device", "IosJob", "answer", "ask", "measure", "remove"]
 
 _ATTEMPT = 10.0  # seconds that one try to remove the job may take
 _LARGEST = s.MAX_BYTES + (1 << 20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IosJob(PhoneJob):
+    """What to measure on every device, with each of the compute units in turn, which are set anew for each run.
+
+    `app` is the folder that `xcodebuild build-for-testing` filled. UsageError where the model is no .mlpackage.
+    """
+
+    spare_s: ClassVar[float] = 600.0  # Core ML compiles the model first
+
+    app: Path
+    compute_units: Sequence[ComputeUnits] = COMPUTE_UNITS[:1]
+    step_timeout_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model.suffix != ".mlpackage" or self.asked.format != "coreml":
+            raise UsageError(f"{self.model}: iPhones take .mlpackage; give one of those", field="artifacts")
 
 
 @dataclass
@@ -43,9 +61,10 @@ class Device:
     running: bool = False
     facts: Facts = field(default_factory=Facts)
 
-    async def run(self, argv: Argv, timeout: float, doing: str, into: tuple[Path, int] | None = None) -> Done:
-        """Run one of its programs, however that ends."""
-        return await call(argv, timeout, where=self.udid, doing=doing, missing=self.tools.missing, into=into)
+    async def run(self, argv: Argv, timeout: float, doing: str, into: Path | None = None) -> Done:
+        """Run one of its programs, which may fill a folder, however that ends."""
+        missing, limit = self.tools.missing, None if into is None else _LARGEST
+        return await call(argv, timeout, where=self.udid, doing=doing, missing=missing, into=into, limit=limit)
 
     async def must(self, argv: Argv, timeout: float, doing: str) -> Done:
         """Run a command that has to succeed."""
@@ -72,25 +91,13 @@ def answer(done: Done, path: Path, name: str) -> Any:
     if not path.exists():
         path.write_bytes(done.stdout)
     try:
-        return read_json(path)
-    except InputError as error:
-        raise InputError(plain(str(error).replace(str(path), name), 400)) from error
+        return read_back(read_json, path, name)
     finally:
         path.unlink()
 
 
-async def install(device: Device) -> None:
-    """Put the app on it; an older one keeps its files and is replaced."""
-    argv = device.tools.installing(device.udid, device.products)
-    await device.must(argv, device.job.copy_timeout_s, "installing the app")
-
-
 async def measure(device: Device, units: ComputeUnits, say: Say) -> tuple[s.Result, ComputePlan | None]:
-    """One run with one setting of the compute units. What is left on the device is told to it first.
-
-    Raises:
-        EdgeKitError: as of `IosDriver.measure`.
-    """
+    """One run with one setting of the compute units; the device is told of each change first."""
     job, tools = device.job, device.tools
     run_id, started = s.new_run()
     asked = job.asked.model_copy(update={"run_id": run_id, "compute_units": units, "out": RESULT})
@@ -148,7 +155,7 @@ async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[ComputeP
     except EdgeKitError:
         return None, None
     try:
-        plan = read_back(read_compute_plan, into / COMPUTE_PLAN)
+        plan = read_back(read_compute_plan, into / COMPUTE_PLAN, COMPUTE_PLAN)
     except InputError as error:
         return None, str(error)  # goes into the result, which does not name the device
     return (plan, None) if plan.run_id == run_id else (None, f"{COMPUTE_PLAN} is of another run")
@@ -157,7 +164,7 @@ async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[ComputeP
 async def _pull(device: Device, name: str, into: Path) -> None:
     doing = f"copying {name} from it"
     argv = device.tools.fetching(device.udid, device.products.bundle, name, into)
-    done = await device.run(argv, device.job.copy_timeout_s, doing, (into, _LARGEST))
+    done = await device.run(argv, device.job.copy_timeout_s, doing, into)
     if done.code and device.tools.absent in device.tools.says(done).lower():
         raise InputError(f"{plain(device.udid)}: the app left no {name}; see its screen, and run again")
     if done.code:

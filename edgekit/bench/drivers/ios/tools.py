@@ -10,26 +10,26 @@ from typing import Any
 
 from edgekit.bench.drivers.base import plain
 from edgekit.bench.drivers.ios.app import Products
-from edgekit.bench.drivers.ios.process import Done
+from edgekit.bench.drivers.program import Done
 from edgekit.bench.protocol import JOB_FOLDER
 from edgekit.errors import DeviceError, EdgeKitError, MissingDependencyError
 
-__all__ = ["FOLDER", "Argv", "Facts", "Phone", "Tools", "is_udid", "part", "text", "trouble"]
+__all__ = ["FOLDER", "Argv", "Facts", "Tools", "is_udid", "part", "text", "trouble"]
 
 Argv = tuple[str, ...]
 FOLDER = f"Documents/{JOB_FOLDER}"  # in the app's container
 _UDID = re.compile(r"[0-9A-Fa-f][0-9A-Fa-f-]{7,63}")
 # What the programs say, in lower case, and what a person can do about it.
-_LOCKED = "locked; unlock it, and keep it unlocked"
-_NO_TRUST = "does not trust this computer; unlock it, tap Trust, and run it again"
-_NO_MODE = "Developer Mode is off; turn it on in Settings > Privacy & Security and restart the device"
+LOCKED = "locked; unlock it, and keep it unlocked"
+NO_TRUST = "does not trust this computer; unlock it, tap Trust, and run it again"
+NO_MODE = "Developer Mode is off; turn it on in Settings > Privacy & Security and restart the device"
 _NO_DEVELOPER = "does not trust the app's developer; see Settings > General > VPN & Device Management"
 _LOST = "lost or not connected; check the cable"
 _TROUBLE = {
-    **dict.fromkeys(("passcode protected", "passwordprotected", "device is locked", "unlock"), _LOCKED),
-    "developer mode": _NO_MODE,
+    **dict.fromkeys(("passcode protected", "passwordprotected", "device is locked", "unlock"), LOCKED),
+    "developer mode": NO_MODE,
     **dict.fromkeys(("explicitly trusted", "untrusted developer"), _NO_DEVELOPER),
-    **dict.fromkeys(("device paired", "pairingdialog", "must be paired", "not paired"), _NO_TRUST),
+    **dict.fromkeys(("device paired", "pairingdialog", "must be paired", "not paired"), NO_TRUST),
     "developer disk image": "has no developer disk image; run `ios image auto`, or open it in Xcode once",
     "tunnel start": "no tunnel to it; run `sudo ios tunnel start` (iOS 17 or later)",
     **dict.fromkeys(
@@ -39,14 +39,6 @@ _TROUBLE = {
     **dict.fromkeys(("connection was invalidated", "connection reset", "disconnected"), _LOST),
 }
 _NO_TOOL = ("unable to find utility", "requires xcode", "/usbmuxd: connect")
-
-
-@dataclass(frozen=True)
-class Phone:
-    """A connected device; `state` says in a few words what it is and whether it can be used."""
-
-    udid: str
-    state: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,7 @@ class Tools:
     harness: str
     missing: str
     listing: Callable[[Path], Argv]
-    listed: Callable[[Any], list[Phone]]
+    listed: Callable[[Any], dict[str, str]]  # each device, and in a few words what it is and whether it can be used
     asking: Callable[[str, Path], Sequence[Argv]]
     asked: Callable[[Sequence[Any]], Facts]
     installing: Callable[[str, Products], Argv]
@@ -89,7 +81,7 @@ def trouble(tools: Tools, done: Done, where: str, doing: str) -> EdgeKitError:
     said = tools.says(done)
     # The device's name for itself is in it too and may hold any word.
     words = said.replace(where, "").lower()
-    if any(sign in (words + done.stderr.decode("utf-8", "replace").lower()) for sign in _NO_TOOL):
+    if any(sign in (words + done.errors.lower()) for sign in _NO_TOOL):
         return MissingDependencyError(f"{plain(said)}; {tools.missing}")
     for sign, meaning in _TROUBLE.items():
         if sign in words:

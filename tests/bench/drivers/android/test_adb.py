@@ -70,7 +70,7 @@ def test_too_much_output_is_not_read(lab: Bench) -> None:
         run(adb.shell(["cat", "/dev/zero"], PATIENCE, limit=1 << 20))
     with pytest.raises(InputError, match="over 64 KiB while pulling zero"):
         run(adb.pull("/dev/zero", lab.folder / "back", PATIENCE, max_bytes=1 << 16))
-    assert (lab.folder / "back").stat().st_size <= 1 << 16
+    assert not (lab.folder / "back").exists()
 
 
 def test_a_hanging_shell_ends_at_its_time_limit_and_the_client_with_it(lab: Bench) -> None:
@@ -112,7 +112,7 @@ def test_troubles_are_said_plainly(lab: Bench, fault: str) -> None:
     adb = Adb(server_port=lab.port, serial=device.serial if fault != "gone" else "HT 'x'; $(touch PWNED)")
     local = lab.folder / "model"
     local.write_bytes(bytes(3 << 20))
-    until(lambda: device.serial in [one.serial for one in run(adb.devices())])
+    until(lambda: device.serial in dict(run(adb.devices())))
     said = {
         "unauthorised": "not authorised",
         "offline": "offline",
@@ -137,13 +137,12 @@ def test_a_hostile_list_of_devices() -> None:
     rows += "usb\tno permissions (user in plugdev group; are your udev rules wrong?)\ngood\toffline\n\xff\toffline\n"
     with _server(rows.encode("latin-1")) as port:
         found = run(Adb(server_port=port).devices())
-    assert [(one.serial, one.state) for one in found] == [
+    assert found == [
         ("good", "device"),
         ("with space; 'x'", "unauthorized"),
         ("usb", "no permissions"),
         ("�", "offline"),
     ]
-    assert [one.ready for one in found] == [True, False, False, False]
 
 
 def test_plain() -> None:

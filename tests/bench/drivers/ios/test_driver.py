@@ -20,7 +20,7 @@ from edgekit.bench.drivers.base import run
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
 from edgekit.bench.drivers.ios.driver import tools_of
 from edgekit.bench.drivers.ios.goios import GO_IOS
-from edgekit.bench.drivers.ios.job import IosJob
+from edgekit.bench.drivers.ios.steps import IosJob
 from edgekit.bench.drivers.ios.tools import Tools
 from edgekit.bench.protocol import COMPUTE_UNITS, ComputeUnits
 from edgekit.errors import DeviceError, MissingDependencyError, UsageError
@@ -111,7 +111,7 @@ def test_a_silent_phone(tools: Tools, world: World, job: IosJob, fault: str, ste
 def test_a_test_that_never_ends(
     tools: Tools, world: World, job: IosJob, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgekit.bench.drivers.ios.process._GRACE", 0.5)
+    monkeypatch.setattr("edgekit.bench.drivers.program._GRACE", 0.5)
     phone = world.add(fault)
     told = failure(tools, phone, replace(job, run_timeout_s=2.0))
     assert "no end after 2 s while measuring" in str(told)
@@ -122,7 +122,7 @@ def test_a_test_that_never_ends(
 def test_a_program_that_leaves_a_server_behind(
     tools: Tools, world: World, job: IosJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgekit.bench.drivers.ios.process._GRACE", 0.2)
+    monkeypatch.setattr("edgekit.bench.drivers.program._GRACE", 0.2)
     started = time.monotonic()
     (outcome,) = measure(tools, world.add("leaves-a-server"), job)
     assert outcome.result is not None, outcome.error
@@ -252,7 +252,7 @@ def test_ctrl_c_removes_the_job(tools: Tools, world: World, job: IosJob, number:
         from edgekit.bench.golden import Golden
         from edgekit.bench.drivers.base import run
         from edgekit.bench.drivers.ios.driver import tools_of
-        from edgekit.bench.drivers.ios.job import IosJob
+        from edgekit.bench.drivers.ios.steps import IosJob
         from tests.bench.drivers.ios.tools.cases import bench_phones
         interrupt.listen()
         asked = AppJob.model_validate_json(Path({str(world.folder / "asked.json")!r}).read_text())

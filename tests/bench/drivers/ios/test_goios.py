@@ -15,10 +15,9 @@ import pytest
 
 from edgekit.bench.drivers.ios.app import Products, find_products
 from edgekit.bench.drivers.ios.goios import GO_IOS
-from edgekit.bench.drivers.ios.job import IosJob
-from edgekit.bench.drivers.ios.process import Done
-from edgekit.bench.drivers.ios.steps import Device, ask
+from edgekit.bench.drivers.ios.steps import Device, IosJob, ask
 from edgekit.bench.drivers.ios.tools import FOLDER, Argv, trouble
+from edgekit.bench.drivers.program import Done
 from edgekit.errors import DeviceError, MissingDependencyError, UsageError
 from tests.bench.drivers.ios.tools.cases import choose
 from tests.bench.drivers.ios.tools.cases import job as job

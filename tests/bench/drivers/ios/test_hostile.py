@@ -15,9 +15,10 @@ import pytest
 from edgekit.bench.drivers.ios.app import find_products
 from edgekit.bench.drivers.ios.compute_plan import read_compute_plan
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
-from edgekit.bench.drivers.ios.job import IosJob, compute_units_of
+from edgekit.bench.drivers.ios.steps import IosJob
 from edgekit.bench.drivers.ios.tools import Tools
 from edgekit.bench.golden import Golden
+from edgekit.bench.protocol import compute_units_of
 from edgekit.errors import InputError, IntegrityError, UsageError
 from edgekit.support.files import sha256_tree
 from tests.bench.drivers.ios.tools.cases import bench_phones, bundle, choose, failure, measure, plist

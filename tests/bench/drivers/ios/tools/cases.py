@@ -18,7 +18,7 @@ import pytest
 from edgekit.bench.drivers.ios.devicectl import DEVICECTL
 from edgekit.bench.drivers.ios.driver import IosDriver, IosOutcome
 from edgekit.bench.drivers.ios.goios import GO_IOS
-from edgekit.bench.drivers.ios.job import IosJob
+from edgekit.bench.drivers.ios.steps import IosJob
 from edgekit.bench.drivers.ios.tools import Tools
 from edgekit.bench.drivers.runner import on_devices
 from edgekit.bench.golden import Golden
