@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 
     from edgekit.recipe import InputSpec
 
-__all__ = [
-    "FORMATS",
-    "MAX_JPEG_PIXELS",
-    "MAX_PIXELS",
-    "Folder",
-    "Picture",
-    "load_image",
-    "preprocess",
-]
+__all__ = ["FORMATS", "MAX_JPEG_PIXELS", "MAX_PIXELS", "Folder", "Picture", "load_image", "preprocess"]
 
 FORMATS = {  # Pillow's name of each, and of its plugin
     "AVIF": "Avif",
