@@ -29,8 +29,7 @@ from edgekit.support.text import reason_of, shown
 
 __all__ = ["FORMATS", "MAX_JPEG_PIXELS", "MAX_PIXELS", "Folder", "Picture", "load_image", "preprocess"]
 
-# Pillow's name of each, and of its plugin.
-FORMATS = {
+FORMATS = {  # Pillow's name of each, and of its plugin
     "AVIF": "Avif",
     "BMP": "Bmp",
     "GIF": "Gif",
