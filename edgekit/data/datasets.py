@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from edgekit.data.image_files import LeftOut
-    from edgekit.data.images import Picture
-    from edgekit.recipe import InputSpec
-    from edgekit.support.progress import Reporter
+from edgekit.data.catalog import Catalog
+from edgekit.data.image_files import LeftOut
+from edgekit.data.images import Folder, Picture, preprocess
+from edgekit.recipe import InputSpec
+from edgekit.support.progress import Reporter
 
 __all__ = ["CatalogPictures", "Pictures", "pictures", "tell_skipped"]
 
@@ -39,12 +39,8 @@ class CatalogPictures:
     def __init__(
         self, samples: int, spec: InputSpec, *, split: Literal["test", "train"] = "test", seed: int = 0
     ) -> None:
-        from edgekit.data.catalog import Catalog
-        from edgekit.data.image_files import LeftOut
-
         self.left_out = LeftOut()
-        self._spec = spec
-        self._samples = samples
+        self._samples, self._spec = samples, spec
         self._catalog = Catalog(-(-samples // _PHOTOS), _PHOTOS, seed=seed, size=max(spec.size), split=split)
         self.name = f"synthetic catalogue ({split} split, seed {seed})"
 
@@ -52,8 +48,6 @@ class CatalogPictures:
         return self._samples
 
     def __iter__(self) -> Iterator[Picture]:
-        from edgekit.data.images import Picture, preprocess
-
         # The catalogue renders at the model's own size, so only an oblong input has anything left to scale.
         whole = self._spec.model_copy(update={"crop_pct": 1.0, "crop_mode": "squash"})
         for index in range(self._samples):
@@ -72,8 +66,6 @@ def pictures(images: Path | None, samples: int, spec: InputSpec, reporter: Repor
     Raises:
         InputError: the folder is missing, holds no image, or over half of its images are of such kinds.
     """
-    from edgekit.data.images import Folder
-
     if images is None:
         return CatalogPictures(samples, spec)
     folder = Folder(images, spec)

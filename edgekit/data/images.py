@@ -17,27 +17,17 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from edgekit.data.image_files import LeftOut, MostLeftOutError, readable, scan
 from edgekit.errors import InputError, UsageError
+from edgekit.recipe import InputSpec
 from edgekit.support.text import reason_of, shown
 
-if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
-    from edgekit.recipe import InputSpec
-
-__all__ = [
-    "FORMATS",
-    "MAX_JPEG_PIXELS",
-    "MAX_PIXELS",
-    "Folder",
-    "Picture",
-    "load_image",
-    "preprocess",
-]
+__all__ = ["FORMATS", "MAX_JPEG_PIXELS", "MAX_PIXELS", "Folder", "Picture", "load_image", "preprocess"]
 
 FORMATS = {  # Pillow's name of each, and of its plugin
     "AVIF": "Avif",
@@ -84,9 +74,9 @@ def load_image(source: Path | bytes | BinaryIO, *, max_side: int | None = None, 
         reason = reason_of(error)
         if isinstance(error, SyntaxError):
             reason = "its header is damaged"
-        if type(error).__name__ == "UnidentifiedImageError":
+        if isinstance(error, UnidentifiedImageError):
             reason = f"not an image in a known format ({', '.join(FORMATS)})"
-        if type(error).__name__.startswith("DecompressionBomb"):
+        if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
             reason = f"more pixels than the {MAX_PIXELS} allowed"
         raise InputError(f"{name}: cannot be decoded, {reason}; replace or remove the file") from None
 
@@ -136,8 +126,6 @@ def _decode(stream: BinaryIO, max_side: int | None) -> np.ndarray:
 
 
 def _open_other(stream: BinaryIO) -> Image.Image:
-    from PIL import Image
-
     head = stream.read(64)
     stream.seek(0)
     formats = _heif() if _is_heif(head) else _formats()
@@ -148,8 +136,6 @@ def _open_other(stream: BinaryIO) -> Image.Image:
 
 def _formats() -> list[str]:
     """Those of FORMATS that this Pillow has; only their plugins are imported, of the fifty that there are."""
-    from PIL import Image
-
     for plugin in FORMATS.values():
         with contextlib.suppress(ImportError):  # a Pillow before AVIF
             importlib.import_module(f"PIL.{plugin}ImagePlugin")
@@ -198,9 +184,6 @@ def _needs_whole_image(image: Any) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return _wide_to_rgb(image)
     if image.has_transparency_data:
@@ -211,8 +194,6 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _wide_to_rgb(image: Image.Image) -> np.ndarray:
-    import numpy as np
-
     values = np.asarray(image)
     if values.dtype.kind not in "iu" or int(values.min()) < 0 or int(values.max()) > 65535:
         raise InputError("32-bit pixels have no agreed range; convert the image to 8 or 16 bits")
@@ -232,8 +213,6 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    import numpy as np
-
     if orientation in (5, 6, 7, 8):
         array = array.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
@@ -250,8 +229,6 @@ def preprocess(image: np.ndarray, spec: InputSpec) -> np.ndarray:
     intermediate would pass MAX_PIXELS (a strip of 1 x 20,000 pixels) is the crop taken in the same step as the scaling.
     Raises InputError for another dtype or shape, UsageError for an unknown interpolation.
     """
-    from PIL import Image
-
     if image.dtype.name != "uint8" or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"an image must be uint8 [H,W,3], not {image.dtype} {list(image.shape)}")
     filters = Image.Resampling.__members__
@@ -278,9 +255,6 @@ def _scaled_size(shape: tuple[int, ...], spec: InputSpec) -> tuple[int, int]:
 def _scale_and_crop(
     array: np.ndarray, scaled: tuple[int, int], size: tuple[int, int], resample: Any, fill: tuple[int, ...]
 ) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
     image = Image.fromarray(array)
     (height, width), (out_h, out_w) = scaled, size
     top, left = max(round((height - out_h) / 2), 0), max(round((width - out_w) / 2), 0)

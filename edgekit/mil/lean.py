@@ -6,8 +6,6 @@ import sys
 
 from edgekit.support.quiet import quiet
 
-__all__ = ["import_lean"]
-
 # What coremltools imports when it is there, and uses for conversion and training alone.
 UNUSED = ("executorch", "sklearn", "tensorflow", "torchao", "torchvision", "transformers", "xgboost")
 

@@ -19,8 +19,6 @@ from edgekit.mil.program import DTYPES, Program, plan
 from edgekit.support.quiet import quiet
 from edgekit.support.threads import one_thread
 
-__all__ = ["Model", "Port", "load"]
-
 GRAY_FLOAT = "GRAYSCALE_FLOAT16"
 
 

@@ -17,8 +17,6 @@ from edgekit.errors import EdgeKitError, InputError, UnsupportedOpError
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 
-__all__ = ["Package", "load_function", "read_package"]
-
 MANIFEST_LIMIT = 1 << 20
 SPEC_LIMIT = 1 << 30
 ELEMENT_LIMIT = 1 << 29  # of one tensor
@@ -208,6 +206,5 @@ def load_function(package: Package) -> Any:
         except EdgeKitError:
             raise
         except Exception as error:  # the loader asserts, indexes and raises whatever it meets
-            reason = reason_of(error)
-            raise InputError(f"{package.path}: coremltools cannot load its program ({reason})") from error
+            raise InputError(f"{package.path}: coremltools cannot load its program ({reason_of(error)})") from error
     return program.functions[package.function_name]

@@ -17,8 +17,6 @@ from edgekit.mil.ops import OPS, SELECTING
 from edgekit.mil.package import ELEMENT_LIMIT
 from edgekit.support.text import reason_of
 
-__all__ = ["DTYPES", "Program", "dtype_name", "plan"]
-
 # MIL type -> what a value of it is in torch, and in the caller's arrays.
 DTYPES: dict[str, tuple[torch.dtype, type[np.generic]]] = {
     "fp16": (torch.float32, np.float16),
@@ -55,11 +53,6 @@ class Step:
     free: list[int]
 
 
-def round_to_fp16(value: Tensor) -> Tensor:
-    """Each number as the nearest fp16 number, still in float32."""
-    return value.half().float()
-
-
 def dtype_name(var: Any) -> str:
     """The MIL name of a variable's type: "fp16", "int32"."""
     from coremltools.converters.mil.mil import types
@@ -68,10 +61,9 @@ def dtype_name(var: Any) -> str:
 
 
 def finish(value: Tensor, dtype: str, exact: bool) -> Tensor:
-    """Bring what an op returned to the type that the program declares for it."""
-    kind = DTYPES[dtype][0]
-    value = value if value.dtype == kind else value.to(kind)
-    return value if exact or dtype != "fp16" else round_to_fp16(value)
+    """Bring what an op returned to the type that the program declares; fp16 is rounded, unless exact, in float32."""
+    value = value.to(DTYPES[dtype][0])
+    return value if exact or dtype != "fp16" else value.half().float()
 
 
 def check_size(step: Step, values: dict[str, Any]) -> None:
@@ -90,24 +82,23 @@ def run_op(step: Step, arguments: dict[str, Any]) -> list[Tensor]:
         InputError: too little memory, or a result over the limit of elements.
         ModelError: the op failed on these values.
     """
+    named = f"{step.kind} (named {step.name})"
     try:
         check_size(step, {**step.constants, **arguments})
         result = step.function(**step.constants, **arguments)
-        results = list(result) if isinstance(result, list | tuple) else [result]
+        results = result if isinstance(result, list | tuple) else [result]
         exact = step.kind in SELECTING
         return [finish(value, dtype, exact) for value, dtype in zip(results, step.dtypes, strict=True)]
     except EdgeKitError:
         raise
     except (ValueError, KeyError, TypeError, NotImplementedError) as error:
-        reason = reason_of(error)
         raise UnsupportedOpError(
-            f"the reference runtime does not know this form of the op {step.kind} (named {step.name}): {reason}"
+            f"the reference runtime does not know this form of the op {named}: {reason_of(error)}"
         ) from error
     except MemoryError as error:
-        raise InputError(f"the op {step.kind} (named {step.name}) needs more memory than there is") from error
+        raise InputError(f"the op {named} needs more memory than there is") from error
     except (RuntimeError, IndexError) as error:
-        reason = reason_of(error)
-        raise ModelError(f"the op {step.kind} (named {step.name}) failed in the reference runtime: {reason}") from error
+        raise ModelError(f"the op {named} failed in the reference runtime: {reason_of(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -126,9 +117,7 @@ class Program:
     @torch.inference_mode()
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The outputs by name, for inputs by name in the types of `dtypes`; fp16 outputs are float32 tensors."""
-        values: list[Tensor | None] = [None] * self.size
-        for slot, constant in self.constants.items():
-            values[slot] = constant
+        values = [self.constants.get(slot) for slot in range(self.size)]
         for name, slot in self.inputs.items():
             values[slot] = finish(inputs[name], self.dtypes[name], exact=False)
         for step in self.steps:
@@ -180,8 +169,7 @@ def plan(function: Any) -> Program:
     def slot(var: Any) -> int:
         return slots.setdefault(var, len(slots))
 
-    for var in function.inputs.values():
-        slot(var)
+    inputs = {name: slot(var) for name, var in function.inputs.items()}
     for op in function.operations:
         if op.op_type == "const":
             known[op.outputs[0]] = constant(op.outputs[0])
@@ -207,7 +195,7 @@ def plan(function: Any) -> Program:
         steps=steps,
         constants={s: value for v, s in slots.items() if isinstance(value := known.get(v), Tensor)},
         size=len(slots),
-        inputs={name: slots[var] for name, var in function.inputs.items()},
+        inputs=inputs,
         outputs=outputs,
         dtypes={name: dtype_name(var) for name, var in named.items()},
         shapes={name: tuple(fixed(n) for n in var.shape) for name, var in named.items()},

@@ -136,6 +136,13 @@ def test_ops_in_the_forms_that_coremltools_emits(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["lrn-rank-3"][0][0], expected, rtol=1e-6)
 
 
+def test_what_the_runtime_knows_are_ops_of_mil() -> None:
+    from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
+
+    assert len(OPS) == 145
+    assert set(OPS) <= set(SSAOpRegistry.core_ops)
+
+
 def test_numbers_of_two_kinds_are_multiplied() -> None:
     x, weight, bias = torch.tensor([[1, 2]]), torch.tensor([[0.5, 0.25]]), torch.tensor([3])
     assert OPS["linear"](x, weight, bias).tolist() == [[4.0]]

@@ -68,10 +68,8 @@ def _backgrounds(style: str) -> tuple[Image.Image, ...]:
             else:
                 corners = rng.uniform(-52, 52, (int(rng.integers(3, 6)), 2)) + np.array([cx, cy])
                 pen.polygon([tuple(corner) for corner in corners.tolist()], fill=fill)
-        grain = 10 * rng.standard_normal((_TILE, _TILE, 1))
-        tiles.append(
-            Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(1))
-        )
+        grainy = np.asarray(image) + 10 * rng.standard_normal((_TILE, _TILE, 1))
+        tiles.append(Image.fromarray(np.clip(grainy, 0, 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(1)))
     return tuple(tiles)
 
 

@@ -68,28 +68,19 @@ def pattern_mask(name: str, repeats: float, angle: float, shift: tuple[float, fl
     return Image.fromarray((np.clip(field * sharp + 0.5, 0, 1) * 255).astype(np.uint8))
 
 
+def _softened(noise: Field, cells: tuple[int, int]) -> Field:
+    """Noise of the canvas as that of so many cells (columns, rows), each the mean of what it covers."""
+    small = Image.fromarray(noise).resize(cells, Image.Resampling.BOX)
+    return np.asarray(small.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
+
+
 @cache
 def material_tile(name: str) -> Image.Image:
     """How the material scatters light, mode RGB, multiplied over the drawn product."""
     x, y = _plane()
     rng = np.random.default_rng([7, MATERIALS.index(name)])
     noise = rng.standard_normal((CANVAS, CANVAS)).astype(np.float32)
-    coarse = (
-        np.asarray(
-            Image.fromarray(noise)
-            .resize((28, 28), Image.Resampling.BOX)
-            .resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
-        )
-        * 8
-    )
-    grain = (
-        np.asarray(
-            Image.fromarray(noise)
-            .resize((CANVAS, 16), Image.Resampling.BOX)
-            .resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
-        )
-        * 4
-    )
+    coarse, grain = _softened(noise, (28, 28)) * 8, _softened(noise, (CANVAS, 16)) * 4
     light = {
         "cotton": 0.95 + 0.012 * noise,
         "wool": 0.88 + 0.10 * _wave(14 * x) * _wave(9 * y + 0.5 * np.abs(_wave(7 * x))),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from edgekit.data.catalog.patterns import CANVAS, MATERIALS, PATTERNS, material_tile, pattern_mask
+from edgekit.data.catalog.patterns import CANVAS, PATTERNS, material_tile, pattern_mask
 from edgekit.data.catalog.shapes import ACCENT, BODY, DARK, EMBLEMS, SHAPES, TRIM, emblem_outline, outlines, warp
 
 Color = tuple[int, int, int]
@@ -119,9 +119,8 @@ def make_identity(rng: np.random.Generator) -> Identity:
 
 def draw_product(identity: Identity) -> Image.Image:
     """The product on a transparent canvas: mode RGBa (premultiplied), CANVAS x CANVAS, the object within -1..1."""
-    parts = outlines(identity.fine_category)
     x, y, radius = SHAPES[identity.fine_category].emblem
-    drawn = list(parts)
+    drawn = list(outlines(identity.fine_category))
     if identity.emblem != "none":
         drawn.append((ACCENT, emblem_outline(identity.emblem) * (radius * identity.emblem_size) + (x, y)))
     points = warp(np.concatenate([polygon for _, polygon in drawn]), *identity.shape)
@@ -142,18 +141,13 @@ def draw_product(identity: Identity) -> Image.Image:
     size = (CANVAS, CANVAS)
     canvas = Image.new("RGB", size, identity.primary)
     if identity.pattern != "plain":
-        canvas.paste(
-            identity.secondary, mask=pattern_mask(identity.pattern, identity.repeats, identity.angle, identity.shift)
-        )
+        second = pattern_mask(identity.pattern, identity.repeats, identity.angle, identity.shift)
+        canvas.paste(identity.secondary, mask=second)
     dark = tuple(c // 4 for c in identity.trim)
     for color, mask in zip((identity.trim, identity.accent, dark), masks[1:], strict=True):
-        box = mask.getbbox()
-        if box is not None:
+        if box := mask.getbbox():
             canvas.paste(color, box, mask.crop(box))
     canvas = ImageChops.multiply(canvas, material_tile(identity.material))
     alpha = ImageChops.add(ImageChops.add(masks[0], masks[1]), ImageChops.add(masks[2], masks[3]))
     canvas.putalpha(alpha)
     return canvas.convert("RGBa")
-
-
-__all__ = ["CANVAS", "COLORS", "MATERIALS", "MATERIALS_OF", "Identity", "draw_product", "make_identity"]

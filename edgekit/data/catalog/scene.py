@@ -20,28 +20,17 @@ def _occluder(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int) -> 
     reach, width = rng.uniform(0.3, 0.42), rng.uniform(0.05, 0.1)
     inward = -np.array([np.cos(side), np.sin(side)])
     across = np.array([-inward[1], inward[0]]) * width
-    tip = 0.5 - inward * reach
-    tail = 0.5 - inward * 0.9
+    tip, tail = 0.5 - inward * reach, 0.5 - inward * 0.9
     if kind == 0:
         fill = (205, 150, 120)
-        corners = [
-            tail - across,
-            tip - across,
-            tip - across * 0.6 + inward * width,
-            tip + across * 0.6 + inward * width,
-            tip + across,
-            tail + across,
-        ]
+        left, right = tip - across * 0.6 + inward * width, tip + across * 0.6 + inward * width
+        corners = [tail - across, tip - across, left, right, tip + across, tail + across]
     elif kind == 1:
         corners = [tail - 3 * across, tip - 0.5 * across, tip + 0.5 * across, tail + 3 * across]
     else:
         middle = 0.5 - inward * (reach - 0.02)
-        corners = [
-            middle - across * 9 - inward * width,
-            middle - across * 9,
-            middle + across * 9,
-            middle + across * 9 - inward * width,
-        ]
+        left, right = middle - across * 9, middle + across * 9
+        corners = [left - inward * width, left, right, right - inward * width]
     pen.polygon([(float(px * size), float(py * size)) for px, py in corners], fill=fill)
 
 

@@ -59,19 +59,7 @@ def _parse(table: str) -> dict[str, Shape]:
 
 SHAPES: dict[str, Shape] = _parse(SILHOUETTES)
 
-EMBLEMS: tuple[str, ...] = (
-    "none",
-    "disc",
-    "ring",
-    "star",
-    "heart",
-    "triangle",
-    "square",
-    "cross",
-    "moon",
-    "bolt",
-    "bars",
-)
+EMBLEMS = ("none", "disc", "ring", "star", "heart", "triangle", "square", "cross", "moon", "bolt", "bars")
 
 
 def smooth(points: NDArray[np.float64], steps: int = 5) -> NDArray[np.float64]:

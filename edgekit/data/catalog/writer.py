@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from edgekit.data.catalog.catalog import Catalog
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.support.drafts import draft
 from edgekit.support.staging import move
-
-if TYPE_CHECKING:
-    from edgekit.data.catalog.catalog import Catalog
 
 _MARKER = "catalog.json"
 
@@ -34,14 +31,11 @@ def _write_table(catalog: Catalog, file: Path) -> None:
         raise MissingDependencyError(
             "writing listings.parquet needs pyarrow: run `pip install 'edgekit[catalog]'`"
         ) from error
-    rows: list[dict[str, Any]] = []
+    rows = []
     for index in range(catalog.listings):
-        listing = catalog.listing(index)
-        row = {
-            key: getattr(listing, key)
-            for key in ("index", "id", "category", "fine_category", "color", "material", "pattern")
-        }
-        rows.append(row | {f"caption_{language}": text for language, text in listing.captions.items()})
+        row = dict(vars(catalog.listing(index)))
+        captions = row.pop("captions")
+        rows.append(row | {f"caption_{language}": text for language, text in captions.items()})
     parquet.write_table(pa.Table.from_pylist(rows), file)
 
 
@@ -76,12 +70,6 @@ def _fill(catalog: Catalog, part: Path, progress: Callable[[int, int], None] | N
         if progress is not None:
             progress(count, len(catalog))
     _write_table(catalog, part / "listings.parquet")
-    facts = {
-        "listings": catalog.listings,
-        "photos": catalog.photos,
-        "seed": catalog.seed,
-        "size": catalog.size,
-        "split": catalog.split,
-        "sha256": catalog.digest(),
-    }
+    facts = {name: getattr(catalog, name) for name in ("listings", "photos", "seed", "size", "split")}
+    facts["sha256"] = catalog.digest()
     (part / _MARKER).write_text(json.dumps({"edgekit_catalog": facts}, indent=2) + "\n", encoding="utf-8")

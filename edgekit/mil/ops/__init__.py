@@ -1,45 +1,31 @@
-"""The ops that the runtime knows: tables of MIL op name -> function of that op's named inputs.
+"""The ops that the runtime knows: MIL op name -> function of that op's named inputs.
 
 Every function takes and returns torch tensors. fp16 values travel as float32 tensors that hold fp16 numbers:
 the runner rounds what an op returns, so a function computes in fp32 and never rounds by itself. Inputs that
 the op definition requires to be constants (axes, sizes, modes) arrive as Python numbers, lists and strings.
+A public function of a module here is the op of its name; helpers begin with an underscore.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import getmembers, isfunction
 from typing import Any
 
-from edgekit.mil.ops import (
-    activation,
-    constexpr,
-    convolution,
-    elementwise,
-    indexing,
-    linear,
-    normalization,
-    pooling,
-    quantization,
-    reduction,
-    resizing,
-    shape,
-)
+from edgekit.mil.ops import elementwise, indexing, layers, quantization, reduction, resizing, shape, windows
 
-__all__ = ["OPS", "SELECTING"]
+MODULES = (elementwise, indexing, layers, quantization, reduction, resizing, shape, windows)
 
+# A TABLE has the ops that differ in nothing but the function of torch that they call.
 OPS: dict[str, Callable[..., Any]] = {
+    **{
+        name: function
+        for module in MODULES
+        for name, function in getmembers(module, isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    },
     **elementwise.TABLE,
-    **activation.TABLE,
-    **convolution.TABLE,
-    **pooling.TABLE,
-    **linear.TABLE,
-    **normalization.TABLE,
     **reduction.TABLE,
-    **shape.TABLE,
-    **indexing.TABLE,
-    **resizing.TABLE,
-    **quantization.TABLE,
-    **constexpr.TABLE,
 }
 
 # Ops whose outputs are among their inputs (or zero, or a constant of the op): nothing is left to round.

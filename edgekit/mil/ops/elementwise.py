@@ -1,16 +1,15 @@
-"""Elementwise arithmetic, comparison, logic and casts. Binary ops broadcast as NumPy does."""
+"""Elementwise arithmetic, comparison, logic, casts and activations. Binary ops broadcast as NumPy does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["TABLE", "unary"]
 
-
-def binary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _binary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """An op of `x` and `y`, which broadcast."""
 
     def run(x: Tensor, y: Tensor) -> Tensor:
@@ -19,7 +18,7 @@ def binary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return run
 
 
-def unary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _unary(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """An op of `x` alone; same shape."""
 
     def run(x: Tensor) -> Tensor:
@@ -70,51 +69,90 @@ def cast(x: Tensor, dtype: str) -> Tensor:
     return x != 0 if dtype == "bool" else x
 
 
+def _per_channel(value: Tensor, x: Tensor) -> Tensor:
+    """Shape a [C] vector so that it broadcasts along dimension 1 of `x`."""
+    return value.reshape(-1, *([1] * (x.ndim - 2)))
+
+
+def relu6(x: Tensor) -> Tensor:
+    """Limit to 0..6; same shape and dtype."""
+    return x.clamp(0, 6)
+
+
+def leaky_relu(x: Tensor, alpha: float) -> Tensor:
+    """`x` where it is positive, else `alpha * x`."""
+    return F.leaky_relu(x, alpha)
+
+
+def prelu(x: Tensor, alpha: Tensor) -> Tensor:
+    """`x` where it is positive, else `alpha * x`; `alpha` [C] is one slope for each channel of [N,C,...]."""
+    return torch.where(x > 0, x, x * _per_channel(alpha, x))
+
+
+def clamped_relu(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """`x`, or `alpha * x` where it is negative, and at most `beta`."""
+    return torch.where(x >= 0, x, alpha * x).clamp(max=beta)
+
+
+def thresholded_relu(x: Tensor, alpha: float) -> Tensor:
+    """`x` where it is at least `alpha`, else 0."""
+    return torch.where(x >= alpha, x, torch.zeros_like(x))
+
+
+def elu(x: Tensor, alpha: float) -> Tensor:
+    """`x` where it is positive, else `alpha * (exp(x) - 1)`."""
+    return F.elu(x, alpha)
+
+
+def gelu(x: Tensor, mode: str = "EXACT") -> Tensor:
+    """`x` times the normal distribution's share below it; `mode` is EXACT or an approximation."""
+    if mode == "SIGMOID_APPROXIMATION":
+        return x * torch.sigmoid(1.702 * x)
+    return F.gelu(x, approximate="tanh" if mode == "TANH_APPROXIMATION" else "none")
+
+
+def sigmoid_hard(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """`alpha * x + beta`, limited to 0..1."""
+    return (alpha * x + beta).clamp(0, 1)
+
+
+def scaled_tanh(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """`alpha * tanh(beta * x)`."""
+    return alpha * torch.tanh(beta * x)
+
+
+def linear_activation(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """`alpha * x + beta`."""
+    return alpha * x + beta
+
+
+def softplus_parametric(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """`alpha * log(1 + exp(beta * x))` with `alpha` and `beta` [C] for the channels of [N,C,...]."""
+    return _per_channel(alpha, x) * F.softplus(x * _per_channel(beta, x))
+
+
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """Exponentials that add up to 1 along `axis`; same shape."""
+    return torch.softmax(x, axis)
+
+
+# What torch has under MIL's own name: ops of `x`, and of `x` and `y`.
+_UNARY = (
+    *("abs", "acos", "asin", "atan", "atanh", "ceil", "cos", "cosh", "erf", "exp", "exp2", "floor", "logical_not"),
+    *("relu", "round", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh"),
+)
+_BINARY = (
+    *("add", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or", "logical_xor"),
+    *("maximum", "minimum", "mul", "not_equal", "pow", "sub"),
+)
+
 TABLE: dict[str, Callable[..., Tensor]] = {
-    "add": binary(torch.add),
-    "sub": binary(torch.sub),
-    "mul": binary(torch.mul),
-    "real_div": binary(torch.true_divide),
-    "floor_div": floor_div,
-    "maximum": binary(torch.maximum),
-    "minimum": binary(torch.minimum),
-    "mod": binary(torch.remainder),
-    "pow": binary(torch.pow),
-    "equal": binary(torch.eq),
-    "not_equal": binary(torch.ne),
-    "greater": binary(torch.gt),
-    "greater_equal": binary(torch.ge),
-    "less": binary(torch.lt),
-    "less_equal": binary(torch.le),
-    "logical_and": binary(torch.logical_and),
-    "logical_or": binary(torch.logical_or),
-    "logical_xor": binary(torch.logical_xor),
-    "logical_not": unary(torch.logical_not),
-    "abs": unary(torch.abs),
-    "acos": unary(torch.acos),
-    "asin": unary(torch.asin),
-    "atan": unary(torch.atan),
-    "atanh": unary(torch.atanh),
-    "ceil": unary(torch.ceil),
-    "cos": unary(torch.cos),
-    "cosh": unary(torch.cosh),
-    "erf": unary(torch.erf),
-    "exp": unary(torch.exp),
-    "exp2": unary(torch.exp2),
-    "floor": unary(torch.floor),
-    "round": unary(torch.round),
-    "sign": unary(torch.sign),
-    "sin": unary(torch.sin),
-    "sinh": unary(torch.sinh),
-    "sqrt": unary(torch.sqrt),
-    "square": unary(torch.square),
-    "tan": unary(torch.tan),
-    "tanh": unary(torch.tanh),
-    "clip": clip,
-    "threshold": threshold,
-    "inverse": inverse,
-    "log": log,
-    "rsqrt": rsqrt,
-    "select": select,
-    "cast": cast,
+    **{name: _unary(getattr(torch, name)) for name in _UNARY},
+    "silu": _unary(F.silu),
+    "softplus": _unary(F.softplus),
+    "softsign": _unary(F.softsign),
+    **{name: _binary(getattr(torch, name)) for name in _BINARY},
+    "equal": _binary(torch.eq),
+    "mod": _binary(torch.remainder),
+    "real_div": _binary(torch.true_divide),
 }

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from edgekit.mil.ops.shape import Ints, ints
-
-__all__ = ["TABLE"]
+from edgekit.mil.ops.shape import Ints
 
 Mask = Sequence[bool] | None
 
 
-def slices(
+def _slices(
     x: Tensor,
     begin: Ints,
     end: Ints,
@@ -26,8 +24,8 @@ def slices(
     squeeze_mask: Mask = None,
 ) -> list[range | int]:
     """Resolve each dimension to the places it takes, or to one place where the mask says to squeeze it."""
-    starts, ends = ints(begin), ints(end)
-    steps = ints(stride) if stride is not None else [1] * x.ndim
+    starts, ends = [int(n) for n in begin], [int(n) for n in end]
+    steps = [int(n) for n in stride] if stride is not None else [1] * x.ndim
     out: list[range | int] = []
     for d, size in enumerate(x.shape):
         start = None if begin_mask and begin_mask[d] else starts[d]
@@ -42,9 +40,9 @@ def slices(
 def slice_by_index(x: Tensor, **box: Any) -> Tensor:
     """The box from `begin` to `end` in steps of `stride`; a mask opens an end or drops an axis of one place.
 
-    `box` is what `slices` takes.
+    `box` is what `_slices` takes.
     """
-    places = slices(x, **box)
+    places = _slices(x, **box)
     for d in reversed(range(x.ndim)):
         place = places[d]
         if isinstance(place, int):
@@ -58,7 +56,7 @@ def slice_by_index(x: Tensor, **box: Any) -> Tensor:
 
 def slice_update(x: Tensor, update: Tensor, **box: Any) -> Tensor:
     """`x` with `update` written where `slice_by_index` would read."""
-    chosen = slices(x, **box)
+    chosen = _slices(x, **box)
     places = [[place] if isinstance(place, int) else list(place) for place in chosen]
     grid = torch.meshgrid(*[torch.tensor(place) for place in places], indexing="ij")
     out = x.clone()
@@ -68,13 +66,13 @@ def slice_update(x: Tensor, update: Tensor, **box: Any) -> Tensor:
 
 def slice_by_size(x: Tensor, begin: Ints, size: Ints) -> Tensor:
     """The box of `size` that starts at `begin`; a size of -1 reaches to the end."""
-    for d, (start, count) in enumerate(zip(ints(begin), ints(size), strict=True)):
+    for d, (start, count) in enumerate(zip([int(n) for n in begin], [int(n) for n in size], strict=True)):
         start %= x.shape[d] + (start >= 0)
         x = x.narrow(d, start, x.shape[d] - start if count == -1 else count)
     return x
 
 
-def wrap(indices: Tensor, size: int) -> Tensor:
+def _wrap(indices: Tensor, size: int) -> Tensor:
     """Places from 0 to size - 1 of indices that may count from the end; IndexError for one outside."""
     places = indices.long()
     places = torch.where(places < 0, places + size, places)
@@ -86,7 +84,7 @@ def wrap(indices: Tensor, size: int) -> Tensor:
 def gather(x: Tensor, indices: Tensor, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False) -> Tensor:
     """The entries `indices` along `axis`, whose place the axes of `indices` after the first `batch_dims` take."""
     axis %= x.ndim
-    indices = wrap(torch.as_tensor(indices), x.shape[axis])
+    indices = _wrap(torch.as_tensor(indices), x.shape[axis])
     if batch_dims == 0:
         return x.index_select(axis, indices.flatten()).reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     moved = x.movedim(axis, batch_dims)
@@ -101,14 +99,14 @@ def gather(x: Tensor, indices: Tensor, axis: int = 0, batch_dims: int = 0, valid
 
 def gather_along_axis(x: Tensor, indices: Tensor, axis: int = 0, validate_indices: bool = False) -> Tensor:
     """For each place of `indices`, the entry of `x` at that index of `axis`; the shape of `indices`."""
-    return torch.gather(x, axis, wrap(indices, x.shape[axis]))
+    return torch.gather(x, axis, _wrap(indices, x.shape[axis]))
 
 
-def linear_places(indices: Tensor, sizes: Sequence[int]) -> Tensor:
+def _linear_places(indices: Tensor, sizes: Sequence[int]) -> Tensor:
     """Turn index vectors (last dimension of `indices`) into places in the flattened leading dimensions."""
     out = torch.zeros(indices.shape[:-1], dtype=torch.int64)
     for d, size in enumerate(sizes):
-        out = out * size + wrap(indices[..., d], size)
+        out = out * size + _wrap(indices[..., d], size)
     return out
 
 
@@ -117,12 +115,12 @@ def gather_nd(x: Tensor, indices: Tensor, batch_dims: int = 0, validate_indices:
     batch, depth = x.shape[:batch_dims], indices.shape[-1]
     inner = x.shape[batch_dims : batch_dims + depth]
     rest = x.shape[batch_dims + depth :]
-    places = linear_places(indices, inner).reshape(prod(batch), -1)
+    places = _linear_places(indices, inner).reshape(prod(batch), -1)
     places = places + torch.arange(prod(batch))[:, None] * prod(inner)
     return x.reshape(prod(batch) * prod(inner), prod(rest))[places].reshape((*indices.shape[:-1], *rest))
 
 
-def combine(data: Tensor, places: Tensor, updates: Tensor, mode: str) -> Tensor:
+def _combine(data: Tensor, places: Tensor, updates: Tensor, mode: str) -> Tensor:
     """Apply `updates` [m, k] to the rows `places` [m] of `data` [n, k]."""
     if mode == "update":
         return data.index_copy(0, places, updates)
@@ -141,7 +139,7 @@ def scatter(
     rows = data.movedim(axis, 0)
     flat = rows.reshape(len(rows), prod(rows.shape[1:]))
     changed = updates.movedim(axis, 0).reshape(len(indices), flat.shape[1])
-    out = combine(flat, wrap(torch.as_tensor(indices), len(rows)), changed, mode)
+    out = _combine(flat, _wrap(torch.as_tensor(indices), len(rows)), changed, mode)
     return out.reshape(rows.shape).movedim(0, axis)
 
 
@@ -149,8 +147,8 @@ def scatter_along_axis(
     data: Tensor, indices: Tensor, updates: Tensor, axis: int = 0, mode: str = "add", validate_indices: bool = False
 ) -> Tensor:
     """The reverse of `gather_along_axis`: `updates`, shaped like `indices`, combined into `data`."""
-    places = torch.gather(torch.arange(data.numel()).reshape(data.shape), axis, wrap(indices, data.shape[axis]))
-    return combine(data.reshape(-1, 1), places.flatten(), updates.reshape(-1, 1), mode).reshape(data.shape)
+    places = torch.gather(torch.arange(data.numel()).reshape(data.shape), axis, _wrap(indices, data.shape[axis]))
+    return _combine(data.reshape(-1, 1), places.flatten(), updates.reshape(-1, 1), mode).reshape(data.shape)
 
 
 def scatter_nd(
@@ -159,24 +157,10 @@ def scatter_nd(
     """The reverse of `gather_nd` without a batch: `updates` combined into the slices that `indices` names."""
     inner = data.shape[: indices.shape[-1]]
     rows = data.reshape(prod(inner), prod(data.shape[indices.shape[-1] :]))
-    places = linear_places(indices, inner).flatten()
-    return combine(rows, places, updates.reshape(len(places), rows.shape[1]), mode).reshape(data.shape)
+    places = _linear_places(indices, inner).flatten()
+    return _combine(rows, places, updates.reshape(len(places), rows.shape[1]), mode).reshape(data.shape)
 
 
 def non_zero(x: Tensor) -> Tensor:
     """The places of what is not 0, int64 [n, rank]."""
     return x.nonzero()
-
-
-TABLE: dict[str, Callable[..., Tensor]] = {
-    "gather": gather,
-    "gather_along_axis": gather_along_axis,
-    "gather_nd": gather_nd,
-    "non_zero": non_zero,
-    "scatter": scatter,
-    "scatter_along_axis": scatter_along_axis,
-    "scatter_nd": scatter_nd,
-    "slice_by_index": slice_by_index,
-    "slice_by_size": slice_by_size,
-    "slice_update": slice_update,
-}

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["TABLE"]
 
-
-def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Tensor]:
+def _reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Tensor]:
     """Make an op of `function(x, dims, keep)`; no axes means all of them."""
 
     def run(x: Tensor, axes: Sequence[int] | None = None, keep_dims: bool = False) -> Tensor:
@@ -19,19 +17,14 @@ def reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable
     return run
 
 
-def mean(x: Tensor, dims: list[int], keep: bool) -> Tensor:
-    """The mean over `dims`, in float32."""
-    return x.float().mean(dims, keep)
-
-
-def prod(x: Tensor, dims: list[int], keep: bool) -> Tensor:
+def _product(x: Tensor, dims: list[int], keep: bool) -> Tensor:
     """The product over `dims`, one after the other."""
     for dim in sorted((d % x.ndim for d in dims), reverse=True):
         x = x.prod(dim, keep)
     return x
 
 
-def argument(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _argument(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Make an op of `function(x, axis, keep)` that gives places, int64; the runner converts them."""
 
     def run(x: Tensor, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32") -> Tensor:
@@ -71,20 +64,17 @@ def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = Fa
     return total.flip(axis) if reverse else total
 
 
-TABLE: dict[str, Callable[..., Tensor | tuple[Tensor, Tensor]]] = {
-    "reduce_sum": reduction(lambda x, dims, keep: x.sum(dims, keep)),
-    "reduce_mean": reduction(mean),
-    "reduce_prod": reduction(prod),
-    "reduce_max": reduction(lambda x, dims, keep: x.amax(dims, keep)),
-    "reduce_min": reduction(lambda x, dims, keep: x.amin(dims, keep)),
-    "reduce_l1_norm": reduction(lambda x, dims, keep: x.abs().sum(dims, keep)),
-    "reduce_l2_norm": reduction(lambda x, dims, keep: x.square().sum(dims, keep).sqrt()),
-    "reduce_log_sum": reduction(lambda x, dims, keep: x.sum(dims, keep).log()),
-    "reduce_log_sum_exp": reduction(lambda x, dims, keep: torch.logsumexp(x.float(), dims, keep)),
-    "reduce_sum_square": reduction(lambda x, dims, keep: x.square().sum(dims, keep)),
-    "reduce_argmax": argument(torch.argmax),
-    "reduce_argmin": argument(torch.argmin),
-    "argsort": argsort,
-    "topk": topk,
-    "cumsum": cumsum,
+TABLE: dict[str, Callable[..., Tensor]] = {
+    "reduce_sum": _reduction(lambda x, dims, keep: x.sum(dims, keep)),
+    "reduce_mean": _reduction(lambda x, dims, keep: x.float().mean(dims, keep)),
+    "reduce_prod": _reduction(_product),
+    "reduce_max": _reduction(lambda x, dims, keep: x.amax(dims, keep)),
+    "reduce_min": _reduction(lambda x, dims, keep: x.amin(dims, keep)),
+    "reduce_l1_norm": _reduction(lambda x, dims, keep: x.abs().sum(dims, keep)),
+    "reduce_l2_norm": _reduction(lambda x, dims, keep: x.square().sum(dims, keep).sqrt()),
+    "reduce_log_sum": _reduction(lambda x, dims, keep: x.sum(dims, keep).log()),
+    "reduce_log_sum_exp": _reduction(lambda x, dims, keep: torch.logsumexp(x.float(), dims, keep)),
+    "reduce_sum_square": _reduction(lambda x, dims, keep: x.square().sum(dims, keep)),
+    "reduce_argmax": _argument(torch.argmax),
+    "reduce_argmin": _argument(torch.argmin),
 }

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgekit.mil.ops.shape import Ints, ints
-
-__all__ = ["TABLE"]
+from edgekit.mil.ops.shape import Ints
 
 
-def grid(size: int, out: int, mode: str) -> Tensor:
+def _grid(size: int, out: int, mode: str) -> Tensor:
     """Give the source coordinate of each of `out` samples of a line of `size` pixels; float64 [out]."""
     steps = torch.arange(out, dtype=torch.float64)
     if mode in ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"):
@@ -32,17 +28,17 @@ def grid(size: int, out: int, mode: str) -> Tensor:
     return points.clamp(0, size - 1)
 
 
-def linear(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
+def _linear(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
     """One axis of `x` resampled to `out` pixels, each between its two neighbours."""
     size = x.shape[axis]
-    points = grid(size, out, mode)
+    points = _grid(size, out, mode)
     low = points.floor().long()
     share = (points - low).float().reshape(-1, *([1] * (x.ndim - 1 - axis % x.ndim)))
     below, above = x.index_select(axis, low), x.index_select(axis, (low + 1).clamp(max=size - 1))
     return torch.lerp(below, above, share)
 
 
-def nearest(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
+def _nearest(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
     """One axis of `x` resampled to `out` pixels, each a copy of one; in DEFAULT of the one at or before it."""
     size = x.shape[axis]
     if mode == "UNALIGN_CORNERS":
@@ -51,20 +47,20 @@ def nearest(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
         # In integers: a float product such as 3 * (2 / 6) may fall just below the pixel it means.
         points = torch.arange(out) * size // out
     else:
-        points = grid(size, out, mode).round()
+        points = _grid(size, out, mode).round()
     return x.index_select(axis, points.long().clamp(max=size - 1))
 
 
-def nearest_on_grid(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
+def _nearest_on_grid(x: Tensor, axis: int, out: int, mode: str) -> Tensor:
     """As iOS 17's `resize` has it: in the mode DEFAULT the grid is rounded, where the older ops round down."""
     if mode != "DEFAULT":
-        return nearest(x, axis, out, mode)
+        return _nearest(x, axis, out, mode)
     size = x.shape[axis]
     places = (2 * torch.arange(out) * size + out) // (2 * out)  # in integers, halves up
     return x.index_select(axis, places.clamp(max=size - 1))
 
 
-def scaled(x: Tensor, scale_height: float, scale_width: float) -> tuple[int, int]:
+def _scaled(x: Tensor, scale_height: float, scale_width: float) -> tuple[int, int]:
     """Height and width of [..., H, W] times the factors, rounded down, in float32 as Core ML computes them."""
     height, width = (
         np.float32(s) * np.float32(n) for s, n in zip((scale_height, scale_width), x.shape[-2:], strict=True)
@@ -76,17 +72,17 @@ def resize_bilinear(
     x: Tensor, target_size_height: int = 1, target_size_width: int = 1, sampling_mode: str = "DEFAULT"
 ) -> Tensor:
     """The last two axes to a height and a width, in pixels."""
-    return linear(linear(x, -2, target_size_height, sampling_mode), -1, target_size_width, sampling_mode)
+    return _linear(_linear(x, -2, target_size_height, sampling_mode), -1, target_size_width, sampling_mode)
 
 
 def resize_nearest_neighbor(x: Tensor, target_size_height: int, target_size_width: int) -> Tensor:
     """The last two axes to a height and a width, in pixels."""
-    return nearest(nearest(x, -2, target_size_height, "DEFAULT"), -1, target_size_width, "DEFAULT")
+    return _nearest(_nearest(x, -2, target_size_height, "DEFAULT"), -1, target_size_width, "DEFAULT")
 
 
 def upsample_nearest_neighbor(x: Tensor, scale_factor_height: float = 1, scale_factor_width: float = 1) -> Tensor:
     """The last two axes by two factors."""
-    return resize_nearest_neighbor(x, *scaled(x, scale_factor_height, scale_factor_width))
+    return resize_nearest_neighbor(x, *_scaled(x, scale_factor_height, scale_factor_width))
 
 
 def upsample_bilinear(
@@ -99,16 +95,16 @@ def upsample_bilinear(
     """The last two axes by two factors, on the grid that the two flags choose."""
     centres = not align_corners if half_pixel_centers is None else half_pixel_centers
     mode = "STRICT_ALIGN_CORNERS" if align_corners else "UNALIGN_CORNERS" if centres else "DEFAULT"
-    return resize_bilinear(x, *scaled(x, scale_factor_height, scale_factor_width), mode)
+    return resize_bilinear(x, *_scaled(x, scale_factor_height, scale_factor_width), mode)
 
 
 def resize(
     x: Tensor, shape: Ints, resized_dims: int, interpolation_mode: str = "LINEAR", sampling_mode: str = "DEFAULT"
 ) -> Tensor:
     """iOS 17's: the last `resized_dims` axes to the last entries of `shape`, where 0 keeps a size."""
-    sample = linear if interpolation_mode == "LINEAR" else nearest_on_grid
-    for axis, size in enumerate(ints(shape)[-resized_dims:], start=-resized_dims):
-        x = sample(x, axis, size or x.shape[axis], sampling_mode)
+    sample = _linear if interpolation_mode == "LINEAR" else _nearest_on_grid
+    for axis, size in enumerate(shape[-resized_dims:], start=-resized_dims):
+        x = sample(x, axis, int(size) or x.shape[axis], sampling_mode)
     return x
 
 
@@ -139,13 +135,3 @@ def resample(
         padding = "zeros" if padding_mode == "constant" else "border"
     value = padding_value if padding_mode == "constant" else 0.0
     return F.grid_sample(x - value, points, sampling_mode, padding, align_corners) + value
-
-
-TABLE: dict[str, Callable[..., Tensor]] = {
-    "resample": resample,
-    "resize": resize,
-    "resize_bilinear": resize_bilinear,
-    "resize_nearest_neighbor": resize_nearest_neighbor,
-    "upsample_bilinear": upsample_bilinear,
-    "upsample_nearest_neighbor": upsample_nearest_neighbor,
-}

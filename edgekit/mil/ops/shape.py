@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["TABLE", "ints"]
-
 Ints = Tensor | Sequence[int]
-
-
-def ints(values: Ints) -> list[int]:
-    """Read a shape-like argument, which the program may hold as a constant or compute."""
-    return [int(v) for v in values]
 
 
 def reshape(x: Tensor, shape: Ints) -> Tensor:
     """Reshape; a 0 keeps the dimension of `x` that is as far from the right."""
-    sizes = ints(shape)
+    sizes = [int(n) for n in shape]
     for place, size in enumerate(reversed(sizes), start=1):
         if size == 0:
             sizes[-place] = x.shape[-place] if place <= x.ndim else 1
@@ -77,13 +70,13 @@ def split(
 ) -> tuple[Tensor, ...]:
     """Parts along `axis`, of these sizes or that many equal ones."""
     if split_sizes is not None:
-        return x.split(ints(split_sizes), axis)
+        return x.split([int(n) for n in split_sizes], axis)
     return x.split(x.shape[axis] // (num_splits or 1), axis)
 
 
 def tile(x: Tensor, reps: Ints) -> Tensor:
     """Each axis repeated so many times."""
-    return x.repeat(ints(reps))
+    return x.repeat([int(n) for n in reps])
 
 
 def reverse(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
@@ -102,7 +95,7 @@ def reverse_sequence(x: Tensor, lengths: Tensor, seq_axis: int = 0, batch_axis: 
 
 def pad(x: Tensor, pad: Ints, mode: str = "constant", constant_val: float = 0.0) -> Tensor:
     """Pad the last dimensions by (before, after) pairs given first dimension first."""
-    amounts = ints(pad)
+    amounts = [int(n) for n in pad]
     pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
     if mode == "constant":
         return F.pad(x, [n for pair in reversed(pairs) for n in pair], value=constant_val)
@@ -174,7 +167,7 @@ def band_part(x: Tensor, lower: int = -1, upper: int = -1) -> Tensor:
 
 def fill(shape: Ints, value: float | int | bool = 0.0) -> Tensor:
     """A tensor of one value."""
-    return torch.full(ints(shape), value)
+    return torch.full([int(n) for n in shape], value)
 
 
 def fill_like(ref_tensor: Tensor, value: float | int | bool = 0.0) -> Tensor:
@@ -212,35 +205,3 @@ def one_hot(
 def identity(x: Tensor) -> Tensor:
     """`x` itself."""
     return x
-
-
-TABLE: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
-    "band_part": band_part,
-    "batch_to_space": batch_to_space,
-    "concat": concat,
-    "crop": crop,
-    "depth_to_space": depth_to_space,
-    "expand_dims": expand_dims,
-    "fill": fill,
-    "fill_like": fill_like,
-    "flatten2d": flatten2d,
-    "identity": identity,
-    "one_hot": one_hot,
-    "pad": pad,
-    "pixel_shuffle": pixel_shuffle,
-    "pixel_unshuffle": pixel_unshuffle,
-    "range_1d": range_1d,
-    "reshape": reshape,
-    "reshape_like": reshape_like,
-    "reverse": reverse,
-    "reverse_sequence": reverse_sequence,
-    "shape": shape,
-    "sliding_windows": sliding_windows,
-    "space_to_batch": space_to_batch,
-    "space_to_depth": space_to_depth,
-    "split": split,
-    "squeeze": squeeze,
-    "stack": stack,
-    "tile": tile,
-    "transpose": transpose,
-}

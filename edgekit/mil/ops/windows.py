@@ -1,20 +1,21 @@
-"""Convolution and its transpose, in one, two and three dimensions."""
+"""Convolution and pooling in one, two and three dimensions.
+
+Pooling windows reach past the padding only in `ceil_mode`, as in PyTorch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-__all__ = ["TABLE", "pad_pairs"]
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def pad_pairs(
+def _pad_pairs(
     pad_type: str, pad: list[int] | None, sizes: list[int], kernel: list[int], strides: list[int]
 ) -> list[tuple[int, int]]:
     """Give the (before, after) padding of each spatial dimension; `kernel` is the dilated extent."""
@@ -30,7 +31,7 @@ def pad_pairs(
     return pairs
 
 
-def flat(pairs: list[tuple[int, int]]) -> list[int]:
+def _flat(pairs: list[tuple[int, int]]) -> list[int]:
     """Padding as torch takes it: the last dimension's (before, after) first."""
     return [n for pair in reversed(pairs) for n in pair]
 
@@ -55,9 +56,9 @@ def conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, **window: Any) -
     strides = strides or [1] * rank
     dilations = dilations or [1] * rank
     kernel = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
-    pairs = pad_pairs(pad_type, pad, list(x.shape[2:]), kernel, strides)
+    pairs = _pad_pairs(pad_type, pad, list(x.shape[2:]), kernel, strides)
     if any(before != after for before, after in pairs):
-        x, pairs = F.pad(x, flat(pairs)), [(0, 0)] * rank
+        x, pairs = F.pad(x, _flat(pairs)), [(0, 0)] * rank
     return CONV[rank](x, weight, bias, strides, [before for before, _ in pairs], dilations, groups)
 
 
@@ -76,7 +77,7 @@ def conv_transpose(
         (n - 1) * s + (k - 1) * d + 1
         for n, s, k, d in zip(x.shape[2:], strides, weight.shape[2:], dilations, strict=True)
     ]
-    pairs = pad_pairs(pad_type if pad_type == "custom" else "valid", pad, list(x.shape[2:]), full, strides)
+    pairs = _pad_pairs(pad_type if pad_type == "custom" else "valid", pad, list(x.shape[2:]), full, strides)
     if output_shape is not None:
         sizes = list(output_shape[2:])
     elif pad_type in ("same", "same_lower"):
@@ -94,4 +95,63 @@ def conv_transpose(
     return out
 
 
-TABLE: dict[str, Callable[..., Tensor]] = {"conv": conv, "conv_transpose": conv_transpose}
+AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+MAXIMUM = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+
+
+class Windows(NamedTuple):
+    """Where windows lie: their size, the steps between them, the padding, and what `ceil_mode` adds after it."""
+
+    kernel: list[int]
+    strides: list[int]
+    pairs: list[tuple[int, int]]
+    beyond: list[tuple[int, int]]
+
+
+def _windows(
+    x: Tensor,
+    kernel_sizes: list[int],
+    pad_type: str,
+    strides: list[int] | None = None,
+    pad: list[int] | None = None,
+    ceil_mode: bool = False,
+) -> Windows:
+    """The windows over the spatial axes of `x` [N,C,...]; the arguments are inputs that all pooling ops have."""
+    strides = strides or [1] * len(kernel_sizes)
+    pairs = _pad_pairs(pad_type, pad, list(x.shape[2:]), kernel_sizes, strides)
+    beyond = []
+    for size, extent, stride, (before, after) in zip(x.shape[2:], kernel_sizes, strides, pairs, strict=True):
+        total = size + before + after
+        count = (total - extent + (stride - 1 if ceil_mode else 0)) // stride + 1
+        if ceil_mode and (before or after) and (count - 1) * stride >= size + before:
+            count -= 1
+        beyond.append((0, max(0, (count - 1) * stride + extent - total)))
+    return Windows(kernel_sizes, strides, pairs, beyond)
+
+
+def _average(x: Tensor, over: Windows) -> Tensor:
+    """Means of windows in which padding counts as zeros, and so does what lies beyond."""
+    padded = F.pad(F.pad(x, _flat(over.pairs)), _flat(over.beyond))
+    return AVERAGE[x.ndim - 2](padded, over.kernel, over.strides)
+
+
+def avg_pool(x: Tensor, exclude_padding_from_average: bool = False, **window: Any) -> Tensor:
+    """Means of windows of [N,C,...], of one to three spatial axes; `window` is what `_windows` takes."""
+    over = _windows(x, **window)
+    counted = F.pad(torch.ones(1, 1, *x.shape[2:]), _flat(over.pairs), value=float(not exclude_padding_from_average))
+    counted = F.pad(counted, _flat(over.beyond))
+    mean = _average(x, over)
+    return mean if bool(counted.all()) else mean / AVERAGE[x.ndim - 2](counted, over.kernel, over.strides)
+
+
+def l2_pool(x: Tensor, **window: Any) -> Tensor:
+    """Roots of the sums of squares of windows of [N,C,...]; `window` is what `_windows` takes."""
+    over = _windows(x, **window)
+    return (_average(x.square(), over) * torch.tensor(over.kernel).prod()).sqrt()
+
+
+def max_pool(x: Tensor, **window: Any) -> Tensor:
+    """Maxima of windows of [N,C,...], which padding never is; `window` is what `_windows` takes."""
+    over = _windows(x, **window)
+    both = [(before, after + more) for (before, after), (_, more) in zip(over.pairs, over.beyond, strict=True)]
+    return MAXIMUM[x.ndim - 2](F.pad(x, _flat(both), value=float("-inf")), over.kernel, over.strides)

@@ -1,13 +1,45 @@
-"""Normalisation layers, with statistics in fp32."""
+"""Matrix products and attention; normalisation, with statistics in fp32."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["TABLE"]
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x @ weight.T + bias`: [..., D] and [D_out, D] to [..., D_out]."""
+    x, weight = _together(x, weight)
+    if x.is_floating_point():
+        return F.linear(x, weight, None if bias is None else bias.to(x.dtype))
+    out = x @ weight.T
+    return out if bias is None else out + bias
+
+
+def _together(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both operands in the one type that torch multiplies."""
+    kind = torch.promote_types(x.dtype, y.dtype)
+    return x.to(kind), y.to(kind)
+
+
+def matmul(x: Tensor, y: Tensor, transpose_x: bool = False, transpose_y: bool = False) -> Tensor:
+    """The product of the last two axes, [..., M, K] and [..., K, N] to [..., M, N]; the others broadcast."""
+    x = x.transpose(-1, -2) if transpose_x and x.ndim > 1 else x
+    y = y.transpose(-1, -2) if transpose_y and y.ndim > 1 else y
+    x, y = _together(x, y)
+    return x @ y
+
+
+def einsum(values: Sequence[Tensor], equation: str) -> Tensor:
+    """The product of two tensors as `equation` says, such as "nchw,nwhu->nchu"."""
+    return torch.einsum(equation, *values)
+
+
+def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+    """softmax(query @ key.T / sqrt(E) + mask) @ value: [..., L, E], [..., S, E], [..., S, V] to [..., L, V]."""
+    return F.scaled_dot_product_attention(query, key, value, attn_mask)
 
 
 def batch_norm(
@@ -59,12 +91,3 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
         if x.ndim > 3
         else local_response_norm(x.unsqueeze(0), size, alpha, beta, k).squeeze(0)
     )
-
-
-TABLE: dict[str, Callable[..., Tensor]] = {
-    "batch_norm": batch_norm,
-    "instance_norm": instance_norm,
-    "layer_norm": layer_norm,
-    "l2_norm": l2_norm,
-    "local_response_norm": local_response_norm,
-}
