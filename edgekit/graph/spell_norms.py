@@ -20,6 +20,11 @@ def spell_norms(graph_module: GraphModule) -> int:
     return spell(graph_module, _ROWS)
 
 
+def split_silu(graph_module: GraphModule) -> int:
+    """Spell `silu(x)` as `x * sigmoid(x)`: runtimes have both on 8-bit integers, and not the whole."""
+    return spell(graph_module, {aten.silu.default: _silu})
+
+
 def _instance(node: Node) -> Node | None:
     if arg(node, "use_input_stats"):
         return None
@@ -42,11 +47,6 @@ def _hard_shrink(node: Node) -> Node:
     source = node.args[0]
     kept = emit(node, aten.gt.Scalar, emit(node, aten.abs.default, source), arg(node, "lambd"))
     return emit(node, aten.mul.Tensor, source, cast(node, kept, val(node).dtype))
-
-
-def split_silu(graph_module: GraphModule) -> int:
-    """Spell `silu(x)` as `x * sigmoid(x)`: runtimes have both on 8-bit integers, and not the whole."""
-    return spell(graph_module, {aten.silu.default: _silu})
 
 
 def _silu(node: Node) -> Node:
