@@ -6,7 +6,7 @@ import linecache
 import re
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,26 +158,19 @@ def _called(module: nn.Module | None, names: dict[int, str]) -> str:
 
 def _label(kind: str, path: str) -> str:
     """`Core (net.core)`, without the names that EdgeKit put in front."""
-    while path.startswith(_PREFIXES):
+    while path.startswith(("backbone.", "module.")):
         path = path.partition(".")[2]
     return f"{kind} ({path})" if path and path not in ("backbone", "module") else kind
 
 
-_PREFIXES = ("backbone.", "module.")
-
-
 def _definition(module: nn.Module) -> tuple[str, int]:
-    forward: Callable[..., Any] = type(module).forward
-    code = getattr(forward, "__code__", None)
+    code = getattr(type(module).forward, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
 
 
 def _foreign(file: str) -> bool:
-    return not file or file.startswith(("<", _TORCH, _OURS)) or _is_stdlib(file)
-
-
-def _is_stdlib(file: str) -> bool:
-    return file.startswith(_SITE[2]) and not file.startswith(_SITE[:2])
+    stdlib = file.startswith(_SITE[2]) and not file.startswith(_SITE[:2])
+    return stdlib or not file or file.startswith(("<", _TORCH, _OURS))
 
 
 def _short(file: str) -> str:

@@ -35,11 +35,7 @@ class _Renamed(nn.Module):
 
 
 def capture(
-    module: nn.Module,
-    example: Tensor,
-    *,
-    dynamic_batch: bool = False,
-    note: Callable[[str], None] = lambda line: None,
+    module: nn.Module, example: Tensor, *, dynamic_batch: bool = False, note: Callable[[str], None] = lambda line: None
 ) -> ExportedProgram:
     """Export `module` for inputs like `example` (any dtype, [N,...]); the module itself is left untouched.
 
@@ -77,14 +73,8 @@ def _trace(module: nn.Module, example: Tensor, dynamic_batch: bool) -> ExportedP
     decided: list[Place] = []
     for strict in (False, True):
         try:
-            constants = nullcontext() if strict else Constants(module, example)  # its code would be in the bytecode
-            with (
-                quiet("torch.export"),
-                _traceable_data(),
-                untouched(module),
-                constants,
-                batch_watched(module) as decided,
-            ):
+            known = nullcontext() if strict else Constants(module, example)  # its code would be in the bytecode
+            with quiet("torch.export"), _traceable_data(), untouched(module), known, batch_watched(module) as decided:
                 return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=strict)
         except Exception as error:
             first = first or error

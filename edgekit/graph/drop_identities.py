@@ -1,14 +1,15 @@
-"""Drop calls that give back what they were given."""
+"""Drop calls that give back what they were given, and expansions in front of operators that broadcast by themselves."""
 
 from __future__ import annotations
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, args_of, calls, drop_dead, int_shape, is_call, replace, val
+from edgekit.graph.edit import arg, args_of, calls, drop_dead, int_shape, is_call, replace, source_of, val
+from edgekit.graph.normalize_views import RESHAPES
 from edgekit.graph.plain_layout import READ_MEMORY
 
-__all__ = ["drop_identities"]
+__all__ = ["drop_expands", "drop_identities"]
 
 aten = torch.ops.aten
 _ALWAYS = (
@@ -25,25 +26,15 @@ _IN_EVAL = (
     aten.alpha_dropout.default,
     aten.feature_alpha_dropout.default,
 )
-_SAME_SHAPE = (
-    aten.view.default,
-    aten.reshape.default,
-    aten.expand.default,
-    aten.flatten.using_ints,
-    aten.unflatten.int,
-    aten.squeeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.slice.Tensor,
-    aten._unsafe_view.default,
-)
+_SAME_SHAPE = (*RESHAPES, aten.reshape.default, aten.expand.default, aten.slice.Tensor)
 _CASTS = (aten.to.dtype, aten.to.dtype_layout, aten.to.device, aten._to_copy.default, aten.type_as.default)
-_ASSERTS = (aten._assert_tensor_metadata.default,)
+_EXPANDS = (aten.expand.default, aten.expand_as.default, aten.broadcast_to.default)
+_BROADCASTING = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor)
 
 
 def drop_identities(graph_module: GraphModule) -> int:
     """Remove dropout in eval mode, copies, casts to the same type, views and permutes that change nothing."""
-    count = drop_dead(list(calls(graph_module, *_ASSERTS)))
+    count = drop_dead(calls(graph_module, aten._assert_tensor_metadata.default))
     for node in calls(graph_module, *_ALWAYS, *_IN_EVAL, *_SAME_SHAPE, *_CASTS, aten.permute.default, aten.pad.default):
         source = args_of(node)[0]
         if node._erased or "val" not in getattr(source, "meta", {}):
@@ -62,6 +53,27 @@ def drop_identities(graph_module: GraphModule) -> int:
     return count
 
 
-def _keeps_order(node: torch.fx.Node) -> bool:
+def _keeps_order(node: Node) -> bool:
     rank = val(node).dim()
     return [axis % rank for axis in args_of(node)[1]] == list(range(rank))
+
+
+def drop_expands(graph_module: GraphModule) -> int:
+    """Feed elementwise arithmetic the operand from before its `expand` where the result keeps its shape."""
+    count = 0
+    for node in calls(graph_module, *_EXPANDS):
+        source = source_of(node)
+        for user in list(node.users):
+            if not is_call(user, *_BROADCASTING) or int_shape(user) is None or int_shape(source) is None:
+                continue
+            others = [other for other in user.all_input_nodes if other is not node]
+            if len(others) == 1 and int_shape(others[0]) == int_shape(user) and _same_types(source, others[0]):
+                user.replace_input_with(node, source)
+                count += 1
+        drop_dead([node])
+    return count
+
+
+def _same_types(first: Node, second: Node) -> bool:
+    """A tensor without axes has no say in the type of a result; its expansion has."""
+    return val(first).dtype == val(second).dtype

@@ -6,6 +6,7 @@ and every node carries its fake tensor in `meta["val"]`.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -25,39 +26,16 @@ from torch.fx import Graph, GraphModule, Node
 
 from edgekit.errors import ModelError
 
-__all__ = [
-    "add_constant",
-    "arg",
-    "args_of",
-    "argument_names",
-    "calls",
-    "constant",
-    "drop_dead",
-    "emit",
-    "features_axis",
-    "imagine",
-    "int_shape",
-    "is_call",
-    "kwargs_of",
-    "module_path",
-    "number",
-    "op_name",
-    "operator_of",
-    "pair",
-    "replace",
-    "row_by_row",
-    "set_weights",
-    "shape",
-    "sole_user",
-    "source_of",
-    "spread",
-    "to_graph",
-    "to_program",
-    "val",
-    "weights",
-    "zero_padding",
-]
-
+aten = torch.ops.aten
+# `getitem` is the one call in these graphs that has no operator schema.
+getitem = operator.getitem
+# What gives values of its operand as they are: all of them in another shape, or a part.
+VIEWS = frozenset({
+    aten.reshape.default, aten.view.default, aten.permute.default, aten.transpose.int, aten.unsqueeze.default,
+    aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.expand.default, aten.flatten.using_ints,
+    aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default, aten.slice.Tensor,
+    aten.select.int, aten.t.default, aten.movedim.int, aten.unflatten.int,
+})  # fmt: skip
 _CONSTANT_KINDS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 _KEPT_META = ("nn_module_stack", "stack_trace", "source_fn_stack")
 
@@ -242,6 +220,13 @@ def weights(layer: Node) -> tuple[torch.Tensor, torch.Tensor | None] | None:
     return None if weight is None or (bias is None and bias_node is not None) else (weight, bias)
 
 
+def affine(norm: Node) -> tuple[torch.Tensor | None, torch.Tensor | None] | None:
+    """Gain and offset of a norm, None for what it does not have; None where one of them is not a constant."""
+    given = arg(norm, "weight"), arg(norm, "bias")
+    gain, offset = map(constant, given)
+    return None if [gain is None, offset is None] != [node is None for node in given] else (gain, offset)
+
+
 def set_weights(layer: Node, weight: Node, bias: Node | None) -> None:
     """Let a linear or convolution take another weight and bias."""
     layer.args = (layer.args[0], weight, bias, *layer.args[3:])
@@ -272,8 +257,8 @@ def sole_user(node: Node) -> Node | None:
 
 def zero_padding(node: Any) -> list[int] | None:
     """How many zeros a node puts around an image, as `aten.pad` has them; None for a node that does anything else."""
-    bare = torch.ops.aten.constant_pad_nd.default
-    if not is_call(node, torch.ops.aten.pad.default, bare):
+    bare = aten.constant_pad_nd.default
+    if not is_call(node, aten.pad.default, bare):
         return None
     amounts = list(node.args[1])
     zeros = (node.target is bare or arg(node, "mode") == "constant") and not arg(node, "value")
@@ -305,10 +290,8 @@ def add_constant(owner: GraphModule | Node, tensor: torch.Tensor, hint: str) -> 
     `owner` is the graph module, or any node in it.
     """
     graph_module = owner if isinstance(owner, GraphModule) else _module(owner.graph)
-    base, name, count = hint, hint, 0
-    while hasattr(graph_module, name):
-        count += 1
-        name = f"{base}_{count}"
+    names = itertools.chain([hint], (f"{hint}_{count}" for count in itertools.count(1)))
+    name = next(name for name in names if not hasattr(graph_module, name))
     tensor = row_by_row(tensor.detach())
     graph_module.register_buffer(name, tensor)
     head = next(iter(graph_module.graph.nodes))
@@ -356,6 +339,11 @@ def drop_dead(nodes: Iterable[Node]) -> int:
     return count
 
 
+def memory_of(value: Any) -> int | None:
+    """What tensors that share memory have in common; None for anything else."""
+    return value.untyped_storage()._cdata if isinstance(value, torch.Tensor) else None
+
+
 def _module(graph: Graph) -> GraphModule:
     if graph.owning_module is None:
         raise ModelError("the program has no module")
@@ -368,7 +356,3 @@ def _fake_mode(graph_module: GraphModule) -> Any:
         if isinstance(value, torch._subclasses.FakeTensor):
             return value.fake_mode
     raise ModelError("the program has no tensors")
-
-
-# getitem is the one call in these graphs that has no operator schema.
-getitem = operator.getitem

@@ -9,6 +9,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import (
     add_constant,
+    affine,
     arg,
     args_of,
     calls,
@@ -19,9 +20,9 @@ from edgekit.graph.edit import (
     is_call,
     replace,
     set_weights,
-    shape,
     sole_user,
     source_of,
+    val,
     weights,
 )
 
@@ -41,10 +42,10 @@ def fold_batch_norm(graph_module: GraphModule) -> int:
     """
     count = 0
     for norm in _norms(graph_module):
-        affine = _affine(norm)
-        if affine is None:
+        known = _scale_and_shift(norm)
+        if known is None:
             continue
-        scale, shift = affine
+        scale, shift = known
         before, after = source_of(norm), sole_user(norm)
         back = is_call(before, *_LAYERS) and sole_user(before) is norm
         if (back and _fold_back(before, scale, shift)) or (
@@ -52,13 +53,10 @@ def fold_batch_norm(graph_module: GraphModule) -> int:
         ):
             replace(norm, before)
         else:
-            rank = len(shape(norm))
-            axes = (1, scale.numel(), *([1] * (rank - 2)))
-            dtype = norm.meta["val"].dtype
-            gain = add_constant(graph_module, scale.to(dtype).reshape(axes), "norm_scale")
-            offset = add_constant(graph_module, shift.to(dtype).reshape(axes), "norm_shift")
-            scaled = emit(norm, aten.mul.Tensor, before, gain)
-            replace(norm, emit(norm, aten.add.Tensor, scaled, offset))
+            axes = (1, scale.numel(), *([1] * (val(norm).dim() - 2)))
+            gain = add_constant(norm, scale.to(val(norm).dtype).reshape(axes), "norm_scale")
+            offset = add_constant(norm, shift.to(val(norm).dtype).reshape(axes), "norm_shift")
+            replace(norm, emit(norm, aten.add.Tensor, emit(norm, aten.mul.Tensor, before, gain), offset))
         count += 1
     return count
 
@@ -77,12 +75,11 @@ def _norms(graph_module: GraphModule) -> Iterator[Node]:
             yield node
 
 
-def _affine(norm: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
-    mean, variance = constant(arg(norm, "running_mean")), constant(arg(norm, "running_var"))
-    gain, offset = constant(arg(norm, "weight")), constant(arg(norm, "bias"))
-    computed = (gain is None and arg(norm, "weight") is not None) or (offset is None and arg(norm, "bias") is not None)
-    if mean is None or variance is None or computed:
+def _scale_and_shift(norm: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
+    mean, variance, known = constant(arg(norm, "running_mean")), constant(arg(norm, "running_var")), affine(norm)
+    if mean is None or variance is None or known is None:
         return None
+    gain, offset = known
     scale = (variance.double() + arg(norm, "eps")).rsqrt()
     scale = scale if gain is None else scale * gain.double()
     shift = -mean.double() * scale
@@ -91,11 +88,9 @@ def _affine(norm: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
 
 def _fold_back(layer: Node, scale: torch.Tensor, shift: torch.Tensor) -> bool:
     known = weights(layer)
-    if known is None or features_axis(layer) != 1:  # batch norm's channels are axis 1
+    if known is None or features_axis(layer) != 1 or known[0].shape[0] != scale.numel():  # the norm's channels, axis 1
         return False
     weight, bias = known
-    if weight.shape[0] != scale.numel():
-        return False
     wide = weight.double() * scale.reshape(-1, *([1] * (weight.dim() - 1)))
     offset = shift if bias is None else shift + bias.double() * scale
     _fold_into(layer, wide.to(weight.dtype), offset.to(weight.dtype))
@@ -106,11 +101,9 @@ def _fold_ahead(layer: Node, scale: torch.Tensor, shift: torch.Tensor) -> bool:
     if not is_call(layer, aten.linear.default, aten.conv2d.default):
         return False
     known = weights(layer)
-    if known is None or features_axis(layer) != 1:
+    if known is None or features_axis(layer) != 1 or known[0].shape[1] != scale.numel():
         return False
     weight, bias = known
-    if weight.shape[1] != scale.numel():
-        return False
     if is_call(layer, aten.conv2d.default) and (arg(layer, "groups") != 1 or any(arg(layer, "padding"))):
         return False
     axes = (1, -1, *([1] * (weight.dim() - 2)))

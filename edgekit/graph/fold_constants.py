@@ -33,17 +33,11 @@ def fold_constants(graph_module: GraphModule) -> int:
             if isinstance(result, torch.Tensor) or _tensors(result):
                 known[node] = result
     count = 0
-    for node in list(known):
-        if (
-            not isinstance(known[node], torch.Tensor)
-            or node.op == "get_attr"
-            or node._erased
-            or all(user in known for user in node.users)
-        ):
-            continue
-        value = known[node].resolve_conj().resolve_neg()
-        replace(node, add_constant(graph_module, value.clone(), "folded"))
-        count += 1
+    for node, value in known.items():
+        read = not node._erased and any(user not in known for user in node.users)
+        if read and node.op != "get_attr" and isinstance(value, torch.Tensor):
+            replace(node, add_constant(graph_module, value.resolve_conj().resolve_neg().clone(), "folded"))
+            count += 1
     return count
 
 
@@ -61,7 +55,8 @@ def _foldable(node: Node) -> bool:
         return True
     if not isinstance(node.target, OpOverload) or torch.Tag.nondeterministic_seeded in node.target.tags:
         return False
-    return not node.target._schema.is_mutable and not any(isinstance(item, torch.SymInt) for item in _leaves(node))
+    leaves = torch.utils._pytree.tree_leaves((node.args, node.kwargs))
+    return not node.target._schema.is_mutable and not any(isinstance(leaf, torch.SymInt) for leaf in leaves)
 
 
 def _small(node: Node) -> bool:
@@ -70,15 +65,10 @@ def _small(node: Node) -> bool:
     results = [results] if isinstance(results, torch.Tensor) else results
     if not _tensors(results):
         return False
-    sizes = [list(result.shape) for result in results]
-    fixed = all(type(length) is int for size in sizes for length in size)
-    return fixed and all(math.prod(size) <= _MAX_ELEMENTS for size in sizes)
+    fixed = all(type(length) is int for result in results for length in result.shape)
+    return fixed and all(math.prod(result.shape) <= _MAX_ELEMENTS for result in results)
 
 
 def _tensors(results: object) -> bool:
     """Whether an operator gave several tensors."""
     return isinstance(results, (list, tuple)) and all(isinstance(result, torch.Tensor) for result in results)
-
-
-def _leaves(node: Node) -> list[object]:
-    return torch.utils._pytree.tree_leaves((node.args, node.kwargs))

@@ -26,9 +26,9 @@ def fold_normalization(graph_module: GraphModule) -> int:
     image = next(node for node in graph_module.graph.nodes if node.op == "placeholder")
     while is_call(sole_user(image), aten.permute.default, *_CASTS):
         image = sole_user(image)
-    if image.meta["val"].dim() != 4 or not image.meta["val"].is_floating_point():
+    if val(image).dim() != 4 or not val(image).is_floating_point():
         return 0
-    channels = int(image.meta["val"].shape[1])
+    channels = int(val(image).shape[1])
     node, length, border = image, 0, None
     scale, shift = torch.ones(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     while True:
@@ -100,13 +100,9 @@ def _affine(node: Node, source: Node, channels: int) -> tuple[torch.Tensor, torc
         return one, value
     if is_call(node, aten.sub.Tensor):
         return (one, -value) if left is source else (-one, value)
-    if is_call(node, aten.mul.Tensor):
-        return value, zero
-    return 1.0 / value, zero
+    return (value if is_call(node, aten.mul.Tensor) else 1.0 / value), zero
 
 
 def _pads(node: Node) -> bool:
     padding = arg(node, "padding")
-    if padding == "valid":
-        return False
-    return padding == "same" or any(padding)
+    return padding != "valid" and (padding == "same" or any(padding))

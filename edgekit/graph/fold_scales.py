@@ -40,19 +40,18 @@ def fold_scales(graph_module: GraphModule) -> int:
         split = _operands(node)
         if split is None:
             continue
-        source, factor = split[0], split[1]
+        source, factor = split
         adds = is_call(node, aten.add.Tensor)
         if factor.numel() == 1 and not adds:
             layer = _behind(source, node)
             factor = factor.reshape(1)
         else:
             layer = source if is_call(source, *_LAYERS) and len(source.users) == 1 else None
-            channels = _per_channel(layer, factor) if layer is not None else None
+            channels = None if layer is None else _per_channel(layer, factor)
             layer, factor = (None, factor) if channels is None else (layer, channels)
-        if layer is None or not _scale(layer, factor, adds):
-            continue
-        replace(node, source)
-        count += 1
+        if layer is not None and _scale(layer, factor, adds):
+            replace(node, source)
+            count += 1
     return count
 
 
@@ -66,9 +65,9 @@ def _operands(node: Node) -> tuple[Node, torch.Tensor] | None:
     if not isinstance(left, Node) or left.op != "call_function" or int_shape(left) is None:
         return None
     value = number(right)
-    if value is None or not value.is_floating_point() or int_shape(node) != int_shape(left):
+    if value is None or not value.is_floating_point():
         return None
-    if val(node).dtype != val(left).dtype:
+    if int_shape(node) != int_shape(left) or val(node).dtype != val(left).dtype:
         return None
     value = 1.0 / value.double() if is_call(node, aten.div.Tensor) else value.double()
     return (left, value) if value.isfinite().all() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.export.graph_signature import OutputKind
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import ModelError
-from edgekit.graph.edit import arg, imagine, is_call, module_path, operator_of
+from edgekit.graph.edit import arg, imagine, is_call, memory_of, module_path, operator_of
 from edgekit.graph.plain_layout import plain_layout
 from edgekit.graph.spell_composed import COMPOSED, own_definition
 from edgekit.support.text import reason_of
@@ -64,28 +65,22 @@ def without_hazards(program: ExportedProgram) -> ExportedProgram:
         new = program.run_decompositions(ways)
     except RuntimeError as error:
         reason = reason_of(error).split(". ")[0]
+        places = dict.fromkeys(module_path(node) for node in program.graph.nodes if _changes(node) and _hazard(node))
         raise ModelError(
-            f"the model changes a tensor in place that must stay as it is, in {_changed_in(program)}: write that as "
+            f"the model changes a tensor in place that must stay as it is, in {' or '.join(places)}: write that as "
             f"ordinary calls, such as torch.where ({reason})"
         ) from error
     _forget_changed_input(new)
     return new
 
 
-def _changed_in(program: ExportedProgram) -> str:
-    """The modules that change a tensor which others may see."""
-    return " or ".join(
-        dict.fromkeys(module_path(node) for node in program.graph.nodes if _changes(node) and _hazard(node))
-    )
-
-
 def _forget_changed_input(program: ExportedProgram) -> None:
     """A changed image is no result of an embedder: whoever runs the exported file keeps their own."""
     output = next(iter(reversed(program.graph.nodes)))
     specs = program.graph_signature.output_specs
-    kept = [index for index, spec in enumerate(specs) if spec.kind is not OutputKind.USER_INPUT_MUTATION]
-    output.args = (tuple(output.args[0][index] for index in kept),)
-    specs[:] = [specs[index] for index in kept]
+    kept = [spec.kind is not OutputKind.USER_INPUT_MUTATION for spec in specs]
+    output.args = (tuple(itertools.compress(output.args[0], kept)),)
+    specs[:] = itertools.compress(specs, kept)
 
 
 def has_hazards(program: ExportedProgram) -> bool:
@@ -131,24 +126,17 @@ def _aliased(node: Node) -> list[Node]:
         return node.all_input_nodes
     named = _named(node)
     if named:
-        return [source for name in named for source in _nodes(arg(node, name))]
+        leaves = torch.utils._pytree.tree_leaves([arg(node, name) for name in named])
+        return [leaf for leaf in leaves if isinstance(leaf, Node)]
     if not operator_of(node).has_kernel_for_dispatch_key(DispatchKey.CompositeImplicitAutograd):
         return []
     made = imagine(node.graph, node.target, node.args, node.kwargs)
-    memories = {_memory(leaf) for leaf in torch.utils._pytree.tree_leaves(made)} - {None}
-    return [source for source in node.all_input_nodes if _memory(source.meta.get("val")) in memories]
+    memories = {memory_of(leaf) for leaf in torch.utils._pytree.tree_leaves(made)} - {None}
+    return [source for source in node.all_input_nodes if memory_of(source.meta.get("val")) in memories]
 
 
 def _named(node: Node) -> list[str]:
     return [entry.name for entry in operator_of(node)._schema.arguments if entry.alias_info is not None]
-
-
-def _nodes(value: Any) -> list[Node]:
-    return [leaf for leaf in torch.utils._pytree.tree_leaves(value) if isinstance(leaf, Node)]
-
-
-def _memory(value: Any) -> int | None:
-    return value.untyped_storage()._cdata if isinstance(value, torch.Tensor) else None
 
 
 def _twin(node: Node) -> Any:
@@ -159,12 +147,9 @@ def _twin(node: Node) -> Any:
     packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") and not name.endswith("__") else None
     if packet is None:
         return None
-    twins = sorted((getattr(packet, own) for own in packet.overloads()), key=lambda twin: not _same_name(twin, node))
+    own = operator_of(node)._overloadname
+    twins = sorted((getattr(packet, name) for name in packet.overloads()), key=lambda twin: twin._overloadname != own)
     return next((twin for twin in twins if not twin._schema.is_mutable and _types(twin) == _types(node.target)), None)
-
-
-def _same_name(twin: Any, node: Node) -> bool:
-    return bool(twin._overloadname == operator_of(node)._overloadname)
 
 
 def _types(target: Any) -> list[str]:

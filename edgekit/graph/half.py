@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import operator
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 from torch.fx import Node
 
-from edgekit.graph.edit import module_path, op_name
+from edgekit.graph.edit import VIEWS, getitem, module_path, op_name
 from edgekit.graph.half_simulation import SPELLED, Simulation, norm_at_the_end, rounded
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
 
 __all__ = ["Finding", "WideCall", "difference", "find_wide"]
 
@@ -31,13 +29,8 @@ _BLAMED = 0.1  # of what the file lost: what the simulation must show for half p
 _OTHER_GATE = 0.25  # of the loss may stay where it was not the cosine that missed its gate
 _COARSE = 0.01  # a tensor that loses so much of itself is too small for half precision
 _FEW, _SHARE = 16, 0.25  # so many calls may stay in float32, or that share of all
-_VIEWS = frozenset({
-    aten.reshape.default, aten.view.default, aten.permute.default, aten.transpose.int, aten.unsqueeze.default,
-    aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.expand.default, aten.flatten.using_ints,
-    aten.contiguous.default, aten.clone.default, aten.alias.default, aten.detach.default, aten.slice.Tensor,
-    aten.select.int, aten.t.default, aten.movedim.int, aten.unflatten.int, aten.chunk.default,
-    aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int, operator.getitem,
-})  # fmt: skip
+_SPLITS = {aten.chunk.default, aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int, getitem}
+_VIEWS = VIEWS | _SPLITS
 
 
 @dataclass(frozen=True)
@@ -115,15 +108,9 @@ class _Search:
         self.computing = [node for node in self.simulation.calls if node.target not in _VIEWS and node not in kept]
         ranked = _RANKED if len(self.computing) <= _MANY else 1
         self._exact = [self.simulation.exact(image) for image in images[:ranked]]
-        self._wanted = [
-            (image, self.simulation.exact(image)[self.simulation.result] if index >= ranked else self._of(index))
-            for index, image in enumerate(images)
-        ]
+        exact = itertools.chain(self._exact, map(self.simulation.exact, images[ranked:]))
+        self._wanted = [(image, values[self.simulation.result]) for image, values in zip(images, exact, strict=True)]
         self._spread: dict[Node, list[Node]] = {}
-
-    def _of(self, index: int) -> Tensor:
-        embedding: Tensor = self._exact[index][self.simulation.result]
-        return embedding
 
     def loss(self, wide: Collection[Node]) -> float:
         """The simulated loss of the worst image; infinite where an embedding is not finite."""
@@ -209,12 +196,11 @@ class _Search:
             return f"values to {largest:.2g}, half precision ends at {HALF_MAX:.0f}"
         if far > HALF_MAX:
             return f"a constant of {far:.2g}, half precision ends at {HALF_MAX:.0f}"
-        if node.target in SPELLED and _largest(self._exact[0][node.all_input_nodes[0]]) ** 2 > HALF_MAX:
-            return f"squares of values to {_largest(self._exact[0][node.all_input_nodes[0]]):.2g}"
-        for what, item in (
-            ("values", self._exact[0][node]),
-            *(("constants", c) for c in self.simulation.numbers_of(node)),
-        ):
+        given = _largest(self._exact[0][node.all_input_nodes[0]]) if node.target in SPELLED else 0.0
+        if given**2 > HALF_MAX:
+            return f"squares of values to {given:.2g}"
+        constants = [("constants", item) for item in self.simulation.numbers_of(node)]
+        for what, item in [("values", self._exact[0][node]), *constants]:
             if _coarse(item) > _COARSE:
                 return f"{what} of {_typical(item):.1g}, below what half precision can tell apart"
         return f"rounding it alone costs {self._alone(node, result_only=False):.1g} of cosine"
@@ -249,9 +235,8 @@ def _tensors(value: Any) -> list[Tensor]:
 
 def _largest(value: Any) -> float:
     """The largest finite number in it, without sign."""
-    return max(
-        (float(item[item.isfinite()].abs().max()) for item in _tensors(value) if item.isfinite().any()), default=0.0
-    )
+    finite = (item[item.isfinite()].abs() for item in _tensors(value))
+    return max((float(numbers.max()) for numbers in finite if len(numbers)), default=0.0)
 
 
 def _typical(value: Any) -> float:
@@ -260,6 +245,5 @@ def _typical(value: Any) -> float:
 
 def _coarse(value: Any) -> float:
     """What share of itself it loses in half precision."""
-    return max(
-        (float((rounded(item) - item).norm() / item.norm().clamp_min(1e-38)) for item in _tensors(value)), default=0.0
-    )
+    shares = ((rounded(item) - item).norm() / item.norm().clamp_min(1e-38) for item in _tensors(value))
+    return max(map(float, shares), default=0.0)

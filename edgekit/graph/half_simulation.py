@@ -7,17 +7,15 @@ runtimes spell in several is rounded between them. Half values travel as float32
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.fx.node import map_arg
 
 from edgekit.graph.edit import args_of
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
 
 __all__ = ["SPELLED", "Simulation", "constants", "norm_at_the_end", "rounded"]
 

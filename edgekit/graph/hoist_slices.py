@@ -60,7 +60,7 @@ def hoist_slices(graph_module: GraphModule) -> int:
                 continue
             _merge_twins(node)
             window = _window(node)
-            new = None if window is None else _hoisted(graph_module, node, *window)
+            new = None if window is None else _hoisted(node, *window)
             if new is not None:
                 replace(node, new)
                 count, changed = count + 1, True
@@ -81,13 +81,11 @@ def _window(node: Node) -> tuple[int, int, int] | None:
 def _merge_twins(node: Node) -> None:
     window = _window(node)
     for other in list(source_of(node).users):
-        if other is not node and is_call(other, aten.slice.Tensor) and window is not None and _window(other) == window:
-            first, second = (node, other) if node < other else (other, node)
-            if second is not node:
-                replace(second, first)
+        if node < other and is_call(other, aten.slice.Tensor) and window is not None and _window(other) == window:
+            replace(other, node)
 
 
-def _hoisted(graph_module: GraphModule, node: Node, axis: int, start: int, end: int) -> Node | None:
+def _hoisted(node: Node, axis: int, start: int, end: int) -> Node | None:
     source = node.args[0]
     inner = int_shape(source)
     if not isinstance(source, Node) or source.op != "call_function" or inner is None or end <= start:
@@ -100,11 +98,11 @@ def _hoisted(graph_module: GraphModule, node: Node, axis: int, start: int, end: 
         order = [item % len(inner) for item in args_of(source)[1]]
         return emit(node, aten.permute.default, cut(source_of(source), order[axis]), order, like=source)
     if is_call(source, aten.reshape.default):
-        return _over_reshape(graph_module, node, source, axis, start, end)
+        return _over_reshape(node, source, axis, start, end)
     if is_call(source, aten.linear.default, aten.conv2d.default) and axis == features_axis(source):
-        if not all(is_call(user, aten.slice.Tensor) and (_window(user) or (None,))[0] == axis for user in source.users):
+        if not all(is_call(user, aten.slice.Tensor) and (_window(user) or [None])[0] == axis for user in source.users):
             return None
-        return _with_outputs(graph_module, node, source, torch.arange(start, end))
+        return _with_outputs(node, source, torch.arange(start, end))
     if len(source.users) != 1:
         return None
     if is_call(source, aten.slice.Tensor):
@@ -119,13 +117,8 @@ def _hoisted(graph_module: GraphModule, node: Node, axis: int, start: int, end: 
         return _over_binary(node, source, axis, start, end, inner)
     if is_call(source, aten.bmm.default) and axis in (1, 2):
         left, right = args_of(source)
-        return emit(
-            node,
-            aten.bmm.default,
-            cut(left, 1) if axis == 1 else left,
-            cut(right, 2) if axis == 2 else right,
-            like=source,
-        )
+        sides = (cut(left, 1), right) if axis == 1 else (left, cut(right, 2))
+        return emit(node, aten.bmm.default, *sides, like=source)
     return None
 
 
@@ -151,7 +144,7 @@ def _over_binary(node: Node, source: Node, axis: int, start: int, end: int, inne
     return emit(node, source.target, *operands, like=source, **kwargs_of(source))
 
 
-def _over_reshape(graph_module: GraphModule, node: Node, source: Node, axis: int, start: int, end: int) -> Node | None:
+def _over_reshape(node: Node, source: Node, axis: int, start: int, end: int) -> Node | None:
     origin = source_of(source)
     before, after = int_shape(origin), int_shape(source)
     if before is None or after is None:
@@ -178,7 +171,7 @@ def _over_reshape(graph_module: GraphModule, node: Node, source: Node, axis: int
         return None
     grid = torch.arange(before[features]).reshape([after[item] for item in outputs])
     chosen = grid.narrow(axis - outputs[0], start, end - start).flatten()
-    layer = _with_outputs(graph_module, node, origin, chosen)
+    layer = _with_outputs(node, origin, chosen)
     return None if layer is None else emit(node, aten.reshape.default, layer, size, like=source)
 
 
@@ -207,17 +200,14 @@ def _group(before: list[int], after: list[int], axis: int) -> tuple[list[int], l
     return [], []
 
 
-def _with_outputs(graph_module: GraphModule, node: Node, layer: Node, chosen: torch.Tensor) -> Node | None:
+def _with_outputs(node: Node, layer: Node, chosen: torch.Tensor) -> Node | None:
     """`layer` with only these output features."""
-    known = weights(layer)
-    if known is None:
+    known, convolves = weights(layer), is_call(layer, aten.conv2d.default)
+    if known is None or (convolves and arg(layer, "groups") != 1):
         return None
     weight, bias = known
-    convolves = is_call(layer, aten.conv2d.default)
-    if convolves and arg(layer, "groups") != 1:
-        return None
     hint = f"{args_of(layer)[1].target}_part"
-    args = [layer.args[0], add_constant(graph_module, weight[chosen], hint)]
-    args.append(None if bias is None else add_constant(graph_module, bias[chosen], f"{hint}_bias"))
+    args = [layer.args[0], add_constant(node, weight[chosen], hint)]
+    args.append(None if bias is None else add_constant(node, bias[chosen], f"{hint}_bias"))
     rest = [arg(layer, name) for name in ("stride", "padding", "dilation", "groups")] if convolves else []
     return emit(node, layer.target, *args, *rest, like=layer)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, calls, emit, number, replace, shape, val
+from edgekit.graph.edit import add_constant, emit, number, shape, val
+from edgekit.graph.spelling import spell
 
 __all__ = ["keep_small_steps"]
 
@@ -26,17 +27,16 @@ def keep_small_steps(graph_module: GraphModule) -> int:
     onnxscript's optimizer takes a number without axes for 0 or 1 where it is within 1e-8 or 1e-5 of it, and drops the
     step: a division by a spread that is zero on some image is then one by zero.
     """
-    count = 0
-    for node in calls(graph_module, *_NEUTRAL):
-        if len(node.args) != 2 or node.kwargs or not val(node).is_floating_point():
-            continue
-        for place, operand in enumerate(node.args):
-            value = number(operand)
-            if value is not None and value.dim() == 0 and _nearly(float(value), _NEUTRAL[node.target]):
-                replace(node, _with_axis(node, place, float(value)))
-                count += 1
-                break
-    return count
+    return spell(graph_module, dict.fromkeys(_NEUTRAL, _kept))
+
+
+def _kept(node: Node) -> Node | None:
+    if len(node.args) != 2 or node.kwargs or not val(node).is_floating_point():
+        return None
+    for place, value in enumerate(map(number, node.args)):
+        if value is not None and value.dim() == 0 and _nearly(float(value), _NEUTRAL[node.target]):
+            return _with_axis(node, place, float(value))
+    return None
 
 
 def _nearly(value: float, neutral: float) -> bool:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 __all__ = ["CENTER", "Levels", "finder"]
 
@@ -29,8 +27,6 @@ class Levels:
 
     def values(self) -> np.ndarray:
         """The values, float32."""
-        import numpy as np
-
         if self.table is not None:
             return self.table[self.codes]
         assert self.scales is not None
@@ -41,7 +37,6 @@ class Levels:
 
 def finder(levels: Sequence[Levels], dtype: type[np.floating]) -> Callable[[np.ndarray], tuple[Levels, bool] | None]:
     """What tells of a constant which of `levels` it is, once both are rounded to `dtype`, and whether transposed."""
-    import numpy as np
 
     def key(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
         return values.shape, np.ascontiguousarray(values, dtype).tobytes()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, constant, to_graph, to_program
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
 
 __all__ = ["HIDDEN", "narrow_masks"]
 

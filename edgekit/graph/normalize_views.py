@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, args_of, calls, emit, getitem, int_shape, is_call, replace, shape, val
+from edgekit.graph.edit import arg, args_of, calls, emit, getitem, int_shape, is_call, operator_of, replace, shape, val
 
-__all__ = ["merge_views", "normalize_views"]
+__all__ = ["RESHAPES", "merge_views", "normalize_views"]
 
 aten = torch.ops.aten
-_RESHAPES = (
+RESHAPES = (
     aten.view.default,
     aten._unsafe_view.default,
     aten.flatten.using_ints,
@@ -43,11 +45,11 @@ _SPLITS = (
 def normalize_views(graph_module: GraphModule) -> int:
     """Spell views, squeezes, selects, unbinds and chunks of static shape as reshape, permute and slice."""
     count = 0
-    for node in calls(graph_module, *_RESHAPES, *_TRANSPOSES, aten.select.int, aten.reshape.default):
+    for node in calls(graph_module, *RESHAPES, *_TRANSPOSES, aten.select.int, aten.reshape.default):
         size = int_shape(node)
         if size is None or int_shape(node.args[0]) is None or (not size and is_call(node, *_TRANSPOSES)):
             continue
-        if is_call(node, *_RESHAPES):
+        if is_call(node, *RESHAPES):
             replace(node, emit(node, aten.reshape.default, node.args[0], size))
         elif is_call(node, aten.reshape.default):
             node.args = (node.args[0], size)
@@ -117,20 +119,8 @@ def _moves_units_only(node: Node) -> bool:
 
 
 def _order(node: Node) -> list[int]:
-    rank = val(node).dim()
-    if is_call(node, aten.mT.default):
-        order = list(range(rank))
-        order[-1], order[-2] = order[-2], order[-1]
-        return order
-    if is_call(node, aten.transpose.int, aten.swapaxes.default):
-        order = list(range(rank))
-        first, second = (axis % rank for axis in args_of(node)[1:])
-        order[first], order[second] = order[second], order[first]
-        return order
-    if is_call(node, aten.movedim.int, aten.movedim.intlist):
-        moved = torch.empty(list(range(1, rank + 1))).movedim(*args_of(node)[1:])
-        return [length - 1 for length in moved.shape]
-    return list(reversed(range(rank)))
+    numbered = torch.empty(list(range(val(node).dim())), device="meta")  # each axis is as long as its number
+    return list(operator_of(node)(numbered, *node.args[1:], **node.kwargs).shape)
 
 
 def _split(node: Node) -> int:
@@ -140,12 +130,7 @@ def _split(node: Node) -> int:
     axis = arg(node, "dim") % val(source).dim()
     parts = val(node)
     squeezed = is_call(node, aten.unbind.int)
-    start = 0
-    starts = []
-    for part in parts:
-        starts.append(start)
-        start += 1 if squeezed else int(part.shape[axis])
-    starts.append(start)
+    starts = [0, *itertools.accumulate(1 if squeezed else int(part.shape[axis]) for part in parts)]
     for user in sorted(node.users):
         index = args_of(user)[1] % len(parts)
         piece = emit(user, aten.slice.Tensor, source, axis, starts[index], starts[index + 1])

@@ -1,22 +1,44 @@
-"""Views that do not depend on how a tensor lies in memory, so that rewrites may drop copies and turn axes about."""
+"""Views that do not depend on how a tensor lies in memory, so that rewrites may drop copies and turn axes about.
+
+And splits by the name that runtimes know.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, calls, emit, imagine, is_call, operator_of, source_of, val
+from edgekit.graph.edit import arg, calls, emit, imagine, is_call, memory_of, source_of, val
 
-__all__ = ["READ_MEMORY", "plain_layout"]
+__all__ = ["READ_MEMORY", "plain_layout", "plain_names"]
 
 aten = torch.ops.aten
 # What these give, or whether they work at all, depends on strides: the copy in front of one of them stays.
 READ_MEMORY = (aten.as_strided.default, aten.view_as_complex.default, aten.view.dtype)
-_VIEWS = {
+_NAMES: dict[Any, Any] = {
+    aten.unsafe_split.Tensor: aten.split.Tensor,
+    aten.unsafe_split_with_sizes.default: aten.split_with_sizes.default,
+    aten.unsafe_chunk.default: aten.chunk.default,
+}
+_VIEWS: dict[Any, Any] = {
     aten.view.default: aten.reshape.default,
     aten._unsafe_view.default: aten.reshape.default,
     aten.view_as.default: aten.reshape_as.default,
 }
+
+
+def plain_names(graph_module: GraphModule) -> int:
+    """Call splits that copy by the name of those that do not, of the same arguments. Returns how many there were."""
+    return _renamed(graph_module, _NAMES)
+
+
+def _renamed(graph_module: GraphModule, names: dict[Any, Any]) -> int:
+    found = list(calls(graph_module, *names))
+    for node in found:
+        node.target = names[node.target]
+    return len(found)
 
 
 def plain_layout(graph_module: GraphModule) -> None:
@@ -25,8 +47,7 @@ def plain_layout(graph_module: GraphModule) -> None:
     `as_strided` speaks of the memory behind its operand: it reads the whole tensor that the operand is a view of. Where
     that is not one dense block it is left alone.
     """
-    for node in calls(graph_module, *_VIEWS):
-        node.target = _VIEWS[operator_of(node)]
+    _renamed(graph_module, _VIEWS)
     for node in calls(graph_module, *READ_MEMORY):
         source: Node | None = source_of(node)
         if is_call(node, aten.as_strided.default):
@@ -46,7 +67,7 @@ def _whole(node: Node) -> Node | None:
         above = node.args[0] if node.op == "call_function" and node.args else None
         if not isinstance(above, Node) or not isinstance(above.meta.get("val"), torch.Tensor):
             break
-        if _memory(val(above)) != _memory(imagine(node.graph, node.target, node.args, node.kwargs)):
+        if memory_of(val(above)) != memory_of(imagine(node.graph, node.target, node.args, node.kwargs)):
             break
         node = above
     tensor = val(node)
@@ -55,7 +76,3 @@ def _whole(node: Node) -> Node | None:
         return None
     reader = next(iter(node.users))
     return node if tensor.is_contiguous() else emit(reader, aten.permute.default, node, order)
-
-
-def _memory(value: object) -> int | None:
-    return value.untyped_storage()._cdata if isinstance(value, torch.Tensor) else None

@@ -7,7 +7,8 @@ import math
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, emit, int_shape, pair, replace, source_of, val
+from edgekit.graph.edit import add_constant, arg, emit, int_shape, pair, source_of, val
+from edgekit.graph.spelling import spell
 
 __all__ = ["plain_pooling"]
 
@@ -20,28 +21,21 @@ def plain_pooling(graph_module: GraphModule) -> int:
     A sum over the last axis of [B,C,H,W] is an average over rows, scaled.
     A mean of [B,N,C] over N is `bmm(ones / N, x)`: XNNPACK delegates a matrix product, and no rank-3 mean.
     """
-    count = 0
-    for node in calls(
-        graph_module, aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim, aten.sum.dim_IntList
-    ):
-        size, source = int_shape(node), source_of(node)
-        inner = int_shape(source)
-        if size is None or inner is None or 0 in inner or not _keeps_type(node, source):
-            continue
-        if node.target is aten.sum.dim_IntList:
-            new = _row_sum(node, source, size, inner)
-        else:
-            new = _global_pool(node, source, size, inner)
-        if new is None and node.target is aten.mean.dim:
-            new = _token_mean(graph_module, node, source, size, inner)
-        if new is not None:
-            replace(node, new)
-            count += 1
-    return count
+    pools = (aten.adaptive_avg_pool2d.default, aten.avg_pool2d.default, aten.mean.dim, aten.sum.dim_IntList)
+    return spell(graph_module, dict.fromkeys(pools, _pooled))
 
 
-def _keeps_type(node: Node, source: Node) -> bool:
-    return val(node).dtype == val(source).dtype and val(source).is_floating_point()
+def _pooled(node: Node) -> Node | None:
+    size, source = int_shape(node), source_of(node)
+    inner = int_shape(source)
+    if size is None or inner is None or 0 in inner:
+        return None
+    if val(node).dtype != val(source).dtype or not val(source).is_floating_point():
+        return None
+    if node.target is aten.sum.dim_IntList:
+        return _row_sum(node, source, size, inner)
+    new = _global_pool(node, source, size, inner)
+    return _token_mean(node, source, size, inner) if new is None and node.target is aten.mean.dim else new
 
 
 def _global_pool(node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
@@ -70,7 +64,7 @@ def _row_sum(node: Node, source: Node, size: list[int], inner: list[int]) -> Nod
     return emit(node, aten.mul.Tensor, pooled, float(inner[3]))
 
 
-def _token_mean(graph_module: GraphModule, node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
+def _token_mean(node: Node, source: Node, size: list[int], inner: list[int]) -> Node | None:
     axes = arg(node, "dim")
     if axes is None or len(inner) not in (3, 4):
         return None
@@ -80,6 +74,6 @@ def _token_mean(graph_module: GraphModule, node: Node, source: Node, size: list[
     tokens = math.prod(inner[1:-1])
     if len(inner) == 4:
         source = emit(node, aten.reshape.default, source, [inner[0], tokens, inner[-1]])
-    weight = torch.full((inner[0], 1, tokens), 1.0 / tokens, dtype=node.meta["val"].dtype)
-    pooled = emit(node, aten.bmm.default, add_constant(graph_module, weight, "token_mean"), source)
+    weight = torch.full((inner[0], 1, tokens), 1.0 / tokens, dtype=val(node).dtype)
+    pooled = emit(node, aten.bmm.default, add_constant(node, weight, "token_mean"), source)
     return emit(node, aten.reshape.default, pooled, size)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import arg, args_of, calls, emit, int_shape, is_call, operator_of, replace, shape, val
-from edgekit.graph.spelling import gather
+from edgekit.graph.edit import arg, args_of, emit, int_shape, is_call, operator_of, shape, val
+from edgekit.graph.spelling import cast, gather, spell
 
 __all__ = ["plain_writes"]
 
@@ -29,31 +29,25 @@ def plain_writes(graph_module: GraphModule) -> int:
     A write of consecutive rows is a join of what lies before, the rows and what lies behind. Any other is a gather from
     the old values and the new ones; which comes from where is told by the same write, done with numbers of places.
     """
-    count = 0
-    for node in calls(graph_module, aten.copy.default, *_FILLS, *_SCATTERS):
-        size = int_shape(node)
-        if size is None or int_shape(node.args[0]) is None:
-            continue
-        if is_call(node, *_FILLS):
-            value = 0 if is_call(node, aten.zero.default) else arg(node, "value")
-            new = _copy(node, value, size) if isinstance(value, Node) else _full(node, value, size)
-        elif is_call(node, aten.copy.default):
-            new = _copy(node, args_of(node)[1], size)
-        else:
-            new = _joined(node, size) or _gathered(node)
-        if new is not None:
-            replace(node, new)
-            count += 1
-    return count
+    return spell(graph_module, dict.fromkeys((aten.copy.default, *_FILLS, *_SCATTERS), _written))
 
 
-def _full(node: Node, value: float, size: list[int]) -> Node | None:
+def _written(node: Node) -> Node | None:
+    size = int_shape(node)
+    if size is None or int_shape(node.args[0]) is None:
+        return None
+    if is_call(node, *_SCATTERS):
+        return _joined(node, size) or _gathered(node)
+    if is_call(node, aten.copy.default):
+        return _copy(node, args_of(node)[1], size)
+    value = 0 if is_call(node, aten.zero.default) else arg(node, "value")
+    if isinstance(value, Node):
+        return _copy(node, value, size)
     return emit(node, aten.full.default, size, value, dtype=val(node).dtype)
 
 
 def _copy(node: Node, source: Node, size: list[int]) -> Node | None:
-    if val(source).dtype != val(node).dtype:
-        source = emit(node, aten.to.dtype, source, val(node).dtype)
+    source = cast(node, source, val(node).dtype)
     return source if int_shape(source) == size else emit(node, aten.expand.default, source, size)
 
 

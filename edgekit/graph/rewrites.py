@@ -11,8 +11,7 @@ from torch.fx import GraphModule
 
 from edgekit.errors import UsageError
 from edgekit.graph.batch_matmul import batch_matmul
-from edgekit.graph.drop_expands import drop_expands
-from edgekit.graph.drop_identities import drop_identities
+from edgekit.graph.drop_identities import drop_expands, drop_identities
 from edgekit.graph.edit import to_graph, to_program
 from edgekit.graph.fold_batch_norm import fold_batch_norm
 from edgekit.graph.fold_constants import fold_constants, remove_dead
@@ -24,7 +23,7 @@ from edgekit.graph.keep_small_steps import keep_small_steps
 from edgekit.graph.narrow_doubles import narrow_doubles
 from edgekit.graph.normalize_views import merge_views, normalize_views
 from edgekit.graph.plain_attention import flat_softmax, plain_attention
-from edgekit.graph.plain_names import plain_names
+from edgekit.graph.plain_layout import plain_names
 from edgekit.graph.plain_norms import plain_group_norm, plain_layer_norm, plain_vector_norm
 from edgekit.graph.plain_pooling import plain_pooling
 from edgekit.graph.plain_writes import plain_writes
@@ -32,37 +31,20 @@ from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
 from edgekit.graph.spell_axes import spell_axes
 from edgekit.graph.spell_complex import spell_complex
-from edgekit.graph.spell_einsum import spell_einsum
-from edgekit.graph.spell_norms import spell_norms
+from edgekit.graph.spell_norms import spell_norms, split_silu
 from edgekit.graph.spell_padding import spell_padding
 from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
-from edgekit.graph.spell_products import spell_products
-from edgekit.graph.spell_puts import spell_puts
+from edgekit.graph.spell_products import spell_einsum, spell_products
 from edgekit.graph.spell_reductions import spell_boolean_sums, spell_maxima, spell_reductions, spell_spreads
 from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
-from edgekit.graph.spell_scans import spell_scans
-from edgekit.graph.spell_scatters import spell_masked_scatters, spell_scattered_means, spell_scatters
+from edgekit.graph.spell_scatters import spell_masked_scatters, spell_puts, spell_scattered_means, spell_scatters
 from edgekit.graph.spell_shapes import spell_shapes
-from edgekit.graph.spell_sorts import spell_medians, spell_sorts
+from edgekit.graph.spell_sorts import spell_medians, spell_scans, spell_sorts
 from edgekit.graph.spell_transposed import spell_made_kernels, spell_output_padding, spell_transposed
 from edgekit.graph.spell_volumes import spell_pools_of_volumes, spell_volumes
 from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
-from edgekit.graph.split_silu import split_silu
 from edgekit.graph.untie_kernels import untie_kernels
-
-__all__ = [
-    "PREPARATION",
-    "REWRITES",
-    "SPECIALIZE",
-    "Rewrite",
-    "apply_rows",
-    "functional",
-    "prepare",
-    "rewrite",
-    "rows_of",
-    "specialize",
-]
 
 ALL = frozenset({"coreml", "executorch", "onnx"})
 XNNPACK = frozenset({"executorch"})

@@ -35,10 +35,8 @@ class Probe:
 
     def error(self, program: ExportedProgram) -> float:
         """The largest distance of the program's output from the module's; infinity where a shape or a NaN differs."""
-        return max(
-            _distance(run_program(program, image), wanted)
-            for image, wanted in zip(self.inputs, self.expected, strict=True)
-        )
+        outputs = (run_program(program, image) for image in self.inputs)
+        return max(map(_distance, outputs, self.expected))
 
     def holds(self, program: ExportedProgram) -> bool:
         """Whether the program gives what the module gives, but for the order of float32 arithmetic."""
@@ -107,7 +105,7 @@ def checked(program: ExportedProgram, rows: Sequence[Rewrite], held: Probe) -> C
 
 def run_program(program: ExportedProgram, image: Tensor) -> Tensor:
     """The program's one output for one input."""
-    return _run(program.graph_module, [*_constants(program), image.clone()])
+    return _run(program, image, Interpreter(program.graph_module))
 
 
 def _walk(program: ExportedProgram, rows: Sequence[Rewrite], held: Probe) -> Checked:
@@ -174,32 +172,28 @@ def _place(before: ExportedProgram, after: ExportedProgram, image: Tensor) -> tu
 
 
 def _values(program: ExportedProgram, image: Tensor) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
-    _run(program.graph_module, [*_constants(program), image.clone()], seen)
-    return seen
-
-
-def _constants(program: ExportedProgram) -> list[Tensor]:
-    state = {**program.constants, **program.state_dict}
-    return [state[spec.target] for spec in program.graph_signature.input_specs if spec.target is not None]
+    recorder = _Recorder(program.graph_module)
+    _run(program, image, recorder)
+    return recorder.seen
 
 
 class _Recorder(Interpreter):
-    def __init__(self, module: GraphModule, seen: dict[str, Any]) -> None:
+    def __init__(self, module: GraphModule) -> None:
         super().__init__(module)
-        self._seen = seen
+        self.seen: dict[str, Any] = {}
 
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
         if n.op == "call_function" and isinstance(value, Tensor):
-            self._seen[n.name] = value.clone()
+            self.seen[n.name] = value.clone()
         return value
 
 
-def _run(module: GraphModule, inputs: Sequence[Tensor], seen: dict[str, Any] | None = None) -> Tensor:
-    runner = Interpreter(module) if seen is None else _Recorder(module, seen)
+def _run(program: ExportedProgram, image: Tensor, runner: Interpreter) -> Tensor:
+    state = {**program.constants, **program.state_dict}
+    constants = [state[spec.target] for spec in program.graph_signature.input_specs if spec.target is not None]
     with torch.no_grad():
-        outputs = runner.run(*inputs)
+        outputs = runner.run(*constants, image.clone())
     return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
 
 

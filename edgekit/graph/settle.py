@@ -50,11 +50,10 @@ def settle(program: ExportedProgram, module: nn.Module) -> ExportedProgram:
         node.target = _OF_DENSE.get(node.target, node.target)
         if node.target in _ASSERTS:
             graph.erase_node(node)
-    live = _live(program)
-    for node in live:
-        for is_wrong, why in _WRONG:
+    for node in _live(program):
+        for is_wrong, reason, advice in _WRONG:
             if is_wrong(node):
-                raise ModelError(f"{why[0]}, {place_of(node)}; {why[1]}")
+                raise ModelError(f"{reason}, {place_of(node)}; {advice}")
     if any(_writes_state(node) or _is_untraceable(node) for node in graph.nodes):
         program.graph_module.recompile()
         program = _without_mutations(program.run_decompositions({}), module)
@@ -222,26 +221,21 @@ def _given(node: Node, name: str) -> Any:
     return arg(node, name) if name in argument_names(node) else None
 
 
-_WRONG: tuple[tuple[Callable[[Node], bool], tuple[str, str]], ...] = (
+# A test of a node, what is wrong with a model that has such a one, and what to do.
+_WRONG: tuple[tuple[Callable[[Node], bool], str, str], ...] = (
     (
         _is_random,
-        (
-            "the model draws random numbers for its embedding even in eval mode",
-            "give dropout `self.training`, or take it out",
-        ),
+        "the model draws random numbers for its embedding even in eval mode",
+        "give dropout `self.training`, or take it out",
     ),
     (
         _mixes_images,
-        (
-            "a BatchNorm takes the mean and variance of the batch, so that embeddings depend on the other images",
-            "let it be in eval mode with running statistics",
-        ),
+        "a BatchNorm takes the mean and variance of the batch, so that embeddings depend on the other images",
+        "let it be in eval mode with running statistics",
     ),
     (
         _reads_values,
-        (
-            "a Python number or a size is made from the values of a tensor (.item(), nonzero, boolean index)",
-            "keep it a tensor, with torch.where, index numbers or a fixed size",
-        ),
+        "a Python number or a size is made from the values of a tensor (.item(), nonzero, boolean index)",
+        "keep it a tensor, with torch.where, index numbers or a fixed size",
     ),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, args_of, constant, emit, shape, source_of, val
+from edgekit.graph.edit import add_constant, arg, args_of, constant, emit, operator_of, shape, source_of, val
 from edgekit.graph.spelling import Spelling, cast, constant_like, spell
 
 __all__ = ["spell_arithmetic", "spell_rare_arithmetic"]
@@ -38,18 +39,12 @@ def _times(node: Node, value: Any, factor: Any) -> Any:
     return value if factor == 1 else emit(node, aten.mul.Tensor, value, factor)
 
 
-def _add(node: Node) -> Node | None:
+def _sum(node: Node) -> Node | None:
+    """add and sub."""
     alpha = arg(node, "alpha")
     if alpha == 1:
         return None
-    return emit(node, aten.add.Tensor, node.args[0], _times(node, node.args[1], alpha))
-
-
-def _sub(node: Node) -> Node | None:
-    alpha = arg(node, "alpha")
-    if alpha == 1:
-        return None
-    return emit(node, aten.sub.Tensor, node.args[0], _times(node, node.args[1], alpha))
+    return emit(node, operator_of(node).overloadpacket.Tensor, node.args[0], _times(node, node.args[1], alpha))
 
 
 def _rsub(node: Node) -> Node | None:
@@ -72,12 +67,8 @@ def _added_product(node: Node) -> Node | None:
         column = emit(node, aten.unsqueeze.default, right, 1)
         product = emit(node, aten.squeeze.dim, emit(node, aten.matmul.default, left, column), 1)
     elif node.target is aten.addr.default:
-        product = emit(
-            node,
-            aten.mul.Tensor,
-            emit(node, aten.unsqueeze.default, left, 1),
-            emit(node, aten.unsqueeze.default, right, 0),
-        )
+        column = emit(node, aten.unsqueeze.default, left, 1)
+        product = emit(node, aten.mul.Tensor, column, emit(node, aten.unsqueeze.default, right, 0))
     else:
         product = emit(node, aten.matmul.default, left, right)
     if node.target is aten.addbmm.default:
@@ -93,14 +84,18 @@ def _added_ratio(node: Node) -> Node | None:
     return emit(node, aten.add.Tensor, start, _times(node, emit(node, step, left, right), arg(node, "value")))
 
 
+def _tensors(node: Node, values: Iterable[Any]) -> list[Node]:
+    """Each of the values, a number or a tensor, as a tensor of the result's dtype."""
+    dtype, rank = val(node).dtype, val(node).dim()
+    return [
+        cast(node, value, dtype) if isinstance(value, Node) else constant_like(node, value, dtype, rank)
+        for value in values
+    ]
+
+
 def _where(node: Node) -> Node | None:
     """`where` of numbers as `where` of tensors of the result's dtype."""
-    dtype, rank = val(node).dtype, val(node).dim()
-    values = [
-        cast(node, value, dtype) if isinstance(value, Node) else constant_like(node, value, dtype, rank)
-        for value in args_of(node)[1:3]
-    ]
-    return emit(node, aten.where.self, node.args[0], *values)
+    return emit(node, aten.where.self, node.args[0], *_tensors(node, args_of(node)[1:3]))
 
 
 def _scattered_number(node: Node) -> Node | None:
@@ -118,24 +113,13 @@ def _divided(node: Node) -> Node:
 
 _FACTORS: dict[Any, Spelling] = {
     aten.true_divide.Tensor: _divided,
-    aten.add.Tensor: _add,
-    aten.add.Scalar: _add,
-    aten.sub.Tensor: _sub,
-    aten.sub.Scalar: _sub,
-    aten.rsub.Tensor: _rsub,
-    aten.rsub.Scalar: _rsub,
-    aten.addmm.default: _added_product,
-    aten.addmv.default: _added_product,
-    aten.addr.default: _added_product,
-    aten.baddbmm.default: _added_product,
-    aten.addbmm.default: _added_product,
-    aten.addcmul.default: _added_ratio,
-    aten.addcdiv.default: _added_ratio,
-    aten.where.Scalar: _where,
-    aten.where.ScalarSelf: _where,
-    aten.where.ScalarOther: _where,
-    aten.scatter.value: _scattered_number,
-    aten.scatter.value_reduce: _scattered_number,
+    **dict.fromkeys((aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar), _sum),
+    **dict.fromkeys((aten.rsub.Tensor, aten.rsub.Scalar), _rsub),
+    **dict.fromkeys((aten.addmm.default, aten.addmv.default, aten.addr.default), _added_product),
+    **dict.fromkeys((aten.baddbmm.default, aten.addbmm.default), _added_product),
+    **dict.fromkeys((aten.addcmul.default, aten.addcdiv.default), _added_ratio),
+    **dict.fromkeys((aten.where.Scalar, aten.where.ScalarSelf, aten.where.ScalarOther), _where),
+    **dict.fromkeys((aten.scatter.value, aten.scatter.value_reduce), _scattered_number),
 }
 
 
@@ -191,7 +175,7 @@ def _size_to_infinity(test: Any) -> Spelling:
     def spelled(node: Node) -> Node | None:
         if not val(node.args[0]).is_floating_point():
             return None
-        return emit(node, test, emit(node, aten.abs.default, node.args[0]), float("inf"))
+        return emit(node, test, emit(node, aten.abs.default, node.args[0]), math.inf)
 
     return spelled
 
@@ -201,17 +185,13 @@ def _nan_to_num(node: Node) -> Node | None:
     if not dtype.is_floating_point:
         return value
     limits = torch.finfo(dtype)
-    given = [arg(node, name) for name in ("nan", "posinf", "neginf")]
-    numbers = [
-        default if number is None else number
-        for number, default in zip(given, (0.0, limits.max, limits.min), strict=True)
-    ]
-    tests = [
-        emit(node, aten.ne.Tensor, value, value),
-        emit(node, aten.eq.Scalar, value, float("inf")),
-        emit(node, aten.eq.Scalar, value, float("-inf")),
-    ]
-    for test, number in zip(tests, numbers, strict=True):
+    tests = {
+        "nan": (emit(node, aten.ne.Tensor, value, value), 0.0),
+        "posinf": (emit(node, aten.eq.Scalar, value, math.inf), limits.max),
+        "neginf": (emit(node, aten.eq.Scalar, value, -math.inf), limits.min),
+    }
+    for name, (test, default) in tests.items():
+        number = default if arg(node, name) is None else arg(node, name)
         value = emit(node, aten.where.self, test, constant_like(node, number, dtype, val(node).dim()), value)
     return value
 
@@ -220,25 +200,16 @@ def _logical(target: Any) -> Spelling:
     """A bitwise call on booleans as `target`; on numbers it stays."""
 
     def spelled(node: Node) -> Node | None:
-        if val(node).dtype != torch.bool or any(
-            isinstance(value, Node) and val(value).dtype != torch.bool for value in node.args
-        ):
+        if any(val(tensor).dtype != torch.bool for tensor in (node, *node.all_input_nodes)):
             return None
-        rank = val(node).dim()
-        values = [
-            value if isinstance(value, Node) else constant_like(node, value, torch.bool, rank)
-            for value in args_of(node)
-        ]
-        return emit(node, target, *values)
+        return emit(node, target, *_tensors(node, args_of(node)))
 
     return spelled
 
 
 def _places(node: Node, bounds: Any, value: Any, right: bool) -> Node | None:
     """How many of few ascending bounds lie below each value, or at it too."""
-    if not isinstance(value, Node) or not isinstance(bounds, Node) or val(bounds).dim() != 1:
-        return None
-    if not shape(bounds)[0] <= _MOST_BOUNDS:
+    if not isinstance(value, Node) or val(bounds).dim() != 1 or not shape(bounds)[0] <= _MOST_BOUNDS:
         return None
     test = aten.ge.Tensor if right else aten.gt.Tensor
     beyond = emit(node, test, emit(node, aten.unsqueeze.default, value, -1), bounds)
@@ -304,8 +275,7 @@ def _remainder(node: Node) -> Node | None:
 
 
 def _remainder_of_number(node: Node) -> Node:
-    number = constant_like(node, args_of(node)[0], val(node).dtype, val(node).dim())
-    return emit(node, aten.remainder.Tensor, number, node.args[1])
+    return emit(node, aten.remainder.Tensor, *_tensors(node, node.args[:1]), node.args[1])
 
 
 def _clamp(node: Node) -> Node | None:
@@ -320,7 +290,7 @@ def _reciprocal(node: Node) -> Node | None:
     """A division: coremltools 9.0 adds 1e-4 to what it inverts, and XNNPACK divides but does not invert."""
     if not val(node.args[0]).is_floating_point():
         return None
-    return emit(node, aten.div.Tensor, constant_like(node, 1, val(node).dtype, val(node).dim()), node.args[0])
+    return emit(node, aten.div.Tensor, *_tensors(node, [1]), node.args[0])
 
 
 def _rrelu(node: Node) -> Node | None:
@@ -335,14 +305,11 @@ def _dist(node: Node) -> Node:
 
 
 _RARE: dict[Any, Spelling] = {
-    aten.lerp.Scalar: _lerp,
-    aten.lerp.Tensor: _lerp,
+    **dict.fromkeys((aten.lerp.Scalar, aten.lerp.Tensor), _lerp),
     aten.hypot.default: _hypot,
-    aten.trunc.default: _trunc,
-    aten.fix.default: _trunc,
+    **dict.fromkeys((aten.trunc.default, aten.fix.default), _trunc),
     aten.frac.default: _frac,
-    aten.fmod.Scalar: _fmod,
-    aten.fmod.Tensor: _fmod,
+    **dict.fromkeys((aten.fmod.Scalar, aten.fmod.Tensor), _fmod),
     aten.round.decimals: _round,
     aten.logaddexp.default: _logaddexp,
     aten.isfinite.default: _size_to_infinity(aten.lt.Scalar),
@@ -372,14 +339,10 @@ _RARE: dict[Any, Spelling] = {
     aten.bucketize.Tensor: _bucketize,
     aten.searchsorted.Tensor: _searchsorted,
     aten.dist.default: _dist,
-    aten.copysign.Tensor: _copysign,
-    aten.copysign.Scalar: _copysign,
-    aten.erfc.default: _erfc,
-    aten.special_erfc.default: _erfc,
-    aten.exp2.default: _exp2,
-    aten.special_exp2.default: _exp2,
-    aten.remainder.Scalar: _remainder,
-    aten.remainder.Tensor: _remainder,
+    **dict.fromkeys((aten.copysign.Tensor, aten.copysign.Scalar), _copysign),
+    **dict.fromkeys((aten.erfc.default, aten.special_erfc.default), _erfc),
+    **dict.fromkeys((aten.exp2.default, aten.special_exp2.default), _exp2),
+    **dict.fromkeys((aten.remainder.Scalar, aten.remainder.Tensor), _remainder),
     aten.remainder.Scalar_Tensor: _remainder_of_number,
     aten.clamp.Tensor: _clamp,
     aten.rrelu.default: _rrelu,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -56,15 +56,10 @@ def _permute(node: Node, most: int) -> Node | None:
     inner, size = _sizes(node.args[0]), _sizes(node)
     kept: list[int] = [axis for axis, length in enumerate(inner) if length != 1]
     order = [kept.index(axis % len(inner)) for axis in args_of(node)[1] if inner[axis] != 1]
-    runs: list[list[int]] = []
-    for place in order:
-        if runs and runs[-1][-1] == place - 1:
-            runs[-1].append(place)
-        else:
-            runs.append([place])
+    runs = _joined(order, lambda last, place: last == place - 1)
     if len(runs) > most:
         return _moved(node, [inner[axis] for axis in kept], order)
-    first = sorted(range(len(runs)), key=lambda index: runs[index][0])
+    first = sorted(range(len(runs)), key=runs.__getitem__)
     lengths = [math.prod(inner[kept[place]] for place in runs[index]) for index in first]
     merged = _reshaped(node, source_of(node), lengths)
     turned = emit(node, aten.permute.default, merged, [first.index(index) for index in range(len(runs))])
@@ -95,61 +90,53 @@ def _elementwise(node: Node, most: int) -> Node | None:
     wide = {item: [1] * (len(size) - len(_sizes(item))) + _sizes(item) for item in operands}
     if not operands or any(len(sizes) != len(size) for sizes in wide.values()):
         return None
-    runs: list[list[int]] = []
-    for axis, length in enumerate(size):
-        if length == 1:
-            continue
-        whole = [wide[item][axis] == length for item in operands]
-        if runs and whole == [wide[item][runs[-1][-1]] == size[runs[-1][-1]] for item in operands]:
-            runs[-1].append(axis)
-        else:
-            runs.append([axis])
+    whole = [[wide[item][axis] == length for item in operands] for axis, length in enumerate(size)]
+    kept = [axis for axis, length in enumerate(size) if length != 1]
+    runs = _joined(kept, lambda last, axis: whole[last] == whole[axis])
     if not runs or len(runs) > most:
         return None
-    slim = {item: _reshaped(node, item, [math.prod(wide[item][axis] for axis in run) for run in runs]) for item in wide}
+    slim = {item: _merged(node, item, lengths, runs) for item, lengths in wide.items()}
     args, kwargs = torch.fx.node.map_arg((args_of(node), kwargs_of(node)), lambda item: slim[item])
     return _reshaped(node, emit(node, node.target, *args, **kwargs), size)
 
 
-def _along(name: str) -> Callable[[Node, int], Node | None]:
-    """A row for an operator that treats the axes of its argument `name` apart from all others, in its first input."""
-
-    def row(node: Node, most: int) -> Node | None:
-        first = args_of(node)[0]
-        tensors = list(first) if isinstance(first, (list, tuple)) else [first]
-        if set(tensors) != set(node.all_input_nodes):
-            return None
-        sizes = [_sizes(item) for item in tensors]
-        rank = len(sizes[0])
-        given = arg(node, name)
-        many = isinstance(given, (list, tuple))
-        apart = sorted({axis % rank for axis in given} if many else set() if given is None else {given % rank})
-        if not apart or any(len(lengths) != rank for lengths in sizes):
-            return None
-        runs = _runs(rank, apart, keep_each=not many)
-        if len(runs) > most:
-            return None
-        slim = [_reshaped(node, item, [math.prod(lengths[axis] for axis in run) for run in runs])
-                for item, lengths in zip(tensors, sizes, strict=True)]  # fmt: skip
-        places = [place for place, run in enumerate(runs) if run[0] in apart]
-        entries = operator_of(node)._schema.arguments
-        values = {entry.name: arg(node, entry.name) for entry in entries}
-        values |= {entries[0].name: slim if isinstance(first, (list, tuple)) else slim[0]}
-        values |= {name: places if many else places[0]}
-        positional = [values[entry.name] for entry in entries if not entry.kwarg_only]
-        keywords = {entry.name: values[entry.name] for entry in entries if entry.kwarg_only}
-        new = emit(node, node.target, *positional, **keywords)
-        return _reshaped(node, new, _sizes(node))
-
-    return row
+def _along(node: Node, most: int) -> Node | None:
+    """An operator that treats the axes of its argument `dim` apart from all others, in its first input."""
+    first, given = args_of(node)[0], arg(node, "dim")
+    joins, many = isinstance(first, (list, tuple)), isinstance(given, (list, tuple))
+    tensors = list(first) if joins else [first]
+    if set(tensors) != set(node.all_input_nodes):
+        return None
+    sizes = [_sizes(item) for item in tensors]
+    rank = len(sizes[0])
+    apart = sorted({axis % rank for axis in given} if many else set() if given is None else {given % rank})
+    if not apart or any(len(lengths) != rank for lengths in sizes):
+        return None
+    runs = _runs(rank, apart, keep_each=not many)
+    if len(runs) > most:
+        return None
+    slim = [_merged(node, item, lengths, runs) for item, lengths in zip(tensors, sizes, strict=True)]
+    places = [place for place, run in enumerate(runs) if run[0] in apart]
+    entries = operator_of(node)._schema.arguments
+    values = {entry.name: arg(node, entry.name) for entry in entries}
+    values |= {entries[0].name: slim if joins else slim[0], "dim": places if many else places[0]}
+    positional = [values[entry.name] for entry in entries if not entry.kwarg_only]
+    keywords = {entry.name: values[entry.name] for entry in entries if entry.kwarg_only}
+    return _reshaped(node, emit(node, node.target, *positional, **keywords), _sizes(node))
 
 
 def _runs(rank: int, apart: Sequence[int], *, keep_each: bool) -> list[list[int]]:
     """Neighbouring axes together: those of `apart`, each by itself where `keep_each`, and those of the rest."""
+    return _joined(
+        range(rank), lambda last, axis: (axis in apart) == (last in apart) and not (keep_each and axis in apart)
+    )
+
+
+def _joined(axes: Iterable[int], together: Callable[[int, int], bool]) -> list[list[int]]:
+    """Runs of axes, each of which belongs together with the one before it."""
     runs: list[list[int]] = []
-    for axis in range(rank):
-        together = runs and (axis in apart) == (runs[-1][-1] in apart) and not (keep_each and axis in apart)
-        if together:
+    for axis in axes:
+        if runs and together(runs[-1][-1], axis):
             runs[-1].append(axis)
         else:
             runs.append([axis])
@@ -163,7 +150,7 @@ def _expand(node: Node, most: int) -> Node | None:
     runs = _runs(len(size), grown, keep_each=False)
     if len(runs) > most:
         return None
-    slim = _reshaped(node, source_of(node), [math.prod(inner[axis] for axis in run) for run in runs])
+    slim = _merged(node, source_of(node), inner, runs)
     wide = emit(node, aten.expand.default, slim, [math.prod(size[axis] for axis in run) for run in runs])
     return _reshaped(node, wide, size)
 
@@ -204,6 +191,11 @@ def _sizes(value: Any) -> list[int]:
     return [int(size) for size in shape(value)]
 
 
+def _merged(before: Node, value: Node, lengths: Sequence[int], runs: Sequence[Sequence[int]]) -> Node:
+    """A tensor of these lengths with the axes of each run as one."""
+    return _reshaped(before, value, [math.prod(lengths[axis] for axis in run) for run in runs])
+
+
 def _reshaped(before: Node, value: Node, size: Sequence[int]) -> Node:
     tensor = constant(value)
     if tensor is not None:  # one of too many axes is as bad as a result with them
@@ -218,12 +210,6 @@ _ROWS: dict[Any, Callable[[Node, int], Node | None]] = {
     aten.matmul.default: _matmul,
     aten.expand.default: _expand,
     aten.index.Tensor: _index,
-    aten.amax.default: _along("dim"),
-    aten.amin.default: _along("dim"),
-    aten.sum.dim_IntList: _along("dim"),
-    aten.mean.dim: _along("dim"),
-    aten.softmax.int: _along("dim"),
-    aten._softmax.default: _along("dim"),
-    aten.slice.Tensor: _along("dim"),
-    aten.cat.default: _along("dim"),
+    **dict.fromkeys((aten.amax.default, aten.amin.default, aten.sum.dim_IntList, aten.mean.dim), _along),
+    **dict.fromkeys((aten.softmax.int, aten._softmax.default, aten.slice.Tensor, aten.cat.default), _along),
 }

@@ -9,7 +9,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.errors import UnsupportedOpError
-from edgekit.graph.edit import add_constant, arg, args_of, drop_dead, emit, kwargs_of, module_path, source_of, val
+from edgekit.graph.edit import VIEWS, add_constant, arg, args_of, drop_dead, emit, kwargs_of, module_path, source_of
 from edgekit.graph.fold_constants import fold_constants
 from edgekit.graph.spelling import cast
 
@@ -36,10 +36,8 @@ def spell_complex(graph_module: GraphModule) -> int:
             continue
         if node.op == "get_attr":
             tensor = getattr(graph_module, str(node.target)).resolve_conj()
-            real, imaginary = (
-                add_constant(graph_module, part.clone(), f"{node.target}_part") for part in (tensor.real, tensor.imag)
-            )
-            pairs[node] = real, imaginary
+            hint = f"{node.target}_part"
+            pairs[node] = add_constant(node, tensor.real.clone(), hint), add_constant(node, tensor.imag.clone(), hint)
         elif node.op == "call_function":
             done.append(node)
             if node.target is aten._assert_tensor_metadata.default:
@@ -148,15 +146,12 @@ def _conjugate(node: Node, pairs: Pairs) -> Pair:
 
 def _polar(node: Node, _pairs: Pairs) -> Pair:
     length, angle = node.args
-    real, imaginary = (
-        emit(node, aten.mul.Tensor, length, emit(node, turn, angle)) for turn in (aten.cos.default, aten.sin.default)
-    )
-    return real, imaginary
+    cosine = emit(node, aten.mul.Tensor, length, emit(node, aten.cos.default, angle))
+    return cosine, emit(node, aten.mul.Tensor, length, emit(node, aten.sin.default, angle))
 
 
 def _from_pairs(node: Node, _pairs: Pairs) -> Pair:
-    real, imaginary = (emit(node, aten.select.int, node.args[0], -1, index) for index in (0, 1))
-    return real, imaginary
+    return emit(node, aten.select.int, node.args[0], -1, 0), emit(node, aten.select.int, node.args[0], -1, 1)
 
 
 def _to_pairs(node: Node, pairs: Pairs) -> Node:
@@ -176,7 +171,7 @@ def _angle(node: Node, pairs: Pairs) -> Node:
 def _cast(node: Node, pairs: Pairs) -> Pair | Node:
     source = source_of(node)
     if _is_complex(node):
-        wanted = torch.float64 if val(node).dtype == torch.complex128 else torch.float32
+        wanted = torch.float64 if node.meta["val"].dtype == torch.complex128 else torch.float32
         real, imaginary = (cast(node, part, wanted) for part in _whole(node, _parts(node, source, pairs)))
         return real, imaginary
     return emit(node, node.target, pairs[source][0], *node.args[1:], **kwargs_of(node))
@@ -187,18 +182,11 @@ _ROWS: dict[Any, Callable[[Node, Pairs], Pair | Node | None]] = {
     aten.view_as_real.default: _to_pairs,
     aten.complex.default: lambda node, _pairs: (args_of(node)[0], args_of(node)[1]),
     aten.polar.default: _polar,
-    aten.mul.Tensor: _multiply,
-    aten.mul.Scalar: _multiply,
-    aten.div.Tensor: _divide,
-    aten.div.Scalar: _divide,
-    aten.add.Tensor: _add,
-    aten.add.Scalar: _add,
-    aten.sub.Tensor: _add,
-    aten.sub.Scalar: _add,
-    aten.conj.default: _conjugate,
-    aten._conj.default: _conjugate,
-    aten.conj_physical.default: _conjugate,
-    aten._conj_physical.default: _conjugate,
+    **dict.fromkeys((aten.mul.Tensor, aten.mul.Scalar), _multiply),
+    **dict.fromkeys((aten.div.Tensor, aten.div.Scalar), _divide),
+    **dict.fromkeys((aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar), _add),
+    **dict.fromkeys((aten.conj.default, aten._conj.default), _conjugate),
+    **dict.fromkeys((aten.conj_physical.default, aten._conj_physical.default), _conjugate),
     aten.real.default: lambda node, pairs: pairs[source_of(node)][0],
     aten.imag.default: lambda node, pairs: pairs[source_of(node)][1],
     aten.abs.default: _absolute,
@@ -206,45 +194,24 @@ _ROWS: dict[Any, Callable[[Node, Pairs], Pair | Node | None]] = {
     aten.to.dtype: _cast,
     aten._to_copy.default: _cast,
 }
-_EACH = frozenset(
-    {
-        aten.view.default,
-        aten._unsafe_view.default,
-        aten.reshape.default,
-        aten.flatten.using_ints,
-        aten.unflatten.int,
-        aten.permute.default,
-        aten.transpose.int,
-        aten.movedim.int,
-        aten.movedim.intlist,
-        aten.t.default,
-        aten.unsqueeze.default,
-        aten.squeeze.default,
-        aten.squeeze.dim,
-        aten.squeeze.dims,
-        aten.select.int,
-        aten.slice.Tensor,
-        aten.narrow.default,
-        aten.expand.default,
-        aten.repeat.default,
-        aten.cat.default,
-        aten.stack.default,
-        aten.index_select.default,
-        aten.index.Tensor,
-        aten.roll.default,
-        aten.flip.default,
-        aten.clone.default,
-        aten.contiguous.default,
-        aten.detach.default,
-        aten.alias.default,
-        aten.lift_fresh_copy.default,
-        aten.resolve_conj.default,
-        aten.resolve_neg.default,
-        aten.neg.default,
-        aten.sum.default,
-        aten.sum.dim_IntList,
-        aten.mean.default,
-        aten.mean.dim,
-        aten.where.self,
-    }
-)
+_EACH = VIEWS | {
+    aten._unsafe_view.default,
+    aten.movedim.intlist,
+    aten.narrow.default,
+    aten.repeat.default,
+    aten.cat.default,
+    aten.stack.default,
+    aten.index_select.default,
+    aten.index.Tensor,
+    aten.roll.default,
+    aten.flip.default,
+    aten.lift_fresh_copy.default,
+    aten.resolve_conj.default,
+    aten.resolve_neg.default,
+    aten.neg.default,
+    aten.sum.default,
+    aten.sum.dim_IntList,
+    aten.mean.default,
+    aten.mean.dim,
+    aten.where.self,
+}

@@ -10,7 +10,7 @@ from torch.fx import GraphModule, Node
 from edgekit.graph.edit import arg, emit, val
 from edgekit.graph.spelling import Spelling, cast, spell
 
-__all__ = ["spell_norms"]
+__all__ = ["spell_norms", "split_silu"]
 
 aten = torch.ops.aten
 
@@ -18,6 +18,11 @@ aten = torch.ops.aten
 def spell_norms(graph_module: GraphModule) -> int:
     """Spell instance norm of running statistics as batch norm, RMS norm, hard shrinking and log-sigmoid in steps."""
     return spell(graph_module, _ROWS)
+
+
+def split_silu(graph_module: GraphModule) -> int:
+    """Spell `silu(x)` as `x * sigmoid(x)`: runtimes have both on 8-bit integers, and not the whole."""
+    return spell(graph_module, {aten.silu.default: _silu})
 
 
 def _instance(node: Node) -> Node | None:
@@ -42,6 +47,10 @@ def _hard_shrink(node: Node) -> Node:
     source = node.args[0]
     kept = emit(node, aten.gt.Scalar, emit(node, aten.abs.default, source), arg(node, "lambd"))
     return emit(node, aten.mul.Tensor, source, cast(node, kept, val(node).dtype))
+
+
+def _silu(node: Node) -> Node:
+    return emit(node, aten.mul.Tensor, node.args[0], emit(node, aten.sigmoid.default, node.args[0]))
 
 
 def _log_sigmoid(node: Node) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,9 +37,7 @@ def _sides(node: Node) -> list[tuple[int, int, int]] | None:
 
 def _pad(node: Node) -> Node | None:
     mode = arg(node, "mode")
-    if mode == "constant":
-        return _constant(node)
-    return _copied(node, mode)
+    return _constant(node) if mode == "constant" else _copied(node, mode)
 
 
 def _constant(node: Node) -> Node | None:
@@ -78,14 +77,6 @@ def _copied(node: Node, mode: str) -> Node | None:
     return result
 
 
-def _reflected(node: Node) -> Node | None:
-    return _copied(node, "reflect")
-
-
-def _replicated(node: Node) -> Node | None:
-    return _copied(node, "replicate")
-
-
 def _said(node: Node) -> Node:
     """A convolution of volumes whose padding is a word, in numbers; what is odd goes behind, as in torch."""
     kernel, gaps = shape(arg(node, "weight"))[2:], spread(arg(node, "dilation"), 3)
@@ -103,10 +94,6 @@ _PADDING: dict[Any, Spelling] = {
     aten.conv3d.padding: _said,
     aten.pad.default: _pad,
     aten.constant_pad_nd.default: _constant,
-    aten.reflection_pad1d.default: _reflected,
-    aten.reflection_pad2d.default: _reflected,
-    aten.reflection_pad3d.default: _reflected,
-    aten.replication_pad1d.default: _replicated,
-    aten.replication_pad2d.default: _replicated,
-    aten.replication_pad3d.default: _replicated,
+    **{getattr(aten, f"reflection_pad{axes}d").default: partial(_copied, mode="reflect") for axes in (1, 2, 3)},
+    **{getattr(aten, f"replication_pad{axes}d").default: partial(_copied, mode="replicate") for axes in (1, 2, 3)},
 }

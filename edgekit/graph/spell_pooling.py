@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -9,13 +10,11 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, arg, argument_names, emit, operator_of, shape, source_of, spread, val
-from edgekit.graph.spatial_product import product_along
-from edgekit.graph.spelling import Spelling, spell, spell_values, static_tail
+from edgekit.graph.spelling import product_along, spell, spell_values, static_tail
 
 __all__ = ["spell_adaptive_pooling", "spell_pooling"]
 
 aten = torch.ops.aten
-_AVERAGES = {1: aten.avg_pool1d.default, 2: aten.avg_pool2d.default, 3: aten.avg_pool3d.default}
 _MOST_WINDOWS = 32  # a longer window is better one operator than that many slices
 
 
@@ -23,14 +22,14 @@ def spell_adaptive_pooling(graph_module: GraphModule) -> int:
     """Spell adaptive pooling to a fixed grid: windows of one size, or products and maxima where the grid does not
     divide the map. Average pooling to one pixel stays as it is.
     """
-    return spell(graph_module, _ADAPTIVE) + spell_values(graph_module, dict.fromkeys(_ADAPTIVE_MAXIMA, _adaptive_max))
+    count = spell(graph_module, dict.fromkeys(_ADAPTIVE, _adaptive_average))
+    return count + spell_values(graph_module, dict.fromkeys(_ADAPTIVE_MAXIMA, _adaptive_max))
 
 
 def spell_pooling(graph_module: GraphModule) -> int:
     """Spell averages that have a divisor or a ceiling, and maxima with dilation, in plain windows."""
-    return spell(graph_module, {**_AVERAGE, **_MAXIMA}) + spell_values(
-        graph_module, dict.fromkeys(_PLAIN_MAXIMA, _max_pool)
-    )
+    plain = dict.fromkeys(_AVERAGES.values(), _average) | dict.fromkeys(_MAXIMA.values(), _max_pool)
+    return spell(graph_module, plain) + spell_values(graph_module, dict.fromkeys(_PLAIN_MAXIMA, _max_pool))
 
 
 def _sizes(node: Node, axes: int) -> tuple[list[int], list[int]] | None:
@@ -45,6 +44,13 @@ def _bounds(inner: int, outer: int) -> list[tuple[int, int]]:
     return [((place * inner) // outer, -(-((place + 1) * inner) // outer)) for place in range(outer)]
 
 
+def _even_windows(inner: list[int], outer: list[int]) -> list[int] | None:
+    """The windows of images that divide the map; None where there are no such ones, or other than two axes."""
+    pairs = list(zip(inner, outer, strict=True))
+    even = len(pairs) == 2 and all(length % parts == 0 for length, parts in pairs)
+    return [length // parts for length, parts in pairs] if even else None
+
+
 def _adaptive_average(node: Node) -> Node | None:
     axes = _axes(node)
     sizes = _sizes(node, axes)
@@ -53,8 +59,8 @@ def _adaptive_average(node: Node) -> Node | None:
     inner, outer = sizes
     if inner == outer:
         return source_of(node)
-    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer, strict=True)):
-        windows = [length // parts for length, parts in zip(inner, outer, strict=True)]
+    windows = _even_windows(inner, outer)
+    if windows:
         return emit(node, aten.avg_pool2d.default, node.args[0], windows, windows)
     matrices = []
     for length, parts in zip(inner, outer, strict=True):
@@ -75,8 +81,8 @@ def _adaptive_max(node: Node) -> Node | None:
     rank = val(result).dim()
     if set(outer) == {1}:
         return emit(node, aten.amax.default, result, list(range(rank - axes, rank)), True)
-    if axes == 2 and all(length % parts == 0 for length, parts in zip(inner, outer, strict=True)):
-        windows = [length // parts for length, parts in zip(inner, outer, strict=True)]
+    windows = _even_windows(inner, outer)
+    if windows:
         return emit(node, aten.max_pool2d.default, result, windows, windows)
     for place, (length, parts) in enumerate(zip(inner, outer, strict=True)):
         bounds = _bounds(length, parts)
@@ -99,10 +105,12 @@ def _part(node: Node, source: Node, axis: int, start: int, length: int, step: in
 
 
 def _greatest(node: Node, parts: list[Node]) -> Node:
-    result = parts[0]
-    for part in parts[1:]:
-        result = emit(node, aten.maximum.default, result, part)
-    return result
+    return functools.reduce(functools.partial(emit, node, aten.maximum.default), parts)
+
+
+def _by_axes(name: str) -> dict[int, Any]:
+    """The operator of this name for each number of axes."""
+    return {axes: getattr(aten, name.format(axes)).default for axes in (1, 2, 3)}
 
 
 def _axes(node: Node) -> int:
@@ -121,33 +129,23 @@ def _average(node: Node) -> Node | None:
     divisor = arg(node, "divisor_override") if "divisor_override" in names else None
     counted = arg(node, "count_include_pad")
     inner, outer = sizes
+    sides = list(zip(inner, outer, kernel, stride, padding, strict=True))
     if divisor is None and not arg(node, "ceil_mode") and (counted or axes < 3 or not any(padding)):
         # coremltools does not know that a stride may be left unsaid.
         said = arg(node, "stride")
         return None if said else emit(node, node.target, node.args[0], kernel, stride, padding, False, counted)
-    if all(
-        parts == 1 and width - pad >= length
-        for length, parts, width, pad in zip(inner, outer, kernel, padding, strict=True)
-    ):
+    if all(parts == 1 and width - pad >= length for length, parts, width, _, pad in sides):
         # One window over all there is, and perhaps far beyond: EfficientNet of transformers asks for 1280 of 7 pixels.
-        spans = [
-            min(width, length + 2 * pad) if counted else length
-            for length, width, pad in zip(inner, kernel, padding, strict=True)
-        ]
+        spans = [min(width, length + 2 * pad) if counted else length for length, _, width, _, pad in sides]
         rank = val(node).dim()
         pooled = emit(node, aten.mean.dim, node.args[0], list(range(rank - axes, rank)), True)
         factor = math.prod(inner) / (math.prod(spans) if divisor is None else divisor)
         return pooled if factor == 1 else emit(node, aten.mul.Tensor, pooled, factor)
-    tails = [
-        max((parts - 1) * step + width - length - pad, 0)
-        for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True)
-    ]
-    source = node.args[0]
-    if any(padding) or any(tails):
-        amounts = [
-            amount for pad, tail in zip(reversed(padding), reversed(tails), strict=True) for amount in (pad, tail)
-        ]
-        source = emit(node, aten.pad.default, source, amounts)
+    source, ends = node.args[0], []
+    for length, parts, width, step, pad in reversed(sides):
+        ends += [pad, max((parts - 1) * step + width - length - pad, 0)]
+    if any(ends):
+        source = emit(node, aten.pad.default, source, ends)
     pooled = emit(node, _AVERAGES[axes], source, kernel, stride)
     for place, (length, parts) in enumerate(zip(shape(pooled)[-axes:], outer, strict=True)):
         if length != parts:
@@ -156,7 +154,7 @@ def _average(node: Node) -> Node | None:
     if divisor is not None:
         factor = float(factors) / divisor
         return pooled if factor == 1 else emit(node, aten.mul.Tensor, pooled, factor)
-    for length, parts, width, step, pad in zip(inner, outer, kernel, stride, padding, strict=True):
+    for length, parts, width, step, pad in sides:
         low, high = (-pad, length + pad) if counted else (0, length)
         starts = torch.arange(parts) * step - pad
         counts = (starts + width).clamp(max=high) - starts.clamp(min=low)
@@ -194,24 +192,12 @@ def _max_pool(node: Node) -> Node | None:
     return result
 
 
-_ADAPTIVE: dict[Any, Spelling] = {
-    aten.adaptive_avg_pool1d.default: _adaptive_average,
-    aten.adaptive_avg_pool2d.default: _adaptive_average,
-    aten._adaptive_avg_pool2d.default: _adaptive_average,
-    aten.adaptive_avg_pool3d.default: _adaptive_average,
-    aten._adaptive_avg_pool3d.default: _adaptive_average,
-}
-_ADAPTIVE_MAXIMA = (
-    aten.adaptive_max_pool1d.default,
-    aten.adaptive_max_pool2d.default,
-    aten.adaptive_max_pool3d.default,
+_AVERAGES = _by_axes("avg_pool{}d")
+_ADAPTIVE = (
+    *_by_axes("adaptive_avg_pool{}d").values(),
+    aten._adaptive_avg_pool2d.default,
+    aten._adaptive_avg_pool3d.default,
 )
-_AVERAGE: dict[Any, Spelling] = dict.fromkeys(_AVERAGES.values(), _average)
-_MAXIMA: dict[Any, Spelling] = dict.fromkeys(
-    (aten.max_pool1d.default, aten.max_pool2d.default, aten.max_pool3d.default), _max_pool
-)
-_PLAIN_MAXIMA = {
-    aten.max_pool1d_with_indices.default: aten.max_pool1d.default,
-    aten.max_pool2d_with_indices.default: aten.max_pool2d.default,
-    aten.max_pool3d_with_indices.default: aten.max_pool3d.default,
-}
+_ADAPTIVE_MAXIMA = _by_axes("adaptive_max_pool{}d").values()
+_MAXIMA = _by_axes("max_pool{}d")
+_PLAIN_MAXIMA = dict(zip(_by_axes("max_pool{}d_with_indices").values(), _MAXIMA.values(), strict=True))

@@ -37,11 +37,8 @@ def spell_reductions(graph_module: GraphModule) -> int:
     `std_mean` and `var_mean` become a spread and a mean, `max` and `min` along an axis whose places nobody reads `amax`
     and `amin`.
     """
-    return (
-        spell(graph_module, _ROWS)
-        + _spell_spread_and_mean(graph_module)
-        + spell_values(graph_module, dict.fromkeys(_EXTREMES, _extreme))
-    )
+    count = spell(graph_module, _ROWS) + _spell_spread_and_mean(graph_module)
+    return count + spell_values(graph_module, dict.fromkeys(_EXTREMES, _extreme))
 
 
 def spell_boolean_sums(graph_module: GraphModule) -> int:
@@ -86,22 +83,20 @@ def _sum_of_booleans(node: Node) -> Node | None:
 
 def _norm(node: Node) -> Node | None:
     """The deprecated `aten.norm` as `linalg_vector_norm`."""
+    power = 2 if arg(node, "p") is None else arg(node, "p")
+    return emit(node, aten.linalg_vector_norm.default, node.args[0], power, *_axes_and_keep(node))
+
+
+def _axes_and_keep(node: Node) -> tuple[Any, bool]:
+    """What `dim` and `keepdim` say, None and False where the overload has none."""
     names = argument_names(node)
-    power = arg(node, "p")
-    if "dtype" in names and arg(node, "dtype") is not None:
-        return None
-    axes = arg(node, "dim") if "dim" in names else None
-    keep = arg(node, "keepdim") if "keepdim" in names else False
-    return emit(node, aten.linalg_vector_norm.default, node.args[0], 2 if power is None else power, axes, keep)
+    return arg(node, "dim") if "dim" in names else None, "keepdim" in names and arg(node, "keepdim")
 
 
 _PAIRS = {
-    aten.std_mean.default: aten.std.default,
-    aten.std_mean.dim: aten.std.dim,
-    aten.std_mean.correction: aten.std.correction,
-    aten.var_mean.default: aten.var.default,
-    aten.var_mean.dim: aten.var.dim,
-    aten.var_mean.correction: aten.var.correction,
+    getattr(getattr(aten, f"{name}_mean"), overload): getattr(getattr(aten, name), overload)
+    for name in ("std", "var")
+    for overload in ("default", "dim", "correction")
 }
 
 
@@ -110,9 +105,8 @@ def _spell_spread_and_mean(graph_module: GraphModule) -> int:
     for node in calls(graph_module, *_PAIRS):
         if not node.users or not all(is_call(user, getitem) for user in node.users):
             continue
-        named = "dim" in argument_names(node)
-        axes = (arg(node, "dim") if named else None) or list(range(val(node.args[0]).dim()))
-        keep = arg(node, "keepdim") if named else False
+        axes, keep = _axes_and_keep(node)
+        axes = axes or list(range(val(node.args[0]).dim()))
         for user in list(node.users):
             if user.args[1] == 0:
                 part = emit(node, _PAIRS[operator_of(node)], *node.args, **kwargs_of(node))
@@ -128,15 +122,11 @@ def _extreme(node: Node) -> Node:
 
 
 def _spread(node: Node) -> Node | None:
-    names = argument_names(node)
     source, rank = node.args[0], val(node.args[0]).dim()
-    axes = (arg(node, "dim") if "dim" in names else None) or list(range(rank))
-    axes = [axis % rank for axis in (axes if isinstance(axes, (list, tuple)) else [axes])]
-    keep = arg(node, "keepdim") if "keepdim" in names else False
-    if "correction" in names:
-        correction = 1 if arg(node, "correction") is None else arg(node, "correction")
-    else:
-        correction = int(arg(node, "unbiased"))
+    axes, keep = _axes_and_keep(node)
+    axes = [axis % rank for axis in axes or range(rank)]
+    correction = arg(node, "correction" if "correction" in argument_names(node) else "unbiased")
+    correction = 1 if correction is None else correction
     sizes = [shape(source)[axis] for axis in axes]
     if not all(type(size) is int for size in sizes) or math.prod(sizes) <= correction:
         return None
@@ -188,36 +178,14 @@ def _place_of_all(node: Node) -> Node | None:
 _EXTREMES = {aten.max.dim: aten.amax.default, aten.min.dim: aten.amin.default}
 _SUMS = (aten.sum.default, aten.sum.dim_IntList)
 _ROWS: dict[Any, Spelling] = {
-    **dict.fromkeys(
-        (
-            *_SUMS,
-            aten.mean.default,
-            aten.mean.dim,
-            aten.softmax.int,
-            aten.log_softmax.int,
-            aten.cumsum.default,
-            aten.cumprod.default,
-            aten.prod.dim_int,
-            aten.prod.default,
-        ),
-        _dtype_first,
-    ),
+    **dict.fromkeys((*_SUMS, aten.mean.default, aten.mean.dim, aten.prod.default, aten.prod.dim_int), _dtype_first),
+    **dict.fromkeys((aten.softmax.int, aten.log_softmax.int, aten.cumsum.default, aten.cumprod.default), _dtype_first),
     **dict.fromkeys((aten.amax.default, aten.amin.default), _all_axes),
     **dict.fromkeys((aten.argmax.default, aten.argmin.default), _place_of_all),
     **dict.fromkeys((aten.norm.Scalar, aten.norm.ScalarOpt_dim), _norm),
 }
 _SPREADS: dict[Any, Spelling] = {
-    **dict.fromkeys(
-        (
-            aten.std.default,
-            aten.std.dim,
-            aten.std.correction,
-            aten.var.default,
-            aten.var.dim,
-            aten.var.correction,
-        ),
-        _spread,
-    ),
+    **dict.fromkeys(_PAIRS.values(), _spread),
     aten.prod.dim_int: _prod,
     aten.prod.default: _prod_of_all,
 }

@@ -9,8 +9,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, arg, argument_names, emit, operator_of, source_of, val
-from edgekit.graph.spatial_product import product_along
-from edgekit.graph.spelling import Spelling, spell, static_tail
+from edgekit.graph.spelling import Spelling, product_along, spell, static_tail
 
 __all__ = ["spell_antialiased", "spell_resizes"]
 
@@ -65,12 +64,8 @@ def _product_of(axes: int) -> Spelling:
         sizes = _sizes(node, axes)
         if sizes is None:
             return None
-        scales = _scales(node, axes)
-        matrices = [
-            _one_axis(node, axes, inner, outer, scales[place])
-            for place, (inner, outer) in enumerate(zip(*sizes, strict=True))
-        ]
-        return product_along(node, source_of(node), matrices)
+        sides = zip(*sizes, _scales(node, axes), strict=True)
+        return product_along(node, source_of(node), [_one_axis(node, axes, *side) for side in sides])
 
     return product
 
@@ -80,8 +75,8 @@ def _bilinear(node: Node) -> Node | None:
     sizes = _sizes(node, 2)
     if sizes is None or arg(node, "align_corners"):
         return None
-    ratios = [outer / inner for inner, outer in zip(*sizes, strict=True)]
-    by_ratio = all(scale in (None, ratio) for scale, ratio in zip(_scales(node, 2), ratios, strict=True))
+    sides = zip(*sizes, _scales(node, 2), strict=True)
+    by_ratio = all(scale in (None, outer / inner) for inner, outer, scale in sides)
     return None if by_ratio else _product_of(2)(node)
 
 
@@ -90,17 +85,13 @@ def _nearest_of(axes: int) -> Spelling:
         sizes = _sizes(node, axes)
         if sizes is None:
             return None
-        scales, result = _scales(node, axes), source_of(node)
-        plain = all(
-            outer % inner == 0 and scale in (None, outer / inner)
-            for inner, outer, scale in zip(*sizes, scales, strict=True)
-        )
+        result, sides = source_of(node), list(zip(*sizes, _scales(node, axes), strict=True))
+        plain = all(outer % inner == 0 and scale in (None, outer / inner) for inner, outer, scale in sides)
         if plain and axes == 2:
             return None
-        for place, (inner, outer) in enumerate(zip(*sizes, strict=True)):
-            matrix = _one_axis(node, axes, inner, outer, scales[place])
-            index = add_constant(node, matrix.argmax(dim=0), "nearest_index")
-            result = emit(node, aten.index_select.default, result, place + 2, index)
+        for axis, side in enumerate(sides, 2):
+            index = add_constant(node, _one_axis(node, axes, *side).argmax(dim=0), "nearest_index")
+            result = emit(node, aten.index_select.default, result, axis, index)
         return result
 
     return gather
@@ -138,15 +129,6 @@ _OTHERS = {
     aten.affine_grid_generator.default: _affine_grid,
     **_rows(("upsample_bicubic2d",), _product_of),
     **_rows(("upsample_bilinear2d",), lambda _axes: _bilinear),
-    **_rows(
-        (
-            "upsample_nearest1d",
-            "upsample_nearest2d",
-            "upsample_nearest3d",
-            "_upsample_nearest_exact1d",
-            "_upsample_nearest_exact2d",
-            "_upsample_nearest_exact3d",
-        ),
-        _nearest_of,
-    ),
+    **_rows(("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"), _nearest_of),
+    **_rows(("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d"), _nearest_of),
 }

@@ -8,8 +8,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import arg, constant, emit, int_shape, shape, source_of, spread, val
-from edgekit.graph.spatial_product import product_along
-from edgekit.graph.spelling import spell
+from edgekit.graph.spelling import product_along, spell
 
 __all__ = ["spell_made_kernels", "spell_output_padding", "spell_transposed"]
 
@@ -44,8 +43,7 @@ def _convolution(node: Node) -> Node | None:
     steps, cut, dilation = (spread(arg(node, name), 2) for name in ("stride", "padding", "dilation"))
     spaced, holes = [], []  # coremltools knows no dilation of a kernel that is not constant
     for axis in (0, 1):
-        reach = dilation[axis] * (kernel[axis + 2] - 1)
-        dtype = val(node).dtype
+        reach, dtype = dilation[axis] * (kernel[axis + 2] - 1), val(node).dtype
         spaced.append(_spaced(inner[axis + 2], steps[axis], reach - cut[axis], size[axis + 2] + reach, dtype))
         holes.append(_spaced(kernel[axis + 2], dilation[axis], 0, reach + 1, dtype))
     apart = product_along(node, source_of(node), spaced)

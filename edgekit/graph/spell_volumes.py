@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
@@ -51,38 +51,31 @@ def _volume(node: Node) -> Node | None:
 
 
 def _averages(node: Node) -> Node | None:
-    divisor, kernel = arg(node, "divisor_override"), spread(arg(node, "kernel_size"), 3)
-    ceil, counted = arg(node, "ceil_mode"), arg(node, "count_include_pad")
+    divisor, ceil = arg(node, "divisor_override"), arg(node, "ceil_mode")
     if divisor is not None and ceil:
         return None
-
-    def pool(maps: Node, *window: list[int]) -> Node:
-        return emit(node, aten.avg_pool2d.default, maps, *window, ceil, counted or divisor is not None)
-
-    pooled = _in_two(node, kernel, ("stride", "padding"), (1, 0), pool)
+    counted = arg(node, "count_include_pad") or divisor is not None
+    pooled = _in_two(node, aten.avg_pool2d.default, {"stride": 1, "padding": 0}, ceil, counted)
     if pooled is None or divisor is None:
         return pooled
-    return emit(node, aten.mul.Tensor, pooled, math.prod(kernel) / divisor)
+    return emit(node, aten.mul.Tensor, pooled, math.prod(spread(arg(node, "kernel_size"), 3)) / divisor)
 
 
 def _maxima(node: Node) -> Node | None:
-    def pool(maps: Node, *window: list[int]) -> Node:
-        return emit(node, aten.max_pool2d.default, maps, *window, arg(node, "ceil_mode"))
-
-    return _in_two(node, spread(arg(node, "kernel_size"), 3), ("stride", "padding", "dilation"), (1, 0, 1), pool)
+    neutral = {"stride": 1, "padding": 0, "dilation": 1}
+    return _in_two(node, aten.max_pool2d.default, neutral, arg(node, "ceil_mode"))
 
 
-def _in_two(
-    node: Node, kernel: list[int], names: tuple[str, ...], neutral: tuple[int, ...], pool: Callable[..., Node]
-) -> Node | None:
-    """`pool` over the last two axes, then over the one before them; `neutral` are the arguments of an idle axis."""
+def _in_two(node: Node, target: Any, neutral: dict[str, int], *flags: bool) -> Node | None:
+    """`target` over the last two axes, then over the one before them; `neutral` are the arguments of an idle axis."""
     inner, size = int_shape(node.args[0]), int_shape(node)
     if inner is None or size is None:
         return None
-    given = [spread(arg(node, name) or kernel, 3) if name == "stride" else spread(arg(node, name), 3) for name in names]
+    kernel = spread(arg(node, "kernel_size"), 3)
+    given = [spread(arg(node, name) or (kernel if name == "stride" else 0), 3) for name in neutral]
     channels, depth, high, wide = inner[-4:]
     maps = emit(node, aten.reshape.default, node.args[0], [-1, channels * depth, high, wide])
-    maps = pool(maps, kernel[1:], *(values[1:] for values in given))
+    maps = emit(node, target, maps, kernel[1:], *(values[1:] for values in given), *flags)
     maps = emit(node, aten.reshape.default, maps, [-1, channels, depth, size[-2] * size[-1]])
-    along = [[values[0], idle] for values, idle in zip(given, neutral, strict=True)]
-    return emit(node, aten.reshape.default, pool(maps, [kernel[0], 1], *along), size)
+    along = [[values[0], idle] for values, idle in zip(given, neutral.values(), strict=True)]
+    return emit(node, aten.reshape.default, emit(node, target, maps, [kernel[0], 1], *along, *flags), size)

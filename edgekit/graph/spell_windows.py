@@ -42,16 +42,18 @@ def _as_strided(node: Node) -> Node | None:
         return None
     base = _owner(source_of(node))
     if base is None:
-        raise UnsupportedOpError(_no_memory(node))
-    lies = val(base)
-    order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride()[axis], axis))
+        raise UnsupportedOpError(
+            f"{node.target}, used in {module_path(node)}, reads memory that no tensor shows: "
+            "write it with unfold or slices"
+        )
+    order = _order_in_memory(val(base))
     strides = [int(step) for step in arg(node, "stride")]
     offset = arg(node, "storage_offset")
     index = torch.tensor(val(node.args[0]).storage_offset() if offset is None else offset)
     for length, step in zip(size, strides, strict=True):
         index = index[..., None] + torch.arange(length) * step
-    flat = base if order == list(range(lies.dim())) else emit(node, aten.permute.default, base, order)
-    flat = emit(node, aten.reshape.default, flat, [lies.numel()])
+    flat = base if order == sorted(order) else emit(node, aten.permute.default, base, order)
+    flat = emit(node, aten.reshape.default, flat, [val(base).numel()])
     return _gather(node, flat, 0, index.flatten(), size)
 
 
@@ -60,9 +62,9 @@ def _owner(node: Node) -> Node | None:
     storage = val(node).untyped_storage()
     while "val" in node.meta:
         lies = val(node)
-        order = sorted(range(lies.dim()), key=lambda axis: (-lies.stride()[axis], axis))
         whole = lies.numel() * lies.element_size() == storage.nbytes() and not lies.storage_offset()
-        if lies.untyped_storage()._cdata == storage._cdata and whole and lies.permute(order).is_contiguous():
+        dense = whole and lies.permute(_order_in_memory(lies)).is_contiguous()
+        if dense and lies.untyped_storage()._cdata == storage._cdata:
             return node
         if node.op != "call_function" or not node.args or not isinstance(node.args[0], Node):
             return None
@@ -70,11 +72,8 @@ def _owner(node: Node) -> Node | None:
     return None
 
 
-def _no_memory(node: Node) -> str:
-    """The one line for an `as_strided` of memory that the program does not show."""
-    return (
-        f"{node.target}, used in {module_path(node)}, reads memory that no tensor shows: write it with unfold or slices"
-    )
+def _order_in_memory(tensor: torch.Tensor) -> list[int]:
+    return sorted(range(tensor.dim()), key=lambda axis: (-tensor.stride()[axis], axis))
 
 
 def _gather(node: Node, source: Node, axis: int, index: torch.Tensor, size: list[Any]) -> Node:
@@ -152,17 +151,8 @@ def _unfold(node: Node) -> Node | None:
         pieces = emit(node, aten.reshape.default, source, [batch, channels, rows, kernel[0], columns, kernel[1]])
         turned = emit(node, aten.permute.default, pieces, [0, 1, 3, 5, 2, 4])
         return emit(node, aten.reshape.default, turned, size)
-    taken = emit(
-        node,
-        aten.conv2d.default,
-        source,
-        _units(node, channels, kernel),
-        None,
-        list(given["stride"]),
-        list(given["padding"]),
-        list(given["dilation"]),
-        channels,
-    )
+    rest = [list(given[name]) for name in ("stride", "padding", "dilation")]
+    taken = emit(node, aten.conv2d.default, source, _units(node, channels, kernel), None, *rest, channels)
     return emit(node, aten.reshape.default, taken, size)
 
 
@@ -173,12 +163,8 @@ def _fold(node: Node) -> Node | None:
     given = _geometry(node)
     kernel = given["kernel_size"]
     batch, channels = size[:2]
-    spans = [
-        (length + 2 * pad - step * (taps - 1) - 1) // stride + 1
-        for length, pad, step, taps, stride in zip(
-            size[2:], given["padding"], given["dilation"], kernel, given["stride"], strict=True
-        )
-    ]
+    sides = zip(size[2:], *(given[name] for name in ("kernel_size", "dilation", "padding", "stride")), strict=True)
+    spans = [(length + 2 * pad - step * (taps - 1) - 1) // stride + 1 for length, taps, step, pad, stride in sides]
     if _tiles(given, *size[2:]):
         pieces = emit(node, aten.reshape.default, source, [batch, channels, *kernel, *spans])
         turned = emit(node, aten.permute.default, pieces, [0, 1, 4, 2, 5, 3])
@@ -189,11 +175,8 @@ def _fold(node: Node) -> Node | None:
 def _sum_windows(node: Node, columns: Node, given: dict[str, tuple[int, int]]) -> Node:
     """Windows [N,C*taps,rows,columns] summed where they overlap: a transposed convolution, its border cut off."""
     size, kernel, stride, dilation = shape(node), given["kernel_size"], given["stride"], given["dilation"]
-    weight = _units(node, size[1], kernel)
-    no = [0, 0]
-    summed = emit(
-        node, aten.conv_transpose2d.input, columns, weight, None, list(stride), no, no, size[1], list(dilation)
-    )
+    rest = (None, list(stride), [0, 0], [0, 0], size[1], list(dilation))
+    summed = emit(node, aten.conv_transpose2d.input, columns, _units(node, size[1], kernel), *rest)
     for axis in (2, 3):
         start, length = given["padding"][axis - 2], size[axis]
         width = shape(summed)[axis]
@@ -207,8 +190,7 @@ def _sum_windows(node: Node, columns: Node, given: dict[str, tuple[int, int]]) -
 
 
 _WINDOWS: dict[Any, Spelling] = {
-    aten.unfold.default: _unfold_axis,
-    aten.unfold_copy.default: _unfold_axis,
+    **dict.fromkeys((aten.unfold.default, aten.unfold_copy.default), _unfold_axis),
     aten.unfold_backward.default: _windows_back,
     aten.im2col.default: _unfold,
     aten.col2im.default: _fold,

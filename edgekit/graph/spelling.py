@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.fx import GraphModule, Node
 
 from edgekit.graph.edit import add_constant, calls, drop_dead, emit, getitem, is_call, operator_of, replace, shape, val
 
-__all__ = ["Spelling", "cast", "constant_like", "gather", "spell", "spell_values", "static_tail"]
+__all__ = ["Spelling", "cast", "constant_like", "gather", "product_along", "spell", "spell_values", "static_tail"]
 
 aten = torch.ops.aten
 # A row: what a call is in plainer operators, or None where it is left alone.
@@ -67,3 +67,24 @@ def static_tail(node: Any, count: int) -> list[int] | None:
         return None
     sizes = shape(node)[-count:]
     return sizes if all(type(size) is int for size in sizes) else None
+
+
+def product_along(node: Node, source: Node, matrices: Sequence[torch.Tensor]) -> Node:
+    """`source` [..., a, b] times one matrix [a, A], [b, B] for each of its last axes: [..., A, B], in front of `node`.
+
+    The axis that shrinks most goes first.
+    """
+    rank, count = val(source).dim(), len(matrices)
+    result = source
+    for place in sorted(range(count), key=lambda index: matrices[index].shape[1] / matrices[index].shape[0]):
+        matrix = matrices[place]
+        if matrix.shape[0] == matrix.shape[1] and torch.equal(matrix, torch.eye(len(matrix), dtype=matrix.dtype)):
+            continue
+        axis = rank - count + place
+        order = list(range(rank))
+        order[axis], order[-1] = order[-1], order[axis]
+        turned = result if axis == rank - 1 else emit(node, aten.permute.default, result, order)
+        weights = add_constant(node, matrix.to(val(source).dtype), "axis_weights")
+        product = emit(node, aten.matmul.default, turned, weights)
+        result = product if axis == rank - 1 else emit(node, aten.permute.default, product, order)
+    return result

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.graph.edit import add_constant, arg, calls, constant, emit, int_shape, pair, replace
+from edgekit.graph.edit import add_constant, arg, constant, emit, int_shape, pair
+from edgekit.graph.spelling import spell
 
 __all__ = ["split_depthwise"]
 
@@ -20,28 +21,25 @@ def split_depthwise(graph_module: GraphModule) -> int:
     {-2, 2} and {-1, 1} are 2-row kernels with dilation 4 and 2: symmetric, so that each piece reads the unsplit input
     with ordinary padding, and no slice, pad or copy is needed. Any odd kernel of 7 to 11 with "same" padding splits.
     """
-    count = 0
-    for node in calls(graph_module, aten.conv2d.default, aten.conv2d.padding):
-        weight, bias_node = constant(node.args[1]), arg(node, "bias")
-        if weight is None or weight.shape[1] != 1 or weight.shape[0] != arg(node, "groups"):
-            continue
-        rows, columns = weight.shape[2:]
-        groups = _row_groups(rows, columns)
-        if groups is None or not _is_same(node, rows, columns) or int_shape(node) is None:
-            continue
-        half, stride, total = rows // 2, arg(node, "stride"), None
-        for offsets in groups:
-            part = add_constant(graph_module, weight[:, :, [half + offset for offset in offsets]], "depthwise_part")
-            step = offsets[1] - offsets[0] if len(offsets) > 1 else 1
-            padding, bias = [-offsets[0], columns // 2], bias_node if total is None else None
-            piece = emit(
-                node, aten.conv2d.default, node.args[0], part, bias, stride, padding, [step, 1], weight.shape[0]
-            )
-            total = piece if total is None else emit(node, aten.add.Tensor, total, piece)
-        assert total is not None
-        replace(node, total)
-        count += 1
-    return count
+    return spell(graph_module, dict.fromkeys((aten.conv2d.default, aten.conv2d.padding), _by_rows))
+
+
+def _by_rows(node: Node) -> Node | None:
+    weight, bias = constant(node.args[1]), arg(node, "bias")
+    if weight is None or weight.shape[1] != 1 or weight.shape[0] != arg(node, "groups"):
+        return None
+    rows, columns = weight.shape[2:]
+    groups = _row_groups(rows, columns)
+    if groups is None or not _is_same(node, rows, columns) or int_shape(node) is None:
+        return None
+    total = None
+    for offsets in groups:
+        part = add_constant(node, weight[:, :, [rows // 2 + offset for offset in offsets]], "depthwise_part")
+        step = offsets[1] - offsets[0] if len(offsets) > 1 else 1
+        rest = arg(node, "stride"), [-offsets[0], columns // 2], [step, 1], weight.shape[0]
+        piece = emit(node, aten.conv2d.default, node.args[0], part, bias if total is None else None, *rest)
+        total = piece if total is None else emit(node, aten.add.Tensor, total, piece)
+    return total
 
 
 def _row_groups(rows: int, columns: int) -> list[list[int]] | None:
@@ -56,8 +54,5 @@ def _row_groups(rows: int, columns: int) -> list[list[int]] | None:
 
 def _is_same(node: Node, rows: int, columns: int) -> bool:
     padding = arg(node, "padding")
-    if pair(arg(node, "dilation")) != (1, 1):
-        return False
-    if isinstance(padding, str):
-        return padding == "same"
-    return pair(padding) == (rows // 2, columns // 2)
+    same = padding == "same" if isinstance(padding, str) else pair(padding) == (rows // 2, columns // 2)
+    return same and pair(arg(node, "dilation")) == (1, 1)

@@ -142,8 +142,7 @@ def _keep(container: Any, kept: list[tuple[Any, Any]], depth: int) -> None:
         content: Any = dict(container)
         inside = list(container.values())
     elif type(container) in (list, set, deque):
-        content = list(container)
-        inside = list(container)
+        content = inside = list(container)
     else:
         return
     kept.append((container, content))

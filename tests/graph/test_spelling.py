@@ -73,11 +73,7 @@ def test_every_row_computes_the_same_before_and_after(group: str) -> None:
 
 
 # Complex operators that are refused before lowering.
-UNREADABLE = {
-    "complex: real fft",
-    "complex: fft filter",
-    "complex: fft mixing",
-}
+UNREADABLE = {"complex: real fft", "complex: fft filter", "complex: fft mixing"}
 
 
 def spelled(function: Callable[[Tensor], Tensor], x: Tensor) -> list[str]:
