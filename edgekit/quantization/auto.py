@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
+from torch.export import ExportedProgram
 
+from edgekit.data.images import Picture
+from edgekit.quantization.calibrate import Histogram
 from edgekit.quantization.judge import Judge, Loss
 from edgekit.quantization.layers import layers, static_tensors, untouched
 from edgekit.quantization.plan import TensorPlan
@@ -15,16 +18,9 @@ from edgekit.quantization.ranges import best_ranges, plan_tensors
 from edgekit.quantization.schemes import SCHEMES, candidates
 from edgekit.quantization.search import TRIFLE, first_choice, integers_pay, search, steps, without_isolated
 from edgekit.quantization.sensitivity import Damage, measure
+from edgekit.quantization.settings import Settings
 from edgekit.quantization.simulate import Simulator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.export import ExportedProgram
-
-    from edgekit.data.images import Picture
-    from edgekit.quantization.calibrate import Histogram
-    from edgekit.quantization.settings import Settings
-    from edgekit.support.progress import Reporter
+from edgekit.support.progress import Reporter
 
 __all__ = ["Choice", "choose"]
 

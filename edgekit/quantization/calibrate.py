@@ -15,7 +15,7 @@ from torch.fx import Interpreter, Node
 from edgekit.errors import InputError, ModelError
 from edgekit.quantization.observers import BINS
 
-__all__ = ["Histogram", "Seen", "bounds", "calibrate", "pixels_of"]
+__all__ = ["Histogram", "Seen", "bounds", "calibrate", "pixels_of", "watch"]
 
 
 @dataclass
@@ -37,8 +37,6 @@ class Seen:
 
 
 class _Watcher(Interpreter):
-    """Runs a program and shows every tensor to `see` as it is made."""
-
     def __init__(self, program: ExportedProgram, see: Callable[[str, Tensor], None]) -> None:
         super().__init__(program.module())
         self._see = see
@@ -90,7 +88,7 @@ def calibrate(
         if name in mean:
             sums[name] = value.float().clone() if name not in sums else sums[name].add_(value)
 
-    _watch(program, images(), count, lambda done: progress(seen + done))
+    watch(program, images(), count, lambda done: progress(seen + done))
     return Seen(histograms, {name: value / seen for name, value in sums.items()})
 
 
@@ -116,16 +114,17 @@ def bounds(
             before = ranges.get(name, (low, high))
             ranges[name] = min(before[0], low), max(before[1], high)
 
-    _watch(program, images, widen, progress)
+    watch(program, images, widen, progress)
     return ranges
 
 
-def _watch(
+def watch(
     program: ExportedProgram,
     images: Iterable[np.ndarray],
     see: Callable[[str, Tensor], None],
     progress: Callable[[int], None],
 ) -> None:
+    """Run the program on uint8 [H,W,3] `images` and show `see` every tensor as it is made, by its node's name."""
     watcher = _Watcher(program, see)
     with torch.no_grad():
         for done, image in enumerate(images, 1):

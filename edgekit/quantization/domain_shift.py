@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import numpy as np
+from torch.export import ExportedProgram
 
 from edgekit.quantization.calibrate import bounds
 from edgekit.quantization.layers import layers, static_tensors
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch.export import ExportedProgram
-
-    from edgekit.quantization.plan import Plan
+from edgekit.quantization.plan import Plan
 
 __all__ = ["domain_shift"]
 

@@ -161,15 +161,7 @@ def bias_of(layer: Layer) -> Node | None:
 
 def stored_name(program: ExportedProgram, node: Node) -> str:
     """Where the values of a weight or bias are kept: their name among parameters, buffers and constants."""
-    signature = program.graph_signature
-    for kept in (
-        signature.inputs_to_parameters,
-        signature.inputs_to_buffers,
-        signature.inputs_to_lifted_tensor_constants,
-    ):
-        if node.name in kept:
-            return str(kept[node.name])
-    raise KeyError(node.name)
+    return str({spec.arg.name: spec.target for spec in program.graph_signature.input_specs}[node.name])
 
 
 def stored(program: ExportedProgram) -> dict[str, Any]:

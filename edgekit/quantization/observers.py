@@ -87,10 +87,4 @@ def _divergence(weights: np.ndarray, centres: np.ndarray, low: float, high: floa
     return float((weights[seen] * np.log(weights[seen] / spread)).sum() + clipped)
 
 
-OBSERVERS: dict[str, Observer] = {
-    "minmax": minmax,
-    "margin": margin,
-    "percentile": percentile,
-    "mse": mse,
-    "entropy": entropy,
-}
+OBSERVERS: dict[str, Observer] = {row.__name__: row for row in (minmax, margin, percentile, mse, entropy)}
