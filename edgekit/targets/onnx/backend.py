@@ -86,18 +86,18 @@ class _Runner:
         import numpy as np
 
         check_images(images, self.input_size)
-        rows = []
-        for start in range(0, len(images), self._batch):
-            chunk = images[start : start + self._batch]
-            feed = chunk if self._bytes else np.ascontiguousarray(chunk.transpose(0, 3, 1, 2), dtype=np.float32)
-            rows.append(self._session.run(None, {self._name: feed})[0])
-        return np.concatenate(rows)
+        chunks = (images[start : start + self._batch] for start in range(0, len(images), self._batch))
+        return np.concatenate([self._session.run(None, self._feed(chunk))[0] for chunk in chunks])
 
     def ready(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        return self._feed(image[None])
+
+    def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
         import numpy as np
 
-        feed = image[None] if self._bytes else np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-        return {self._name: feed}
+        if not self._bytes:
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+        return {self._name: images}
 
     def run(self, ready: dict[str, np.ndarray]) -> np.ndarray:
         row: np.ndarray = self._session.run(None, ready)[0][0]
@@ -113,13 +113,8 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
 
     if options.dynamic_batch and not program.range_constraints:
         raise UsageError("this program was captured for one batch size: capture it with a dynamic batch")
-    arguments: dict[str, Any] = {
-        "dynamo": True,
-        "opset_version": OPSET,
-        "input_names": ["image"],
-        "output_names": ["embedding"],
-        "verbose": False,
-    }
+    names = {"input_names": ["image"], "output_names": ["embedding"]}
+    arguments: dict[str, Any] = {"dynamo": True, "opset_version": OPSET, "verbose": False, **names}
     try:
         table: dict[Any, Any] = {torch.ops.aten.adaptive_avg_pool2d.default: _pool_globally, **translations()}
         exported = torch.onnx.export(_as_it_is(program), custom_translation_table=table, **arguments)
