@@ -87,8 +87,7 @@ def steps(layers: Sequence[Layer], damage: Mapping[str, Mapping[str, Damage]]) -
             continue  # in float already: no static layer before or after it
         own = damage[layer.name]
         fastest = candidates(layer.kind)[0]
-        scheme = "float"
-        left = 0.0
+        scheme, left = "float", 0.0
         milder = candidates(layer.kind)[-1]
         if milder in own and large(layer) and own[milder].worst <= _FAINT * own[fastest].worst:
             scheme, left = milder, own[milder].worst
@@ -211,8 +210,7 @@ def _borders(layer: Layer, static: Collection[Node]) -> float:
     """What the conversions cost that a static layer needs around it once it is in float."""
     if layer.result not in static:
         return 0.0
-    crossed = [node for node in layer.inputs if _source(node, static) in static]
-    crossed += [layer.result]
+    crossed = [layer.result, *(node for node in layer.inputs if _source(node, static) in static)]
     return _BORDER * sum(map(values_of, crossed))
 
 

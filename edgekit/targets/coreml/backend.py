@@ -162,23 +162,12 @@ def _input_size(program: ExportedProgram) -> tuple[int, int]:
 def _convertible(program: ExportedProgram) -> ExportedProgram:
     """The program in a dialect that coremltools takes, as it is where coremltools knows every op, else decomposed."""
     from torch._export.verifier import Verifier
-    from torch.export import ExportedProgram
 
     if next(_unknown_nodes(program), None) is not None:
         program = _decompose_unknown(program.run_decompositions({}))
         if (node := next(_unknown_nodes(program), None)) is not None:
             raise UnsupportedOpError(no_op("Core ML", str(node.target), node))
-    return ExportedProgram(
-        root=program.graph_module,
-        graph=program.graph,
-        graph_signature=program.graph_signature,
-        state_dict=program.state_dict,
-        range_constraints=program.range_constraints,
-        module_call_graph=program.module_call_graph,
-        example_inputs=program.example_inputs,
-        constants=program.constants,
-        verifiers=[Verifier],
-    )
+    return program._update(program.graph_module, program.graph_signature, verifiers=[Verifier])
 
 
 def _decompose_unknown(program: ExportedProgram) -> ExportedProgram:

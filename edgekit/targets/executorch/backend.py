@@ -12,8 +12,6 @@ from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.common import no_op, perhaps
-from edgekit.targets.executorch.lean import lean_lowering
-from edgekit.targets.executorch.probe import probe
 from edgekit.targets.executorch.runtime import bindings
 
 if TYPE_CHECKING:
@@ -47,6 +45,8 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
             from edgekit.targets.executorch.half import to_half
+            from edgekit.targets.executorch.lean import lean_lowering
+            from edgekit.targets.executorch.probe import probe
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
     _check_recurrences(program)

@@ -12,6 +12,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from executorch.backends.xnnpack import xnnpack_preprocess
+from torch.fx import traceback
+
 from edgekit.targets.common import replaced
 
 __all__ = ["lean_lowering"]
@@ -44,8 +47,6 @@ def lean_lowering() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _fewer_passes() -> Iterator[None]:
-    from executorch.backends.xnnpack import xnnpack_preprocess
-
     original = getattr(xnnpack_preprocess, "XNNPACKPassManager", None)
     if original is None:
         yield
@@ -68,8 +69,6 @@ def _fewer_passes() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_provenance() -> Iterator[None]:
-    from torch.fx import traceback
-
     original = getattr(traceback, "NodeSource", None)
     if original is None:
         yield
