@@ -22,8 +22,6 @@ from edgekit.quantization.settings import Settings
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.progress import Reporter
 
-__all__ = ["Choice", "choose"]
-
 _FIRST = "mse"  # the observer under which the hardest images are looked for
 _PROBES = 6  # of the hardest images: each tensor and each layer is tried alone on them
 _HARD = 32  # of the hardest images: whole plans are searched on them
@@ -80,9 +78,8 @@ def choose(
         with reporter.stage(f"choose the ranges of {len(wanted)} tensors") as tick:
             best = best_ranges(simulator, {name: ranges[name] for name in wanted}, probes, tick)
             simulator.tensors = {**simulator.tensors, **best}
-    damage = _damage(
-        simulator, {name: scheme for name, scheme in fastest.items() if scheme != "float"}, probes, reporter
-    )
+    in_integers = {name: scheme for name, scheme in fastest.items() if scheme != "float"}
+    damage = _damage(simulator, in_integers, probes, reporter)
     with reporter.stage("search"):
         schemes, _ = search(
             alive,

@@ -17,8 +17,6 @@ from edgekit.quantization.layers import layers, static_tensors
 from edgekit.quantization.observers import BINS
 from edgekit.quantization.plan import Plan
 
-__all__ = ["Histogram", "Seen", "bounds", "calibrate", "domain_shift", "pixels_of", "watch"]
-
 _FAR = 0.1  # share of the calibrated range by which a tensor goes beyond it
 _MANY = 0.2  # share of the tensors
 
@@ -115,8 +113,8 @@ def bounds(
             low, high = (float(bound) for bound in torch.aminmax(value))
             if not (np.isfinite(low) and np.isfinite(high)):
                 raise ModelError(f"the tensor {name} is not finite on a calibration image: check the weights")
-            before = ranges.get(name, (low, high))
-            ranges[name] = min(before[0], low), max(before[1], high)
+            least, most = ranges.get(name, (low, high))
+            ranges[name] = min(least, low), max(most, high)
 
     watch(program, images, widen, progress)
     return ranges

@@ -24,8 +24,6 @@ from edgekit.quantization.settings import Settings
 from edgekit.quantization.weights import averaged, shifts
 from edgekit.support.progress import Reporter
 
-__all__ = ["Draft", "layer_row", "searched", "searched_row", "uniform", "uniform_row"]
-
 _FEWEST = 16  # calibration images
 _OBSERVER = "mse"
 
@@ -184,6 +182,5 @@ def _keep_float(program: ExportedProgram, rows: Sequence[LayerPlan], dead: set[s
     """The rows, in float where a tensor never leaves zero: no scale can be given to it."""
     alive = {layer.name for layer in untouched(program, dead)}
     why = "a tensor of it is zero on every calibration image"
-    return [
-        row if row.name in alive else LayerPlan(name=row.name, kind=row.kind, scheme="float", why=why) for row in rows
-    ]
+    kept = {"scheme": "float", "targets": {}, "why": why}
+    return [row if row.name in alive else row.model_copy(update=kept) for row in rows]

@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["BINS", "OBSERVERS", "Observer"]
-
 BINS = 2048
 LEVELS = 256
 _TAIL = 1e-4  # share of the values that `percentile` gives up, both ends together

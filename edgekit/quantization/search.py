@@ -10,11 +10,9 @@ from torch.fx import Node
 
 from edgekit.errors import UsageError
 from edgekit.quantization.judge import Loss
-from edgekit.quantization.layers import WEIGHTED, Layer, large, moves, values_of
-from edgekit.quantization.schemes import SCHEMES, candidates
+from edgekit.quantization.layers import Layer, large, moves, values_of
+from edgekit.quantization.schemes import SCHEMES, WEIGHTED, candidates
 from edgekit.quantization.sensitivity import Damage
-
-__all__ = ["TRIFLE", "Step", "first_choice", "integers_pay", "search", "steps", "without_isolated"]
 
 _ELEMENT = 32.0  # multiplications that cost as much time as one value of an operator without weights,
 _BORDER = 16.0  # and as one value that goes from integers to float or back
@@ -223,7 +221,4 @@ def _source(node: Node, results: Collection[Node]) -> Node:
 
 def _takers(node: Node) -> list[Node]:
     """The nodes that take a value, seen through changes of shape."""
-    out: list[Node] = []
-    for user in node.users:
-        out += _takers(user) if moves(user) else [user]
-    return out
+    return [taker for user in node.users for taker in (_takers(user) if moves(user) else [user])]

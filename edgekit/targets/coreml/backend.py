@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sys
+import traceback
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
     from torch.fx import Node
-
-__all__ = ["lower", "open", "open_reference"]
 
 # Room for half-precision rounding on any compute unit (not measured on a device), none for another function.
 RUNTIMES_AGREE = 0.99
@@ -252,12 +251,10 @@ def _passes(ct: Any, program: ExportedProgram, options: LowerOptions) -> Any:
 
 def _failed_node(error: BaseException, program: ExportedProgram) -> Node | None:
     """The program's node that coremltools was converting when it raised, read from the traceback's frames."""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == "convert_single_node":
-            name = trace.tb_frame.f_locals["node"].name
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "convert_single_node":
+            name = frame.f_locals["node"].name
             return next((node for node in program.graph.nodes if node.name == name), None)
-        trace = trace.tb_next
     return None
 
 

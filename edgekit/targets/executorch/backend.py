@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-__all__ = ["ExecuTorchRunner", "lower", "open"]
-
 _RUNTIME = "ExecuTorch"
 _INSTALL = "ExecuTorch is not installed: run `pip install executorch`"
 _BOOKKEEPING = frozenset({"executorch_call_delegate", "getitem", "alloc"})

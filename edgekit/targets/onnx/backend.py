@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
 
-__all__ = ["lower", "open"]
-
 OPSET = 20
 OPSET_OF_CODES, IR_OF_CODES = 21, 10  # the first with integers of half a byte
 BACKEND = "onnxruntime CPUExecutionProvider"
@@ -133,10 +131,9 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
 
 def _free_names(graph: Any) -> None:
     """Keep the names of the input and the output to themselves: torch calls what `aten.embedding` gives `embedding`."""
-    own = [*graph.inputs, *graph.outputs]
-    taken = {value.name for value in own}
+    own = {value.name: value for value in (*graph.inputs, *graph.outputs)}
     for value in (value for node in graph.all_nodes() for value in node.outputs):
-        if value.name in taken and not any(value is one for one in own):
+        if own.get(value.name, value) is not value:
             value.name = f"{value.name}_inside"
 
 
@@ -213,13 +210,10 @@ def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> No
     from edgekit.targets.onnx.session import EXACT_PRODUCTS
 
     graph = model.graph
-    for holder in (graph, *graph, *graph.inputs, *graph.outputs, *graph.initializers.values()):
+    made = [value for node in graph for value in node.outputs]
+    for holder in (graph, *graph, *graph.inputs, *made, *graph.outputs, *graph.initializers.values()):
         holder.metadata_props.clear()
         holder.doc_string = None
-    for node in graph:
-        for value in node.outputs:
-            value.metadata_props.clear()
-            value.doc_string = None
     graph.name = "embedder"
     graph.inputs[0].doc_string = "RGB image, values 0-255"
     graph.outputs[0].doc_string = "unit-length embedding"
