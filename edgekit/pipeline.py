@@ -201,7 +201,7 @@ def _plan(request: ExportRequest, model: _Model, data: Pictures, reporter: Repor
 
 
 def _warn_of_domain_shift(plan: Plan, model: _Model, data: Pictures, reporter: Reporter) -> None:
-    from edgekit.quantization.domain_shift import domain_shift
+    from edgekit.quantization.calibrate import domain_shift
 
     few = [picture.image for picture in islice(data, _LOOKED_AT)]
     with reporter.stage(f"compare {len(few)} images with the plan's ranges"):

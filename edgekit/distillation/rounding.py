@@ -20,9 +20,9 @@ from edgekit.errors import UsageError
 from edgekit.model.build import probe
 from edgekit.model.embedder import Embedder, state_sha256
 from edgekit.quantization import Plan
-from edgekit.quantization.layers import KINDS, WEIGHTED, layers, names
+from edgekit.quantization.layers import KINDS, layers, names
 from edgekit.quantization.plan import TensorPlan
-from edgekit.quantization.schemes import SCHEMES
+from edgekit.quantization.schemes import SCHEMES, WEIGHTED
 from edgekit.quantization.simulate import round_dynamic, rounded
 from edgekit.quantization.weights import round_weight
 

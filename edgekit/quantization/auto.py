@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
+from torch.export import ExportedProgram
 
+from edgekit.data.images import Picture
+from edgekit.quantization.calibrate import Histogram
 from edgekit.quantization.judge import Judge, Loss
 from edgekit.quantization.layers import layers, static_tensors, untouched
 from edgekit.quantization.plan import TensorPlan
@@ -15,18 +18,9 @@ from edgekit.quantization.ranges import best_ranges, plan_tensors
 from edgekit.quantization.schemes import SCHEMES, candidates
 from edgekit.quantization.search import TRIFLE, first_choice, integers_pay, search, steps, without_isolated
 from edgekit.quantization.sensitivity import Damage, measure
+from edgekit.quantization.settings import Settings
 from edgekit.quantization.simulate import Simulator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from torch.export import ExportedProgram
-
-    from edgekit.data.images import Picture
-    from edgekit.quantization.calibrate import Histogram
-    from edgekit.quantization.settings import Settings
-    from edgekit.support.progress import Reporter
-
-__all__ = ["Choice", "choose"]
+from edgekit.support.progress import Reporter
 
 _FIRST = "mse"  # the observer under which the hardest images are looked for
 _PROBES = 6  # of the hardest images: each tensor and each layer is tried alone on them
@@ -84,9 +78,8 @@ def choose(
         with reporter.stage(f"choose the ranges of {len(wanted)} tensors") as tick:
             best = best_ranges(simulator, {name: ranges[name] for name in wanted}, probes, tick)
             simulator.tensors = {**simulator.tensors, **best}
-    damage = _damage(
-        simulator, {name: scheme for name, scheme in fastest.items() if scheme != "float"}, probes, reporter
-    )
+    in_integers = {name: scheme for name, scheme in fastest.items() if scheme != "float"}
+    damage = _damage(simulator, in_integers, probes, reporter)
     with reporter.stage("search"):
         schemes, _ = search(
             alive,

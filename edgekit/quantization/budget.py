@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from torch.export import ExportedProgram
+
+from edgekit.data.images import Picture
 from edgekit.errors import UsageError
 from edgekit.graph.levels import Levels
 from edgekit.quantization.constants import large_constants
@@ -13,16 +15,9 @@ from edgekit.quantization.layers import stored, weights
 from edgekit.quantization.plan import LayerPlan, Plan
 from edgekit.quantization.schemes import SCHEMES, nearest_forms
 from edgekit.quantization.sensitivity import measure
+from edgekit.quantization.settings import Settings
 from edgekit.quantization.simulate import Simulator
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
-
-    from edgekit.data.images import Picture
-    from edgekit.quantization.settings import Settings
-    from edgekit.support.progress import Reporter
-
-__all__ = ["FORM", "shrink", "weight_share"]
+from edgekit.support.progress import Reporter
 
 FORM = "palette4"  # what takes the place of 8 bits
 _FLOAT, _CONSTANT = 32, 8  # bits

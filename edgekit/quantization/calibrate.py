@@ -1,4 +1,4 @@
-"""Calibration: what values the tensors of a program take on images, streamed, in two passes."""
+"""Calibration: what values a program's tensors take on images, streamed, in two passes; and whether others fit them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from torch.export import ExportedProgram
 from torch.fx import Interpreter, Node
 
 from edgekit.errors import InputError, ModelError
+from edgekit.quantization.layers import layers, static_tensors
 from edgekit.quantization.observers import BINS
+from edgekit.quantization.plan import Plan
 
-__all__ = ["Histogram", "Seen", "bounds", "calibrate", "pixels_of"]
+_FAR = 0.1  # share of the calibrated range by which a tensor goes beyond it
+_MANY = 0.2  # share of the tensors
 
 
 @dataclass
@@ -37,8 +40,6 @@ class Seen:
 
 
 class _Watcher(Interpreter):
-    """Runs a program and shows every tensor to `see` as it is made."""
-
     def __init__(self, program: ExportedProgram, see: Callable[[str, Tensor], None]) -> None:
         super().__init__(program.module())
         self._see = see
@@ -79,7 +80,6 @@ def calibrate(
     ranges = bounds(program, tensors, images(), counted)
     if not seen:
         raise InputError("no calibration images: give `images` a folder with some, or leave it out", field="images")
-    mean = set(averaged)
     histograms = {name: Histogram(*ranges[name], np.zeros(BINS, np.int64)) for name in tensors}
     sums: dict[str, Tensor] = {}
 
@@ -87,10 +87,10 @@ def calibrate(
         own = histograms.get(name)
         if own is not None and own.high > own.low:
             own.counts += torch.histc(value.float(), BINS, own.low, own.high).numpy().astype(np.int64)
-        if name in mean:
+        if name in averaged:
             sums[name] = value.float().clone() if name not in sums else sums[name].add_(value)
 
-    _watch(program, images(), count, lambda done: progress(seen + done))
+    watch(program, images(), count, lambda done: progress(seen + done))
     return Seen(histograms, {name: value / seen for name, value in sums.items()})
 
 
@@ -113,19 +113,43 @@ def bounds(
             low, high = (float(bound) for bound in torch.aminmax(value))
             if not (np.isfinite(low) and np.isfinite(high)):
                 raise ModelError(f"the tensor {name} is not finite on a calibration image: check the weights")
-            before = ranges.get(name, (low, high))
-            ranges[name] = min(before[0], low), max(before[1], high)
+            least, most = ranges.get(name, (low, high))
+            ranges[name] = min(least, low), max(most, high)
 
-    _watch(program, images, widen, progress)
+    watch(program, images, widen, progress)
     return ranges
 
 
-def _watch(
+def domain_shift(program: ExportedProgram, plan: Plan, images: Iterable[np.ndarray]) -> str | None:
+    """One line with figures where uint8 [H,W,3] `images` go far beyond what the plan's ranges were taken from.
+
+    Args:
+        program: the prepared program that the plan is for.
+    """
+    wanted = static_tensors(program, {layer.name for layer in layers(program)})
+    ranges = bounds(program, [node for name, node in wanted.items() if name in plan.tensors], images)
+    beyond = {}
+    for name, tensor in plan.tensors.items():
+        if wanted.get(name) in ranges:
+            (low, high), (least, most) = tensor.seen, ranges[wanted[name]]
+            beyond[name] = max(most - high, low - least, 0.0) / max(high - low, 1e-30)
+    far = [name for name, share in beyond.items() if share > _FAR]
+    if len(far) <= _MANY * len(beyond):
+        return None
+    worst = max(beyond, key=lambda name: beyond[name])
+    return (
+        f"these images are not like the calibration images: {len(far)} of {len(beyond)} tensors go more than "
+        f"{_FAR:.0%} beyond their ranges, {worst} by {beyond[worst]:.0%}; calibrate on photographs like these"
+    )
+
+
+def watch(
     program: ExportedProgram,
     images: Iterable[np.ndarray],
     see: Callable[[str, Tensor], None],
     progress: Callable[[int], None],
 ) -> None:
+    """Run the program on uint8 [H,W,3] `images` and show `see` every tensor as it is made, by its node's name."""
     watcher = _Watcher(program, see)
     with torch.no_grad():
         for done, image in enumerate(images, 1):

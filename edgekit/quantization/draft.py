@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
+import numpy as np
+from torch.export import ExportedProgram
+
+from edgekit.data.datasets import Pictures
+from edgekit.data.images import Picture
 from edgekit.errors import InputError
-from edgekit.quantization.auto import choose
+from edgekit.graph.levels import Levels
+from edgekit.quantization.auto import Choice, choose
 from edgekit.quantization.budget import FORM, shrink
-from edgekit.quantization.calibrate import calibrate
+from edgekit.quantization.calibrate import Histogram, calibrate
 from edgekit.quantization.gptq import encode_weights
-from edgekit.quantization.layers import large, layers, pixels, static_tensors, tied, untouched
+from edgekit.quantization.layers import Layer, large, layers, pixels, static_tensors, tied, unlike_neighbours, untouched
 from edgekit.quantization.plan import LayerPlan, TensorPlan
 from edgekit.quantization.ranges import plan_tensors, tie
-from edgekit.quantization.rows import searched_row, uniform_row
-from edgekit.quantization.schemes import SCHEMES, TARGETS
-from edgekit.quantization.shifts import averaged, shifts
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch.export import ExportedProgram
-
-    from edgekit.data.datasets import Pictures
-    from edgekit.data.images import Picture
-    from edgekit.graph.levels import Levels
-    from edgekit.quantization.calibrate import Histogram
-    from edgekit.quantization.settings import Settings
-    from edgekit.support.progress import Reporter
-
-__all__ = ["Draft", "searched", "uniform"]
+from edgekit.quantization.schemes import SCHEMES, TARGETS, WEIGHTS_ONLY, nearest_forms
+from edgekit.quantization.settings import Settings
+from edgekit.quantization.weights import averaged, shifts
+from edgekit.support.progress import Reporter
 
 _FEWEST = 16  # calibration images
 _OBSERVER = "mse"
@@ -99,6 +92,42 @@ def uniform(program: ExportedProgram, data: Pictures, settings: Settings, report
     return Draft(rows, tensors, observer, _encode(program, coded, data, reporter) if coded else {}, moved)
 
 
+def layer_row(layer: Layer, scheme: str) -> LayerPlan:
+    """A layer under a scheme that its kind has, and what stands for it where a target has no such form."""
+    forms = nearest_forms(scheme, layer.kind)
+    dynamic = SCHEMES[forms.get("executorch", scheme)].activations == "dynamic"
+    if layer.kind == "conv" and dynamic and (not large(layer) or unlike_neighbours(layer)):
+        forms["executorch"] = "float"
+    return LayerPlan(name=layer.name, kind=layer.kind, scheme=scheme, targets=forms)
+
+
+def uniform_row(layer: Layer, asked: str) -> LayerPlan:
+    """A layer of a plan in which all have one scheme, as far as their kinds have it."""
+    scheme = SCHEMES[asked]
+    own = asked if layer.kind in scheme.kinds else scheme.other_kinds.get(layer.kind)
+    if own is not None and (large(layer) or not SCHEMES[own].coded):
+        return layer_row(layer, own)
+    why = f"{asked} has no form for {layer.kind}" if own is None else "so few weights save nothing"
+    return LayerPlan(name=layer.name, kind=layer.kind, scheme="float", why=why)
+
+
+def searched_row(layer: Layer, choice: Choice) -> LayerPlan:
+    """A layer of a plan that was searched for."""
+    own = choice.schemes[layer.name]
+    row = layer_row(layer, own)
+    targets = dict(row.targets)
+    weights_only = WEIGHTS_ONLY if large(layer) else "float"
+    if SCHEMES[own].activations == "float" and "executorch" in targets:
+        targets["executorch"] = "float"  # dynamic activations are what the search avoided
+    if SCHEMES[own].static:
+        # No machine here can tell on which phones static activations are faster.
+        targets["coreml"] = weights_only
+        if not choice.integers_pay:
+            targets["onnx"] = weights_only
+    damage = {scheme: round(alone.worst, 8) for scheme, alone in choice.damage.get(layer.name, {}).items()}
+    return row.model_copy(update={"targets": targets, "why": choice.why.get(layer.name), "damage": damage})
+
+
 def _static(rows: Sequence[LayerPlan]) -> set[str]:
     return {row.name for row in rows if any(SCHEMES[form].static for form in (row.scheme, *row.targets.values()))}
 
@@ -153,6 +182,5 @@ def _keep_float(program: ExportedProgram, rows: Sequence[LayerPlan], dead: set[s
     """The rows, in float where a tensor never leaves zero: no scale can be given to it."""
     alive = {layer.name for layer in untouched(program, dead)}
     why = "a tensor of it is zero on every calibration image"
-    return [
-        row if row.name in alive else LayerPlan(name=row.name, kind=row.kind, scheme="float", why=why) for row in rows
-    ]
+    kept = {"scheme": "float", "targets": {}, "why": why}
+    return [row if row.name in alive else row.model_copy(update=kept) for row in rows]

@@ -7,24 +7,22 @@ moments. As the moments are not centred, this also keeps the mean of what the la
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.fx import Interpreter, Node
 from torch.nn import functional
 
 from edgekit.errors import ModelError
+from edgekit.graph.edit import arg, val
 from edgekit.graph.levels import Levels
-from edgekit.quantization.calibrate import pixels_of
+from edgekit.quantization.calibrate import watch
 from edgekit.quantization.layers import Layer, layers, weights
 from edgekit.quantization.palettes import Palette, Steps, palette, steps
 from edgekit.quantization.schemes import SCHEMES
-
-__all__ = ["encode_weights", "gptq", "second_moments"]
 
 _DAMP = 0.01  # share of the mean second moment that is added to each, as in the paper
 
@@ -70,44 +68,32 @@ def second_moments(
     Raises:
         ModelError: the inputs of a layer are not finite on some image.
     """
-    watcher = _Moments(program, chosen)
-    with torch.no_grad():
-        for done, image in enumerate(images, 1):
-            watcher.run(pixels_of(image))
-            progress(done)
-    for name, moments in watcher.moments.items():
+    takers: dict[str, list[Layer]] = defaultdict(list)
+    for layer in chosen:
+        takers[layer.node.all_input_nodes[0].name].append(layer)
+    known: dict[str, Tensor] = {}
+
+    def add(name: str, value: Tensor) -> None:
+        for layer in takers.get(name, ()):
+            columns = _columns(layer, value)
+            moments = columns.transpose(1, 2) @ columns
+            known[layer.name] = known[layer.name].add_(moments) if layer.name in known else moments
+
+    watch(program, images, add, progress)
+    for name, moments in known.items():
         if not torch.isfinite(moments).all():
             raise ModelError(f"the input of {name} is not finite on a calibration image: check the weights")
-    return watcher.moments
+    return known
 
 
-class _Moments(Interpreter):
-    def __init__(self, program: ExportedProgram, chosen: Sequence[Layer]) -> None:
-        super().__init__(program.module())
-        self._nodes = {layer.node.name: layer for layer in chosen}
-        self.moments: dict[str, Tensor] = {}
-
-    def run_node(self, n: Node) -> Any:
-        layer = self._nodes.get(n.name)
-        if layer is not None:
-            arguments, _ = self.fetch_args_kwargs_from_env(n)
-            columns = _columns(layer, arguments)
-            moments = columns.transpose(1, 2) @ columns
-            known = self.moments.get(layer.name)
-            self.moments[layer.name] = moments if known is None else known.add_(moments)
-        return super().run_node(n)
-
-
-def _columns(layer: Layer, arguments: Sequence[Any]) -> Tensor:
+def _columns(layer: Layer, image: Tensor) -> Tensor:
     """What the weights of one output value are multiplied with, for each position: [groups,positions,K]."""
-    image, weight = arguments[:2]
     if layer.kind == "linear":
         return image.reshape(1, -1, image.shape[-1])
-    given = arguments[3:6]
-    defaults: tuple[Any, ...] = (1, 0, 1)
-    stride, padding, dilation = [*given, *defaults[len(given) :]]
-    flat = functional.unfold(image, weight.shape[2:], dilation, padding, stride)[0]
-    return flat.reshape(image.shape[1] // weight.shape[1], -1, flat.shape[-1]).transpose(1, 2)
+    shape = val(layer.weight).shape
+    dilation, padding, stride = (arg(layer.node, name) for name in ("dilation", "padding", "stride"))
+    flat = functional.unfold(image, shape[2:], dilation, padding, stride)[0]
+    return flat.reshape(image.shape[1] // shape[1], -1, flat.shape[-1]).transpose(1, 2)
 
 
 def gptq(weight: Tensor, moments: Tensor, grid: Palette | Steps) -> Tensor:

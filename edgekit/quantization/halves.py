@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
+from edgekit.data.images import Folder
 from edgekit.errors import InputError
-
-if TYPE_CHECKING:
-    from edgekit.data.images import Folder
-
-__all__ = ["halves"]
 
 _FEWEST = 16  # of each
 _MOST = 256  # to calibrate on: more give hardly other ranges

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.data.images import Picture
 from edgekit.metrics.retrieval import cosine, recall
 from edgekit.quantization.calibrate import pixels_of
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from edgekit.data.images import Picture
-
-__all__ = ["Judge", "Loss", "recall_drops"]
 
 _K = 10
 

@@ -15,12 +15,6 @@ from torch.fx import Node
 from edgekit.graph.edit import arg, zero_padding
 from edgekit.quantization.schemes import WEIGHTED
 
-__all__ = [
-    "KINDS", "MOVES", "SMALL", "WEIGHTED", "Layer", "bias_of", "large", "layers", "moves", "names", "pixels",
-    "static_tensors", "stored", "stored_name", "tied", "unlike_neighbours", "untouched", "values_of", "weight_name",
-    "weights",
-]  # fmt: skip
-
 _aten = torch.ops.aten
 
 # Operator -> what a plan calls it. An operator that is not here stays in float.
@@ -161,15 +155,7 @@ def bias_of(layer: Layer) -> Node | None:
 
 def stored_name(program: ExportedProgram, node: Node) -> str:
     """Where the values of a weight or bias are kept: their name among parameters, buffers and constants."""
-    signature = program.graph_signature
-    for kept in (
-        signature.inputs_to_parameters,
-        signature.inputs_to_buffers,
-        signature.inputs_to_lifted_tensor_constants,
-    ):
-        if node.name in kept:
-            return str(kept[node.name])
-    raise KeyError(node.name)
+    return str({spec.arg.name: spec.target for spec in program.graph_signature.input_specs}[node.name])
 
 
 def stored(program: ExportedProgram) -> dict[str, Any]:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
 
-if TYPE_CHECKING:
-    from edgekit.support.progress import Reporter, Tick
-
-__all__ = ["TimeLeft"]
+from edgekit.support.progress import Reporter, Tick
 
 _SURE = 2.0  # seconds of work before anything is said
 _EVERY = 30.0  # seconds between two lines of a log
@@ -27,6 +23,7 @@ class TimeLeft:
 
     def __init__(self, reporter: Reporter, work: Sequence[float], now: Callable[[], float] = time.perf_counter) -> None:
         self._reporter, self._work, self._now = reporter, list(work), now
+        self.board, self.note, self.progress = reporter.board, reporter.note, reporter.progress
         self._whole, self._done = sum(work), 0.0
         self._from: tuple[float, float] | None = None  # the time and what was done then
         self._said = -_EVERY
@@ -37,15 +34,6 @@ class TimeLeft:
         with self._reporter.stage(title) as tick:
             yield lambda done, total, text="": tick(done, total, text or self._left(own * done / max(total, 1)))
         self._done += own
-
-    def board(self, title: str) -> AbstractContextManager[Callable[[str, str], None]]:
-        return self._reporter.board(title)
-
-    def note(self, line: str) -> None:
-        self._reporter.note(line)
-
-    def progress(self, line: str) -> None:
-        self._reporter.progress(line)
 
     def _left(self, here: float) -> str:
         """What is left, once that much of the present stage's work is done.
@@ -62,7 +50,7 @@ class TimeLeft:
         left = f"about {_spoken(since * (self._whole - done) / fresh)} left in all"
         if since - self._said >= _EVERY:
             self._said = since
-            self._reporter.progress(left)
+            self.progress(left)
         return left
 
 

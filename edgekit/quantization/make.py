@@ -6,12 +6,16 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+from torch.export import ExportedProgram
 
 from edgekit import graph
 from edgekit.data.datasets import CatalogPictures, Pictures, pictures, tell_skipped
+from edgekit.data.image_files import LeftOut
+from edgekit.data.images import Picture
 from edgekit.model.build import build, probe
-from edgekit.model.embedder import state_sha256
+from edgekit.model.embedder import Embedder, state_sha256
 from edgekit.quantization.budget import weight_share
 from edgekit.quantization.constants import large_constants
 from edgekit.quantization.draft import Draft, searched, uniform
@@ -23,19 +27,9 @@ from edgekit.quantization.schemes import AUTO, TARGETS
 from edgekit.quantization.settings import QuantizeRequest, Settings
 from edgekit.quantization.simulate import Simulator
 from edgekit.quantization.store import encode, write_plan
-from edgekit.support.progress import Silent
+from edgekit.recipe import Recipe
+from edgekit.support.progress import Reporter, Silent
 from edgekit.support.threads import one_thread
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch.export import ExportedProgram
-
-    from edgekit.data.image_files import LeftOut
-    from edgekit.data.images import Picture
-    from edgekit.model.embedder import Embedder
-    from edgekit.recipe import Recipe
-    from edgekit.support.progress import Reporter
 
 __all__ = ["PlanResult", "QuantizeRequest", "QuantizeResult", "plan_of", "quantize"]
 
@@ -155,11 +149,7 @@ def _work(program: ExportedProgram, images: int, judged: int, settings: Settings
 
 def _losses(plan: Plan, judge: Judge) -> dict[str, Loss]:
     """What each target's forms lose; targets with the same forms are run once."""
-    known: dict[tuple[str, ...], Loss] = {}
-    losses = {}
-    for target in TARGETS:
-        forms = tuple(row.on(target) for row in plan.layers)
-        if forms not in known:
-            known[forms] = judge.loss({row.name: form for row, form in zip(plan.layers, forms, strict=True)})
-        losses[target] = known[forms]
-    return losses
+    names = [row.name for row in plan.layers]
+    forms_on = {target: tuple(row.on(target) for row in plan.layers) for target in TARGETS}
+    losses = {forms: judge.loss(dict(zip(names, forms, strict=True))) for forms in dict.fromkeys(forms_on.values())}
+    return {target: losses[forms] for target, forms in forms_on.items()}

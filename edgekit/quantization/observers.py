@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["BINS", "OBSERVERS", "Observer"]
-
 BINS = 2048
 LEVELS = 256
 _TAIL = 1e-4  # share of the values that `percentile` gives up, both ends together
@@ -87,10 +85,4 @@ def _divergence(weights: np.ndarray, centres: np.ndarray, low: float, high: floa
     return float((weights[seen] * np.log(weights[seen] / spread)).sum() + clipped)
 
 
-OBSERVERS: dict[str, Observer] = {
-    "minmax": minmax,
-    "margin": margin,
-    "percentile": percentile,
-    "mse": mse,
-    "entropy": entropy,
-}
+OBSERVERS: dict[str, Observer] = {row.__name__: row for row in (minmax, margin, percentile, mse, entropy)}

@@ -17,8 +17,6 @@ from edgekit.support.version import VERSION
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["SCHEMA", "Asked", "Calibration", "LayerPlan", "Plan", "TensorPlan", "check_target"]
-
 SCHEMA: Literal["edgekit.plan/1"] = "edgekit.plan/1"
 
 

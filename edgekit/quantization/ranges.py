@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from torch import Tensor
+
+from edgekit.quantization.calibrate import Histogram
 from edgekit.quantization.observers import OBSERVERS
 from edgekit.quantization.plan import TensorPlan
+from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from edgekit.quantization.calibrate import Histogram
-    from edgekit.quantization.simulate import Simulator
-
-__all__ = ["best_ranges", "plan_tensors", "tie"]
 
 _Bounds = tuple[float, float]
 _LEVELS = 255
@@ -80,15 +75,14 @@ def best_ranges(
     def best(name: str, among: Iterable[_Bounds]) -> list[_Bounds]:
         return sorted(among, key=lambda key: damage[id(seen[name]), key])
 
+    def embed(trial: tuple[str, _Bounds]) -> Tensor:
+        return simulator.embed_held_tensor(trial[0], options[trial[0]][trial[1]])
+
     for number, image in enumerate(images):
         if number == _FEW:
             left = {name: best(name, own)[:2] for name, own in left.items()}
         original = simulator.hold(image)
         trials = [(name, key) for name, own in left.items() for key in own]
-
-        def embed(trial: tuple[str, _Bounds], image: Tensor = image) -> Tensor:
-            return simulator.embed_held_tensor(image, trial[0], options[trial[0]][trial[1]])
-
         for (name, key), now in zip(trials, in_turn(embed, trials), strict=True):
             damage[id(seen[name]), key] += max(0.0, 1 - float((now * original).sum()))
             done += 1

@@ -10,11 +10,9 @@ from torch.fx import Node
 
 from edgekit.errors import UsageError
 from edgekit.quantization.judge import Loss
-from edgekit.quantization.layers import WEIGHTED, Layer, large, moves, values_of
-from edgekit.quantization.schemes import SCHEMES, candidates
+from edgekit.quantization.layers import Layer, large, moves, values_of
+from edgekit.quantization.schemes import SCHEMES, WEIGHTED, candidates
 from edgekit.quantization.sensitivity import Damage
-
-__all__ = ["TRIFLE", "Step", "first_choice", "integers_pay", "search", "steps", "without_isolated"]
 
 _ELEMENT = 32.0  # multiplications that cost as much time as one value of an operator without weights,
 _BORDER = 16.0  # and as one value that goes from integers to float or back
@@ -87,8 +85,7 @@ def steps(layers: Sequence[Layer], damage: Mapping[str, Mapping[str, Damage]]) -
             continue  # in float already: no static layer before or after it
         own = damage[layer.name]
         fastest = candidates(layer.kind)[0]
-        scheme = "float"
-        left = 0.0
+        scheme, left = "float", 0.0
         milder = candidates(layer.kind)[-1]
         if milder in own and large(layer) and own[milder].worst <= _FAINT * own[fastest].worst:
             scheme, left = milder, own[milder].worst
@@ -211,8 +208,7 @@ def _borders(layer: Layer, static: Collection[Node]) -> float:
     """What the conversions cost that a static layer needs around it once it is in float."""
     if layer.result not in static:
         return 0.0
-    crossed = [node for node in layer.inputs if _source(node, static) in static]
-    crossed += [layer.result]
+    crossed = [layer.result, *(node for node in layer.inputs if _source(node, static) in static)]
     return _BORDER * sum(map(values_of, crossed))
 
 
@@ -225,7 +221,4 @@ def _source(node: Node, results: Collection[Node]) -> Node:
 
 def _takers(node: Node) -> list[Node]:
     """The nodes that take a value, seen through changes of shape."""
-    out: list[Node] = []
-    for user in node.users:
-        out += _takers(user) if moves(user) else [user]
-    return out
+    return [taker for user in node.users for taker in (_takers(user) if moves(user) else [user])]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from torch import Tensor
 
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
-
-__all__ = ["Damage", "measure"]
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,14 @@ def measure(
         images: float32 [1,3,H,W] each; one at a time is run in float and held, and each trial starts at its layer.
         progress: called with the number of trials so far, of images times schemes.
     """
-    lost: dict[tuple[str, str], list[float]] = {
-        (name, scheme): [] for name, schemes in candidates.items() for scheme in schemes
-    }
-    done = 0
+    trials = [(name, scheme) for name, schemes in candidates.items() for scheme in schemes]
+    lost: dict[tuple[str, str], list[float]] = {trial: [] for trial in trials}
+    done = count(1)
     for image in images:
         original = simulator.hold(image)
-
-        def embed(trial: tuple[str, str], image: Tensor = image) -> Tensor:
-            return simulator.embed_held(image, *trial)
-
-        for own, now in zip(lost.values(), in_turn(embed, lost), strict=True):
-            own.append(max(0.0, 1 - float((now * original).sum())))
-            done += 1
-            progress(done)
+        for trial, now in zip(trials, in_turn(lambda trial: simulator.embed_held(*trial), trials), strict=True):
+            lost[trial].append(max(0.0, 1 - float((now * original).sum())))
+            progress(next(done))
     return {
         name: {scheme: Damage(sum(lost[name, scheme]) / len(images), max(lost[name, scheme])) for scheme in schemes}
         for name, schemes in candidates.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from edgekit.quantization.layers import Layer, layers, names
 from edgekit.quantization.plan import TensorPlan
 from edgekit.quantization.schemes import SCHEMES
 from edgekit.quantization.weights import round_weight
-
-__all__ = ["Simulator"]
 
 
 class Simulator:
@@ -41,13 +40,13 @@ class Simulator:
         shifts: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.layers = {layer.name: layer for layer in layers(program)}
-        self.tensors, self._called, self._levels = tensors, names(program), levels or {}
+        self.tensors, self._levels = tensors, levels or {}
+        self._called = {node.name: name for node, name in names(program).items()}
         self.shifts = {name: torch.from_numpy(shift) for name, shift in (shifts or {}).items()}
-        self._made = {name: node.name for node, name in self._called.items()}
         self._module = program.module()
         self._nodes = {layer.node.name: layer for layer in self.layers.values()}
         self._results = {layer.result.name: layer for layer in self.layers.values()}
-        self._place = {node.name: index for index, node in enumerate(self._module.graph.nodes)}
+        self._made = {self._called[node.name]: node for node in self._module.graph.nodes if node.name in self._called}
         self._weights: dict[tuple[str, str], Tensor] = {}
         self._env: dict[Node, Any] = {}
 
@@ -58,39 +57,36 @@ class Simulator:
 
     def hold(self, pixels: Tensor) -> Tensor:
         """Run an image in float and hold all that it gave, for `embed_held`; its embedding [1,D]."""
+        run = _Run(self, {}, keep=True)
         with torch.no_grad():
-            run = _Run(self, {}, keep=True)
             out = run.run(pixels)
-            self._env = run.env
-            return out
+        self._pixels, self._env = pixels, run.env
+        return out
 
-    def embed_held(self, pixels: Tensor, layer: str, scheme: str) -> Tensor:
+    def embed_held(self, layer: str, scheme: str) -> Tensor:
         """The embedding [1,D] of the image that is held, with one layer quantized: only what comes after it is run."""
-        first = self._place[self.layers[layer].node.name]
-        known = {node: value for node, value in self._env.items() if self._place[node.name] < first}
-        with torch.no_grad():
-            return _Run(self, {layer: scheme}).run(pixels, initial_env=known)
+        return self._go_on(self._made[layer], {layer: scheme}, {})
 
-    def embed_held_tensor(self, pixels: Tensor, name: str, range_: TensorPlan) -> Tensor:
+    def embed_held_tensor(self, name: str, range_: TensorPlan) -> Tensor:
         """The embedding [1,D] of the image that is held, with one tensor on the levels of `range_`, all else float."""
-        last = self._place[self._made[name]]
-        known = {node: value for node, value in self._env.items() if self._place[node.name] <= last}
-        node = next(node for node in known if node.name == self._made[name])
-        known[node] = rounded(known[node], range_)
+        made = self._made[name]
+        return self._go_on(made, {}, {made: rounded(self._env[made], range_)})
+
+    def _go_on(self, first: Node, schemes: Mapping[str, str], given: Mapping[Node, Tensor]) -> Tensor:
+        known = dict(takewhile(lambda made: made[0] is not first, self._env.items()))
         with torch.no_grad():
-            return _Run(self, {}).run(pixels, initial_env=known)
+            return _Run(self, schemes).run(self._pixels, initial_env={**known, **given})
 
     def rounded(self, node: Node, value: Tensor) -> Tensor:
         """The activation `value` that `node` made, on the 256 levels of its range."""
-        return rounded(value, self.tensors[self._called[node]])
+        return rounded(value, self.tensors[self._called[node.name]])
 
     def weight(self, layer: Layer, value: Tensor, scheme: str) -> Tensor:
         """The weight `value` of a layer, rounded; remembered."""
         key = layer.name, scheme
         if key not in self._weights:
             coded = SCHEMES[scheme].coded
-            own = torch.from_numpy(self._levels[layer.name].values()) if coded else round_weight(value)
-            self._weights[key] = own
+            self._weights[key] = torch.from_numpy(self._levels[layer.name].values()) if coded else round_weight(value)
         return self._weights[key]
 
 
@@ -107,10 +103,7 @@ class _Run(Interpreter):
         else:
             arguments, options = self.fetch_args_kwargs_from_env(n)
             value = self.call_function(n.target, tuple(self._arguments(layer, list(arguments), scheme)), options)
-        made_by = self._owner._results.get(n.name)
-        if made_by is not None and SCHEMES[self._schemes.get(made_by.name, "float")].static:
-            value = self._owner.rounded(made_by.result, value)
-        return value
+        return self._owner.rounded(n, value) if self._is_rounded(n) else value
 
     def _arguments(self, layer: Layer, arguments: list[Any], scheme: str) -> list[Any]:
         row = SCHEMES[scheme]

@@ -1,8 +1,10 @@
-"""What the targets share: errors for operators that a runtime lacks, a check of a runner's input."""
+"""What the targets share: errors for operators that a runtime lacks, checked input, code replaced for a while."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import UnsupportedOpError, UsageError
 
@@ -10,8 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
     from torch.fx import Node
-
-__all__ = ["check_images", "no_op", "perhaps", "refuse_bfloat16"]
 
 # What ordinary modules call beside core ATen: where an error names no operator, these are suspected last.
 _ORDINARY = frozenset((
@@ -66,6 +66,19 @@ def no_op(runtime: str, name: str, node: Node | None, program: ExportedProgram |
     where = module_path(node) if node is not None else "the model" + (perhaps(program) if program is not None else "")
     advice = "write that module with other ops, or export to another target"
     return f"{runtime} has no op for {name}, used in {where}: {advice}"
+
+
+@contextlib.contextmanager
+def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
+    """Give a module or class of another package other attributes, process-wide, while this lasts."""
+    before = {name: vars(owner)[name] for name in attributes}
+    try:
+        for name, value in attributes.items():
+            setattr(owner, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(owner, name, value)
 
 
 def check_images(images: np.ndarray, size: tuple[int, int]) -> None:

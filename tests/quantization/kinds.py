@@ -11,10 +11,10 @@ from torch.export import ExportedProgram
 
 from edgekit import graph
 from edgekit.quantization.calibrate import calibrate
+from edgekit.quantization.draft import layer_row
 from edgekit.quantization.layers import layers, static_tensors, tied, untouched
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.ranges import plan_tensors, tie
-from edgekit.quantization.rows import layer_row
 from edgekit.quantization.schemes import candidates
 from edgekit.quantization.search import without_isolated
 

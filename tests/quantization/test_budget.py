@@ -10,10 +10,10 @@ from edgekit.errors import UsageError
 from edgekit.graph.levels import Levels
 from edgekit.model.embedder import build_embedder
 from edgekit.quantization.budget import FORM, shrink, weight_share
+from edgekit.quantization.draft import uniform_row
 from edgekit.quantization.gptq import encode_weights
 from edgekit.quantization.layers import large, layers
 from edgekit.quantization.plan import LayerPlan, Plan
-from edgekit.quantization.rows import uniform_row
 from edgekit.quantization.settings import Settings
 from edgekit.recipe import resolve_model
 from edgekit.support.progress import Silent

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from edgekit import graph
 from edgekit.errors import InputError, ModelError
-from edgekit.quantization.calibrate import bounds, calibrate, pixels_of
+from edgekit.quantization import read_plan
+from edgekit.quantization.calibrate import bounds, calibrate, domain_shift, pixels_of
 from edgekit.quantization.layers import layers
 from edgekit.quantization.observers import BINS
 from tests.quantization import kinds
@@ -54,3 +58,15 @@ def test_a_tensor_that_is_not_finite_is_named() -> None:
     node = next(node for node in program.graph.nodes if node.op == "call_function")
     with pytest.raises(ModelError, match=f"the tensor {node.name} is not finite"):
         bounds(program, [node.name], np.zeros((1, 4, 4, 3), np.uint8))
+
+
+def test_only_images_that_go_far_beyond_the_ranges_are_told(
+    program: ExportedProgram, plans: dict[str, Path], images: np.ndarray
+) -> None:
+    plan = read_plan(plans["w8a8"])
+    assert domain_shift(program, plan, images[:8]) is None
+    noise = 255 * np.random.default_rng(0).integers(0, 2, (4, 64, 64, 3), np.uint8)
+    warning = domain_shift(program, plan, noise)
+    assert warning is not None
+    assert "beyond their ranges" in warning
+    assert domain_shift(program, read_plan(plans["w8"]), noise) is None  # it has no ranges

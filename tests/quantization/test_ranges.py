@@ -56,7 +56,7 @@ def test_the_best_range_of_a_tensor_is_the_least_damage_among_observers() -> Non
         total = 0.0
         for probe in probes:
             original = simulator.hold(probe)
-            total += max(0.0, 1 - float((simulator.embed_held_tensor(probe, name, range_) * original).sum()))
+            total += max(0.0, 1 - float((simulator.embed_held_tensor(name, range_) * original).sum()))
         return total
 
     least = min(damage(plan_tensors(seen, observer)[name]) for observer in OBSERVERS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import hashlib
 import json
 import re
 import shutil
 import sys
+import traceback
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,9 @@ from edgekit.errors import MissingDependencyError, ModelError, ParityError, Unsu
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, no_op, perhaps, refuse_bfloat16
+from edgekit.targets.common import check_images, no_op, perhaps, refuse_bfloat16, replaced
 from edgekit.targets.coreml import IOS
-from edgekit.targets.wide import marked
+from edgekit.targets.wide import half_but, handles, marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
     from torch.fx import Node
-
-__all__ = ["lower", "open", "open_reference"]
 
 # Room for half-precision rounding on any compute unit (not measured on a device), none for another function.
 RUNTIMES_AGREE = 0.99
@@ -163,23 +161,12 @@ def _input_size(program: ExportedProgram) -> tuple[int, int]:
 def _convertible(program: ExportedProgram) -> ExportedProgram:
     """The program in a dialect that coremltools takes, as it is where coremltools knows every op, else decomposed."""
     from torch._export.verifier import Verifier
-    from torch.export import ExportedProgram
 
-    if _unknown_node(program) is not None:
+    if next(_unknown_nodes(program), None) is not None:
         program = _decompose_unknown(program.run_decompositions({}))
-        if (node := _unknown_node(program)) is not None:
-            raise UnsupportedOpError(_unsupported(node))
-    return ExportedProgram(
-        root=program.graph_module,
-        graph=program.graph,
-        graph_signature=program.graph_signature,
-        state_dict=program.state_dict,
-        range_constraints=program.range_constraints,
-        module_call_graph=program.module_call_graph,
-        example_inputs=program.example_inputs,
-        constants=program.constants,
-        verifiers=[Verifier],
-    )
+        if (node := next(_unknown_nodes(program), None)) is not None:
+            raise UnsupportedOpError(no_op("Core ML", str(node.target), node))
+    return program._update(program.graph_module, program.graph_signature, verifiers=[Verifier])
 
 
 def _decompose_unknown(program: ExportedProgram) -> ExportedProgram:
@@ -191,10 +178,6 @@ def _decompose_unknown(program: ExportedProgram) -> ExportedProgram:
     return program.run_decompositions({target: table[target] for target in unknown}) if unknown else program
 
 
-def _unknown_node(program: ExportedProgram) -> Node | None:
-    return next(_unknown_nodes(program), None)
-
-
 def _unknown_nodes(program: ExportedProgram) -> Iterator[Node]:
     from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
 
@@ -203,10 +186,6 @@ def _unknown_nodes(program: ExportedProgram) -> Iterator[Node]:
             kind = node.target.name() if hasattr(node.target, "name") else node.target.__name__
             if _TORCH_OPS_REGISTRY.get_func(kind) is None:
                 yield node
-
-
-def _unsupported(node: Node) -> str:
-    return no_op("Core ML", str(node.target), node)
 
 
 def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: LowerOptions) -> Any:
@@ -226,7 +205,7 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
         node = _failed_node(error, program) or _named_node(str(error), program)
         reason = reason_of(error)
         if node is not None:
-            raise UnsupportedOpError(f"{_unsupported(node)} ({reason})") from error
+            raise UnsupportedOpError(f"{no_op('Core ML', str(node.target), node)} ({reason})") from error
         raise ModelError(f"coremltools cannot convert this model{perhaps(program)}: {reason}") from error
     finally:
         gc.unfreeze()
@@ -235,9 +214,11 @@ def _convert(ct: Any, program: ExportedProgram, size: tuple[int, int], options: 
 def _converted(ct: Any, program: ExportedProgram, size: tuple[int, int], options: LowerOptions, passes: Any) -> Any:
     import numpy as np
     from coremltools.converters.mil.converter import _reset_conversion_state
+    from coremltools.converters.mil.mil.program import Program
 
     _reset_conversion_state()  # a conversion that failed leaves its count of names, and other bytes would follow
-    with _unvalidated():
+    # coremltools checks the whole program after each of its hundred passes: two fifths of its time.
+    with replaced(Program, validate=lambda *_args, **_kwargs: None):
         return ct.convert(
             program,
             convert_to="mlprogram",
@@ -251,8 +232,6 @@ def _converted(ct: Any, program: ExportedProgram, size: tuple[int, int], options
 
 
 def _compute_precision(ct: Any, program: ExportedProgram, options: LowerOptions) -> Any:
-    from edgekit.targets.coreml.wide import half_but, handles
-
     if options.precision == "fp32":
         return ct.precision.FLOAT32
     return half_but(handles(program)) if options.float32_calls else ct.precision.FLOAT16
@@ -260,13 +239,9 @@ def _compute_precision(ct: Any, program: ExportedProgram, options: LowerOptions)
 
 def _passes(ct: Any, program: ExportedProgram, options: LowerOptions) -> Any:
     from edgekit.graph.edit import arg
+    from edgekit.targets.coreml.levels import pipeline
 
-    if options.levels:
-        from edgekit.targets.coreml.levels import pipeline
-
-        passes = pipeline(options.levels)
-    else:
-        passes = ct.PassPipeline.DEFAULT
+    passes = pipeline(options.levels) if options.levels else ct.PassPipeline.DEFAULT
     transposed = (node for node in program.graph.nodes if str(node.target).startswith("aten.conv_transpose"))
     if any(arg(node, "groups") > 1 for node in transposed):
         # coremltools 9.0 takes the weights of a grouped transposed convolution for those of one that is not.
@@ -274,27 +249,12 @@ def _passes(ct: Any, program: ExportedProgram, options: LowerOptions) -> Any:
     return passes
 
 
-@contextlib.contextmanager
-def _unvalidated() -> Iterator[None]:
-    """Keep coremltools from checking the whole program after each of its hundred passes: two fifths of its time."""
-    from coremltools.converters.mil.mil.program import Program
-
-    validate = Program.validate
-    Program.validate = lambda *_args, **_kwargs: None
-    try:
-        yield
-    finally:
-        Program.validate = validate
-
-
 def _failed_node(error: BaseException, program: ExportedProgram) -> Node | None:
     """The program's node that coremltools was converting when it raised, read from the traceback's frames."""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == "convert_single_node":
-            name = trace.tb_frame.f_locals["node"].name
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "convert_single_node":
+            name = frame.f_locals["node"].name
             return next((node for node in program.graph.nodes if node.name == name), None)
-        trace = trace.tb_next
     return None
 
 

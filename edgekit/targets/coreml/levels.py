@@ -16,8 +16,6 @@ from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
 from edgekit.graph.levels import CENTER, Levels, finder
 
-__all__ = ["pipeline"]
-
 _NAME = "edgekit::store_levels"
 
 

@@ -12,17 +12,12 @@ from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.common import no_op, perhaps
-from edgekit.targets.executorch.half import to_half
-from edgekit.targets.executorch.lean import lean_lowering
-from edgekit.targets.executorch.probe import probe
 from edgekit.targets.executorch.runtime import bindings
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch.export import ExportedProgram
-
-__all__ = ["ExecuTorchRunner", "lower", "open"]
 
 _RUNTIME = "ExecuTorch"
 _INSTALL = "ExecuTorch is not installed: run `pip install executorch`"
@@ -46,6 +41,10 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         with quiet("executorch", native=True):
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+            from edgekit.targets.executorch.half import to_half
+            from edgekit.targets.executorch.lean import lean_lowering
+            from edgekit.targets.executorch.probe import probe
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
     _check_recurrences(program)

@@ -14,17 +14,16 @@ from edgekit.errors import InputError, MissingDependencyError
 from edgekit.support.drafts import scratch
 from edgekit.support.quiet import quiet
 from edgekit.targets.base import Coverage, LowerOptions
+from edgekit.targets.common import replaced
 from edgekit.targets.executorch import IOS
 from edgekit.targets.executorch.backend import coverage, explained, write
-from edgekit.targets.wide import marked
+from edgekit.targets.wide import half_but, handles, marked
 
 if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
 
     from edgekit.mil.model import Model
-
-__all__ = ["CoreMLDelegateRunner", "lower", "open"]
 
 _INSTALL = "ExecuTorch with Core ML is not installed: run `pip install executorch coremltools`"
 _BACKEND = "CoreMLBackend"
@@ -134,13 +133,11 @@ def _repeatable() -> Iterator[None]:
             metadata.write_text(json.dumps(content))
         return flatten(folder)
 
-    coreml_preprocess.executorchcoreml.flatten_directory_contents = settled
-    coreml_preprocess.CoreMLBackend.preprocess_model = staticmethod(undated)
-    try:
+    with (
+        replaced(coreml_preprocess.executorchcoreml, flatten_directory_contents=settled),
+        replaced(coreml_preprocess.CoreMLBackend, preprocess_model=staticmethod(undated)),
+    ):
         yield
-    finally:
-        coreml_preprocess.executorchcoreml.flatten_directory_contents = flatten
-        coreml_preprocess.CoreMLBackend.preprocess_model = staticmethod(convert)
 
 
 @contextlib.contextmanager
@@ -151,22 +148,16 @@ def _wide_ops(wanted: bool) -> Iterator[None]:
         return
     from executorch.backends.apple.coreml.compiler import coreml_preprocess
 
-    from edgekit.targets.coreml.wide import half_but, handles
-
     backend = coreml_preprocess.CoreMLBackend
-    preprocess, precision = backend.preprocess, backend.model_compute_precision_from_compile_specs
+    preprocess = backend.preprocess
 
     def preprocess_marked(edge_program: ExportedProgram, compile_specs: Any) -> Any:
         wide = half_but(handles(edge_program))
-        backend.model_compute_precision_from_compile_specs = staticmethod(lambda _: wide)
-        return preprocess(edge_program, compile_specs)
+        with replaced(backend, model_compute_precision_from_compile_specs=staticmethod(lambda _: wide)):
+            return preprocess(edge_program, compile_specs)
 
-    backend.preprocess = staticmethod(preprocess_marked)
-    try:
+    with replaced(backend, preprocess=staticmethod(preprocess_marked)):
         yield
-    finally:
-        backend.preprocess = staticmethod(preprocess)
-        backend.model_compute_precision_from_compile_specs = staticmethod(precision)
 
 
 def _settle_manifest(path: Path) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import copy
 import operator
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Graph, GraphModule, Node
 
-    import torch
-    from torch.export import ExportedProgram
-    from torch.fx import Graph, GraphModule, Node
-
-__all__ = ["to_half"]
+from edgekit.graph.half_simulation import norm_at_the_end
 
 
 def to_half(program: ExportedProgram, float32_calls: Collection[str] = ()) -> ExportedProgram:
@@ -21,10 +18,6 @@ def to_half(program: ExportedProgram, float32_calls: Collection[str] = ()) -> Ex
 
     The L2 norm at the end stays float32: a sum of squares leaves half precision's range (65,504) easily.
     """
-    import torch
-
-    from edgekit.graph.half_simulation import norm_at_the_end
-
     aten = torch.ops.aten
     module = copy.deepcopy(program.module(check_guards=False))
     graph = module.graph
@@ -71,8 +64,6 @@ def _wide(graph: Graph, names: Collection[str]) -> set[Node]:
 
 def _halve(module: GraphModule, constant: Node, wide: set[Node]) -> None:
     """Give a float32 constant's users in half precision a float16 one; where all are, in its place."""
-    import torch
-
     owner, _, name = str(constant.target).rpartition(".")
     holder = module.get_submodule(owner)
     value = getattr(holder, name)
@@ -91,8 +82,6 @@ def _halve(module: GraphModule, constant: Node, wide: set[Node]) -> None:
 
 def _cast_borders(graph: Graph, wide: set[Node], tail: set[Node]) -> None:
     """Casts wherever a value goes from a half call to a wide one, or back."""
-    import torch
-
     for node in list(graph.nodes):
         if node.op != "call_function" or not _is_float(node) or node in tail:
             continue
@@ -104,8 +93,6 @@ def _cast_borders(graph: Graph, wide: set[Node], tail: set[Node]) -> None:
 
 
 def _cast(graph: Graph, node: Node, users: list[Node], dtype: torch.dtype) -> None:
-    import torch
-
     users = [user for user in users if user.target is not operator.getitem]
     if users:
         with graph.inserting_after(node):
@@ -115,7 +102,5 @@ def _cast(graph: Graph, node: Node, users: list[Node], dtype: torch.dtype) -> No
 
 
 def _is_float(node: Node) -> bool:
-    import torch
-
     value = node.meta.get("val")
     return isinstance(value, torch.Tensor) and value.is_floating_point()

@@ -8,17 +8,17 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
+
+import torch
+from executorch.extension.pybindings import portable_lib
+from torch.export import ExportedProgram
+from torch.fx import Node
 
 from edgekit.errors import ModelError, UnsupportedOpError
+from edgekit.graph.edit import op_name
 from edgekit.support.text import reason_of
 from edgekit.targets.common import no_op, perhaps
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
-    from torch.fx import Node
-
-__all__ = ["probe"]
 
 _FAILED_OP = re.compile(
     r"in operator (?:aten::)?([A-Za-z_0-9:]+?)(?:\.[A-Za-z_0-9]*)?:|Failed to create (?:a )?([A-Za-z_0-9]+) node"
@@ -34,9 +34,6 @@ def probe(buffer: bytes, program: ExportedProgram) -> None:
         UnsupportedOpError: an operator that the runtime refuses; names it and its module.
         ModelError: the runtime refuses the program and names no operator.
     """
-    import torch
-    from executorch.extension.pybindings import portable_lib
-
     with tempfile.TemporaryFile() as log, _to_file(log):
         try:
             loaded = portable_lib._load_for_executorch_from_buffer(buffer)
@@ -49,8 +46,6 @@ def probe(buffer: bytes, program: ExportedProgram) -> None:
 
 
 def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> ModelError:
-    from edgekit.graph.edit import op_name
-
     log.seek(0)
     said = log.read().decode("utf-8", "replace")
     found = ["".join(names) for names in _FAILED_OP.findall(said)]

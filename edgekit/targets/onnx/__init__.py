@@ -2,8 +2,6 @@
 
 from edgekit.targets.base import Runtime, Target
 
-__all__ = ["ONNX"]
-
 ONNX = Target(
     key="onnx",
     platform="onnx",

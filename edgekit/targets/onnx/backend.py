@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
 
-__all__ = ["lower", "open"]
-
 OPSET = 20
 OPSET_OF_CODES, IR_OF_CODES = 21, 10  # the first with integers of half a byte
 BACKEND = "onnxruntime CPUExecutionProvider"
@@ -86,18 +84,18 @@ class _Runner:
         import numpy as np
 
         check_images(images, self.input_size)
-        rows = []
-        for start in range(0, len(images), self._batch):
-            chunk = images[start : start + self._batch]
-            feed = chunk if self._bytes else np.ascontiguousarray(chunk.transpose(0, 3, 1, 2), dtype=np.float32)
-            rows.append(self._session.run(None, {self._name: feed})[0])
-        return np.concatenate(rows)
+        chunks = (images[start : start + self._batch] for start in range(0, len(images), self._batch))
+        return np.concatenate([self._session.run(None, self._feed(chunk))[0] for chunk in chunks])
 
     def ready(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        return self._feed(image[None])
+
+    def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
         import numpy as np
 
-        feed = image[None] if self._bytes else np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-        return {self._name: feed}
+        if not self._bytes:
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+        return {self._name: images}
 
     def run(self, ready: dict[str, np.ndarray]) -> np.ndarray:
         row: np.ndarray = self._session.run(None, ready)[0][0]
@@ -113,13 +111,8 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
 
     if options.dynamic_batch and not program.range_constraints:
         raise UsageError("this program was captured for one batch size: capture it with a dynamic batch")
-    arguments: dict[str, Any] = {
-        "dynamo": True,
-        "opset_version": OPSET,
-        "input_names": ["image"],
-        "output_names": ["embedding"],
-        "verbose": False,
-    }
+    names = {"input_names": ["image"], "output_names": ["embedding"]}
+    arguments: dict[str, Any] = {"dynamo": True, "opset_version": OPSET, "verbose": False, **names}
     try:
         table: dict[Any, Any] = {torch.ops.aten.adaptive_avg_pool2d.default: _pool_globally, **translations()}
         exported = torch.onnx.export(_as_it_is(program), custom_translation_table=table, **arguments)
@@ -138,10 +131,9 @@ def _export(program: ExportedProgram, options: LowerOptions) -> Any:
 
 def _free_names(graph: Any) -> None:
     """Keep the names of the input and the output to themselves: torch calls what `aten.embedding` gives `embedding`."""
-    own = [*graph.inputs, *graph.outputs]
-    taken = {value.name for value in own}
+    own = {value.name: value for value in (*graph.inputs, *graph.outputs)}
     for value in (value for node in graph.all_nodes() for value in node.outputs):
-        if value.name in taken and not any(value is one for one in own):
+        if own.get(value.name, value) is not value:
             value.name = f"{value.name}_inside"
 
 
@@ -218,13 +210,10 @@ def _describe(model: Any, program: ExportedProgram, options: LowerOptions) -> No
     from edgekit.targets.onnx.session import EXACT_PRODUCTS
 
     graph = model.graph
-    for holder in (graph, *graph, *graph.inputs, *graph.outputs, *graph.initializers.values()):
+    made = [value for node in graph for value in node.outputs]
+    for holder in (graph, *graph, *graph.inputs, *made, *graph.outputs, *graph.initializers.values()):
         holder.metadata_props.clear()
         holder.doc_string = None
-    for node in graph:
-        for value in node.outputs:
-            value.metadata_props.clear()
-            value.doc_string = None
     graph.name = "embedder"
     graph.inputs[0].doc_string = "RGB image, values 0-255"
     graph.outputs[0].doc_string = "unit-length embedding"

@@ -10,20 +10,17 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import torch
+import torch.ao.quantization.fx._decomposed
+from onnxscript import opset20
 
-from edgekit.targets.onnx.edit import add_constant, constant, emit, nodes, replace, shape
-
-__all__ = ["multiply_integers", "translations"]
-
+from edgekit.targets.onnx.edit import add_constant, attribute, constant, each, emit, replace, shape
 
 _OUTPUTS = (ir.DataType.UINT8, ir.DataType.FLOAT, ir.DataType.UINT8)
 
 
 def translations() -> dict[Any, Callable[..., Any]]:
     """ONNX for the operators of dynamic quantization, for `torch.onnx.export`'s custom_translation_table."""
-    import torch
-    import torch.ao.quantization.fx._decomposed
-
     known = torch.ops.quantized_decomposed
     return {
         known.choose_qparams.tensor: _choose,
@@ -33,46 +30,38 @@ def translations() -> dict[Any, Callable[..., Any]]:
 
 
 def _choose(image: Any, low: int, high: int, eps: float, dtype: int) -> Any:
-    from onnxscript import opset20
-
     _, scale, zero_point = opset20.DynamicQuantizeLinear(image)
     return scale, zero_point
 
 
 def _quantize(image: Any, scale: Any, zero_point: Any, low: int, high: int, dtype: int) -> Any:
-    from onnxscript import opset20
-
     return opset20.QuantizeLinear(image, scale, zero_point)
 
 
 def _dequantize(levels: Any, scale: Any, zero_point: Any, low: int, high: int, dtype: int, out_dtype: int = -1) -> Any:
-    from onnxscript import opset20
-
     return opset20.DequantizeLinear(levels, scale, zero_point)
 
 
-def multiply_integers(graph: ir.Graph) -> int:
+@each("MatMul", "Gemm")
+def multiply_integers(graph: ir.Graph, node: ir.Node) -> bool:
     """Products of a dynamically quantized tensor and a weight of 8 bits a channel, on the integers themselves."""
-    count = 0
-    for node in [*nodes(graph, "MatMul"), *nodes(graph, "Gemm")]:
-        quantized, weight = _dynamic(node.inputs[0]), _weight(node)
-        if quantized is None or weight is None:
-            continue
-        dynamic, (levels, scales) = quantized, weight
-        for output, kind in zip(dynamic.outputs, _OUTPUTS, strict=True):  # torch's zero points are int64 [1]
-            output.type = ir.TensorType(kind)
-        for output in dynamic.outputs[1:]:
-            output.shape = ir.Shape(())
-        table = add_constant(graph, node, "levels", levels.T)
-        zero = add_constant(graph, node, "zero", np.zeros((), np.int8))
-        product = emit(node, "MatMulInteger", [dynamic.outputs[0], table, dynamic.outputs[2], zero])
-        scale = emit(node, "Mul", [dynamic.outputs[1], add_constant(graph, node, "scales", scales)])
-        result = emit(node, "Mul", [emit(node, "Cast", [product], to=ir.DataType.FLOAT), scale])
-        if node.op_type == "Gemm" and len(node.inputs) > 2:
-            result = emit(node, "Add", [result, node.inputs[2]])
-        replace(node, result)
-        count += 1
-    return count
+    dynamic, weight = _dynamic(node.inputs[0]), _weight(node)
+    if dynamic is None or weight is None:
+        return False
+    levels, scales = weight
+    for output, kind in zip(dynamic.outputs, _OUTPUTS, strict=True):  # torch's zero points are int64 [1]
+        output.type = ir.TensorType(kind)
+    for output in dynamic.outputs[1:]:
+        output.shape = ir.Shape(())
+    table = add_constant(graph, node, "levels", levels.T)
+    zero = add_constant(graph, node, "zero", np.zeros((), np.int8))
+    product = emit(node, "MatMulInteger", [dynamic.outputs[0], table, dynamic.outputs[2], zero])
+    scale = emit(node, "Mul", [dynamic.outputs[1], add_constant(graph, node, "scales", scales)])
+    result = emit(node, "Mul", [emit(node, "Cast", [product], to=ir.DataType.FLOAT), scale])
+    if node.op_type == "Gemm" and len(node.inputs) > 2:
+        result = emit(node, "Add", [result, node.inputs[2]])
+    replace(node, result)
+    return True
 
 
 def _dynamic(value: ir.Value | None) -> ir.Node | None:
@@ -91,7 +80,7 @@ def _weight(node: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
     if made is not None and made.op_type == "Transpose":
         value, turned = made.inputs[0], True
     elif node.op_type == "Gemm":
-        turned = bool(node.attributes["transB"].value) if "transB" in node.attributes else False
+        turned = bool(attribute(node, "transB", 0))
     made = value.producer()
     if not turned or made is None or made.op_type != "DequantizeLinear" or len(shape(value)) != 2:
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-
-__all__ = ["add_constant", "attribute", "constant", "emit", "nodes", "replace", "shape"]
 
 
 def nodes(graph: ir.Graph, kind: str) -> Iterator[ir.Node]:
@@ -16,6 +15,19 @@ def nodes(graph: ir.Graph, kind: str) -> Iterator[ir.Node]:
     for node in list(graph):
         if node.op_type == kind and node.graph is graph and node.domain == "":
             yield node
+
+
+def each(*kinds: str) -> Callable[[Callable[[ir.Graph, ir.Node], bool]], Callable[[ir.Graph], int]]:
+    """Makes a pass of what changes a standard operator of these kinds, or says that it did not: how often it did."""
+
+    def made(change: Callable[[ir.Graph, ir.Node], bool]) -> Callable[[ir.Graph], int]:
+        @functools.wraps(change)
+        def apply(graph: ir.Graph) -> int:
+            return sum(change(graph, node) for kind in kinds for node in nodes(graph, kind))
+
+        return apply
+
+    return made
 
 
 def shape(value: ir.Value | None) -> list[Any]:

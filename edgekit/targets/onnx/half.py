@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
+
+import onnx_ir as ir
 
 from edgekit.targets.wide import is_wide
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import onnx_ir as ir
-
-__all__ = ["mark_wide", "name_wide", "to_half"]
 
 TAIL_OPS = ("Div", "Expand", "Clip", "Max", "ReduceL2", "Sqrt", "ReduceSum", "Mul", "Pow", "Reciprocal")
 _MARK = "edgekit.float32"  # in a node's `meta`, which is not written to the file
@@ -38,7 +34,6 @@ def to_half(proto: Any, wide: Sequence[str] = ()) -> Any:
     """Half precision inside, float32 at the borders, in the operators of the names `wide`, and in the last
     normalization, whose epsilon half cannot hold.
     """
-    import onnx_ir
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     tail, wanted = [], {proto.graph.output[0].name}
@@ -47,26 +42,24 @@ def to_half(proto: Any, wide: Sequence[str] = ()) -> Any:
             tail.append(node.name)
             wanted |= set(node.input)
     blocked = [*tail, *wide]
-    half = onnx_ir.serde.deserialize_model(convert_float_to_float16(proto, keep_io_types=True, node_block_list=blocked))
+    half = ir.serde.deserialize_model(convert_float_to_float16(proto, keep_io_types=True, node_block_list=blocked))
     half.graph.sort()
     if wide:
         _drop_round_trips(half.graph)
-    proto = onnx_ir.serde.serialize_model(half)
+    proto = ir.serde.serialize_model(half)
     del proto.graph.value_info[:]
     return proto
 
 
 def _drop_round_trips(graph: ir.Graph) -> None:
     """Take float32 values past the pairs of casts, to half and back, that stand between two operators in float32."""
-    import onnx_ir
-
     for back in list(graph):
-        there = back.inputs[0].producer() if _casts_to(back, onnx_ir.DataType.FLOAT) else None
-        if there is None or not _casts_to(there, onnx_ir.DataType.FLOAT16) or back.outputs[0].is_graph_output():
+        there = back.inputs[0].producer() if _casts_to(back, ir.DataType.FLOAT) else None
+        if there is None or not _casts_to(there, ir.DataType.FLOAT16) or back.outputs[0].is_graph_output():
             continue
         source = there.inputs[0]
-        if source.dtype == onnx_ir.DataType.FLOAT:
-            onnx_ir.convenience.replace_all_uses_with(back.outputs[0], source)
+        if source.dtype == ir.DataType.FLOAT:
+            ir.convenience.replace_all_uses_with(back.outputs[0], source)
             graph.remove(back, safe=True)
             if not there.outputs[0].uses():
                 graph.remove(there, safe=True)

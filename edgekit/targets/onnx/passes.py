@@ -12,11 +12,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.targets.onnx.dynamic import multiply_integers
-from edgekit.targets.onnx.edit import add_constant, attribute, constant, emit, nodes, replace, shape
+from edgekit.targets.onnx.edit import add_constant, attribute, constant, each, emit, replace, shape
 from edgekit.targets.onnx.static import cast_weights, own_weights, quantize_biases, unsign_activations
 from edgekit.targets.onnx.transposes import transpose_in_blocks
-
-__all__ = ["improve"]
 
 
 def improve(model: ir.Model) -> dict[str, int]:
@@ -38,86 +36,73 @@ def improve(model: ir.Model) -> dict[str, int]:
     return counts
 
 
-def pool_globally(graph: ir.Graph) -> int:
+@each("ReduceMean")
+def pool_globally(graph: ir.Graph, node: ir.Node) -> bool:
     """Means over both image axes as GlobalAveragePool, which the blocked layout has and ReduceMean is not."""
-    count = 0
-    for node in nodes(graph, "ReduceMean"):
-        image, axes = node.inputs[0], constant(node.inputs[1] if len(node.inputs) > 1 else None)
-        if axes is None or len(shape(image)) != 4 or sorted(int(axis) % 4 for axis in axes.ravel()) != [2, 3]:
-            continue
-        if attribute(node, "keepdims", 1):
-            pooled = emit(node, "GlobalAveragePool", [image])
-        else:
-            pooled = emit(node, "Flatten", [emit(node, "GlobalAveragePool", [image])], axis=1)
-        replace(node, pooled)
-        count += 1
-    return count
+    image, axes = node.inputs[0], constant(node.inputs[1] if len(node.inputs) > 1 else None)
+    if axes is None or len(shape(image)) != 4 or sorted(int(axis) % 4 for axis in axes.ravel()) != [2, 3]:
+        return False
+    pooled = emit(node, "GlobalAveragePool", [image])
+    replace(node, pooled if attribute(node, "keepdims", 1) else emit(node, "Flatten", [pooled], axis=1))
+    return True
 
 
-def fold_affine_into_convolution(graph: ir.Graph) -> int:
+@each("Conv")
+def fold_affine_into_convolution(graph: ir.Graph, conv: ir.Node) -> bool:
     """A scale and shift of each channel in front of a 1x1 convolution, as GroupNorm ends with, into its weights."""
-    count = 0
-    for conv in nodes(graph, "Conv"):
-        weight = constant(conv.inputs[1])
-        bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
-        if weight is None or weight.shape[2:] != (1, 1) or attribute(conv, "group", 1) != 1:
-            continue
-        if any(attribute(conv, "pads", None) or []) or (len(conv.inputs) > 2 and bias is None):
-            continue
-        image, found = conv.inputs[0], False
-        bias = np.zeros(weight.shape[0], weight.dtype) if bias is None else bias
-        while (step := _channel_step(image)) is not None:
-            kind, image, values = step
-            if kind == "Add":
-                bias = bias + weight[:, :, 0, 0] @ values
-            else:
-                weight = weight * values[None, :, None, None]
-            found = True
-        if found:
-            inputs = [image, add_constant(graph, conv, "weight", weight), add_constant(graph, conv, "bias", bias)]
-            replace(conv, emit(conv, "Conv", inputs, **conv.attributes))
-            count += 1
-    return count
+    weight = constant(conv.inputs[1])
+    bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    if weight is None or weight.shape[2:] != (1, 1) or attribute(conv, "group", 1) != 1:
+        return False
+    if any(attribute(conv, "pads", None) or []) or (len(conv.inputs) > 2 and bias is None):
+        return False
+    image, found = conv.inputs[0], False
+    bias = np.zeros(weight.shape[0], weight.dtype) if bias is None else bias
+    while (step := _channel_step(image)) is not None:
+        kind, image, values = step
+        if kind == "Add":
+            bias = bias + weight[:, :, 0, 0] @ values
+        else:
+            weight = weight * values[None, :, None, None]
+        found = True
+    if found:
+        inputs = [image, add_constant(graph, conv, "weight", weight), add_constant(graph, conv, "bias", bias)]
+        replace(conv, emit(conv, "Conv", inputs, **conv.attributes))
+    return found
 
 
-def blend_by_channel(graph: ir.Graph) -> int:
+@each("Add")
+def blend_by_channel(graph: ir.Graph, add: ir.Node) -> bool:
     """`a + g * (p - a)` with one g a channel as two batch norms and a sum, which the blocked layout has."""
-    count = 0
-    for add in nodes(graph, "Add"):
-        for a, product in (add.inputs, tuple(reversed(add.inputs))):
-            scaled = _by_channel(product, "Mul")
-            if scaled is None or len(product.uses()) != 1:
-                continue
-            difference, gain = scaled
-            sub = difference.producer()
-            if sub is None or sub.op_type != "Sub" or sub.inputs[1] is not a or len(difference.uses()) != 1:
-                continue
-            if len(gain) != int(shape(a)[1]):
-                continue
-            terms = [_scale(graph, add, sub.inputs[0], gain), _scale(graph, add, a, 1 - gain)]
-            replace(add, emit(add, "Add", terms))
-            count += 1
-            break
-    return count
+    for a, product in (add.inputs, tuple(reversed(add.inputs))):
+        scaled = _by_channel(product, "Mul")
+        if scaled is None or len(product.uses()) != 1:
+            continue
+        difference, gain = scaled
+        sub = difference.producer()
+        if sub is None or sub.op_type != "Sub" or sub.inputs[1] is not a or len(difference.uses()) != 1:
+            continue
+        if len(gain) != int(shape(a)[1]):
+            continue
+        terms = [_scale(graph, add, sub.inputs[0], gain), _scale(graph, add, a, 1 - gain)]
+        replace(add, emit(add, "Add", terms))
+        return True
+    return False
 
 
-def part_norms_from_sums(graph: ir.Graph) -> int:
+@each("LayerNormalization")
+def part_norms_from_sums(graph: ir.Graph, norm: ir.Node) -> bool:
     """A reshape between a sum and its layer norm, which are each faster than ONNX Runtime's fusion of the two."""
-    count = 0
-    for norm in nodes(graph, "LayerNormalization"):
-        tokens, size = norm.inputs[0], shape(norm.inputs[0])
-        made = None if tokens is None else tokens.producer()
-        if made is None or made.op_type != "Add" or len(tokens.uses()) != 1 or len(size) < 3:
-            continue
-        if attribute(norm, "axis", -1) not in (-1, len(size) - 1) or not all(isinstance(one, int) for one in size):
-            continue
-        flat = emit(norm, "Reshape", [tokens, add_constant(graph, norm, "flat", np.array([-1, size[-1]]))])
-        done = emit(
-            norm, "LayerNormalization", [flat, *norm.inputs[1:]], axis=-1, epsilon=attribute(norm, "epsilon", 1e-5)
-        )
-        replace(norm, emit(norm, "Reshape", [done, add_constant(graph, norm, "size", np.array(size))]))
-        count += 1
-    return count
+    tokens, size = norm.inputs[0], shape(norm.inputs[0])
+    made = None if tokens is None else tokens.producer()
+    if made is None or made.op_type != "Add" or len(tokens.uses()) != 1 or len(size) < 3:
+        return False
+    if attribute(norm, "axis", -1) not in (-1, len(size) - 1) or not all(isinstance(one, int) for one in size):
+        return False
+    flat = emit(norm, "Reshape", [tokens, add_constant(graph, norm, "flat", np.array([-1, size[-1]]))])
+    done = emit(norm, "LayerNormalization", [flat, *norm.inputs[1:]], axis=-1, epsilon=attribute(norm, "epsilon", 1e-5))
+    replace(norm, emit(norm, "Reshape", [done, add_constant(graph, norm, "size", np.array(size))]))
+    return True
 
 
 def _channel_step(image: ir.Value) -> tuple[str, ir.Value, np.ndarray] | None:

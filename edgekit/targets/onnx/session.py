@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-__all__ = ["EXACT_PRODUCTS", "saturates", "session_options"]
-
 # Makes weights uint8 as the file is loaded, whose products ONNX Runtime adds in 32 bits on every x86 CPU. On those with
 # VNNI it takes half as long again and is no more exact; elsewhere than on x86 it does nothing.
 EXACT_PRODUCTS = {"session.x64quantprecision": "1"}
@@ -17,11 +15,7 @@ _PIXEL, _WEIGHT, _TERMS = 255, 127, 4
 
 def session_options(threads: int) -> Any:
     """Options of a session that runs on `threads` threads, logs nothing, and adds 8-bit products exactly."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 4
+    options = _silent_options(threads)
     if saturates():
         for key, value in EXACT_PRODUCTS.items():
             options.add_session_config_entry(key, value)
@@ -38,12 +32,18 @@ def saturates() -> bool:
     import numpy as np
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    session = ort.InferenceSession(_product(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(_product(), _silent_options(1), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"x": np.full((1, _TERMS), _PIXEL, np.uint8)})
     return int(found.item()) != _PIXEL * _WEIGHT * _TERMS
+
+
+def _silent_options(threads: int) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4
+    return options
 
 
 def _product() -> bytes:

@@ -5,69 +5,61 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.targets.onnx.edit import add_constant, attribute, constant, emit, nodes, replace
-
-__all__ = ["cast_weights", "own_weights", "quantize_biases", "unsign_activations"]
+from edgekit.targets.onnx.edit import add_constant, attribute, constant, each, emit, nodes, replace
 
 
-def quantize_biases(graph: ir.Graph) -> int:
+@each("Conv", "Gemm")
+def quantize_biases(graph: ir.Graph, node: ir.Node) -> bool:
     """Biases of layers between integers as integers, in steps of input scale times weight scale.
 
     ONNX Runtime fuses a convolution with float bias only in part; XNNPACK and Core ML round the bias themselves.
     """
-    count = 0
-    for node in [*nodes(graph, "Conv"), *nodes(graph, "Gemm")]:
-        if len(node.inputs) < 3 or attribute(node, "alpha", 1.0) != 1.0:
-            continue
-        bias, scales = constant(node.inputs[2]), [_scale(value) for value in node.inputs[:2]]
-        if bias is None or scales[0] is None or scales[1] is None or not _ends_in_integers(node):
-            continue
-        step = np.broadcast_to(scales[0].reshape(()) * scales[1].reshape(-1), bias.shape).astype(np.float32)
-        levels = np.rint(bias / step)
-        if np.abs(levels).max(initial=0) > 2**30:
-            continue  # a weight channel that is all but zero
-        parts = {"bias": levels.astype(np.int32), "step": step}
-        inputs = [add_constant(graph, node, name, values) for name, values in parts.items()]
-        node.replace_input_with(2, emit(node, "DequantizeLinear", inputs, axis=0))
-        count += 1
-    return count
+    if len(node.inputs) < 3 or attribute(node, "alpha", 1.0) != 1.0:
+        return False
+    bias, scales = constant(node.inputs[2]), [_scale(value) for value in node.inputs[:2]]
+    if bias is None or scales[0] is None or scales[1] is None or not _ends_in_integers(node):
+        return False
+    step = np.broadcast_to(scales[0].reshape(()) * scales[1].reshape(-1), bias.shape).astype(np.float32)
+    levels = np.rint(bias / step)
+    if np.abs(levels).max(initial=0) > 2**30:
+        return False  # a weight channel that is all but zero
+    parts = {"bias": levels.astype(np.int32), "step": step}
+    inputs = [add_constant(graph, node, name, values) for name, values in parts.items()]
+    node.replace_input_with(2, emit(node, "DequantizeLinear", inputs, axis=0))
+    return True
 
 
-def unsign_activations(graph: ir.Graph) -> int:
+@each("QuantizeLinear", "DequantizeLinear")
+def unsign_activations(graph: ir.Graph, node: ir.Node) -> bool:
     """Signed 8-bit activations as unsigned ones, every level 128 higher: the same values.
 
     On x86 ONNX Runtime does so itself where a tensor has one user; a layer between both kinds is then not fused.
     """
-    count = 0
-    for node in [*nodes(graph, "QuantizeLinear"), *nodes(graph, "DequantizeLinear")]:
-        zero = constant(node.inputs[2]) if len(node.inputs) > 2 else None
-        made = node.inputs[0]
-        if zero is None or zero.dtype != np.int8 or zero.size != 1 or made is None or constant(made) is not None:
-            continue
-        shifted = (zero.astype(np.int16) + 128).astype(np.uint8)
-        node.replace_input_with(2, add_constant(graph, node, "zero", shifted))
-        if node.op_type == "QuantizeLinear":
-            node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
-        count += 1
-    return count
+    zero = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+    made = node.inputs[0]
+    if zero is None or zero.dtype != np.int8 or zero.size != 1 or made is None or constant(made) is not None:
+        return False
+    shifted = (zero.astype(np.int16) + 128).astype(np.uint8)
+    node.replace_input_with(2, add_constant(graph, node, "zero", shifted))
+    if node.op_type == "QuantizeLinear":
+        node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
+    return True
 
 
-def cast_weights(graph: ir.Graph) -> int:
+@each("DequantizeLinear")
+def cast_weights(graph: ir.Graph, node: ir.Node) -> bool:
     """8-bit weights of layers in float as a cast and a product, which ONNX Runtime does once, as it loads the file.
 
     It runs a DequantizeLinear for each image, also one of a constant.
     """
-    count = 0
-    for node in nodes(graph, "DequantizeLinear"):
-        levels, scales = constant(node.inputs[0]), constant(node.inputs[1])
-        if levels is None or scales is None or levels.dtype != np.int8 or _meets_integers(node):
-            continue
-        axis = attribute(node, "axis", 1) % levels.ndim
-        wide = scales.reshape([-1 if one == axis else 1 for one in range(levels.ndim)]) if scales.size > 1 else scales
-        cast = emit(node, "Cast", [node.inputs[0]], to=ir.DataType.FLOAT)
-        replace(node, emit(node, "Mul", [cast, add_constant(graph, node, "scales", wide.astype(np.float32))]))
-        count += 1
-    return count
+    levels, scales = constant(node.inputs[0]), constant(node.inputs[1])
+    if levels is None or scales is None or levels.dtype != np.int8 or _meets_integers(node):
+        return False
+    axis = attribute(node, "axis", 1) % levels.ndim
+    wide = scales.reshape([-1 if one == axis else 1 for one in range(levels.ndim)]) if scales.size > 1 else scales
+    cast = emit(node, "Cast", [node.inputs[0]], to=ir.DataType.FLOAT)
+    replace(node, emit(node, "Mul", [cast, add_constant(graph, node, "scales", wide.astype(np.float32))]))
+    return True
 
 
 def own_weights(graph: ir.Graph) -> int:
