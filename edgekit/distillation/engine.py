@@ -243,13 +243,7 @@ class Engine:
         mean = {name: self.window[name] / steps for name in sorted(self.window)}
         self.window = {}
         loss = mean.pop("loss")
-        row = {
-            "kind": "train",
-            **_place(position),
-            "loss": loss,
-            "losses": mean,
-            "rate": self.learner.rate,
-        }
+        row = {"kind": "train", **_place(position), "loss": loss, "losses": mean, "rate": self.learner.rate}
         self._write(row)
         share = self.planner.share(position.shown)
         self.reporter.progress(f"{share:5.1%}  {max(self.size)} px  loss {loss:.4f}  {_line(mean, rate)}")

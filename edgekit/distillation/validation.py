@@ -92,12 +92,7 @@ class Validator:
         return self.measure(embedder, size, None if final else self._spec.validation.sample, self._spec.precision).table
 
     def measure(
-        self,
-        embedder: Embedder,
-        size: tuple[int, int],
-        sample: int | None,
-        precision: str,
-        tick: Tick = _no_tick,
+        self, embedder: Embedder, size: tuple[int, int], sample: int | None, precision: str, tick: Tick = _no_tick
     ) -> Figures:
         """Figures of `embedder` on the first `sample` listings of every task (None: all of them)."""
         chosen = [_first(task, sample) for task in self.tasks]
