@@ -43,7 +43,6 @@ class Targets(Protocol):
 
     def of(self, sources: np.ndarray, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
         """float32 [B,dim], one row a photo and view."""
-        ...
 
 
 class Cache:

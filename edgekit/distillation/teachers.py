@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from edgekit.distillation.augment import AUGMENTATIONS, Augmentation, apply, canvas, draw
 from edgekit.distillation.cache import BLOCK, Cache, CachedTargets, Targets
-from edgekit.distillation.loader import DataSets, as_read
+from edgekit.distillation.loader import DataSets, read_photos
 from edgekit.distillation.sources.base import Source
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.model.embedder import Embedder, build_embedder, state_sha256
@@ -80,9 +78,7 @@ class FileTargets:
                 raise InputError(
                     f"{path}: {len(values)} embeddings for {total} photos; write one row a photo, in order"
                 )
-            self._rows = [np.arange(len(source)) for source in sources]
-            for before, rows in zip(np.cumsum([0, *(len(s) for s in sources)]), self._rows, strict=False):
-                rows += before
+            self._rows = np.split(np.arange(total), np.cumsum([len(source) for source in sources])[:-1])
         else:
             place = {name: row for row, name in enumerate(names)}
             self._rows = []
@@ -145,31 +141,6 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
     if len(set(names)) < len(names):
         raise InputError(f"{path}: has two rows for one photo")
     return names, np.stack(table["embedding"].to_numpy())
-
-
-class _Blocks(Dataset[Any]):
-    """Blocks of photos, view by view, at the teacher's input size."""
-
-    def __init__(self, source: Source, size: tuple[int, int], blocks: Sequence[int]) -> None:
-        self._source, self._size, self._blocks = source, size, blocks
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __getitem__(self, index: int) -> tuple[int, np.ndarray, list[tuple[str, str]]]:
-        rows = _rows(self._source, self._blocks[index])
-        images, corrupt = np.zeros((len(rows), *self._size, 3), np.uint8), []
-        for place, row in enumerate(rows.tolist()):
-            try:
-                images[place] = self._source.read(row, self._size)
-            except InputError as error:
-                name = self._source.photo_name(row)
-                corrupt.append((name, str(error).removeprefix(f"{name}: ")))
-        return self._blocks[index], images, corrupt
-
-
-def _rows(source: Source, block: int) -> np.ndarray:
-    return np.arange(block * BLOCK, min((block + 1) * BLOCK, len(source)))
 
 
 @dataclass(frozen=True)
@@ -246,17 +217,15 @@ class _Writer:
         if not blocks:
             return
         source, size = self.data.sources[index], self.embedder.spec.size
-        reader = _Blocks(source, canvas(self.embedder.spec, size), blocks)
         embedder = self.embedder.to(self.device).to(memory_format=torch.channels_last)
-        loader = DataLoader(reader, batch_size=None, num_workers=self.spec.workers, collate_fn=as_read)
-        total = sum(len(_rows(source, block)) for block in blocks) * cache.views
-        done = 0
+        groups = [np.arange(block * BLOCK, min((block + 1) * BLOCK, len(source))) for block in blocks]
+        photos = read_photos(source, groups, canvas(self.embedder.spec, size), 0, self.spec.workers)
+        done, total = 0, sum(map(len, groups)) * cache.views
         with self.reporter.stage(f"teacher {self.teacher.spec.label} embeds {source.name}") as tick:
-            for block, images, unreadable in loader:
+            for block, rows, (images, unreadable) in zip(blocks, groups, photos, strict=True):
                 for name, reason in unreadable:
-                    if self.data.corrupt.add(index, name, reason):
-                        self.reporter.note(f"data {source.name}: {name} skipped: {reason}")
-                rows, values = _rows(source, block), np.empty((len(images), cache.views, self.teacher.dim), np.float16)
+                    self.data.skip(index, name, reason, self.reporter)
+                values = np.empty((len(images), cache.views, self.teacher.dim), np.float16)
                 for view in range(cache.views):
                     parameters = draw(self.augmentation, self.spec.augment_seed, rows, np.full(len(rows), view))
                     for start in range(0, len(rows), _BATCH):
