@@ -21,18 +21,19 @@ from edgekit.support.version import VERSION
 __all__ = ["write_card"]
 
 _TOOLS = ("torch", "timm", "accelerate", "numpy")
+_FIGURES = ("recall_1", "recall_10", "ndcg_10", "mean_ap", "teacher_recall_1", "retention")
 
 
 def write_card(job: Job, recipe: Recipe, figures: Figures, photos: int) -> Mapping[str, Any]:
     """Write card.json and card.md beside the job's student.safetensors; returns the card.
 
-    `recipe` is the one that exports the student, `figures` what it is worth after `photos` were shown.
-
-    Raises:
-        OutputError: they cannot be written.
+    `recipe` is the one that exports the student, `figures` what it is worth after `photos` were shown. Raises
+    OutputError where they cannot be written.
     """
     student, data, weights = job.student, job.data, job.out / "student.safetensors"
     sets = zip(data.sources, data.digests, data.unread, strict=True)
+    tools = {tool: version(tool) for tool in _TOOLS}
+    size, digest = weights.stat().st_size, sha256_file(weights)
     card: dict[str, Any] = {
         "name": recipe.name,
         "backbone": recipe.model.backbone,
@@ -40,16 +41,11 @@ def write_card(job: Job, recipe: Recipe, figures: Figures, photos: int) -> Mappi
         "embedding": student.dim,
         "input": student.spec.model_dump(mode="json"),
         "license": recipe.metadata.license,
-        "weights": {
-            "file": weights.name,
-            "bytes": weights.stat().st_size,
-            "sha256": sha256_file(weights),
-            "dtype": job.spec.store,
-        },
+        "weights": {"file": weights.name, "bytes": size, "sha256": digest, "dtype": job.spec.store},
         "teachers": [_teacher(teacher) for teacher in job.teachers],
         "data": [
-            {"name": source.name, "photos": len(source), "sha256": digest, "unreadable": len(unread)}
-            for source, digest, unread in sets
+            {"name": source.name, "photos": len(source), "sha256": content, "unreadable": len(unread)}
+            for source, content, unread in sets
         ],
         "training": {
             "photos": photos,
@@ -59,11 +55,7 @@ def write_card(job: Job, recipe: Recipe, figures: Figures, photos: int) -> Mappi
             "start": _start(recipe),
             "settings": job.spec.model_dump(mode="json", exclude={"teachers", "data", "validation"}),
         },
-        "versions": {
-            "edgekit": VERSION,
-            "python": platform.python_version(),
-            **{tool: version(tool) for tool in _TOOLS},
-        },
+        "versions": {"edgekit": VERSION, "python": platform.python_version(), **tools},
         "figures": figures.table,
     }
     write_atomically(job.out / "card.json", json.dumps(card, indent=2) + "\n")
@@ -118,9 +110,8 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in card["figures"].get("retrieval", {}).items():
-        teacher = [_number(row.get("teacher_recall_1")), _number(row.get("retention"))]
-        own = [f"{row[key]:.4f}" for key in ("recall_1", "recall_10", "ndcg_10", "mean_ap")]
-        lines.append(f"| {name} | {row['queries']:,} | {row['gallery']:,} | {' | '.join([*own, *teacher])} |")
+        cells = " | ".join(_number(row.get(key)) for key in _FIGURES)
+        lines.append(f"| {name} | {row['queries']:,} | {row['gallery']:,} | {cells} |")
     for name, value in card["figures"].get("knn", {}).items():
         lines.append(f"\nkNN accuracy of {name}: {value:.4f}")
     if card["figures"].get("teacher_cosine") is not None:

@@ -192,14 +192,12 @@ class Engine:
         return (math.floor(self.planner.share(shown) / every + 1e-9) + 1) * every
 
     def _validate(self, position: Position) -> None:
-        if self.validate is None or not self.job.main:
-            self.accelerator.wait_for_everyone()
-            return
-        clock = time.perf_counter()
-        figures = self.validate(self.learner.averaged, self.size)
-        self.learner.after_validation()
-        self._write({"kind": "validation", **_place(position), "size": max(self.size), **figures})
-        self._spent("validation", clock)
+        if self.validate is not None:  # in the main process alone
+            clock = time.perf_counter()
+            figures = self.validate(self.learner.averaged, self.size)
+            self.learner.after_validation()
+            self._write({"kind": "validation", **_place(position), "size": max(self.size), **figures})
+            self._spent("validation", clock)
         self.accelerator.wait_for_everyone()
 
     def _log(self, position: Position, rate: float) -> None:

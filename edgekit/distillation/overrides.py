@@ -96,13 +96,10 @@ def _set(table: dict[str, Any], text: str) -> None:
         here = _step(here, part, key)
         if here is None:
             raise _refused(key, "there is no such key")
-    if isinstance(here, list):
-        index = _index(here, last, key)
-        here[index] = parsed
-    elif isinstance(here, dict):
-        here[last] = parsed
-    else:
+    if not isinstance(here, dict | list):
         raise _refused(key, "there is no such key")
+    place: Any = _index(here, last, key) if isinstance(here, list) else last
+    here[place] = parsed
 
 
 def _step(here: Any, part: str, key: str) -> Any:

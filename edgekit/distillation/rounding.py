@@ -43,8 +43,7 @@ class Rounding:
 def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
     """By name of the embedder's modules, what the plan asks for.
 
-    Raises:
-        UsageError: the plan is for other weights or another size, or has weights of its own.
+    Raises UsageError where the plan is for other weights or another size, or has weights of its own.
     """
     plan.check_fits(state_sha256(embedder), embedder.spec.size)
     if any(SCHEMES[row.scheme].coded for row in plan.layers):

@@ -49,11 +49,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def expect_lost_processes(count: int) -> Iterator[None]:
-    """In a run of `count` processes, whatever step notices that another one is gone says so in one line.
-
-    Raises:
-        TrainingError: a collective operation failed because another process is gone.
-    """
+    """In a run of `count` processes, whatever step notices that another one is gone raises TrainingError, one line."""
     try:
         yield
     except RuntimeError as error:

@@ -106,14 +106,14 @@ def _embeddings(path: Path) -> tuple[list[str] | None, np.ndarray]:
     """(photo names or None, float [N,D]) of a .npy or Parquet file."""
     if not path.is_file():
         raise InputError(f"{path}: no such file of embeddings")
+    if path.suffix not in (".npy", ".parquet"):
+        raise InputError(f"{path}: embeddings come as .npy or .parquet")
     names: list[str] | None = None
     try:
         if path.suffix == ".npy":
             values = np.load(path, mmap_mode="r", allow_pickle=False)
-        elif path.suffix == ".parquet":
-            names, values = _parquet(path)
         else:
-            raise InputError(f"{path}: embeddings come as .npy or .parquet")
+            names, values = _parquet(path)
     except InputError:
         raise
     except ImportError as error:
@@ -159,8 +159,8 @@ def fill(
     root: Path,
     reporter: Reporter,
     *,
+    process: Process,
     augment: bool = True,
-    process: Process | None = None,
 ) -> Targets:
     """The teacher's embeddings of every photo and view, computed where the cache under `root` lacks them.
 
@@ -174,7 +174,6 @@ def fill(
     if teacher.embedder is None:
         assert teacher.spec.embeddings is not None
         return FileTargets(teacher.spec.embeddings, data.sources)
-    process = process or Process(torch.device("cpu"))
     augmentation = AUGMENTATIONS[spec.augment] if augment else None
     writer = _Writer(teacher, teacher.embedder, data, spec, augmentation, reporter, process.device)
     caches = []

@@ -39,10 +39,8 @@ _IMAGE = ("pixel_values", "image", "images", "img", "imgs", "pixels")
 def unwrap(module: nn.Module, name: str) -> tuple[nn.Module, list[str]]:
     """The module within all wrappers, its compiled parts as they were written; and what was taken off, outermost first.
 
-    `name` is what the user typed; errors quote it.
-
-    Raises:
-        ModelError: a wrapper that cannot be seen through: TorchScript, sharded weights, no forward.
+    `name` is what the user typed; errors quote it. Raises ModelError for a wrapper that cannot be seen through:
+    TorchScript, sharded weights, no forward.
     """
     taken: list[str] = []
     while (inner := _inner(module, name)) is not None:
@@ -83,8 +81,7 @@ def drop_fake_quantization(module: nn.Module) -> int:
 def widen(module: nn.Module, name: str) -> list[str]:
     """Put all weights in dense float32 and in this machine's memory, in place. Returns the kinds that were changed.
 
-    Raises:
-        ModelError: weights that have no values yet.
+    Raises ModelError for weights that have no values yet.
     """
     tensors = [*module.parameters(), *module.buffers()]
     if any(tensor.device.type == "meta" for tensor in tensors):
@@ -126,8 +123,7 @@ def own_input(module: nn.Module) -> dict[str, Any]:
 def call_with(module: nn.Module, name: str) -> str | None:
     """The keyword under which the module's forward takes the image; None where it is the first argument.
 
-    Raises:
-        ModelError: forward asks for more than an image.
+    Raises ModelError where forward asks for more than an image.
     """
     try:
         parameters = list(inspect.signature(module.forward).parameters.values())
