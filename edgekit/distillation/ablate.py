@@ -80,10 +80,9 @@ def _sampling(spec: DistillSpec) -> dict[str, DistillSpec]:
 def _tasks(spec: DistillSpec) -> dict[str, DistillSpec]:
     if len(spec.data) < 2:
         return {}
-    photos = spec.photos
     out = {}
     for data in spec.data:
-        change: dict[str, Any] = {"data": (data,), "photos": photos}
+        change: dict[str, Any] = {"data": (data,)}
         if spec.losses.labels and not (data.labels or data.folder):
             change["losses"] = spec.losses.model_copy(update={"labels": 0.0})
         out[f"only {data.name}"] = spec.model_copy(update=change)
@@ -111,9 +110,9 @@ def ablate(request: DistillRequest, kinds: Sequence[str], reporter: Reporter | N
     if not results:
         return []
     rows = [_row(name, result, results["base"]) for name, result in results.items()]
-    text = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
-    write_atomically(request.out / "ablation.json", text)
-    plot_ablation([asdict(row) for row in rows], request.out / "ablation.png")
+    tables = [asdict(row) for row in rows]
+    write_atomically(request.out / "ablation.json", json.dumps(tables, indent=2) + "\n")
+    plot_ablation(tables, request.out / "ablation.png")
     return rows
 
 
@@ -128,8 +127,5 @@ def _row(name: str, result: DistillResult, base: DistillResult) -> Row:
 
 
 def _hits(result: DistillResult) -> dict[str, np.ndarray]:
-    out = {}
-    for task, figures in result.figures.details.items():
-        ranks = figures.ranks[figures.ranks > 0]
-        out[task] = (ranks == 1).astype(np.float64)
-    return out
+    tasks = result.figures.details.items()
+    return {task: (figures.ranks[figures.ranks > 0] == 1).astype(np.float64) for task, figures in tasks}

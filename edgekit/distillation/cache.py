@@ -43,7 +43,6 @@ class Targets(Protocol):
 
     def of(self, sources: np.ndarray, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
         """float32 [B,dim], one row a photo and view."""
-        ...
 
 
 class Cache:
@@ -103,14 +102,12 @@ class Cache:
 
     def missing(self) -> list[int]:
         """Blocks that are not there yet or do not have their CRC."""
-        return [block for block in range(self.blocks) if not self._whole(block)]
+        marks = self._marks
+        return [block for block in range(self.blocks) if not marks[block, 0] or self._crc(block) != marks[block, 1]]
 
     def damaged(self, missing: Sequence[int] | None = None) -> int:
         """How many of the `missing` blocks (None: look for them) were written once and have changed since."""
         return sum(bool(self._marks[block, 0]) for block in (self.missing() if missing is None else missing))
-
-    def _whole(self, block: int) -> bool:
-        return bool(self._marks[block, 0]) and self._crc(block) == int(self._marks[block, 1])
 
     def _crc(self, block: int) -> int:
         return zlib.crc32(np.ascontiguousarray(self.values[block * BLOCK : (block + 1) * BLOCK]).tobytes())

@@ -4,49 +4,36 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgekit.distillation.loader import DataSets
+from edgekit.distillation.job import Job
 from edgekit.distillation.teachers import Teacher
 from edgekit.distillation.validation import Figures
-from edgekit.model.embedder import Embedder
 from edgekit.recipe import Recipe
-from edgekit.recipe.training import DistillSpec
 from edgekit.support.files import sha256_file, write_atomically
 from edgekit.support.text import human_size
 from edgekit.support.version import VERSION
 
-__all__ = ["Trained", "write_card"]
+__all__ = ["write_card"]
 
 _TOOLS = ("torch", "timm", "accelerate", "numpy")
+_FIGURES = ("recall_1", "recall_10", "ndcg_10", "mean_ap", "teacher_recall_1", "retention")
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A student that is stored, and what made it: `photos` were shown in `seconds` by `world` processes."""
+def write_card(job: Job, recipe: Recipe, figures: Figures, photos: int) -> Mapping[str, Any]:
+    """Write card.json and card.md beside the job's student.safetensors; returns the card.
 
-    recipe: Recipe
-    spec: DistillSpec
-    student: Embedder
-    data: DataSets
-    teachers: Sequence[Teacher]
-    figures: Figures
-    photos: int
-    seconds: float
-    world: int
-
-
-def write_card(out: Path, trained: Trained) -> Mapping[str, Any]:
-    """Write card.json and card.md beside `out`/student.safetensors; returns the card.
-
-    Raises:
-        OutputError: they cannot be written.
+    `recipe` is the one that exports the student, `figures` what it is worth after `photos` were shown. Raises
+    OutputError where they cannot be written.
     """
-    recipe, student, data = trained.recipe, trained.student, trained.data
+    student, data, weights = job.student, job.data, job.out / "student.safetensors"
+    sets = zip(data.sources, data.digests, data.unread, strict=True)
+    tools = {tool: version(tool) for tool in _TOOLS}
+    size, digest = weights.stat().st_size, sha256_file(weights)
     card: dict[str, Any] = {
         "name": recipe.name,
         "backbone": recipe.model.backbone,
@@ -54,38 +41,26 @@ def write_card(out: Path, trained: Trained) -> Mapping[str, Any]:
         "embedding": student.dim,
         "input": student.spec.model_dump(mode="json"),
         "license": recipe.metadata.license,
-        "weights": _weights(out / "student.safetensors", trained.spec),
-        "teachers": [_teacher(teacher) for teacher in trained.teachers],
+        "weights": {"file": weights.name, "bytes": size, "sha256": digest, "dtype": job.spec.store},
+        "teachers": [_teacher(teacher) for teacher in job.teachers],
         "data": [
-            {"name": source.name, "photos": len(source), "sha256": digest, "unreadable": unreadable}
-            for source, digest, unreadable in zip(
-                data.sources, data.digests, data.corrupt.counts().values(), strict=True
-            )
+            {"name": source.name, "photos": len(source), "sha256": content, "unreadable": len(unread)}
+            for source, content, unread in sets
         ],
         "training": {
-            "photos": trained.photos,
-            "seed": trained.spec.seed,
-            "processes": trained.world,
-            "seconds": round(trained.seconds),
+            "photos": photos,
+            "seed": job.spec.seed,
+            "processes": job.accelerator.num_processes,
+            "seconds": round(time.perf_counter() - job.started),
             "start": _start(recipe),
-            "settings": trained.spec.model_dump(mode="json", exclude={"teachers", "data", "validation"}),
+            "settings": job.spec.model_dump(mode="json", exclude={"teachers", "data", "validation"}),
         },
-        "versions": {
-            "edgekit": VERSION,
-            "python": platform.python_version(),
-            **{tool: version(tool) for tool in _TOOLS},
-        },
-        "figures": trained.figures.table,
+        "versions": {"edgekit": VERSION, "python": platform.python_version(), **tools},
+        "figures": figures.table,
     }
-    text = json.dumps(card, indent=2) + "\n"
-    write_atomically(out / "card.json", text)
-    words = _markdown(card)
-    write_atomically(out / "card.md", words)
+    write_atomically(job.out / "card.json", json.dumps(card, indent=2) + "\n")
+    write_atomically(job.out / "card.md", _markdown(card))
     return card
-
-
-def _weights(path: Path, spec: DistillSpec) -> dict[str, Any]:
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path), "dtype": spec.store}
 
 
 def _teacher(teacher: Teacher) -> dict[str, Any]:
@@ -135,9 +110,8 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in card["figures"].get("retrieval", {}).items():
-        teacher = [_number(row.get("teacher_recall_1")), _number(row.get("retention"))]
-        own = [f"{row[key]:.4f}" for key in ("recall_1", "recall_10", "ndcg_10", "mean_ap")]
-        lines.append(f"| {name} | {row['queries']:,} | {row['gallery']:,} | {' | '.join([*own, *teacher])} |")
+        cells = " | ".join(_number(row.get(key)) for key in _FIGURES)
+        lines.append(f"| {name} | {row['queries']:,} | {row['gallery']:,} | {cells} |")
     for name, value in card["figures"].get("knn", {}).items():
         lines.append(f"\nkNN accuracy of {name}: {value:.4f}")
     if card["figures"].get("teacher_cosine") is not None:

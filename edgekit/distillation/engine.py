@@ -7,31 +7,29 @@ import math
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgekit.distillation import checkpoint
 from edgekit.distillation.augment import AUGMENTATIONS, apply
-from edgekit.distillation.board import Board
 from edgekit.distillation.cache import Targets
+from edgekit.distillation.job import Job
 from edgekit.distillation.learner import Learner
-from edgekit.distillation.loader import Batch, DataSets, Reader, batches
+from edgekit.distillation.loader import Batch, Reader, batches
 from edgekit.distillation.objectives import Truth, combine, objectives
-from edgekit.distillation.rounding import Rounding
 from edgekit.distillation.sampling import Planner, Position
+from edgekit.distillation.validation import Validator
 from edgekit.errors import TrainingError, UsageError
-from edgekit.recipe import InputSpec, Recipe
-from edgekit.recipe.training import DistillSpec
-from edgekit.support.progress import Reporter, Tick
+from edgekit.recipe import Recipe
+from edgekit.support.progress import Tick
 
-__all__ = ["Engine", "Interrupted", "Job"]
+__all__ = ["Engine", "Interrupted"]
 
 _LOG_PHOTOS = 2048  # photos between two lines of metrics.jsonl
 _MAY_CHANGE = {"workers", "checkpoint_minutes", "validation", "store"}
@@ -41,45 +39,18 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM: the state was saved; the message says how to go on."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a run works on; `classes` counts the classes a task, `widths` is a projection's width a teacher or None."""
-
-    recipe: Recipe
-    spec: DistillSpec
-    input: InputSpec
-    data: DataSets
-    codes: dict[str, list[np.ndarray | None]]
-    classes: dict[str, int]
-    targets: Sequence[Targets]
-    widths: Sequence[int | None]
-    out: Path
-    roundings: Mapping[str, Rounding] = field(default_factory=dict)
-
-
-Validate = Callable[[nn.Module, tuple[int, int], bool], dict[str, Any]]
-
-
-@dataclass
 class Engine:
-    """Trains a job's student. `validate(student, size, final)` gives the figures that are written beside the losses."""
+    """Trains a job's student on the teachers' `targets`; what `validate` measures is written beside the losses.
 
-    job: Job
-    accelerator: Any
-    reporter: Reporter
-    validate: Validate | None = None
-    profile: bool = False
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    stop_requested: bool = False
+    `seconds` says where the time went; with `profile`, a GPU is waited for after each part.
+    """
 
-    @property
-    def path(self) -> Path:
-        """The file that holds the state of the run."""
-        return self.job.out / "checkpoint.safetensors"
-
-    @property
-    def _main(self) -> bool:
-        return bool(self.accelerator.is_main_process)
+    def __init__(self, job: Job, targets: Sequence[Targets], validate: Validator | None, profile: bool) -> None:
+        self.job, self.targets, self.validate, self.profile = job, targets, validate, profile
+        self.accelerator, self.reporter = job.accelerator, job.reporter
+        self.path = job.out / "checkpoint.safetensors"  # the state of the run
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.stop_requested = False
 
     def train(self, *, resume: bool) -> dict[str, Tensor]:
         """Train to the end of the schedule; returns the averaged weights of the embedder.
@@ -89,29 +60,22 @@ class Engine:
             Interrupted: someone asked to stop; the state was saved.
             InputError, UsageError, OutputError: see `checkpoint`, `loader` and `student`.
         """
-        spec = self.job.spec
-        self.planner = Planner(spec, self.job.data.sources, self.job.input.size)
+        job, spec = self.job, self.job.spec
+        self.planner = Planner(spec, job.data.sources, job.student.spec.size)
         position, state = self.planner.start(), None
         if resume and self.path.exists():
             state = checkpoint.load(self.path)
             position = self._fits(state)
         self._begin(position, state)
-        reader = Reader(
-            self.job.data.sources,
-            self.job.input,
-            self.job.codes,
-            AUGMENTATIONS[spec.augment],
-            spec.augment_seed,
-            self.job.targets,
-        )
+        augmentation = AUGMENTATIONS[spec.augment]
+        reader = Reader(job.data.sources, job.student.spec, job.codes, augmentation, spec.augment_seed, self.targets)
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         plans = self.planner.plans(position, rank, world)
         stream = batches(reader, plans, spec.workers, pin=self.accelerator.device.type == "cuda")
         if state is not None:
             checkpoint.set_rng_state(state.part("rng"))
-        title = f"train {self.job.recipe.name}"
-        self.board = Board(self.job.out / "tensorboard", position.step) if self._main else None
-        with self._signals(), self.reporter.stage(title) as tick, closing(stream):
+        self.board = _open_board(job.out / "tensorboard", position.step) if job.main else None
+        with self._signals(), self.reporter.stage(f"train {job.recipe.name}") as tick, closing(stream):
             try:
                 self._loop(stream, position, tick)
             finally:
@@ -121,12 +85,11 @@ class Engine:
 
     def _begin(self, position: Position, state: checkpoint.State | None) -> None:
         """Build the student of the stage that is on, with what `state` holds where there is one."""
-        job = self.job
         self.stage, self.size, _ = self.planner.stage_at(position.shown)
         self.updates = int(state.facts["updates"]) if state is not None else 0
         self.window: dict[str, float] = dict(state.facts["window"]) if state is not None else {}
         tensors = None if state is None else {part: state.part(part) for part in ("student", "ema", "optimizer")}
-        self.learner = Learner(job.recipe, job.classes, job.widths, self.accelerator, self.size, tensors, job.roundings)
+        self.learner = Learner(self.job, self.size, tensors)
         if state is not None and self.accelerator.scaler is not None and state.facts.get("scaler"):
             self.accelerator.scaler.load_state_dict(state.facts["scaler"])
 
@@ -141,7 +104,8 @@ class Engine:
             self._spent("data", before)
             if batch is None:
                 break
-            self._note_corrupt(batch)
+            for source, name, reason in batch.corrupt:
+                self.job.data.skip(source, name, reason, self.reporter)
             if batch.plan.stage != self.stage:
                 self._save(position)
                 self.stage, self.size = batch.plan.stage, batch.plan.size
@@ -228,14 +192,12 @@ class Engine:
         return (math.floor(self.planner.share(shown) / every + 1e-9) + 1) * every
 
     def _validate(self, position: Position) -> None:
-        if self.validate is None or not self._main:
-            self.accelerator.wait_for_everyone()
-            return
-        clock = time.perf_counter()
-        figures = self.validate(self.learner.averaged, self.size, False)
-        self.learner.after_validation()
-        self._write({"kind": "validation", **_place(position), "size": max(self.size), **figures})
-        self._spent("validation", clock)
+        if self.validate is not None:  # in the main process alone
+            clock = time.perf_counter()
+            figures = self.validate(self.learner.averaged, self.size)
+            self.learner.after_validation()
+            self._write({"kind": "validation", **_place(position), "size": max(self.size), **figures})
+            self._spent("validation", clock)
         self.accelerator.wait_for_everyone()
 
     def _log(self, position: Position, rate: float) -> None:
@@ -243,27 +205,18 @@ class Engine:
         mean = {name: self.window[name] / steps for name in sorted(self.window)}
         self.window = {}
         loss = mean.pop("loss")
-        row = {
-            "kind": "train",
-            **_place(position),
-            "loss": loss,
-            "losses": mean,
-            "rate": self.learner.rate,
-        }
-        self._write(row)
+        self._write({"kind": "train", **_place(position), "loss": loss, "losses": mean, "rate": self.learner.rate})
         share = self.planner.share(position.shown)
         self.reporter.progress(f"{share:5.1%}  {max(self.size)} px  loss {loss:.4f}  {_line(mean, rate)}")
 
     def _write(self, row: Mapping[str, Any]) -> None:
-        if self.board is not None:
-            with (self.job.out / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
-            self.board.write(row)
-
-    def _note_corrupt(self, batch: Batch) -> None:
-        for source, name, reason in batch.corrupt:
-            if self.job.data.corrupt.add(source, name, reason):
-                self.reporter.note(f"data {self.job.data.sources[source].name}: {name} skipped: {reason}")
+        if not self.job.main:
+            return
+        with (self.job.out / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+        for name, value in _scalars(row).items():
+            if self.board is not None and value is not None:
+                self.board.add_scalar(name.replace(" ", "_"), value, row["step"])
 
     def _stopping(self) -> bool:
         if self.accelerator.num_processes == 1:
@@ -272,14 +225,10 @@ class Engine:
         return bool(self.accelerator.reduce(flag, "sum").item() > 0)
 
     def _save(self, position: Position) -> None:
-        if self._main:
+        if self.job.main:
             clock = time.perf_counter()
-            tensors = {
-                f"{part}.{key}": value
-                for part, values in self.learner.tensors().items()
-                for key, value in values.items()
-            }
-            tensors |= {f"rng.{key}": value for key, value in checkpoint.rng_state().items()}
+            parts = {**self.learner.tensors(), "rng": checkpoint.rng_state()}
+            tensors = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
             scaler = self.accelerator.scaler
             facts = {
                 "position": asdict(position),
@@ -321,7 +270,7 @@ class Engine:
             )
         place = dict(facts["position"])
         log = self.job.out / "metrics.jsonl"
-        if self._main and log.exists():
+        if self.job.main and log.exists():
             with log.open("r+b") as stream:
                 stream.truncate(min(int(facts["metrics"]), _size_of(log)))
         return Position(int(place["step"]), int(place["shown"]), tuple(place["drawn"]), tuple(place["owed"]))
@@ -348,6 +297,25 @@ class Engine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _open_board(folder: Path, step: int) -> Any:
+    """TensorBoard's writer, where it is installed; what an earlier run wrote there from `step` on is replaced."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step)
+
+
+def _scalars(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures of a line of metrics.jsonl, by the names that TensorBoard shows."""
+    scalars = {"loss": row.get("loss"), "rate": row.get("rate"), "teacher cosine": row.get("teacher_cosine")}
+    scalars |= {f"loss/{name}": value for name, value in row.get("losses", {}).items()}
+    scalars |= {f"knn/{name}": value for name, value in row.get("knn", {}).items()}
+    for task, figures in row.get("retrieval", {}).items():
+        scalars |= {f"{name}/{task}": value for name, value in figures.items() if isinstance(value, float)}
+    return scalars
 
 
 def _place(position: Position) -> dict[str, int]:

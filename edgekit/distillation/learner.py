@@ -3,67 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from timm.optim.muon import Muon
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from edgekit.distillation.rounding import Rounding, install
+from edgekit.distillation.job import Job
+from edgekit.distillation.rounding import install
 from edgekit.distillation.student import Student, build_student, export_state, freeze, resample, suit_cpu
-from edgekit.recipe import Recipe
-from edgekit.recipe.training import DistillSpec
 
-__all__ = ["OPTIMIZERS", "Learner"]
+__all__ = ["Learner"]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 
 
-def _adamw(groups: list[dict[str, Any]], spec: DistillSpec) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=spec.rate, betas=spec.betas, fused=True)
-
-
-def _muon(groups: list[dict[str, Any]], spec: DistillSpec) -> torch.optim.Optimizer:
-    """Orthogonalised momentum for matrices (K. Jordan, 2024), scaled to AdamW's rates; NAdamW for all else."""
-    return Muon(groups, lr=spec.rate, betas=spec.betas, nesterov=True)
-
-
-# What a recipe calls an optimiser -> how it is made.
-OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], DistillSpec], torch.optim.Optimizer]] = {
-    "adamw": _adamw,
-    "muon": _muon,
-}
+# What a recipe calls an optimiser -> how it is made. Muon: orthogonalised momentum for matrices (K. Jordan, 2024),
+# scaled to AdamW's rates; NAdamW for all else.
+_OPTIMIZERS = {"adamw": partial(torch.optim.AdamW, fused=True), "muon": partial(Muon, nesterov=True)}
 
 
 class Learner:
-    """A student at the input size of the stage that is on, prepared for the processes and devices of `accelerator`.
+    """A job's student at the input (height, width) of the stage that is on, prepared for its processes and devices.
 
-    Args:
-        recipe: the student's; its `distill` table says how it is trained.
-        classes: number of classes a task.
-        widths: a projection's width a teacher, None for none.
-        accelerator: an `accelerate.Accelerator`.
-        size: input (height, width) in pixels.
-        tensors: what `tensors` returned when the run was saved, to go on from there.
-        roundings: what modules of the embedder round as they run, by name.
+    `tensors` is what `tensors` returned when the run was saved, to go on from there.
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        classes: Mapping[str, int],
-        widths: Sequence[int | None],
-        accelerator: Any,
-        size: tuple[int, int],
-        tensors: Mapping[str, Mapping[str, Tensor]] | None = None,
-        roundings: Mapping[str, Rounding] | None = None,
+        self, job: Job, size: tuple[int, int], tensors: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> None:
-        assert recipe.distill is not None
-        self.spec: DistillSpec = recipe.distill
-        self._recipe, self._classes, self._widths, self._accelerator = recipe, classes, widths, accelerator
-        self._roundings = roundings or {}
+        self._job, self._spec, self._accelerator = job, job.spec, job.accelerator
         self._build(size, tensors)
 
     def resize(self, size: tuple[int, int]) -> None:
@@ -82,9 +53,10 @@ class Learner:
         return export_state(self.averaged)
 
     def _build(self, size: tuple[int, int], tensors: Mapping[str, Mapping[str, Tensor]] | None) -> None:
-        spec, device = self.spec, self._accelerator.device
-        student = build_student(self._recipe, size, self._classes, self._widths, spec.seed)
-        install(student.embedder, self._roundings)
+        job, spec, device = self._job, self._spec, self._accelerator.device
+        classes = {task: len(job.vocabulary[task]) for task in job.codes}
+        student = build_student(job.recipe, size, classes, job.widths, spec.seed)
+        install(student.embedder, job.roundings)
         ema = ModelEmaV3(student, decay=spec.ema, use_warmup=True) if spec.ema else None
         if tensors is not None:
             student.load_state_dict(resample(tensors["student"], student))
@@ -112,14 +84,14 @@ class Learner:
         """The optimiser, without decay of biases and scales, and the model as the processes call it."""
         named = list(self.student.named_parameters())
         self._names = [[name for name, p in named if (p.ndim > 1) == matrix] for matrix in (True, False)]
-        of, decays = dict(named), (self.spec.weight_decay, 0.0)
+        of, (matrices, others) = dict(named), self._names
         groups = [
-            {"params": [of[name] for name in names], "weight_decay": decay}
-            for names, decay in zip(self._names, decays, strict=True)
+            {"params": [of[name] for name in matrices], "weight_decay": self._spec.weight_decay},
+            {"params": [of[name] for name in others], "weight_decay": 0.0},
         ]
-        self._inner = OPTIMIZERS[self.spec.optimizer](groups, self.spec)
+        self._inner = _OPTIMIZERS[self._spec.optimizer](groups, lr=self._spec.rate, betas=self._spec.betas)
         self.model, self._optimizer = self._accelerator.prepare(self.student, self._inner)
-        if self.spec.compile:
+        if self._spec.compile:
             self.model = torch.compile(self.model)
 
     def start_step(self, share: float, first: float) -> None:
@@ -127,7 +99,7 @@ class Learner:
 
         The rate warms up linearly and then follows half a cosine.
         """
-        spec = self.spec
+        spec = self._spec
         if share < spec.warmup:
             factor = max(share, first) / spec.warmup
         else:
@@ -157,7 +129,7 @@ class Learner:
         syncs = self._accelerator.sync_gradients
         norm = 0.0
         if syncs:
-            norm = float(self._accelerator.clip_grad_norm_(self.model.parameters(), self.spec.clip))
+            norm = float(self._accelerator.clip_grad_norm_(self.model.parameters(), self._spec.clip))
             if self._accelerator.scaler is not None:
                 norm = 0.0
             elif not math.isfinite(norm):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,10 @@ from edgekit.distillation.sampling import Plan
 from edgekit.distillation.sources.base import Source
 from edgekit.errors import EdgeKitError, InputError, TrainingError
 from edgekit.recipe import InputSpec
+from edgekit.support.progress import Reporter
 from edgekit.support.text import reason_of
 
-__all__ = ["Batch", "Corrupt", "DataSets", "Reader", "as_read", "batches"]
+__all__ = ["Batch", "DataSets", "Reader", "batches", "read_photos"]
 
 _TRIES = 50  # neighbours tried in place of an unreadable photo
 
@@ -38,39 +39,32 @@ class Batch:
     corrupt: list[tuple[int, str, str]]  # data set, photo, reason
 
 
-class Corrupt:
-    """Unreadable photos by data set: named, counted, and too many of them an InputError."""
+@dataclass
+class DataSets:
+    """The data sets of a run in order, the sha256 of each, and why photos of each could not be read, by their names.
 
-    def __init__(self, sources: Sequence[Source], limits: Sequence[float]) -> None:
-        self._sources, self._limits = sources, limits
-        self.reasons: list[dict[str, str]] = [{} for _ in sources]
+    `limits` is the largest share of such photos in each.
+    """
 
-    def add(self, source: int, name: str, reason: str) -> bool:
-        """Note one photo; True where it is new. Raises InputError above the data set's limit."""
-        reasons, data = self.reasons[source], self._sources[source]
+    sources: Sequence[Source]
+    digests: Sequence[str]
+    limits: Sequence[float]
+
+    def __post_init__(self) -> None:
+        self.unread: list[dict[str, str]] = [{} for _ in self.sources]
+
+    def skip(self, source: int, name: str, reason: str, reporter: Reporter) -> None:
+        """Note a photo that cannot be read, and say so once. Raises InputError above the data set's limit."""
+        reasons, data, limit = self.unread[source], self.sources[source], self.limits[source]
         if name in reasons:
-            return False
+            return
         reasons[name] = reason
-        limit = self._limits[source]
         if len(reasons) > limit * len(data):
             raise InputError(
                 f"data {data.name}: {len(reasons)} of {len(data)} images cannot be read, more than max_corrupt allows "
                 f"({limit:.1%}); first {next(iter(reasons))}: {next(iter(reasons.values()))}"
             )
-        return True
-
-    def counts(self) -> dict[str, int]:
-        """How many photos of each data set could not be read."""
-        return {data.name: len(reasons) for data, reasons in zip(self._sources, self.reasons, strict=True)}
-
-
-@dataclass(frozen=True)
-class DataSets:
-    """The data sets of a run in order, the sha256 of each, and their photos that could not be read."""
-
-    sources: Sequence[Source]
-    digests: Sequence[str]
-    corrupt: Corrupt
+        reporter.note(f"data {data.name}: {name} skipped: {reason}")
 
 
 @dataclass
@@ -129,8 +123,7 @@ class Reader(Dataset[Any]):
             try:
                 image = data.read(row, size)
             except InputError as error:
-                name = data.photo_name(row)
-                corrupt.append((source, name, str(error).removeprefix(f"{name}: ")))
+                corrupt.append((source, *_complaint(data, row, error)))
                 row = (row + 1) % len(data)
                 self._known[source, first] = row
                 continue
@@ -140,21 +133,58 @@ class Reader(Dataset[Any]):
         )
 
 
+def _complaint(data: Source, row: int, error: InputError) -> tuple[str, str]:
+    """(name of the photo, what is wrong with it)."""
+    name = data.photo_name(row)
+    return name, str(error).removeprefix(f"{name}: ")
+
+
+@dataclass(frozen=True)
+class _Photos(Dataset[Any]):
+    source: Source
+    groups: Sequence[np.ndarray]
+    size: tuple[int, int]
+    grey: int
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        rows = self.groups[index]
+        images, corrupt = np.full((len(rows), *self.size, 3), self.grey, np.uint8), []
+        for place, row in enumerate(rows.tolist()):
+            try:
+                images[place] = self.source.read(row, self.size)
+            except InputError as error:
+                corrupt.append(_complaint(self.source, row, error))
+        return images, corrupt
+
+
+def read_photos(
+    source: Source, groups: Sequence[np.ndarray], size: tuple[int, int], grey: int, workers: int
+) -> Iterator[tuple[np.ndarray, list[tuple[str, str]]]]:
+    """Photos by number, a group at a time: uint8 [n,H,W,3] of `size`, and (name, reason) of those that cannot be read.
+
+    Those are all of the level `grey`, so that places do not shift.
+    """
+    photos = _Photos(source, groups, size, grey)
+    return iter(_loader(photos, num_workers=workers))
+
+
+def _loader(photos: Dataset[Any], **options: Any) -> DataLoader[Any]:
+    """A DataLoader of what already is whole batches; its seed must not be drawn from the state that is resumed."""
+    generator = torch.Generator().manual_seed(0)
+    return DataLoader(photos, batch_size=None, collate_fn=_as_read, generator=generator, **options)
+
+
 def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = False) -> Generator[Batch, None, None]:
     """The batches of `plans`, in order, read ahead by `workers` processes (0: read in this one).
 
     Raises what the data raise, and TrainingError where a worker died.
     """
-    loader = DataLoader(
-        reader,
-        batch_size=None,
-        sampler=plans,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=pin,
-        collate_fn=as_read,
-        worker_init_fn=_quiet,
-        generator=torch.Generator().manual_seed(0),  # its seed must not be drawn from the state that is resumed
+    ahead = 4 if workers else None
+    loader = _loader(
+        reader, sampler=plans, num_workers=workers, prefetch_factor=ahead, pin_memory=pin, worker_init_fn=_quiet
     )
     try:
         for item in loader:
@@ -162,18 +192,16 @@ def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = 
                 raise item
             yield item
     except RuntimeError as error:
-        text = str(error)
-        if "DataLoader worker" in text:
-            raise TrainingError(
-                f"a worker that reads images is gone ({reason_of(error, 160)}); is memory or /dev/shm full? "
-                "Continue with `resume=True`, perhaps with fewer `workers`",
-                field="workers",
-            ) from error
-        raise
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a worker that reads images is gone ({reason_of(error, 160)}); is memory or /dev/shm full? "
+            "Continue with `resume=True`, perhaps with fewer `workers`",
+            field="workers",
+        ) from error
 
 
-def as_read(item: Any) -> Any:
-    """A DataLoader's collate_fn for data sets that already return whole batches."""
+def _as_read(item: Any) -> Any:
     return item
 
 

@@ -15,13 +15,7 @@ import numpy as np
 from edgekit.errors import MissingDependencyError, ModelError
 from edgekit.metrics.retrieval import blocks, ranks, unit_rows
 
-__all__ = [
-    "Retrieval",
-    "bootstrap_mean_difference",
-    "knn_accuracy",
-    "retention",
-    "retrieval",
-]
+__all__ = ["Retrieval", "bootstrap_mean_difference", "knn_accuracy", "retention", "retrieval"]
 
 _DECIMALS = 6  # similarities equal to this many decimals are a tie, like in metrics.retrieval
 

@@ -117,11 +117,9 @@ def objectives(spec: LossSpec, output: Output, truth: Truth, nested: Sequence[in
     if spec.contrastive:
         out["contrastive"] = torch.stack([contrastive(part, truth.groups, spec.temperature) for part in parts]).mean()
     if spec.labels and logits:
-        parts_of = {task: labels(logits[task], truth.classes[task], spec.smoothing) for task in logits}
-        weight = {task: spec.tasks.get(task, 1.0) for task in parts_of}
-        out["labels"] = torch.stack([weight[task] * value for task, value in parts_of.items()]).sum() / (
-            sum(weight.values()) or 1.0
-        )
+        weight = {task: spec.tasks.get(task, 1.0) for task in logits}
+        rows = [weight[task] * labels(logits[task], truth.classes[task], spec.smoothing) for task in logits]
+        out["labels"] = torch.stack(rows).sum() / (sum(weight.values()) or 1.0)
     return out
 
 

@@ -39,20 +39,15 @@ def override(
     Raises UsageError for a key that does not exist or a value it cannot have.
     """
     table = recipe.model_dump(mode="json", exclude_unset=True)
-    distill = table.setdefault("distill", {}) or {}
-    table["distill"] = distill
-    if teachers:
-        distill["teachers"] = [_teacher(text) for text in teachers]
-    if data:
-        distill["data"] = [_data(text) for text in data]
-    if freeze:
-        distill["freeze"] = [_freeze(text) for text in freeze]
-    for key, value in (keys or {}).items():
-        if value is not None:
-            distill[key] = value
-    if keys and keys.get("epochs") is not None:
+    distill = table["distill"] = table.get("distill") or {}
+    for key, texts, read in (("teachers", teachers, _teacher), ("data", data, _data), ("freeze", freeze, _freeze)):
+        if texts:
+            distill[key] = [read(text) for text in texts]
+    given = {key: value for key, value in (keys or {}).items() if value is not None}
+    distill |= given
+    if "epochs" in given:
         distill.pop("photos", None)
-    elif keys and keys.get("photos") is not None:
+    elif "photos" in given:
         distill.pop("epochs", None)
     for text in settings:
         _set(table, text)
@@ -101,13 +96,10 @@ def _set(table: dict[str, Any], text: str) -> None:
         here = _step(here, part, key)
         if here is None:
             raise _refused(key, "there is no such key")
-    if isinstance(here, list):
-        index = _index(here, last, key)
-        here[index] = parsed
-    elif isinstance(here, dict):
-        here[last] = parsed
-    else:
+    if not isinstance(here, dict | list):
         raise _refused(key, "there is no such key")
+    place: Any = _index(here, last, key) if isinstance(here, list) else last
+    here[place] = parsed
 
 
 def _step(here: Any, part: str, key: str) -> Any:

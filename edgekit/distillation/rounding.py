@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,7 +29,6 @@ from edgekit.quantization.weights import round_weight
 
 __all__ = ["Rounding", "install", "roundings", "trained_plan"]
 
-
 _WEIGHTED = tuple(str(target) for target, kind in KINDS.items() if kind in WEIGHTED)
 
 
@@ -43,8 +43,7 @@ class Rounding:
 def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
     """By name of the embedder's modules, what the plan asks for.
 
-    Raises:
-        UsageError: the plan is for other weights or another size, or has weights of its own.
+    Raises UsageError where the plan is for other weights or another size, or has weights of its own.
     """
     plan.check_fits(state_sha256(embedder), embedder.spec.size)
     if any(SCHEMES[row.scheme].coded for row in plan.layers):
@@ -81,7 +80,7 @@ def install(embedder: nn.Module, rows: Mapping[str, Rounding]) -> None:
             module.register_forward_pre_hook(_keep_statistics)
     for name, row in rows.items():
         module = embedder.get_submodule(name)
-        module.register_forward_pre_hook(_Before(row))
+        module.register_forward_pre_hook(partial(_before, row))
         module.register_forward_hook(_after, always_call=True)
 
 
@@ -91,23 +90,18 @@ def trained_plan(plan: Plan, embedder: Embedder) -> Plan:
     return plan.model_copy(update={"weights_sha256": state_sha256(embedder), "layers": rows, "weights": None})
 
 
-@dataclass(frozen=True)
-class _Before:
-    """Rounds a module's input, and puts a rounded weight in front of its own for this one call."""
-
-    row: Rounding
-
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        # An attribute in an object's own dictionary hides the parameter of that name.
-        module.__dict__["weight"] = round_weight(weight.float()).to(weight.dtype)
-        image, *rest = args
-        if self.row.range is not None:
-            image = rounded(image.float(), self.row.range).to(image.dtype)
-        elif self.row.dynamic:
-            image = round_dynamic(image.float()).to(image.dtype)
-        return image, *rest
+def _before(row: Rounding, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Round a module's input, and put a rounded weight in front of its own for this one call."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    # An attribute in an object's own dictionary hides the parameter of that name.
+    module.__dict__["weight"] = round_weight(weight.float()).to(weight.dtype)
+    image, *rest = args
+    if row.range is not None:
+        image = rounded(image.float(), row.range).to(image.dtype)
+    elif row.dynamic:
+        image = round_dynamic(image.float()).to(image.dtype)
+    return image, *rest
 
 
 def _keep_statistics(module: nn.Module, args: tuple[Any, ...]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,30 +17,47 @@ from torch import Tensor
 
 from edgekit.data.image_files import LeftOut
 from edgekit.distillation.cache import Targets, default_folder
-from edgekit.distillation.card import Trained, write_card
-from edgekit.distillation.engine import Engine, Job
-from edgekit.distillation.loader import Corrupt, DataSets
+from edgekit.distillation.card import write_card
+from edgekit.distillation.engine import Engine
+from edgekit.distillation.job import Job
+from edgekit.distillation.loader import DataSets
 from edgekit.distillation.plot import plot_run
-from edgekit.distillation.processes import expect_lost_processes
-from edgekit.distillation.rounding import Rounding, roundings, trained_plan
+from edgekit.distillation.rounding import roundings, trained_plan
 from edgekit.distillation.sources import Source, open_source, tell_left_out
 from edgekit.distillation.teachers import Process, Teacher, fill, open_teacher
 from edgekit.distillation.validation import Figures, Validator
-from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.errors import MissingDependencyError, OutputError, TrainingError, UsageError
 from edgekit.model.embedder import Embedder, build_embedder
-from edgekit.quantization import Plan, read_plan
+from edgekit.quantization import read_plan
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.recipe.training import DistillSpec, LossSpec
 from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
 from edgekit.support.files import write_atomically
 from edgekit.support.progress import Reporter, Silent
+from edgekit.support.text import reason_of
 
-__all__ = ["DistillRequest", "DistillResult", "distill", "is_first_process", "to_toml"]
+__all__ = ["DistillRequest", "DistillResult", "distill", "expect_lost_processes", "is_first_process", "to_toml"]
+
+# torch.distributed raises a plain RuntimeError with the backend's words.
+_LOST = ("Connection closed", "Connection reset", "NCCL", "Gloo", "gloo", "Broken pipe")
 
 
 def is_first_process() -> bool:
     """Whether this is the only process, or the one of several that speaks and writes."""
     return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def expect_lost_processes(count: int) -> Iterator[None]:
+    """In a run of `count` processes, whatever step notices that another one is gone raises TrainingError, one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if count < 2 or not any(word in str(error) for word in _LOST):
+            raise
+        raise TrainingError(
+            f"another process of this run is gone ({reason_of(error, 160)}); start all again with `resume=True`"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -82,49 +100,17 @@ def distill(request: DistillRequest, reporter: Reporter | None = None) -> Distil
     accelerator = _accelerator(spec)
     with expect_lost_processes(accelerator.num_processes):
         _claim(request, accelerator)
-        return _train(_open(request, spec, accelerator, reporter or Silent()))
+        job = _open(request, spec, accelerator, reporter or Silent())
+        return _train(job, resume=request.resume, profile=request.profile)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A run whose data sets, student and teachers are open.
-
-    `vocabulary` holds the class names of every task, `codes` each data set's classes as numbers into them; `widths` is
-    the width of the projection to each teacher, None where there is none. `started` is a reading of `perf_counter`.
-    """
-
-    request: DistillRequest
-    spec: DistillSpec
-    accelerator: Any
-    reporter: Reporter
-    started: float
-    student: Embedder
-    plan: Plan | None
-    roundings: Mapping[str, Rounding]
-    data: DataSets
-    vocabulary: dict[str, list[str]]
-    codes: dict[str, list[np.ndarray | None]]
-    teachers: Sequence[Teacher]
-    widths: Sequence[int | None]
-
-    @property
-    def main(self) -> bool:
-        """Whether this process is the one that speaks and writes."""
-        return bool(self.accelerator.is_main_process)
-
-    @property
-    def cache(self) -> Path:
-        """The folder of the teachers' embeddings."""
-        return self.request.cache or default_folder()
-
-
-def _open(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter: Reporter) -> _Run:
+def _open(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter: Reporter) -> Job:
     """Open all that the recipe names; nothing is trained or embedded yet."""
     started, main = time.perf_counter(), bool(accelerator.is_main_process)
     student = build_embedder(request.recipe)
+    plan, rounded = None, {}
     if main:
         _tell_taken(student, reporter)
-    plan, rounded = None, {}
     if spec.plan is not None:
         with reporter.stage(f"read {spec.plan.name}"):
             plan = read_plan(spec.plan)
@@ -140,97 +126,71 @@ def _open(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter
     vocabulary, codes = _vocabulary(sources)
     if spec.losses.labels and not vocabulary:
         raise UsageError("losses.labels has a weight, but no data set has labels")
-    data = DataSets(sources, digests, Corrupt(sources, [row.max_corrupt for row in spec.data]))
     teachers = [open_teacher(teacher, student.spec.size) for teacher in spec.teachers]
     for teacher in teachers:
         if main and teacher.embedder is not None:
             _tell_taken(teacher.embedder, reporter)
-    widths = [_width(teacher, student.dim, spec.losses) for teacher in teachers]
-    return _Run(
-        request, spec, accelerator, reporter, started, student, plan, rounded, data, vocabulary, codes, teachers, widths
+    return Job(
+        recipe=request.recipe,
+        out=request.out,
+        cache=request.cache or default_folder(),
+        accelerator=accelerator,
+        reporter=reporter,
+        started=started,
+        student=student,
+        plan=plan,
+        roundings=rounded,
+        data=DataSets(sources, digests, [row.max_corrupt for row in spec.data]),
+        vocabulary=vocabulary,
+        codes=codes if spec.losses.labels > 0 else {},
+        teachers=teachers,
+        widths=[_width(teacher, student.dim, spec.losses) for teacher in teachers],
     )
 
 
-def _train(run: _Run) -> DistillResult | None:
+def _train(job: Job, *, resume: bool, profile: bool) -> DistillResult | None:
     """Let the teachers embed, train the student, and store it."""
     before = time.perf_counter()
-    targets, validator = _teach(run)
+    targets, validator = _teach(job)
     teaching = time.perf_counter() - before
-    trained = run.spec.losses.labels > 0
-    job = Job(
-        recipe=run.request.recipe,
-        spec=run.spec,
-        input=run.student.spec,
-        data=run.data,
-        codes=run.codes if trained else {},
-        classes={task: len(names) for task, names in run.vocabulary.items()} if trained else {},
-        targets=targets,
-        widths=run.widths,
-        out=run.request.out,
-        roundings=run.roundings,
-    )
-    engine = Engine(job, run.accelerator, run.reporter, validator, run.request.profile)
+    engine = Engine(job, targets, validator, profile)
     engine.seconds["teacher"] = teaching
-    state = engine.train(resume=run.request.resume)
-    return _store(run, engine, state, validator) if run.main else None
+    state = engine.train(resume=resume)
+    return _store(job, engine, state, validator) if job.main else None
 
 
-def _teach(run: _Run) -> tuple[list[Targets], Validator | None]:
+def _teach(job: Job) -> tuple[list[Targets], Validator | None]:
     """The teachers' embeddings of all photos, and what measures the student; the teachers leave the device."""
-    accelerator = run.accelerator
+    accelerator = job.accelerator
     process = Process(accelerator.device, accelerator.process_index, accelerator.num_processes)
-    targets = [fill(teacher, run.data, run.spec, run.cache, run.reporter, process=process) for teacher in run.teachers]
+    targets = [fill(teacher, job.data, job.spec, job.cache, job.reporter, process=process) for teacher in job.teachers]
     accelerator.wait_for_everyone()
-    validator = None
-    if run.main and run.spec.validation.retrieval:
-        validator = Validator(
-            run.spec, run.student.spec, run.teachers, run.vocabulary, run.cache, run.reporter, accelerator.device
-        )
+    validator = Validator(job) if job.main and job.spec.validation.retrieval else None
     accelerator.wait_for_everyone()
-    for teacher in run.teachers:
+    for teacher in job.teachers:
         if teacher.embedder is not None:
             teacher.embedder.cpu()
     return targets, validator
 
 
-def _store(run: _Run, engine: Engine, state: Mapping[str, Tensor], validator: Validator | None) -> DistillResult:
+def _store(job: Job, engine: Engine, state: Mapping[str, Tensor], validator: Validator | None) -> DistillResult:
     """Write the student down, measure the file, and describe it."""
-    out = run.request.out
-    weights, recipe = _publish(run.request.recipe, run.student, state, run.spec, out)
+    out = job.out
+    weights, recipe = _publish(job, state)
     embedder = build_embedder(recipe)
-    plan_file = None
-    if run.plan is not None:
-        plan_file = trained_plan(run.plan, embedder).write(out / "plan.json")
+    plan = None if job.plan is None else trained_plan(job.plan, embedder).write(out / "plan.json")
     figures = Figures({}, {})
     if validator is not None:
-        with run.reporter.stage("measure the stored file on all held-out listings") as tick:
-            embedder = embedder.to(run.accelerator.device)
-            figures = validator.measure(embedder, run.student.spec.size, None, "fp32", tick)
-    trained = Trained(
-        recipe=recipe,
-        spec=run.spec,
-        student=run.student,
-        data=run.data,
-        teachers=run.teachers,
-        figures=figures,
-        photos=engine.planner.total,
-        seconds=time.perf_counter() - run.started,
-        world=run.accelerator.num_processes,
-    )
-    card = write_card(out, trained)
+        with job.reporter.stage("measure the stored file on all held-out listings") as tick:
+            embedder = embedder.to(job.accelerator.device)
+            figures = validator.measure(embedder, job.student.spec.size, None, "fp32", tick)
+    card = write_card(job, recipe, figures, engine.planner.total)
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     plot_run(rows, out / "training.png")
     held_out = [] if validator is None else [task.source for task in validator.tasks]
-    return DistillResult(
-        out,
-        out / f"{recipe.name}.toml",
-        weights,
-        figures,
-        card,
-        {part: round(value, 3) for part, value in engine.seconds.items()},
-        sum((source.left_out for source in [*run.data.sources, *held_out]), LeftOut()),
-        plan_file,
-    )
+    left_out = sum((source.left_out for source in [*job.data.sources, *held_out]), LeftOut())
+    seconds = {part: round(value, 3) for part, value in engine.seconds.items()}
+    return DistillResult(out, out / f"{recipe.name}.toml", weights, figures, card, seconds, left_out, plan)
 
 
 def _tell_taken(embedder: Embedder, reporter: Reporter) -> None:
@@ -313,21 +273,17 @@ def _claim(request: DistillRequest, accelerator: Any) -> None:
 
 def _vocabulary(sources: Sequence[Source]) -> tuple[dict[str, list[str]], dict[str, list[np.ndarray | None]]]:
     """Class names a task over all data sets, and each data set's codes into them."""
-    tasks = sorted({task for source in sources for task in source.labels})
-    names = {
-        task: sorted({name for source in sources if task in source.labels for name in source.labels[task].names})
-        for task in tasks
-    }
-    codes: dict[str, list[np.ndarray | None]] = {task: [] for task in tasks}
-    for task in tasks:
+    names: dict[str, list[str]] = {}
+    codes: dict[str, list[np.ndarray | None]] = {}
+    for task in sorted({task for source in sources for task in source.labels}):
+        columns = [source.labels.get(task) for source in sources]
+        names[task] = sorted({name for column in columns if column is not None for name in column.names})
         place = {name: index for index, name in enumerate(names[task])}
-        for source in sources:
-            column = source.labels.get(task)
-            if column is None:
-                codes[task].append(None)
-                continue
-            table = np.array([*(place[name] for name in column.names), -1], np.int64)  # -1 indexes the last one
-            codes[task].append(table[column.codes])
+        codes[task] = [
+            # Code -1, no label, indexes the last row.
+            None if column is None else np.array([*(place[name] for name in column.names), -1], np.int64)[column.codes]
+            for column in columns
+        ]
     return names, codes
 
 
@@ -347,21 +303,17 @@ def _width(teacher: Teacher, dim: int, losses: LossSpec) -> int | None:
     return None
 
 
-def _publish(
-    recipe: Recipe, student: Embedder, state: Mapping[str, Tensor], spec: DistillSpec, out: Path
-) -> tuple[Path, Recipe]:
+def _publish(job: Job, state: Mapping[str, Tensor]) -> tuple[Path, Recipe]:
     """Write student.safetensors and the recipe that exports it; returns the file and that recipe."""
     from safetensors.torch import save_file
 
-    tensors = {key: _stored(value.to("cpu", copy=True), spec.store) for key, value in state.items()}
-    weights = out / "student.safetensors"
+    tensors = {key: _stored(value.to("cpu", copy=True), job.spec.store) for key, value in state.items()}
+    weights = job.out / "student.safetensors"
     write_atomically(weights, lambda part: save_file(tensors, part, metadata={"format": "pt"}))
-    own = {"weights": Path("student.safetensors"), "weights_key": None, "pretrained": False}
-    ready = recipe.override(model=own)
-    given = student.spec.model_dump(mode="json")
-    ready = ready.model_copy(update={"input": student.spec, "distill": None})
-    text = to_toml(ready, input=given)
-    write_atomically(out / f"{recipe.name}.toml", text)
+    ready = job.recipe.override(model={"weights": Path(weights.name), "weights_key": None, "pretrained": False})
+    ready = ready.model_copy(update={"input": job.student.spec, "distill": None})
+    text = to_toml(ready, input=job.student.spec.model_dump(mode="json"))
+    write_atomically(job.out / f"{ready.name}.toml", text)
     return weights, ready.override(model={"weights": weights})
 
 

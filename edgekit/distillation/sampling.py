@@ -120,12 +120,7 @@ class Planner:
             )
             mine = slice(rank, None, world)
             yield Plan(
-                size,
-                number,
-                np.repeat(sources[mine], 2),
-                rows[mine].reshape(-1),
-                np.repeat(views[mine], 2),
-                position,
+                size, number, np.repeat(sources[mine], 2), rows[mine].reshape(-1), np.repeat(views[mine], 2), position
             )
 
     def _allot(self, position: Position, pairs: int) -> tuple[np.ndarray, tuple[float, ...]]:

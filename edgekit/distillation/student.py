@@ -51,8 +51,7 @@ def build_student(
     The recipe's weights, where it names any, were made for its own size and are resampled.
     Raises what `build_embedder` raises.
     """
-    own = build_embedder(recipe.override(model={"seed": seed} if recipe.model.weights is None else {}))
-    embedder = own
+    embedder = own = build_embedder(recipe.override(model={"seed": seed} if recipe.model.weights is None else {}))
     if own.spec.size != size:
         bare = recipe.override(input={"size": size}, model={"weights": None, "pretrained": False})
         embedder = build_embedder(bare)
@@ -128,9 +127,7 @@ _RESAMPLED = {
 
 def export_state(student: nn.Module) -> dict[str, Tensor]:
     """The state dict of the embedder alone: heads and projections are dropped."""
-    prefix = "embedder."
-    state = student.state_dict()
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return dict(student.get_submodule("embedder").state_dict())
 
 
 def freeze(student: Student, patterns: Sequence[str]) -> int:
@@ -140,7 +137,6 @@ def freeze(student: Student, patterns: Sequence[str]) -> int:
     """
     student.requires_grad_(True)
     student.train()
-    count = 0
     for pattern in patterns:
         modules = student.embedder.named_modules()
         matching = [module for name, module in modules if name and fnmatch.fnmatchcase(name, pattern)]
@@ -152,9 +148,7 @@ def freeze(student: Student, patterns: Sequence[str]) -> int:
         for module in matching:
             module.requires_grad_(False)
             module.eval()
-    for parameter in student.parameters():
-        count += 0 if parameter.requires_grad else parameter.numel()
-    return count
+    return sum(parameter.numel() for parameter in student.parameters() if not parameter.requires_grad)
 
 
 class _Float32Conv2d(nn.Conv2d):

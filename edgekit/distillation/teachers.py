@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from edgekit.distillation.augment import AUGMENTATIONS, Augmentation, apply, canvas, draw
 from edgekit.distillation.cache import BLOCK, Cache, CachedTargets, Targets
-from edgekit.distillation.loader import DataSets, as_read
+from edgekit.distillation.loader import DataSets, read_photos
 from edgekit.distillation.sources.base import Source
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.model.embedder import Embedder, build_embedder, state_sha256
@@ -80,9 +78,7 @@ class FileTargets:
                 raise InputError(
                     f"{path}: {len(values)} embeddings for {total} photos; write one row a photo, in order"
                 )
-            self._rows = [np.arange(len(source)) for source in sources]
-            for before, rows in zip(np.cumsum([0, *(len(s) for s in sources)]), self._rows, strict=False):
-                rows += before
+            self._rows = np.split(np.arange(total), np.cumsum([len(source) for source in sources])[:-1])
         else:
             place = {name: row for row, name in enumerate(names)}
             self._rows = []
@@ -110,14 +106,14 @@ def _embeddings(path: Path) -> tuple[list[str] | None, np.ndarray]:
     """(photo names or None, float [N,D]) of a .npy or Parquet file."""
     if not path.is_file():
         raise InputError(f"{path}: no such file of embeddings")
+    if path.suffix not in (".npy", ".parquet"):
+        raise InputError(f"{path}: embeddings come as .npy or .parquet")
     names: list[str] | None = None
     try:
         if path.suffix == ".npy":
             values = np.load(path, mmap_mode="r", allow_pickle=False)
-        elif path.suffix == ".parquet":
-            names, values = _parquet(path)
         else:
-            raise InputError(f"{path}: embeddings come as .npy or .parquet")
+            names, values = _parquet(path)
     except InputError:
         raise
     except ImportError as error:
@@ -147,31 +143,6 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
     return names, np.stack(table["embedding"].to_numpy())
 
 
-class _Blocks(Dataset[Any]):
-    """Blocks of photos, view by view, at the teacher's input size."""
-
-    def __init__(self, source: Source, size: tuple[int, int], blocks: Sequence[int]) -> None:
-        self._source, self._size, self._blocks = source, size, blocks
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __getitem__(self, index: int) -> tuple[int, np.ndarray, list[tuple[str, str]]]:
-        rows = _rows(self._source, self._blocks[index])
-        images, corrupt = np.zeros((len(rows), *self._size, 3), np.uint8), []
-        for place, row in enumerate(rows.tolist()):
-            try:
-                images[place] = self._source.read(row, self._size)
-            except InputError as error:
-                name = self._source.photo_name(row)
-                corrupt.append((name, str(error).removeprefix(f"{name}: ")))
-        return self._blocks[index], images, corrupt
-
-
-def _rows(source: Source, block: int) -> np.ndarray:
-    return np.arange(block * BLOCK, min((block + 1) * BLOCK, len(source)))
-
-
 @dataclass(frozen=True)
 class Process:
     """Process `rank` of the `world` that share the work, and the device that it computes on."""
@@ -188,8 +159,8 @@ def fill(
     root: Path,
     reporter: Reporter,
     *,
+    process: Process,
     augment: bool = True,
-    process: Process | None = None,
 ) -> Targets:
     """The teacher's embeddings of every photo and view, computed where the cache under `root` lacks them.
 
@@ -203,7 +174,6 @@ def fill(
     if teacher.embedder is None:
         assert teacher.spec.embeddings is not None
         return FileTargets(teacher.spec.embeddings, data.sources)
-    process = process or Process(torch.device("cpu"))
     augmentation = AUGMENTATIONS[spec.augment] if augment else None
     writer = _Writer(teacher, teacher.embedder, data, spec, augmentation, reporter, process.device)
     caches = []
@@ -246,17 +216,15 @@ class _Writer:
         if not blocks:
             return
         source, size = self.data.sources[index], self.embedder.spec.size
-        reader = _Blocks(source, canvas(self.embedder.spec, size), blocks)
         embedder = self.embedder.to(self.device).to(memory_format=torch.channels_last)
-        loader = DataLoader(reader, batch_size=None, num_workers=self.spec.workers, collate_fn=as_read)
-        total = sum(len(_rows(source, block)) for block in blocks) * cache.views
-        done = 0
+        groups = [np.arange(block * BLOCK, min((block + 1) * BLOCK, len(source))) for block in blocks]
+        photos = read_photos(source, groups, canvas(self.embedder.spec, size), 0, self.spec.workers)
+        done, total = 0, sum(map(len, groups)) * cache.views
         with self.reporter.stage(f"teacher {self.teacher.spec.label} embeds {source.name}") as tick:
-            for block, images, unreadable in loader:
+            for block, rows, (images, unreadable) in zip(blocks, groups, photos, strict=True):
                 for name, reason in unreadable:
-                    if self.data.corrupt.add(index, name, reason):
-                        self.reporter.note(f"data {source.name}: {name} skipped: {reason}")
-                rows, values = _rows(source, block), np.empty((len(images), cache.views, self.teacher.dim), np.float16)
+                    self.data.skip(index, name, reason, self.reporter)
+                values = np.empty((len(images), cache.views, self.teacher.dim), np.float16)
                 for view in range(cache.views):
                     parameters = draw(self.augmentation, self.spec.augment_seed, rows, np.full(len(rows), view))
                     for start in range(0, len(rows), _BATCH):

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 from edgekit.distillation.augment import canvas, evaluate
 from edgekit.distillation.cache import Targets
-from edgekit.distillation.loader import Corrupt, DataSets, as_read
+from edgekit.distillation.job import Job
+from edgekit.distillation.loader import DataSets, read_photos
 from edgekit.distillation.metrics import Retrieval, knn_accuracy, retention, retrieval
 from edgekit.distillation.sources import Source, open_source, tell_left_out
-from edgekit.distillation.teachers import Process, Teacher, embed, fill
+from edgekit.distillation.teachers import Process, embed, fill
 from edgekit.errors import InputError
 from edgekit.model.embedder import Embedder
 from edgekit.recipe import InputSpec
-from edgekit.recipe.training import DistillSpec, RetrievalSpec
-from edgekit.support.progress import Reporter, Tick
+from edgekit.recipe.training import RetrievalSpec
+from edgekit.support.progress import Tick
 
 __all__ = ["Figures", "Task", "Validator", "embed_photos"]
 
@@ -48,56 +47,41 @@ class Figures:
     details: Mapping[str, Retrieval]
 
 
-def _no_tick(done: int, total: int, text: str = "", /) -> None:
-    pass
-
-
 class Validator:
     """Measures a student on the recipe's retrieval tasks; the teachers' own embeddings are cached beforehand.
 
     Raises InputError for a data set without two photos of a listing, or with a label that training never shows.
     """
 
-    def __init__(
-        self,
-        spec: DistillSpec,
-        input: InputSpec,
-        teachers: Sequence[Teacher],
-        vocabulary: Mapping[str, Sequence[str]],
-        cache: Path,
-        reporter: Reporter,
-        device: torch.device,
-    ) -> None:
-        self._spec, self._input, self._device, self._workers = spec, input, device, spec.workers
-        models = [teacher for teacher in teachers if teacher.embedder is not None]
+    def __init__(self, job: Job) -> None:
+        self._spec, self._input, self._device = job.spec, job.student.spec, job.accelerator.device
+        models = [teacher for teacher in job.teachers if teacher.embedder is not None]
         self._same = [teacher.spec.projection is False for teacher in models]
         self.tasks = []
-        for row in spec.validation.retrieval:
+        process = Process(self._device)
+        for row in job.spec.validation.retrieval:
             source = open_source(row.data)
-            tell_left_out([source], reporter)
+            tell_left_out([source], job.reporter)
             query, gallery = _split(row, source)
-            _refuse_unseen(row, source, vocabulary)
-            data = DataSets([source], [source.digest()], Corrupt([source], [row.data.max_corrupt]))
+            _refuse_unseen(row, source, job.vocabulary)
+            data = DataSets([source], [source.digest()], [row.data.max_corrupt])
             targets = [
-                fill(teacher, data, spec, cache, reporter, augment=False, process=Process(device)) for teacher in models
+                fill(teacher, data, job.spec, job.cache, job.reporter, augment=False, process=process)
+                for teacher in models
             ]
             self.tasks.append(Task(row.name, source, query, gallery, targets))
         self._teacher_figures: dict[tuple[str, int], float] = {}
 
-    def __call__(self, student: nn.Module, size: tuple[int, int], final: bool) -> dict[str, Any]:
+    def __call__(self, student: nn.Module, size: tuple[int, int]) -> dict[str, Any]:
         """Figures of a student in training, at the size that is on and in the precision it trains in."""
         embedder = student.embedder
         assert isinstance(embedder, Embedder)
         student.eval()
-        return self.measure(embedder, size, None if final else self._spec.validation.sample, self._spec.precision).table
+        sample, precision = self._spec.validation.sample, self._spec.precision
+        return self.measure(embedder, size, sample, precision, lambda *_: None).table
 
     def measure(
-        self,
-        embedder: Embedder,
-        size: tuple[int, int],
-        sample: int | None,
-        precision: str,
-        tick: Tick = _no_tick,
+        self, embedder: Embedder, size: tuple[int, int], sample: int | None, precision: str, tick: Tick
     ) -> Figures:
         """Figures of `embedder` on the first `sample` listings of every task (None: all of them)."""
         chosen = [_first(task, sample) for task in self.tasks]
@@ -106,9 +90,8 @@ class Validator:
         details, cosines = {}, []
         for task, (query, gallery) in zip(self.tasks, chosen, strict=True):
             rows, parts = np.concatenate([query, gallery]), []
-            for part in embed_photos(
-                embedder, self._input, task.source, rows, size, precision, self._device, self._workers
-            ):
+            workers = self._spec.workers
+            for part in embed_photos(embedder, self._input, task.source, rows, size, precision, self._device, workers):
                 parts.append(part)
                 done += len(part)
                 tick(done, total, task.name)
@@ -116,14 +99,7 @@ class Validator:
             listings = task.source.listings
             figures = retrieval(vectors[: len(query)], vectors[len(query) :], listings[query], listings[gallery])
             details[task.name] = figures
-            row: dict[str, Any] = {
-                "recall_1": figures.recall_1,
-                "recall_10": figures.recall_10,
-                "ndcg_10": figures.ndcg_10,
-                "mean_ap": figures.mean_ap,
-                "queries": figures.queries,
-                "gallery": figures.gallery,
-            }
+            row: dict[str, Any] = {name: value for name, value in vars(figures).items() if name != "ranks"}
             if task.targets:
                 best = max(self._teacher(task, which, query, gallery) for which in range(len(task.targets)))
                 row |= {"teacher_recall_1": best, "retention": retention(figures.recall_1, best)}
@@ -194,26 +170,6 @@ def _first(task: Task, sample: int | None) -> tuple[np.ndarray, np.ndarray]:
     return query, task.gallery[np.isin(task.source.listings[task.gallery], task.source.listings[query])]
 
 
-class _Photos(Dataset[Any]):
-    """Batches of photos at one size; an unreadable one is grey, so that places do not shift."""
-
-    def __init__(self, source: Source, rows: np.ndarray, size: tuple[int, int]) -> None:
-        self._source, self._rows, self._size = source, rows, size
-
-    def __len__(self) -> int:
-        return -(-len(self._rows) // _BATCH)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        rows = self._rows[index * _BATCH : (index + 1) * _BATCH]
-        images = np.full((len(rows), *self._size, 3), 127, np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            try:
-                images[place] = self._source.read(row, self._size)
-            except InputError:
-                continue
-        return images
-
-
 def embed_photos(
     embedder: Embedder,
     spec: InputSpec,
@@ -228,10 +184,7 @@ def embed_photos(
 
     Yields float32 [n,D], a batch at a time, in the order of `rows`.
     """
-    photos = _Photos(source, rows, canvas(spec, size))
-    loader = DataLoader(
-        photos, batch_size=None, num_workers=workers, collate_fn=as_read, generator=torch.Generator().manual_seed(0)
-    )
-    for images in loader:
+    groups = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+    for images, _ in read_photos(source, groups, canvas(spec, size), 127, workers):
         pixels = evaluate(torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float(), size)
         yield embed(embedder, pixels, precision)

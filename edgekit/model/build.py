@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edgekit import graph
 from edgekit.data.datasets import CatalogPictures
-from edgekit.model.embedder import build_embedder, calibrate_normalization
-
-if TYPE_CHECKING:
-    from edgekit.graph import Probe
-    from edgekit.model.embedder import Embedder
-    from edgekit.recipe import Recipe
-    from edgekit.support.progress import Reporter
+from edgekit.model.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.recipe import Recipe
+from edgekit.support.progress import Reporter
 
 __all__ = ["build", "probe"]
 
@@ -39,7 +33,7 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
     return embedder
 
 
-def probe(embedder: Embedder) -> Probe:
+def probe(embedder: Embedder) -> graph.Probe:
     """Two catalogue photos and what `embedder` makes of them: the same ones always, so that a plan and an export that
     follows it leave out the same rewrites.
     """

@@ -52,9 +52,7 @@ class Embedder(nn.Module):
         self.output = Output()
         self.keyword: str | None = None  # under which the backbone takes the image, if not as its first argument
         self.notes: list[str] = []  # what was done to the user's module that they should know
-        mean, std = (
-            torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) * 255 for values in (spec.mean, spec.std)
-        )
+        mean, std = torch.tensor((spec.mean, spec.std), dtype=torch.float64).view(2, 1, 3, 1, 1) * 255
         self.register_buffer("mean", mean.float(), persistent=False)
         self.register_buffer("scale", (1 / std).float(), persistent=False)
 
@@ -216,9 +214,8 @@ def _resolve_input(backbone: nn.Module, recipe: Recipe) -> InputSpec:
     try:
         return InputSpec.model_validate(own | recipe.input.model_dump(exclude_unset=True))
     except ValidationError as error:
-        raise ModelError(
-            f"{recipe.model.backbone!r} has an input that EdgeKit cannot take: {mistake_in(error)}"
-        ) from error
+        name = recipe.model.backbone
+        raise ModelError(f"{name!r} has an input that EdgeKit cannot take: {mistake_in(error)}") from error
 
 
 def _feature_width(embedder: Embedder, recipe: Recipe) -> int:

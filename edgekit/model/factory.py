@@ -23,8 +23,7 @@ __all__ = ["from_factory", "from_timm"]
 def from_timm(model: ModelSpec, spec: InputSpec | None) -> nn.Module:
     """timm's model, made for `spec`'s size where one is given and the model wants to know it.
 
-    Raises:
-        ModelError: timm cannot create it, or its weights cannot be fetched.
+    Raises ModelError where timm cannot create it, or its weights cannot be fetched.
     """
     import timm
 

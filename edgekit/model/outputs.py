@@ -16,19 +16,10 @@ __all__ = ["Output", "Pool", "find_output"]
 Pool = Literal["avg", "cls", "max"]
 # Names that mean the pooled embedding, the surest first.
 _POOLED = (
-    *(
-        "image_embeds",
-        "image_embeddings",
-        "image_embedding",
-        "img_embeds",
-        "embeddings",
-        "embedding",
-        "embeds",
-        "embed",
-    ),
-    *("image_features", "pooler_output", "pooled_output", "pooled", "x_norm_clstoken", "global_features", "features"),
-    *("feature", "feats", "feat"),
-)
+    "image_embeds", "image_embeddings", "image_embedding", "img_embeds", "embeddings", "embedding", "embeds", "embed",
+    "image_features", "pooler_output", "pooled_output", "pooled", "x_norm_clstoken", "global_features", "features",
+    "feature", "feats", "feat",
+)  # fmt: skip
 # Names that mean the tokens or the map of the last layer, which `pool` is for.
 _MAPS = ("last_hidden_state", "x_norm_patchtokens", "feature_map", "feature_maps", "features", "tokens", "x")
 _OTHER = ("logits", "loss", "aux", "probs", "scores")  # never meant where something else is there

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import Any
 
@@ -39,16 +39,11 @@ _IMAGE = ("pixel_values", "image", "images", "img", "imgs", "pixels")
 def unwrap(module: nn.Module, name: str) -> tuple[nn.Module, list[str]]:
     """The module within all wrappers, its compiled parts as they were written; and what was taken off, outermost first.
 
-    `name` is what the user typed; errors quote it.
-
-    Raises:
-        ModelError: a wrapper that cannot be seen through: TorchScript, sharded weights, no forward.
+    `name` is what the user typed; errors quote it. Raises ModelError for a wrapper that cannot be seen through:
+    TorchScript, sharded weights, no forward.
     """
     taken: list[str] = []
-    while True:
-        inner = _inner(module, name)
-        if inner is None:
-            break
+    while (inner := _inner(module, name)) is not None:
         taken.append(type(module).__name__)
         module = inner
     _refuse(module, name)
@@ -86,16 +81,15 @@ def drop_fake_quantization(module: nn.Module) -> int:
 def widen(module: nn.Module, name: str) -> list[str]:
     """Put all weights in dense float32 and in this machine's memory, in place. Returns the kinds that were changed.
 
-    Raises:
-        ModelError: weights that have no values yet.
+    Raises ModelError for weights that have no values yet.
     """
     tensors = [*module.parameters(), *module.buffers()]
     if any(tensor.device.type == "meta" for tensor in tensors):
         raise ModelError(f"{name!r} has weights without values (the meta device): load them in the factory")
     packed = _unpack(module)
-    if packed:
-        tensors = [*module.parameters(), *module.buffers()]
-    plain = [(part, key, value) for part in module.modules() for key, value in _plain_tensors(part)]
+    tensors = [*module.parameters(), *module.buffers()]
+    attributes = ((part, key, value) for part in module.modules() for key, value in part.__dict__.items())
+    plain = [row for row in attributes if isinstance(row[2], torch.Tensor)]  # which `module.float()` does not see
     changed = {
         str(value.dtype).removeprefix("torch.")
         for value in (*tensors, *(value for _, _, value in plain))
@@ -129,8 +123,7 @@ def own_input(module: nn.Module) -> dict[str, Any]:
 def call_with(module: nn.Module, name: str) -> str | None:
     """The keyword under which the module's forward takes the image; None where it is the first argument.
 
-    Raises:
-        ModelError: forward asks for more than an image.
+    Raises ModelError where forward asks for more than an image.
     """
     try:
         parameters = list(inspect.signature(module.forward).parameters.values())
@@ -171,8 +164,9 @@ def _inner(module: nn.Module, name: str) -> nn.Module | None:
     if not isinstance(module, torch.jit.ScriptModule) and not _has_forward(module):
         children = dict(module.named_children())
         named = [children[key] for key in _INSIDE if key in children]
-        if len(named) == 1 or len(children) == 1:
-            return named[0] if len(named) == 1 else next(iter(children.values()))
+        for parts in (named, [*children.values()]):
+            if len(parts) == 1:
+                return parts[0]
         raise ModelError(
             f"{name!r} gives a {type(module).__name__} without a forward: "
             f"return the part that embeds, of {', '.join(children) or 'none'}"
@@ -205,13 +199,6 @@ def _refuse(module: nn.Module, name: str) -> None:
                 f"{name!r} is sharded by FSDP{where}: gather its weights (get_model_state_dict with "
                 "full_state_dict=True) and load them into the plain module"
             )
-
-
-def _plain_tensors(part: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Tensors kept as attributes, which `module.float()` does not see."""
-    for key, value in part.__dict__.items():
-        if isinstance(value, torch.Tensor):
-            yield key, value
 
 
 def _unpack(module: nn.Module) -> set[str]:
@@ -252,10 +239,8 @@ def _timm(module: nn.Module) -> dict[str, Any]:
     channels, *size = config["input_size"]
     built_for = _pair(getattr(getattr(module, "patch_embed", None), "img_size", None))  # img_size of create_model
     keys = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
-    return {key: config[key] for key in keys if key in config} | {
-        "size": built_for or tuple(size),
-        "channels": channels,
-    }
+    said = {key: config[key] for key in keys if key in config}
+    return said | {"size": built_for or tuple(size), "channels": channels}
 
 
 def _open_clip(module: nn.Module) -> dict[str, Any]:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from edgekit.distillation.augment import AUGMENTATIONS, draw
-from edgekit.distillation.loader import Batch, Corrupt, Reader, batches
+from edgekit.distillation.loader import Batch, DataSets, Reader, batches
 from edgekit.distillation.run import _vocabulary
 from edgekit.distillation.sampling import Plan, Planner, Position
 from edgekit.errors import InputError, TrainingError
 from edgekit.recipe import InputSpec
 from edgekit.recipe.training import DistillSpec
-from tests.distillation.conftest import Photos, data_specs, one_line
+from tests.distillation.conftest import Notes, Photos, data_specs, one_line
 
 SPEC = InputSpec(size=(32, 32))
 CANVAS = (36, 36)
@@ -146,18 +146,19 @@ def test_a_replaced_photo_is_the_same_one_whoever_reads_it(workers: int) -> None
     assert all(equal(one, two) for one, two in zip(got, expected, strict=True))
 
 
-def test_each_unreadable_photo_counts_once_and_too_many_stop() -> None:
+def test_each_unreadable_photo_counts_once_and_too_many_stop(notes: Notes) -> None:
     sources = [Photos(50), Photos(4, name="b")]
-    corrupt = Corrupt(sources, [0.04, 0.0])
-    assert corrupt.add(0, "toy/0001.png", "why")
-    assert not corrupt.add(0, "toy/0001.png", "why")
-    assert corrupt.add(0, "toy/0002.png", "other")
-    assert corrupt.counts() == {"toy": 2, "b": 0}
+    data = DataSets(sources, ["", ""], [0.04, 0.0])
+    data.skip(0, "toy/0001.png", "why", notes)
+    data.skip(0, "toy/0001.png", "why", notes)
+    data.skip(0, "toy/0002.png", "other", notes)
+    assert notes.notes == ["data toy: toy/0001.png skipped: why", "data toy: toy/0002.png skipped: other"]
+    assert [len(reasons) for reasons in data.unread] == [2, 0]
     with pytest.raises(InputError, match=r"toy: 3 of 50 images.*\(4.0%\); first toy/0001.png: why") as caught:
-        corrupt.add(0, "toy/0003.png", "third")
+        data.skip(0, "toy/0003.png", "third", notes)
     one_line(caught)
     with pytest.raises(InputError, match="data b: 1 of 4"):
-        corrupt.add(1, "b/0000.png", "why")
+        data.skip(1, "b/0000.png", "why", notes)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

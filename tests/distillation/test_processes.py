@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from edgekit.distillation.processes import expect_lost_processes
+from edgekit.distillation.run import expect_lost_processes
 from edgekit.errors import TrainingError
 from tests import warm
 from tests.waiting import PATIENCE

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from edgekit.distillation.augment import AUGMENTATIONS, apply, canvas, draw
 from edgekit.distillation.cache import BLOCK, Targets
-from edgekit.distillation.loader import Corrupt, DataSets
+from edgekit.distillation.loader import DataSets
 from edgekit.distillation.teachers import FileTargets, Process, Teacher, fill, open_teacher
 from edgekit.errors import InputError, UsageError
 from edgekit.recipe.training import DistillSpec, TeacherSpec
@@ -56,7 +56,7 @@ def targets_of(teacher: Teacher, sources: Sequence[Photos], root: Path, notes: N
     process = Process(torch.device("cpu"), keys.pop("rank", 0), keys.pop("world", 1))
     limit = keys.pop("max_corrupt", 0.5)
     spec = DistillSpec(data=data_specs(len(sources)), workers=0, **keys)
-    data = DataSets(sources, [source.digest() for source in sources], Corrupt(sources, [limit] * len(sources)))
+    data = DataSets(sources, [source.digest() for source in sources], [limit] * len(sources))
     return fill(teacher, data, spec, root, notes, process=process)
 
 

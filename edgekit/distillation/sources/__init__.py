@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgekit.distillation.sources.base import Column, Source
+from edgekit.distillation.sources.base import Source
 from edgekit.distillation.sources.catalog import CatalogSource
 from edgekit.distillation.sources.folder import FolderSource
 from edgekit.distillation.sources.shards import ShardSource
@@ -13,7 +13,7 @@ from edgekit.distillation.sources.table import TableSource
 from edgekit.recipe.training import DataSpec
 from edgekit.support.progress import Reporter
 
-__all__ = ["Column", "Source", "open_source", "tell_left_out"]
+__all__ = ["Source", "open_source", "tell_left_out"]
 
 
 def open_source(spec: DataSpec) -> Source:

@@ -27,17 +27,14 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """What the recipe calls the data set."""
-        ...
 
     @property
     def listings(self) -> np.ndarray:
         """int64 [N], equal for photos of one listing, -1 where unknown."""
-        ...
 
     @property
     def labels(self) -> Mapping[str, Column]:
         """A Column for each task."""
-        ...
 
     @property
     def chunks(self) -> np.ndarray | None:
@@ -45,28 +42,23 @@ class Source(Protocol):
 
         Chunk c holds the photos chunks[c] to chunks[c+1], and reads should follow their order within it.
         """
-        ...
 
     @property
     def left_out(self) -> LeftOut:
         """Images of kinds that are not read here; over half of all is an InputError when the source is opened."""
-        ...
 
     def __len__(self) -> int: ...
     def photo_name(self, index: int) -> str:
         """What people call photo `index`: a path or key, printable."""
-        ...
 
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
         """Photo `index` as uint8 [H,W,3] RGB, scaled and centre-cropped to `size` (height, width) pixels.
 
         Safe to call in a forked or spawned worker. Raises InputError where the image cannot be read.
         """
-        ...
 
     def digest(self) -> str:
         """sha256 (hex) over all that can change what is read: names, bytes, labels."""
-        ...
 
 
 def codes_of(values: Sequence[str | None]) -> Column:

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import tarfile
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -49,26 +50,20 @@ class ShardSource:
         self.name, self._listing, self._fields = name, listing, dict(labels)
         wanted = dict.fromkeys([*labels.values()] if listing is None else [listing, *labels.values()])
         columns: dict[str, list[str | None]] = {field: [] for field in wanted}
-        self._keys: list[str] = []
-        offsets, sizes, ends, seen, unread = [], [], [0], set[str](), list[str]()
+        index, ends = _Index(columns), [0]
         try:
             self._shards = _find(pattern)
             for path in self._shards:
-                shard = _Shard(path, columns)
-                self._keys += shard.keys
-                offsets.append(np.array(shard.offsets, np.int64))
-                sizes.append(np.array(shard.sizes, np.int64))
-                ends.append(len(self._keys))
-                seen |= shard.seen
-                unread += [f"{path.name}/{name}" for name in shard.unread]
-            self.left_out = LeftOut(tuple(unread), len(self._keys))
+                index.add(path)
+                ends.append(len(index.keys))
+            self.left_out = LeftOut(tuple(index.unread), len(index.keys))
             self.left_out.refuse_most("its shards")
             for field in columns:
-                if field not in seen:
-                    raise absent("field", field, sorted(seen))
+                if field not in index.seen:
+                    raise absent("field", field, sorted(index.seen))
         except InputError as error:
             raise InputError(f"data {name}: {error}") from None
-        self._offsets, self._sizes = np.concatenate(offsets), np.concatenate(sizes)
+        self._keys, self._offsets, self._sizes = index.keys, np.array(index.offsets), np.array(index.sizes)
         self.chunks = np.array(ends, np.int64)
         self._shard = np.repeat(np.arange(len(self._shards), dtype=np.int32), np.diff(self.chunks))
         unknown = np.full(len(self._keys), -1, np.int64)
@@ -128,47 +123,49 @@ class _Handle:
             os.close(self.number)
 
 
-class _Shard:
-    """The index of one tar: keys, and where each image's bytes are; fields are appended to `columns`."""
+class _Index:
+    """What the headers of tars say: keys, and where each image's bytes are; fields are appended to `columns`."""
 
-    def __init__(self, path: Path, columns: dict[str, list[str | None]]) -> None:
+    def __init__(self, columns: dict[str, list[str | None]]) -> None:
         self.keys: list[str] = []
-        self.offsets: list[int] = []
-        self.sizes: list[int] = []
-        self.seen: set[str] = set()
+        self.offsets, self.sizes = array("q"), array("q")
+        self.seen: set[str] = set()  # names of fields
         self.unread: list[str] = []
-        self._columns, self._name = columns, shown(path.name)
+        self._columns = columns
+
+    def add(self, path: Path) -> None:
+        """One more tar. Raises InputError where it cannot be read, is damaged or holds no sample with an image."""
+        name, samples, unread = shown(path.name), len(self.keys), len(self.unread)
         try:
             with open(path, "rb") as stream:
-                self._scan(stream)
+                self._scan(stream, path.name)
         except OSError as error:
-            raise InputError(f"{self._name} cannot be read ({error.strerror})") from None
-        if not self.keys and not self.unread:
-            raise InputError(f"{self._name} holds no sample with an image; leave it out")
-
-    def _scan(self, stream: BinaryIO) -> None:
-        done: set[str] = set()
-        try:
-            for key, members in itertools.groupby(_members(stream), key=lambda member: _split(member.name)[0]):
-                parts = list(members)
-                if key in done:
-                    raise InputError(f"{self._name}/{shown(key)}: its files are apart; sort the shard by name")
-                done.add(key)
-                try:
-                    self._add(key, parts, stream)
-                except InputError as error:
-                    raise InputError(f"{self._name}/{shown(key)}: {error}") from None
+            raise InputError(f"{name} cannot be read ({error.strerror})") from None
         except _BadTar as error:
-            raise InputError(f"{self._name} is {str(error).format(len(self.keys))}") from None
+            raise InputError(f"{name} is {str(error).format(len(self.keys) - samples)}") from None
+        if len(self.keys) == samples and len(self.unread) == unread:
+            raise InputError(f"{name} holds no sample with an image; leave it out")
 
-    def _add(self, key: str, members: Sequence[tarfile.TarInfo], stream: BinaryIO) -> None:
+    def _scan(self, stream: BinaryIO, name: str) -> None:
+        done: set[str] = set()
+        for key, members in itertools.groupby(_members(stream), key=lambda member: _split(member.name)[0]):
+            parts = list(members)
+            if key in done:
+                raise InputError(f"{shown(name)}/{shown(key)}: its files are apart; sort the shard by name")
+            done.add(key)
+            try:
+                self._add(key, parts, stream, name)
+            except InputError as error:
+                raise InputError(f"{shown(name)}/{shown(key)}: {error}") from None
+
+    def _add(self, key: str, members: Sequence[tarfile.TarInfo], stream: BinaryIO, shard: str) -> None:
         suffixes = [_split(member.name)[1].lower() for member in members]
         if len(set(suffixes)) < len(suffixes):
             raise InputError("a file is there twice; write the shard again")
         named = dict(zip(suffixes, members, strict=True))
         dots = sorted((suffix.count("."), suffix) for suffix in suffixes if "." + suffix.split(".")[-1] in readable())
         if not dots:
-            self.unread += [member.name for member in members if is_unread(member.name)][:1]
+            self.unread += [f"{shard}/{member.name}" for member in members if is_unread(member.name)][:1]
             return
         if len(dots) > 1 and dots[0][0] == dots[1][0]:
             raise InputError(f"has two images, .{shown(dots[0][1])} and .{shown(dots[1][1])}; keep one a sample")

@@ -132,10 +132,12 @@ def _read(
         raise InputError("a table is a .csv or .parquet file")
     if not os.path.isfile(table):
         raise InputError("not a regular file; give a file" if os.path.exists(table) else "no such file")
+    paths: list[str | None] = []
+    columns: dict[str, list[str | None]] = {name: [] for name in wanted}
     if kind == ".parquet":
-        paths, columns = _read_parquet(table, path, wanted)
+        _read_parquet(table, path, paths, columns)
     else:
-        paths, columns = _read_csv(table, path, wanted)
+        _read_csv(table, path, paths, columns)
         columns = {name: _labels(name, rows) if name in labels else rows for name, rows in columns.items()}
     if not paths:
         raise InputError("has no rows")
@@ -143,22 +145,20 @@ def _read(
 
 
 def _check_header(header: Sequence[str], wanted: Sequence[str]) -> None:
-    if len(set(header)) < len(header):
-        twice = next(name for name, count in Counter(header).items() if count > 1)
-        raise InputError(f"has two columns called {shown(twice)!r}; rename one")
+    for name, count in Counter(header).items():
+        if count > 1:
+            raise InputError(f"has two columns called {shown(name)!r}; rename one")
     for name in wanted:
         if name not in header:
             raise absent("column", name, header)
 
 
-def _read_csv(table: Path, path: str, wanted: Sequence[str]) -> tuple[list[str | None], dict[str, list[str | None]]]:
-    paths: list[str | None] = []
-    columns: dict[str, list[str | None]] = {name: [] for name in wanted}
+def _read_csv(table: Path, path: str, paths: list[str | None], columns: dict[str, list[str | None]]) -> None:
     try:
         with open(table, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = next(reader, [])
-            _check_header(header, [path, *wanted])
+            _check_header(header, [path, *columns])
             place = header.index(path)
             others = [(header.index(name), rows) for name, rows in columns.items()]
             for row in reader:
@@ -177,7 +177,6 @@ def _read_csv(table: Path, path: str, wanted: Sequence[str]) -> tuple[list[str |
         raise InputError(f"not CSV after row {len(paths)} ({shown(str(error))}); correct it there") from None
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})") from None
-    return paths, columns
 
 
 def _labels(name: str, values: list[str | None]) -> list[str | None]:
@@ -200,28 +199,23 @@ def _labels(name: str, values: list[str | None]) -> list[str | None]:
     return [value and sys.intern(value.lower()) for value in values] if list(first) == ["boolean"] else values
 
 
-def _read_parquet(
-    table: Path, path: str, wanted: Sequence[str]
-) -> tuple[list[str | None], dict[str, list[str | None]]]:
+def _read_parquet(table: Path, path: str, paths: list[str | None], columns: dict[str, list[str | None]]) -> None:
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
         raise MissingDependencyError("reading Parquet needs pyarrow: run `pip install 'edgekit[distill]'`") from None
-    paths: list[str | None] = []
-    columns: dict[str, list[str | None]] = {name: [] for name in wanted}
     try:
         with parquet.ParquetFile(table) as file:
-            _check_header(file.schema_arrow.names, [path, *wanted])
-            for name in (path, *wanted):
+            _check_header(file.schema_arrow.names, [path, *columns])
+            for name in (path, *columns):
                 _check_type(name, file.schema_arrow.field(name).type, only_text=name == path)
-            for batch in file.iter_batches(batch_size=1 << 14, columns=[path, *wanted]):
+            for batch in file.iter_batches(batch_size=1 << 14, columns=[path, *columns]):
                 paths += batch.column(path).to_pylist()
                 for name, rows in columns.items():
                     rows += map(text_of, batch.column(name).to_pylist())
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"damaged, or not Parquet ({reason_of(error)}); write it again") from None
-    return paths, columns
 
 
 def _check_type(name: str, dtype: object, *, only_text: bool) -> None:

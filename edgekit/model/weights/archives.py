@@ -9,13 +9,13 @@ import zipfile
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
+
+import torch
 
 from edgekit.errors import InputError
-from edgekit.model.weights.pickles import Global, Made, Persistent, read_pickle
-
-if TYPE_CHECKING:
-    import torch
+from edgekit.model.weights.pickles import Global, Made, Persistent, bytes_of, read_pickle
+from edgekit.model.weights.stored import dtype_called
 
 __all__ = ["Archive", "Storage", "open_bytes", "open_zip", "values"]
 
@@ -49,17 +49,12 @@ class Archive:
 
 def dtype_named(name: str) -> torch.dtype | None:
     """The dtype of "torch.FloatStorage", "torch.cuda.HalfStorage" or "torch.float32"; None where it is none."""
-    import torch
-
     last = name.rsplit(".", 1)[-1]
-    found = getattr(torch, _DTYPES.get(last.removesuffix("Storage"), last), None)
-    return found if isinstance(found, torch.dtype) else None
+    return dtype_called(_DTYPES.get(last.removesuffix("Storage"), last))
 
 
 def values(storage: Storage, dtype: torch.dtype) -> torch.Tensor:
     """All values of a storage [N] of `dtype`, mapped from the file where they are aligned."""
-    import torch
-
     count = storage.size // dtype.itemsize
     if not count:
         return torch.empty(0, dtype=dtype)
@@ -102,9 +97,7 @@ def open_zip(path: Path, buffer: mmap.mmap) -> Archive:
 
 
 def _data_of(entry: zipfile.ZipInfo, buffer: mmap.mmap) -> tuple[int, int]:
-    """Where a stored entry's bytes begin, and how many there are: behind its local header, which is 30 bytes and two
-    names of stated length.
-    """
+    """Where a stored entry's bytes begin and how many there are: behind a header of 30 bytes and two stated lengths."""
     header = buffer[entry.header_offset : entry.header_offset + 30]
     if header[:4] != b"PK\x03\x04" or len(header) < 30:
         raise ValueError("an entry of the archive is not where its index says")
@@ -159,18 +152,15 @@ def open_bytes(buffer: mmap.mmap | bytes, *, inner: bool = False) -> Archive:
 
 def _nested(saved: Any) -> Storage:
     """The storage in a plain pickle of tensors, which holds it as bytes of torch.save."""
-    if not isinstance(saved, Made) or saved.of != "torch.storage._load_from_bytes":
-        raise InputError("a tensor without a storage; save it with torch.save")
-    data = saved.args[0]
-    if isinstance(data, Made) and data.of == "_codecs.encode":  # how protocols before 3 write bytes
-        data = data.args[0].encode("latin-1")
-    if not isinstance(data, bytes):
-        raise InputError("a tensor without a storage; save it with torch.save")
-    inner = open_bytes(data, inner=True)
+    loads = isinstance(saved, Made) and saved.of == "torch.storage._load_from_bytes"
+    data = bytes_of(saved.args[0]) if loads else None
+    if data is None:
+        _refuse(saved)
+    inner = open_bytes(bytes(data), inner=True)
     return inner.storage(inner.content)
 
 
-def _refuse(_saved: Any) -> Storage:
+def _refuse(_saved: Any) -> NoReturn:
     raise InputError("a tensor without a storage; save it with torch.save")
 
 
@@ -178,7 +168,7 @@ def _saved(saved: Any) -> tuple[torch.dtype | None, str, int]:
     """(dtype, key, values or bytes) of a storage's persistent id."""
     parts = saved.id if isinstance(saved, Persistent) else None
     if not isinstance(parts, tuple) or len(parts) < 5 or parts[0] != "storage" or not isinstance(parts[1], Global):
-        raise InputError("a tensor without a storage; save it with torch.save")
+        _refuse(saved)
     if type(parts[4]) is not int or parts[4] < 0:
         raise InputError("a storage without a size")
     untyped = parts[1].name.endswith("UntypedStorage")
@@ -210,18 +200,12 @@ def _storages(content: Any) -> Iterator[Persistent]:
     todo = [content]
     while todo:
         node = todo.pop()
-        if id(node) in seen:
+        if id(node) in seen or not isinstance(node, dict | list | tuple | Made | Persistent):
             continue
-        if isinstance(node, Persistent):
-            seen.add(id(node))
-            if isinstance(node.id, tuple) and node.id[:1] == ("storage",):
-                yield node
-        elif isinstance(node, dict | list | tuple | Made):
-            seen.add(id(node))
-            todo += _inside(node)
-
-
-def _inside(node: dict[Any, Any] | list[Any] | tuple[Any, ...] | Made) -> list[Any]:
-    if isinstance(node, Made):
-        return [node.args, node.items, node.entries, node.state]
-    return list(node.values()) if isinstance(node, dict) else list(node)
+        seen.add(id(node))
+        if isinstance(node, Persistent) and isinstance(node.id, tuple) and node.id[:1] == ("storage",):
+            yield node
+        elif isinstance(node, Made):
+            todo += [node.args, node.items, node.entries, node.state]
+        elif not isinstance(node, Persistent):
+            todo += node.values() if isinstance(node, dict) else node

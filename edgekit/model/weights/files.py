@@ -7,17 +7,15 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from edgekit.errors import InputError
 from edgekit.model.weights.archives import open_bytes, open_zip
-from edgekit.model.weights.stored import Named, Stored, quote
+from edgekit.model.weights.stored import Named, Stored, dtype_called, quote
 from edgekit.model.weights.tree import tensors
 from edgekit.support.files import read_json
 from edgekit.support.text import reason_of, shown
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["is_index", "read_tensors"]
 
@@ -114,12 +112,9 @@ def _safetensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
 
 def _dtype(code: str) -> torch.dtype | None:
     """Of safetensors' F32, BF16, I64 and the like; None where torch has no such one or it matters to nobody."""
-    import torch
-
     words = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint", "C": "complex"}
     letters, digits = code.rstrip("0123456789"), code.lstrip("BFIUCOL")
-    dtype = torch.bool if code == "BOOL" else getattr(torch, f"{words.get(letters)}{digits}", None)
-    return dtype if isinstance(dtype, torch.dtype) else None
+    return torch.bool if code == "BOOL" else dtype_called(f"{words.get(letters)}{digits}")
 
 
 def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:

@@ -14,7 +14,7 @@ from typing import IO, Any
 from edgekit.errors import InputError
 from edgekit.support.text import shown
 
-__all__ = ["Global", "Made", "Persistent", "read_pickle"]
+__all__ = ["Global", "Made", "Persistent", "bytes_of", "read_pickle"]
 
 _MAX_OPCODES = 10_000_000  # an optimiser of 2,000 parameters takes 300,000; ten million take some ten seconds
 _MODULES = ("builtins", "__builtin__")
@@ -52,6 +52,14 @@ class Persistent:
     """A persistent id: torch's way to name a storage."""
 
     id: Any
+
+
+def bytes_of(node: Any) -> bytes | bytearray | None:
+    """Bytes in a pickle's content; protocols before 3 write them as a text to be encoded. None of anything else."""
+    if isinstance(node, Made) and node.of == "_codecs.encode" and isinstance(node.args, tuple):
+        text = node.args[0] if node.args else None
+        return text.encode("latin-1") if isinstance(text, str) else None
+    return node if isinstance(node, bytes | bytearray) else None
 
 
 class _Opaque:
@@ -95,40 +103,17 @@ class _Machine:
         else:
             self.since_mark()
 
-    def pop_mark(self, _: Any) -> None:
-        self.since_mark()
-
-    def dup(self, _: Any) -> None:
-        self.stack.append(self.stack[-1])
-
-    def get(self, place: Any) -> None:
-        self.stack.append(self.memo[place])
-
     def put(self, place: Any) -> None:
         self.memo[place] = self.stack[-1]
-
-    def memoize(self, _: Any) -> None:
-        self.memo[len(self.memo)] = self.stack[-1]
-
-    def name(self, argument: str) -> None:
-        self.stack.append(_global(*argument.split(" ", 1)))
 
     def stack_name(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         self.stack.append(_global(module, name))
 
-    def extension(self, _: Any) -> None:
-        self.stack.append(Global("copyreg.extension"))
-
-    def persistent(self, argument: Any) -> None:
-        self.stack.append(Persistent(argument))
-
     def stack_persistent(self, _: Any) -> None:
         saved = self.stack.pop()
-        if isinstance(saved, tuple) and len(saved) > 1 and saved[0] == "module":  # a class, in torch before 1.6
-            self.stack.append(saved[1])
-        else:
-            self.stack.append(Persistent(saved))
+        is_class = isinstance(saved, tuple) and len(saved) > 1 and saved[0] == "module"  # in torch before 1.6
+        self.stack.append(saved[1] if is_class else Persistent(saved))
 
     def call(self, _: Any) -> None:
         args, what = self.stack.pop(), self.stack.pop()
@@ -151,13 +136,6 @@ class _Machine:
         state = self.stack.pop()
         if isinstance(self.stack[-1], Made):
             self.stack[-1].state = state
-
-    def empty_set(self, _: Any) -> None:
-        self.stack.append(Made("builtins.set"))
-
-    def frozen_set(self, _: Any) -> None:
-        members = self.since_mark()
-        self.stack.append(Made("builtins.frozenset", entries=members))
 
     def append(self, _: Any) -> None:
         value = self.stack.pop()
@@ -194,19 +172,14 @@ class _Machine:
         self.stack.append({})
         self._set(pairs)
 
-    def make_list(self, _: Any) -> None:
-        values = self.since_mark()
-        self.stack.append(values)
-
-    def make_tuple(self, _: Any) -> None:
-        values = self.since_mark()
-        self.stack.append(tuple(values))
-
 
 def _global(module: Any, name: Any) -> Global:
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError("names a class by what is no text")
-    hostile = name in _HOSTILE_BUILTINS if module in _MODULES else _is_hostile(module)
+    if module in _MODULES:
+        hostile = name in _HOSTILE_BUILTINS
+    else:  # a part of a module is hostile only in some: a user's own package `code` or `profile` has parts as well
+        hostile = module in _HOSTILE_MODULES or module.split(".")[0] in _HOSTILE_PACKAGES
     if hostile:
         raise InputError(
             f"its pickle asks for code ({shown(f'{module}.{name}', 100)}), which is refused and was not run; it "
@@ -215,18 +188,19 @@ def _global(module: Any, name: Any) -> Global:
     return Global(f"{module}.{name}")
 
 
-def _is_hostile(module: str) -> bool:
-    """Whether it is such a module, or a part of one; a user's own package `code` or `profile` has parts as well."""
-    return module in _HOSTILE_MODULES or module.split(".")[0] in _HOSTILE_PACKAGES
-
-
 def _made(what: Any, args: Any) -> Made:
     of = what.name if isinstance(what, Global) else what.of if isinstance(what, Made) else type(what).__name__
     return Made(of, args)
 
 
-def _constant(value: Any) -> Callable[[_Machine, Any], None]:
-    return lambda machine, _: machine.stack.append(value)
+def _push(make: Callable[[_Machine, Any], object]) -> Callable[[_Machine, Any], None]:
+    """A step that puts what `make(machine, argument)` gives on the stack, which may be another one afterwards."""
+
+    def step(machine: _Machine, argument: Any) -> None:
+        value = make(machine, argument)
+        machine.stack.append(value)
+
+    return step
 
 
 def _last(count: int) -> Callable[[_Machine, Any], None]:
@@ -244,46 +218,38 @@ _VALUES = {
     "FLOAT", "BINFLOAT",
 }  # fmt: skip
 _NOTHING = frozenset(("PROTO", "FRAME", "STOP"))
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "NONE": _constant(None),
-    "NEWTRUE": _constant(True),
-    "NEWFALSE": _constant(False),
-    "EMPTY_TUPLE": _constant(()),
-    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
-    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
-    "EMPTY_SET": _Machine.empty_set,
-    "FROZENSET": _Machine.frozen_set,
-    "LIST": _Machine.make_list,
+_STEPS: dict[str, Callable[[_Machine, Any], object]] = {
+    "NONE": _push(lambda *_: None),
+    "NEWTRUE": _push(lambda *_: True),
+    "NEWFALSE": _push(lambda *_: False),
+    "EMPTY_TUPLE": _push(lambda *_: ()),
+    "EMPTY_LIST": _push(lambda *_: []),
+    "EMPTY_DICT": _push(lambda *_: {}),
+    "EMPTY_SET": _push(lambda *_: Made("builtins.set")),
+    "FROZENSET": _push(lambda machine, _: Made("builtins.frozenset", entries=machine.since_mark())),
+    "LIST": _push(lambda machine, _: machine.since_mark()),
     "DICT": _Machine.make_dict,
-    "TUPLE": _Machine.make_tuple,
+    "TUPLE": _push(lambda machine, _: tuple(machine.since_mark())),
     "TUPLE1": _last(1),
     "TUPLE2": _last(2),
     "TUPLE3": _last(3),
     "APPEND": _Machine.append,
-    "APPENDS": _Machine.appends,
-    "ADDITEMS": _Machine.appends,
+    **dict.fromkeys(("APPENDS", "ADDITEMS"), _Machine.appends),
     "SETITEM": _Machine.set_item,
     "SETITEMS": _Machine.set_items,
     "MARK": _Machine.mark,
     "POP": _Machine.pop,
-    "POP_MARK": _Machine.pop_mark,
-    "DUP": _Machine.dup,
-    "GET": _Machine.get,
-    "BINGET": _Machine.get,
-    "LONG_BINGET": _Machine.get,
-    "PUT": _Machine.put,
-    "BINPUT": _Machine.put,
-    "LONG_BINPUT": _Machine.put,
-    "MEMOIZE": _Machine.memoize,
-    "GLOBAL": _Machine.name,
+    "POP_MARK": lambda machine, _: machine.since_mark(),
+    "DUP": _push(lambda machine, _: machine.stack[-1]),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _push(lambda machine, place: machine.memo[place])),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
+    "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
+    "GLOBAL": _push(lambda _, argument: _global(*argument.split(" ", 1))),
     "STACK_GLOBAL": _Machine.stack_name,
-    "EXT1": _Machine.extension,
-    "EXT2": _Machine.extension,
-    "EXT4": _Machine.extension,
-    "PERSID": _Machine.persistent,
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _push(lambda *_: Global("copyreg.extension"))),
+    "PERSID": _push(lambda _, argument: Persistent(argument)),
     "BINPERSID": _Machine.stack_persistent,
-    "REDUCE": _Machine.call,
-    "NEWOBJ": _Machine.call,
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine.call),
     "NEWOBJ_EX": _Machine.call_with_names,
     "INST": _Machine.inst,
     "OBJ": _Machine.obj,

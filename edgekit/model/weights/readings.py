@@ -6,14 +6,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import takewhile
+
+import torch
 
 from edgekit.model.weights.stored import Named
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["Reading", "Wanted", "find_readings", "preference", "unwrap", "unwrapped", "wanted_by"]
+__all__ = ["Reading", "Wanted", "common", "find_readings", "preference", "unwrap", "unwrapped", "wanted_by"]
 
 # Left between names by torch.compile, DataParallel, FSDP, activation checkpointing and Opacus.
 _WRAPPERS = frozenset(("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_module"))
@@ -51,10 +50,7 @@ class Reading:
     def part(self) -> str:
         """What people call the part: the prefix without what the model's own names begin with."""
         words, own = self.prefix.split("."), self.lead.split(".")[:-1]
-        while words and own and words[-1] == own[-1]:
-            words.pop()
-            own.pop()
-        return ".".join(words)
+        return ".".join(words[: len(words) - len(common(words[::-1], own[::-1]))])
 
     def missing(self, wanted: Wanted) -> list[str]:
         """The model's names that this reading leaves without values."""
@@ -73,8 +69,6 @@ class Reading:
 
 def wanted_by(module: torch.nn.Module) -> Wanted:
     """What a module needs of a file."""
-    import torch
-
     own = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}  # extra state
     groups: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
     for name, value in own.items():
@@ -115,7 +109,8 @@ def find_readings(entries: Sequence[Named], wanted: Wanted) -> list[Reading]:
     brief = unwrapped(entry.name for entry in entries)
     own = unwrapped(wanted.own)
     both = (list(own.values()), [name for name in own.values() if name.startswith("backbone.")])
-    leads = dict.fromkeys(_common(names) for names in both if names)
+    shared = [common(*(name.split(".")[:-1] for name in names)) for names in both if names]
+    leads = dict.fromkeys("".join(f"{word}." for word in words) for words in shared)
     readings: list[Reading] = []
     for lead in leads:
         rest = {short.removeprefix(lead): name for name, short in own.items() if short.startswith(lead)}
@@ -138,7 +133,9 @@ def find_readings(entries: Sequence[Named], wanted: Wanted) -> list[Reading]:
 
 def preference(reading: Reading) -> tuple[int, int, int]:
     """What to take first of several that fit: the lowest."""
-    prefix = _source(reading).lower()
+    first = next(iter(reading.pairs.values()), None)
+    # Where its tensors are in the file, with the wrappers' words.
+    prefix = (reading.prefix if first is None else f"{first.group}.{reading.prefix}").lower()
     kind = next((rank for rank, words in enumerate(_PREFERENCE) if words.search(prefix)), len(_PREFERENCE))
     if _LAST.search(prefix):
         kind = len(_PREFERENCE) + 1
@@ -147,18 +144,7 @@ def preference(reading: Reading) -> tuple[int, int, int]:
     return kind, order, prefix.count(".")
 
 
-def _source(reading: Reading) -> str:
-    """Where the reading's tensors are in the file, with the wrappers' words."""
-    first = next(iter(reading.pairs.values()), None)
-    return reading.prefix if first is None else f"{first.group}.{reading.prefix}"
-
-
-def _common(names: Sequence[str]) -> str:
-    """The longest part with its dot that all names begin with."""
-    words = [name.split(".")[:-1] for name in names]
-    shared = []
-    for column in zip(*words, strict=False):
-        if len(set(column)) > 1:
-            break
-        shared.append(column[0])
-    return "".join(f"{word}." for word in shared)
+def common(*names: Sequence[str]) -> list[str]:
+    """The words that all names, as lists of words, begin with."""
+    columns = zip(*names, strict=False)
+    return [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]

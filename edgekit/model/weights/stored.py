@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from edgekit.errors import InputError
 from edgekit.support.text import shown
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["Named", "Stored", "of_tensor", "quote", "strided"]
+__all__ = ["Named", "Stored", "dtype_called", "of_tensor", "quote", "strided"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +43,12 @@ class Named:
 def quote(text: str) -> str:
     """A name of the file as a message shows it, in quotes."""
     return f"'{shown(text, 80)}'"
+
+
+def dtype_called(name: str) -> torch.dtype | None:
+    """The dtype that torch calls so; None where it has none of that name."""
+    found = getattr(torch, name, None)
+    return found if isinstance(found, torch.dtype) else None
 
 
 def of_tensor(tensor: torch.Tensor) -> Stored:

@@ -6,27 +6,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from edgekit.errors import InputError
-from edgekit.model.weights.additions import without_additions
+from edgekit.model.weights.extras import sort_left, without_additions
 from edgekit.model.weights.files import read_tensors
-from edgekit.model.weights.leftovers import sort_left
-from edgekit.model.weights.readings import Reading, Wanted, find_readings, preference, unwrap, wanted_by
+from edgekit.model.weights.readings import Reading, Wanted, common, find_readings, preference, unwrap, wanted_by
 from edgekit.model.weights.stored import Named, of_tensor, quote
 from edgekit.model.weights.timm_layouts import laid_out_anew
 from edgekit.support.text import reason_of, shown
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = ["Taken", "apply_state_dict", "load_weights"]
 
-
-_WEIGHT_NORM = (
-    (".weight_g", ".weight_v"),
-    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
-)
+_NORM = ".parametrizations.weight"
+_WEIGHT_NORM = ((".weight_g", ".weight_v"), (f"{_NORM}.original0", f"{_NORM}.original1"))
 
 
 @dataclass(frozen=True)
@@ -92,23 +87,17 @@ def _take(
         choices = _choices(given, wanted, module)
         best = choices[0]
         if not best.reading.is_whole(wanted):
-            anew = [
-                _choice(reading, made, wanted, module)
-                for reading, made in laid_out_anew(given, backbone, wanted)
-                if reading.is_whole(wanted)
-            ]
-            best = min(anew, key=_order) if anew else best
+            anew = laid_out_anew(given, backbone, wanted)
+            fits = (_choice(reading, made, wanted, module) for reading, made in anew if reading.is_whole(wanted))
+            best = min(fits, key=_order, default=best)
         if best.foreign or not best.reading.is_whole(wanted):
             raise InputError(_misfit(best, wanted))
         state, changed = _values(best.reading, wanted)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     _copy(module, state, source)
-    also = [
-        other
-        for other in choices
-        if other.reading.is_whole(wanted) and not other.foreign and _places(other) != _places(best)
-    ]
+    whole = [other for other in choices if other.reading.is_whole(wanted) and not other.foreign]
+    also = [other for other in whole if _places(other) != _places(best)]
     return _told(source, entries, best, also, changed, additions)
 
 
@@ -196,8 +185,6 @@ def _misfit(best: _Choice, wanted: Wanted) -> str:
 
 def _values(reading: Reading, wanted: Wanted) -> tuple[dict[str, torch.Tensor], Counter[str]]:
     """Checked values of the model's dtype by its names, and how many had which other dtype."""
-    import torch
-
     state: dict[str, torch.Tensor] = {}
     changed: Counter[str] = Counter()
     bad = []
@@ -229,8 +216,6 @@ def _values(reading: Reading, wanted: Wanted) -> tuple[dict[str, torch.Tensor], 
 
 def _copy(module: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
     """Into the module, and look whether they are there: hooks of a module may rename or drop what it is given."""
-    import torch
-
     before = {name: value.clone() for name, value in module.state_dict().items() if name in state}
     try:
         module.load_state_dict(dict(state), strict=False)
@@ -283,9 +268,8 @@ def _told(
 
 def _top(name: str, prefix: str) -> str:
     """The part that a name belongs to: one word beyond what it shares with the part that was taken."""
-    words, own = name.split("."), prefix.split(".")
-    shared = next((n for n, word in enumerate(words) if n >= len(own) or word != own[n]), len(words))
-    return ".".join(words[: shared + 1])
+    words = name.split(".")
+    return ".".join(words[: len(common(words, prefix.split("."))) + 1])
 
 
 def _few(names: Sequence[str]) -> str:

@@ -7,13 +7,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Any
+
+import torch
 
 from edgekit.model.weights.readings import Reading, Wanted, find_readings, preference, unwrap, unwrapped
 from edgekit.model.weights.stored import Named, of_tensor
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["laid_out_anew"]
 
@@ -24,27 +24,22 @@ _PARTS = 6  # of the file, those with most tensors first
 def laid_out_anew(
     entries: Sequence[Named], backbone: torch.nn.Module | None, wanted: Wanted
 ) -> Iterator[tuple[Reading, Sequence[Named]]]:
-    """Readings of what timm's filters make of the file's parts, with the tensors that they were made of; none where
-    `backbone` is not timm's.
-    """
+    """Readings of what timm's filters, if `backbone` has any, make of the file's parts; and the tensors they made."""
     filters = _filters(backbone)
-    if not filters:
-        return
-    for prefix, inside in _parts(entries):
-        for adapt in filters:
-            tensors = {name: named.stored.load() for name, named in inside.items() if not named.stored.odd}
-            try:
-                made = adapt(tensors, backbone)
-            except Exception:  # a filter meant for another layout may fail in any way
-                continue
-            if not isinstance(made, dict) or not made:
-                continue
-            source = next(iter(inside.values())).group
-            start = f"{prefix}." if prefix else ""
-            given = [Named(f"{start}{key}", source, of_tensor(value)) for key, value in made.items()]
-            for reading in find_readings(given, wanted)[:2]:
-                reading.layout = f"timm's {getattr(adapt, 'func', adapt).__name__}"
-                yield reading, given
+    for (prefix, inside), adapt in product(_parts(entries) if filters else (), filters):
+        tensors = {name: named.stored.load() for name, named in inside.items() if not named.stored.odd}
+        try:
+            made = adapt(tensors, backbone)
+        except Exception:  # a filter meant for another layout may fail in any way
+            continue
+        if not isinstance(made, dict) or not made:
+            continue
+        source = next(iter(inside.values())).group
+        start = f"{prefix}." if prefix else ""
+        given = [Named(f"{start}{key}", source, of_tensor(value)) for key, value in made.items()]
+        for reading in find_readings(given, wanted)[:2]:
+            reading.layout = f"timm's {getattr(adapt, 'func', adapt).__name__}"
+            yield reading, given
 
 
 def _filters(backbone: Any) -> list[Callable[..., Any]]:

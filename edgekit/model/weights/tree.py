@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from edgekit.errors import InputError
 from edgekit.model.weights.archives import Archive, dtype_named, values
-from edgekit.model.weights.arrays import stored_array
-from edgekit.model.weights.pickles import Global, Made
-from edgekit.model.weights.stored import Named, Stored, strided
+from edgekit.model.weights.pickles import Global, Made, bytes_of
+from edgekit.model.weights.stored import Named, Stored, dtype_called, strided
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["tensors"]
+__all__ = ["stored_array", "tensors"]
 
 _MAX_DEPTH = 64
 _MAX_VISITS = 1_000_000  # shared parts count as often as they are met
@@ -35,6 +34,13 @@ _ODD = {
     "_rebuild_meta_tensor_no_storage": "has no values (a meta tensor), and is not a dense tensor in memory",
     "_rebuild_nested_tensor": "is a nested tensor, not a dense one",
 }
+
+_ARRAYS = {  # numpy's dtypes
+    "f2": "float16", "f4": "float32", "f8": "float64", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",
+    "u1": "uint8", "b1": "bool",
+}  # fmt: skip
+_REBUILT = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")  # and a state
+_FROM_BYTES = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")  # since protocol 5
 
 
 def tensors(archive: Archive) -> list[Named]:
@@ -196,6 +202,42 @@ def _view(args: tuple[Any, ...], dtype_at: int | None, flag_at: int | None, arch
         return found.clone() if found.numel() < whole.numel() else found  # a part must not keep the whole in memory
 
     return Stored(shape, dtype, load, (storage.place, str(offset)))
+
+
+def stored_array(node: Made) -> Stored | None:
+    """The array that a call would have rebuilt; None where it rebuilds none, or one of no numbers that torch has.
+
+    numpy before and since 2.0 writes arrays in other words, and so do the protocols of pickle.
+    """
+    if node.of in _REBUILT and isinstance(node.state, tuple) and len(node.state) == 5:
+        _, shape, kind, by_columns, data = node.state
+    elif node.of in _FROM_BYTES and isinstance(node.args, tuple) and len(node.args) == 4:
+        data, kind, shape, order = node.args
+        by_columns = order == "F"
+    else:
+        return None
+    dtype, values = _array_dtype(kind), bytes_of(data)
+    whole = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
+    if dtype is None or values is None or not whole:
+        return None
+
+    def load() -> torch.Tensor:
+        if len(values) != math.prod(shape) * dtype.itemsize:
+            raise InputError("is an array of another size than its bytes")
+        flat = torch.frombuffer(bytearray(values), dtype=dtype) if values else torch.empty(0, dtype=dtype)
+        return flat.reshape(shape[::-1]).permute(*range(len(shape))[::-1]) if by_columns else flat.reshape(shape)
+
+    return Stored(shape, dtype, load, id(node))
+
+
+def _array_dtype(kind: Any) -> torch.dtype | None:
+    """Of numpy.dtype("f4"), whose state says the order of its bytes."""
+    if not isinstance(kind, Made) or kind.of != "numpy.dtype" or not isinstance(kind.args, tuple) or not kind.args:
+        return None
+    state = kind.state if isinstance(kind.state, tuple) else ()
+    if len(state) < 2 or state[1] not in ("<", "|") or not isinstance(kind.args[0], str):
+        return None
+    return dtype_called(_ARRAYS.get(kind.args[0], ""))
 
 
 def _numbers(node: Any) -> tuple[int, ...] | None:

@@ -17,8 +17,8 @@ from torch.nn.utils import prune
 
 from edgekit.errors import InputError
 from edgekit.model.weights import Taken, apply_state_dict, load_weights
-from edgekit.model.weights.arrays import stored_array
 from edgekit.model.weights.pickles import Made
+from edgekit.model.weights.tree import stored_array
 from tests.model.weights.models import Backbone, Embedder, same, seeded, small_state
 
 State = Mapping[str, Tensor]

@@ -1,26 +1,83 @@
-"""Tensors that the model has no place for: heads, which an embedding does without, or another architecture."""
+"""What a file has that the model has not: additions of training, taken off again, and tensors without a place.
+
+Those are heads, which an embedding does without, or of another architecture.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from edgekit.errors import InputError
 from edgekit.model.weights.readings import Reading, Wanted, unwrapped
-from edgekit.model.weights.stored import Named
+from edgekit.model.weights.stored import Named, Stored, quote
 
-if TYPE_CHECKING:
-    import torch
+__all__ = ["sort_left", "without_additions"]
 
-__all__ = ["sort_left"]
-
+_OBSERVERS = re.compile(r"(?:^|\.)(?:activation_post_process(?:_\d+)?|(?:weight|bias)_fake_quant)\.")
+_ADAPTERS = re.compile(r"(?:^|\.)lora_\w+(?:\.|$)")
+_BASE = ".base_layer."  # PEFT's name for the layer that an adapter is put around
 # What follows the pooled features in a classifier or in training, by the name of the part that the model lacks.
 _HEADS = re.compile(
     r"(?!conv_|patch|pos_)(?:\w+_)?(?:heads?|classifiers?|logits?)(?:_dist|_l|_aux|_?\d+)?|"
     r"fc\d*|last_linear|cls|arcface|cosface|aux\w*|Aux\w+|loss\w*|criterion\w*|metrics?|margin|prototypes?|"
     r"projectors?|predictors?|decoder\w*|mask_token|queue\w*|logit_\w+|total_ops|total_params|n_averaged"
 )
+
+
+def without_additions(entries: Sequence[Named], wanted: Wanted) -> tuple[Sequence[Named], list[str]]:
+    """The tensors as a model without such additions has them, and words about what was done.
+
+    Raises InputError: adapters that are not merged into the weights.
+    """
+    words = []
+    if not any(name.endswith("_orig") for name in wanted.own):
+        entries, count = _pruned(entries)
+        words += [f"{count} multiplied by their pruning masks"] if count else []
+    if not any(_OBSERVERS.search(name) for name in wanted.own):
+        kept = [entry for entry in entries if not _OBSERVERS.search(entry.name)]
+        words += [f"left {len(entries) - len(kept)} of fake quantization"] if len(kept) < len(entries) else []
+        entries = kept
+    if not any(_ADAPTERS.search(name) for name in wanted.own):
+        adapter = next((entry.name for entry in entries if _ADAPTERS.search(entry.name)), None)
+        if adapter is not None:
+            raise InputError(
+                f"holds LoRA adapters beside the weights, first {quote(adapter)}: merge them (merge_and_unload() of "
+                "PEFT), and save the state dict of what that returns"
+            )
+    if not any(_BASE in name for name in wanted.own):
+        entries = [entry.renamed(entry.name.replace(_BASE, ".")) for entry in entries]
+    return entries, words
+
+
+def _pruned(entries: Sequence[Named]) -> tuple[Sequence[Named], int]:
+    """With `weight` in place of `weight_orig` and `weight_mask`, and how many."""
+    by_name = {entry.name: entry for entry in entries}
+    masks = {name.removesuffix("_mask"): entry for name, entry in by_name.items() if name.endswith("_mask")}
+    pairs = {f"{name}_orig": (name, mask) for name, mask in masks.items() if f"{name}_orig" in by_name}
+    used = {mask.name for _, mask in pairs.values()}
+    made = []
+    for entry in entries:
+        if entry.name in pairs:
+            name, mask = pairs[entry.name]
+            made.append(Named(name, entry.group, _product(entry.stored, mask.stored), entry.of_module))
+        elif entry.name not in used:
+            made.append(entry)
+    return made, len(pairs)
+
+
+def _product(weight: Stored, mask: Stored) -> Stored:
+    def load() -> torch.Tensor:
+        values, kept = weight.load(), mask.load()
+        if values.shape != kept.shape:
+            raise InputError("has a pruning mask of another shape")
+        return values * kept
+
+    return Stored(weight.shape, weight.dtype, load, weight.place, weight.odd or mask.odd)
 
 
 def sort_left(
@@ -65,10 +122,8 @@ def sort_left(
 def _branch(rest: str, branches: set[str]) -> str:
     """The name up to the first part that the model does not have."""
     words = rest.split(".")
-    for count in range(1, len(words)):
-        if "".join(f"{word}." for word in words[:count]) not in branches:
-            return ".".join(words[:count])
-    return rest
+    starts = (".".join(words[:count]) for count in range(1, len(words)))
+    return next((start for start in starts if f"{start}." not in branches), rest)
 
 
 def _is_head(branch: str) -> bool:
