@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "DeviceError",
+    "EdgeKitError",
+    "InconclusiveError",
+    "InputError",
+    "IntegrityError",
+    "MissingDependencyError",
+    "ModelError",
+    "OutputError",
+    "ParityError",
+    "RegressionError",
+    "TrainingError",
+    "UnsupportedOpError",
+    "UsageError",
+]
+
 
 class EdgeKitError(Exception):
     """Base of all errors shown to the user; `exit_code` is what the command exits with.

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from edgekit.parity.judge import Judge
     from edgekit.quantization import Plan
 
+__all__ = ["Export", "ExportRequest", "ExportResult", "export"]
+
 _FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
 

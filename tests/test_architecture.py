@@ -149,3 +149,32 @@ def test_the_places_that_the_page_names_are_there() -> None:
     named = {span for span in spans if span == span.lower() and not re.search(r"[*]|/a/", span)}
     missing = [name for name in sorted(named) if not any((root / name).exists() for root in (ROOT, ROOT / "edgekit"))]
     assert not missing, f"docs/architecture.md names {', '.join(missing)}"
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    """The functions and classes of a module that others may use."""
+    for node in tree.body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+
+
+# Every public function of `mil/ops/` is an operator: tests/mil/test_forms.py holds them.
+@pytest.mark.parametrize("path", [path for path in FILES if not path.startswith("edgekit/mil/ops/")])
+def test_each_module_lists_its_public_functions_and_classes(path: str) -> None:
+    tree = ast.parse((ROOT / path).read_text())
+    lists = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    listed = set(ast.literal_eval(lists[0])) if lists else set()
+    assert listed >= set(public_names(tree))
+    if path != "edgekit/__init__.py":
+        assert listed <= {name.id for name in ast.walk(tree) if isinstance(name, ast.Name)} | set(bound_names(tree))
+
+
+def bound_names(tree: ast.Module) -> Iterator[str]:
+    """What the imports, functions and classes of a module bind."""
+    for node in ast.walk(tree):
+        if isinstance(node, Function | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)

@@ -13,6 +13,8 @@ from edgekit.support.fields import AnyPath, optional_path
 from edgekit.support.progress import Reporter, Silent
 from edgekit.support.threads import one_thread
 
+__all__ = ["check_parity"]
+
 
 @one_thread()
 def check_parity(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgekit.model.embedder import Embedder
     from edgekit.quantization import Plan
 
+__all__ = ["Made", "describe"]
+
 _PACKAGES = (
     "coremltools", "executorch", "numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "timm", "torch", "torchao",
 )  # fmt: skip

@@ -23,6 +23,8 @@ from edgekit.support.text import shown
 if TYPE_CHECKING:
     import numpy as np
 
+__all__ = ["Embeddings", "embed", "save"]
+
 _SAVED_AS = (".csv", ".json", ".npy")
 
 

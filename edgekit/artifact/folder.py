@@ -12,6 +12,8 @@ from edgekit.support.files import list_files, read_json, sha256_file
 from edgekit.support.staging import staging
 from edgekit.targets import by_suffix
 
+__all__ = ["describe_files", "find", "published_files", "publishing", "read_manifest", "verify_files", "write_manifest"]
+
 
 def describe_files(folder: Path) -> list[FileEntry]:
     """Size and hash of every file below `folder` but its manifest; InputError on a symbolic link."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from edgekit.artifact.manifest import Hazard
 
+__all__ = ["HAZARDS", "Row", "hazards"]
+
 
 @dataclass(frozen=True)
 class Row:

@@ -14,6 +14,31 @@ from edgekit.support.documents import Document, Part
 from edgekit.support.files import source_date_epoch
 from edgekit.support.version import VERSION
 
+__all__ = [
+    "FILENAME",
+    "SCHEMA",
+    "Coverage",
+    "EmbeddingInfo",
+    "FileEntry",
+    "Float32Op",
+    "Hazard",
+    "InputInfo",
+    "Latency",
+    "Manifest",
+    "Metadata",
+    "ParitySummary",
+    "Payoff",
+    "PayoffForm",
+    "Preprocessing",
+    "RelativePath",
+    "RewriteLeftOut",
+    "Sha256",
+    "TargetInfo",
+    "Weights",
+    "created_now",
+    "toolchain",
+]
+
 FILENAME = "manifest.json"
 SCHEMA: Final = "edgekit.manifest/1"
 

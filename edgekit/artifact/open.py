@@ -13,6 +13,8 @@ from edgekit.recipe import InputSpec
 from edgekit.support.fields import AnyPath
 from edgekit.targets.base import Runner, Target, load_runtime
 
+__all__ = ["Artifact", "open_artifact"]
+
 
 @dataclass(frozen=True)
 class Artifact:

@@ -15,6 +15,8 @@ from edgekit.parity.report import ParityReport
 from edgekit.support.files import size_of
 from edgekit.targets import Runner
 
+__all__ = ["Candidate", "pay", "verdict"]
+
 _ROUNDS, _WARMUP = 15, 2
 _LEVEL = 0.05  # a ratio nearer to 1 than this says nothing on a machine that does other things too
 

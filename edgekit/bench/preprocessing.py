@@ -26,7 +26,7 @@ from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
 from edgekit.support.text import shown
 
-__all__ = ["SCHEMA", "Agreement", "GoldenFolder", "compare", "make", "read"]
+__all__ = ["SCHEMA", "Agreement", "GoldenFolder", "Item", "Preprocessing", "compare", "make", "read"]
 
 SCHEMA: Literal["edgekit.golden/1"] = "edgekit.golden/1"
 FILENAME, INPUTS, EMBEDDINGS = (str(CONSTANTS[f"{name}_file"]) for name in ("golden", "inputs", "embeddings"))

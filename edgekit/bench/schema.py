@@ -17,6 +17,35 @@ from edgekit.errors import InputError
 from edgekit.support.documents import Document, Part
 from edgekit.support.text import human_size, shown
 
+__all__ = [
+    "MAX_BYTES",
+    "MAX_SAMPLES",
+    "SCHEMA",
+    "Check",
+    "Core",
+    "Count",
+    "Device",
+    "Lab",
+    "Latency",
+    "Memory",
+    "Milliseconds",
+    "Model",
+    "Protocol",
+    "Reason",
+    "Result",
+    "RunId",
+    "Runtime",
+    "Sha256",
+    "Side",
+    "State",
+    "States",
+    "Text",
+    "Tool",
+    "Validity",
+    "new_run",
+    "read_result",
+]
+
 SCHEMA: Literal["edgekit.bench/1"] = "edgekit.bench/1"
 MAX_BYTES: int = CONSTANTS["max_result_bytes"]  # a million samples have about ten million
 MAX_SAMPLES: int = CONSTANTS["max_samples"]

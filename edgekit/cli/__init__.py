@@ -8,6 +8,8 @@ from edgekit.cli.groups import LazyGroup
 from edgekit.support import interrupt
 from edgekit.support.version import VERSION
 
+__all__ = ["COMMANDS", "cli", "main"]
+
 # Of each command its module's name here and its line in the list, which loads no module.
 COMMANDS = {
     "Make a model": {

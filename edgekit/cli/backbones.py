@@ -11,6 +11,8 @@ from edgekit.cli.errors import Command
 from edgekit.errors import UsageError
 from edgekit.support.progress import table
 
+__all__ = ["backbones"]
+
 
 @click.command(cls=Command)
 @click.option("--family", metavar="NAME", help="List only this family, for example MobileViT.")

@@ -13,6 +13,8 @@ from edgekit.cli.groups import DefaultGroup
 from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, allow_bare, common, reporter_of
 from edgekit.errors import InputError, OutputError, UsageError
 
+__all__ = ["bench", "bench_diff", "bench_import", "bench_report", "bench_run"]
+
 
 @click.group(cls=DefaultGroup)
 def bench() -> None:

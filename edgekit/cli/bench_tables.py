@@ -16,6 +16,8 @@ from edgekit.bench.schema import Result
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
 
+__all__ = ["show_differences", "show_emitted", "show_profiles", "show_results"]
+
 _SHOWN = 15  # operators
 _COLUMNS = (*RESULT, "check", "valid")
 _PLACES = ("neuralEngine", "gpu", "cpu")

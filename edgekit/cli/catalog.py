@@ -11,6 +11,8 @@ from edgekit.cli.console import print_facts, print_json
 from edgekit.cli.errors import Command
 from edgekit.cli.options import FOLDER, Count, common, reporter_of
 
+__all__ = ["catalog"]
+
 
 @click.command(cls=Command)
 @click.argument("out", type=FOLDER)

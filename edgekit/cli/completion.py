@@ -6,6 +6,8 @@ import click
 
 from edgekit.cli.errors import Command
 
+__all__ = ["completion"]
+
 
 @click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

@@ -9,6 +9,8 @@ import click
 
 from edgekit.support.progress import table
 
+__all__ = ["figure", "print_facts", "print_json"]
+
 
 def figure(value: float | None, digits: int) -> str:
     """A number in a table; a dash where it could not be taken."""

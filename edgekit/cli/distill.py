@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edgekit.distillation.ablate import Row
     from edgekit.distillation.run import DistillResult
 
+__all__ = ["distill"]
+
 _KEYS = ("photos", "epochs", "batch", "rate", "precision", "workers", "plan")  # of the recipe's `distill` table
 
 

@@ -14,6 +14,8 @@ import click
 
 from edgekit.errors import EdgeKitError, OutputError
 
+__all__ = ["Command", "complain", "end", "exit_codes", "in_options", "warn"]
+
 _FIELD = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]+))?`")  # `min_ios`, `verify=False`, `precision="int8"`
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgekit.artifact.manifest import Payoff
     from edgekit.pipeline import Export, ExportResult
 
+__all__ = ["export"]
+
 
 def _complete_target(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
     """Targets that begin so."""

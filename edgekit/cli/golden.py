@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edgekit.bench.preprocessing import Agreement, GoldenFolder
     from edgekit.data.image_files import LeftOut
 
+__all__ = ["golden", "golden_check", "golden_make"]
+
 
 @click.group(cls=DefaultGroup)
 def golden() -> None:

@@ -12,6 +12,8 @@ import click
 from edgekit.cli.errors import Command, exit_codes
 from edgekit.errors import UsageError
 
+__all__ = ["DefaultGroup", "LazyGroup"]
+
 
 class LazyGroup(click.Group):
     """Commands that are loaded when they are run: `name` is that attribute of the module `edgekit.cli.name`."""

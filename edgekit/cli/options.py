@@ -16,6 +16,24 @@ from edgekit.support.progress import Reporter, Silent, Stages
 if TYPE_CHECKING:
     from edgekit.recipe import Recipe
 
+__all__ = [
+    "FOLDER",
+    "PATH",
+    "PERCENT",
+    "Count",
+    "F",
+    "Finite",
+    "allow_bare",
+    "common",
+    "complete_model",
+    "image_options",
+    "model_arg",
+    "model_options",
+    "parity_options",
+    "recipe_of",
+    "reporter_of",
+]
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -15,6 +15,8 @@ from edgekit.support.progress import table
 if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
 
+__all__ = ["parity"]
+
 
 @click.command(cls=Command)
 @click.argument("artifact", type=PATH)

@@ -19,6 +19,8 @@ from edgekit.support.progress import table
 if TYPE_CHECKING:
     from edgekit.quantization import Plan, QuantizeResult
 
+__all__ = ["quantize"]
+
 _EXPLAINED = 20
 
 

@@ -15,6 +15,8 @@ from edgekit.support.progress import table
 if TYPE_CHECKING:
     from edgekit.artifact.embeddings import Embeddings
 
+__all__ = ["run"]
+
 _SHOWN_VALUES = 4
 
 

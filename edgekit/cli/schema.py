@@ -7,6 +7,8 @@ import click
 from edgekit.cli.console import print_json
 from edgekit.cli.errors import Command
 
+__all__ = ["schema"]
+
 
 @click.command(cls=Command)
 @click.argument("name", type=click.Choice(["bench", "golden", "job", "manifest", "parity", "plan", "recipe"]))

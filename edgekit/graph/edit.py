@@ -26,6 +26,44 @@ from torch.fx import Graph, GraphModule, Node
 
 from edgekit.errors import ModelError
 
+__all__ = [
+    "VIEWS",
+    "add_constant",
+    "affine",
+    "arg",
+    "args_of",
+    "argument_names",
+    "aten",
+    "calls",
+    "constant",
+    "drop_dead",
+    "emit",
+    "features_axis",
+    "getitem",
+    "imagine",
+    "int_shape",
+    "is_call",
+    "kwargs_of",
+    "memory_of",
+    "module_path",
+    "number",
+    "op_name",
+    "operator_of",
+    "pair",
+    "replace",
+    "row_by_row",
+    "set_weights",
+    "shape",
+    "sole_user",
+    "source_of",
+    "spread",
+    "to_graph",
+    "to_program",
+    "val",
+    "weights",
+    "zero_padding",
+]
+
 aten = torch.ops.aten
 # `getitem` is the one call in these graphs that has no operator schema.
 getitem = operator.getitem

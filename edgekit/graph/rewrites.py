@@ -46,6 +46,22 @@ from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
 from edgekit.graph.untie_kernels import untie_kernels
 
+__all__ = [
+    "ALL",
+    "ONNX",
+    "PREPARATION",
+    "REWRITES",
+    "SPECIALIZE",
+    "XNNPACK",
+    "Rewrite",
+    "apply_rows",
+    "functional",
+    "prepare",
+    "rewrite",
+    "rows_of",
+    "specialize",
+]
+
 ALL = frozenset({"coreml", "executorch", "onnx"})
 XNNPACK = frozenset({"executorch"})
 ONNX = frozenset({"onnx"})

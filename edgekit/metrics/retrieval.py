@@ -7,6 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = [
+    "Recall",
+    "Spread",
+    "blocks",
+    "cosine",
+    "max_abs_error",
+    "nearest",
+    "neighbour_overlap",
+    "norm_error",
+    "off_curve",
+    "ranks",
+    "recall",
+    "spread",
+    "standard_error",
+    "unit_rows",
+]
+
 TIE = 1e-6  # similarities closer than this are a tie: float32 dot products of unit vectors differ by about 1e-7
 _BLOCK = 1 << 23  # similarities held at once: 32 MiB of float32
 

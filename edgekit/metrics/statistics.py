@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["DRIFT", "FEWEST", "Ratio", "Samples", "drift_of", "ratio_of", "summary_of"]
+
 Samples = Sequence[float] | np.ndarray  # milliseconds [N]
 DRIFT = 0.10  # share by which the last tenth may be slower than the first
 FEWEST = 20  # samples that can be compared

@@ -6,6 +6,8 @@ import sys
 
 from edgekit.support.quiet import quiet
 
+__all__ = ["UNUSED", "import_lean"]
+
 # What coremltools imports when it is there, and uses for conversion and training alone.
 UNUSED = ("executorch", "sklearn", "tensorflow", "torchao", "torchvision", "transformers", "xgboost")
 

@@ -19,6 +19,20 @@ from edgekit.mil.program import DTYPES, Program, plan
 from edgekit.support.quiet import quiet
 from edgekit.support.threads import one_thread
 
+__all__ = [
+    "Model",
+    "Port",
+    "Sizes",
+    "array_sizes",
+    "bound",
+    "colour",
+    "describe",
+    "filled",
+    "image_sizes",
+    "load",
+    "port",
+]
+
 GRAY_FLOAT = "GRAYSCALE_FLOAT16"
 
 

@@ -17,6 +17,20 @@ from edgekit.errors import EdgeKitError, InputError, UnsupportedOpError
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 
+__all__ = [
+    "CONSTANT_LIMIT",
+    "ELEMENT_LIMIT",
+    "Package",
+    "bounded",
+    "check_blob",
+    "check_op",
+    "elements",
+    "inside",
+    "load_function",
+    "model_file",
+    "read_package",
+]
+
 MANIFEST_LIMIT = 1 << 20
 SPEC_LIMIT = 1 << 30
 ELEMENT_LIMIT = 1 << 29  # of one tensor

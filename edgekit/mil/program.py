@@ -17,6 +17,23 @@ from edgekit.mil.ops import OPS, SELECTING
 from edgekit.mil.package import ELEMENT_LIMIT
 from edgekit.support.text import reason_of
 
+__all__ = [
+    "DTYPES",
+    "Program",
+    "Slots",
+    "Step",
+    "Value",
+    "check_size",
+    "constant",
+    "dtype_name",
+    "finish",
+    "fixed",
+    "free_after_last_use",
+    "parameter",
+    "plan",
+    "run_op",
+]
+
 # MIL type -> what a value of it is in torch, and in the caller's arrays.
 DTYPES: dict[str, tuple[torch.dtype, type[np.generic]]] = {
     "fp16": (torch.float32, np.float16),

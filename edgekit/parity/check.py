@@ -16,6 +16,8 @@ from edgekit.parity.report import Dataset, ImageCosine, LeftOutImages, ParityRep
 from edgekit.recipe.gates import Gates
 from edgekit.targets import Runner
 
+__all__ = ["Embed", "Picture", "Progress", "Reference", "check", "compare", "embed_original"]
+
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 [N,H,W,3] -> float32 [N,D]
 Progress = Callable[[int, int], None]  # images done, images in all (0 where unknown)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from edgekit.model.embedder import Embedder
 
+__all__ = ["Judge", "held_on_plain", "judge_of", "losing_step", "plain_images"]
+
 # Of images on which a spread is zero: a covered lens, a white wall. No photograph shows what they do.
 _COLOURS = {"black": 0, "grey": 128, "white": 255}
 

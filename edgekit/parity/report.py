@@ -10,6 +10,8 @@ from edgekit.errors import InconclusiveError, ParityError
 from edgekit.recipe.gates import Gates
 from edgekit.support.documents import Document, Part
 
+__all__ = ["SCHEMA", "Dataset", "ImageCosine", "LeftOutImages", "ParityReport", "RecallFigures", "Retrieval", "Verdict"]
+
 SCHEMA: Final = "edgekit.parity/1"
 Verdict = Literal["pass", "fail", "inconclusive"]
 

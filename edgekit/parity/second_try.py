@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     # Lowers a program as the options say, and verifies the file; the text says how, for the terminal.
     Make = Callable[[str, ExportedProgram, LowerOptions], tuple[Coverage, ParityReport]]
 
+__all__ = ["Attempt", "try_again"]
+
 _IMAGES = 4  # the worst of those that were compared
 _NAMED = 3
 _SAME = 1e-6  # 1 - cosine in float32

@@ -22,6 +22,8 @@ from edgekit.quantization.settings import Settings
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.progress import Reporter
 
+__all__ = ["Choice", "choose"]
+
 _FIRST = "mse"  # the observer under which the hardest images are looked for
 _PROBES = 6  # of the hardest images: each tensor and each layer is tried alone on them
 _HARD = 32  # of the hardest images: whole plans are searched on them

@@ -19,6 +19,8 @@ from edgekit.quantization.settings import Settings
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.progress import Reporter
 
+__all__ = ["FORM", "shrink", "weight_share"]
+
 FORM = "palette4"  # what takes the place of 8 bits
 _FLOAT, _CONSTANT = 32, 8  # bits
 _PROBES = 6  # images on which each layer is tried alone

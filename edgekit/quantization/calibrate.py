@@ -17,6 +17,8 @@ from edgekit.quantization.layers import layers, static_tensors
 from edgekit.quantization.observers import BINS
 from edgekit.quantization.plan import Plan
 
+__all__ = ["Histogram", "Seen", "bounds", "calibrate", "domain_shift", "pixels_of", "watch"]
+
 _FAR = 0.1  # share of the calibrated range by which a tensor goes beyond it
 _MANY = 0.2  # share of the tensors
 

@@ -12,6 +12,8 @@ from edgekit.graph.levels import Levels
 from edgekit.quantization.layers import SMALL, layers, stored, weight_name
 from edgekit.quantization.palettes import palette
 
+__all__ = ["encode_constants", "large_constants"]
+
 _BITS = 8
 
 

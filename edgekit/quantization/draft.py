@@ -24,6 +24,8 @@ from edgekit.quantization.settings import Settings
 from edgekit.quantization.weights import averaged, shifts
 from edgekit.support.progress import Reporter
 
+__all__ = ["Draft", "layer_row", "searched", "searched_row", "uniform", "uniform_row"]
+
 _FEWEST = 16  # calibration images
 _OBSERVER = "mse"
 

@@ -24,6 +24,8 @@ from edgekit.quantization.layers import Layer, layers, weights
 from edgekit.quantization.palettes import Palette, Steps, palette, steps
 from edgekit.quantization.schemes import SCHEMES
 
+__all__ = ["encode_weights", "gptq", "second_moments"]
+
 _DAMP = 0.01  # share of the mean second moment that is added to each, as in the paper
 
 

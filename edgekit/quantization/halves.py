@@ -7,6 +7,8 @@ import hashlib
 from edgekit.data.images import Folder
 from edgekit.errors import InputError
 
+__all__ = ["halves"]
+
 _FEWEST = 16  # of each
 _MOST = 256  # to calibrate on: more give hardly other ranges
 

@@ -13,6 +13,8 @@ from edgekit.quantization.calibrate import pixels_of
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
 
+__all__ = ["Judge", "Loss", "recall_drops"]
+
 _K = 10
 
 

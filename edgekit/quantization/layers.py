@@ -15,6 +15,27 @@ from torch.fx import Node
 from edgekit.graph.edit import arg, zero_padding
 from edgekit.quantization.schemes import WEIGHTED
 
+__all__ = [
+    "KINDS",
+    "SMALL",
+    "Layer",
+    "bias_of",
+    "large",
+    "layers",
+    "moves",
+    "names",
+    "pixels",
+    "static_tensors",
+    "stored",
+    "stored_name",
+    "tied",
+    "unlike_neighbours",
+    "untouched",
+    "values_of",
+    "weight_name",
+    "weights",
+]
+
 _aten = torch.ops.aten
 
 # Operator -> what a plan calls it. An operator that is not here stays in float.

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from edgekit.support.progress import Reporter, Tick
 
+__all__ = ["TimeLeft"]
+
 _SURE = 2.0  # seconds of work before anything is said
 _EVERY = 30.0  # seconds between two lines of a log
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+__all__ = ["BINS", "LEVELS", "OBSERVERS", "Observer", "entropy", "margin", "minmax", "mse", "percentile"]
+
 BINS = 2048
 LEVELS = 256
 _TAIL = 1e-4  # share of the values that `percentile` gives up, both ends together

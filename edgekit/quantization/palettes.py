@@ -10,6 +10,8 @@ from torch import Tensor
 
 from edgekit.graph.levels import CENTER
 
+__all__ = ["Palette", "Steps", "palette", "steps"]
+
 _ROUNDS = 40  # of Lloyd's algorithm; more change nothing that an embedding shows
 _BLOCK = 32  # the most input channels that share a scale
 _SMALLEST = 2.0**-24  # that half precision has

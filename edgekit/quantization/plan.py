@@ -17,6 +17,8 @@ from edgekit.support.version import VERSION
 if TYPE_CHECKING:
     import numpy as np
 
+__all__ = ["SCHEMA", "Asked", "Calibration", "Key", "LayerPlan", "Plan", "Sha256", "TensorPlan", "check_target"]
+
 SCHEMA: Literal["edgekit.plan/1"] = "edgekit.plan/1"
 
 

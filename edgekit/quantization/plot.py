@@ -8,6 +8,8 @@ from edgekit.quantization.plan import Plan
 from edgekit.quantization.schemes import SCHEMES
 from edgekit.support.plots import figure_of, save
 
+__all__ = ["plot_damage"]
+
 _NAMED = 4  # of the worst
 _FLOOR = 1e-8
 

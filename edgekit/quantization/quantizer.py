@@ -21,6 +21,8 @@ from edgekit.quantization.layers import Layer, bias_of, layers, names, stored, s
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.schemes import SCHEMES, Scheme
 
+__all__ = ["apply"]
+
 
 def apply(program: ExportedProgram, plan: Plan, target: str) -> tuple[ExportedProgram, list[Levels]]:
     """The prepared `program` with the plan's quantize and dequantize operators, as `target` ("coreml", "executorch" or

@@ -13,6 +13,8 @@ from edgekit.quantization.plan import TensorPlan
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
 
+__all__ = ["best_ranges", "plan_tensors", "tie"]
+
 _Bounds = tuple[float, float]
 _LEVELS = 255
 _FEW = 2  # images on which every observer's range is tried; the two best are tried on all

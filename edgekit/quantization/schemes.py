@@ -12,6 +12,20 @@ from typing import Literal
 
 from edgekit.support.plots import COLOURS
 
+__all__ = [
+    "AUTO",
+    "SCHEMES",
+    "TARGETS",
+    "WEIGHTED",
+    "WEIGHTS_ONLY",
+    "Scheme",
+    "candidates",
+    "choices",
+    "described",
+    "gates_for",
+    "nearest_forms",
+]
+
 AUTO = "auto"  # asked for in place of a scheme: each layer gets its own
 WEIGHTS_ONLY = "w8"  # what stands for a scheme where activations are to stay in float
 WEIGHTED = ("conv", "depthwise", "linear")  # kinds of layers that have a weight

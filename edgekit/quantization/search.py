@@ -14,6 +14,8 @@ from edgekit.quantization.layers import Layer, large, moves, values_of
 from edgekit.quantization.schemes import SCHEMES, WEIGHTED, candidates
 from edgekit.quantization.sensitivity import Damage
 
+__all__ = ["TRIFLE", "Step", "first_choice", "integers_pay", "search", "steps", "without_isolated"]
+
 _ELEMENT = 32.0  # multiplications that cost as much time as one value of an operator without weights,
 _BORDER = 16.0  # and as one value that goes from integers to float or back
 _BYTE = 0.2  # share of the time that all weights in float, not in 8 bits, count as much as

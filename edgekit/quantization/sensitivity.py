@@ -11,6 +11,8 @@ from torch import Tensor
 from edgekit.quantization.simulate import Simulator
 from edgekit.support.threads import in_turn
 
+__all__ = ["Damage", "measure"]
+
 
 @dataclass(frozen=True)
 class Damage:

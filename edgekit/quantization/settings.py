@@ -11,6 +11,8 @@ from edgekit.quantization.schemes import AUTO, SCHEMES, choices
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
 
+__all__ = ["QuantizeRequest", "Settings"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

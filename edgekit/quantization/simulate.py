@@ -18,6 +18,8 @@ from edgekit.quantization.plan import TensorPlan
 from edgekit.quantization.schemes import SCHEMES
 from edgekit.quantization.weights import round_weight
 
+__all__ = ["Simulator", "round_dynamic", "rounded"]
+
 
 class Simulator:
     """Runs a prepared program, each layer under its own scheme, with the roundings of the plan.

@@ -14,6 +14,8 @@ from edgekit.quantization.schemes import SCHEMES
 from edgekit.support.files import sha256_file, write_atomically
 from edgekit.support.text import reason_of
 
+__all__ = ["encode", "read_plan", "write_plan"]
+
 _WEIGHTS = "weights.safetensors"  # beside plan.json
 
 

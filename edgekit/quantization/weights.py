@@ -15,6 +15,8 @@ from torch.export import ExportedProgram
 
 from edgekit.quantization.layers import Layer, bias_of, weights
 
+__all__ = ["averaged", "round_weight", "shifts"]
+
 _HIGHEST = 127
 _SMALLEST = 2.0**-24  # a scale below it says that the channel is zero
 

@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = ["Backbone", "measure", "suggest", "table"]
+
 
 @dataclass(frozen=True)
 class Backbone:

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from edgekit.support.documents import Part
 
+__all__ = ["Gates"]
+
 _DEFAULTS = {
     "fp32": {"min_cosine": 0.9999, "max_norm_error": 1e-4},
     "fp16": {"min_cosine": 0.999, "max_norm_error": 5e-3},

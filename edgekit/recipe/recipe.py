@@ -17,6 +17,21 @@ from edgekit.recipe.gates import Gates
 from edgekit.recipe.training import DistillSpec
 from edgekit.support.documents import Part, mistake_in
 
+__all__ = [
+    "EmbeddingSpec",
+    "GatesSpec",
+    "InputSpec",
+    "Metadata",
+    "ModelSpec",
+    "Pixels",
+    "Recipe",
+    "Triple",
+    "bundled_recipes",
+    "load_recipe",
+    "models_folder",
+    "resolve_model",
+]
+
 DEFAULT_RECIPE = "catalog-s0"
 PROJECT_RECIPE = "edgekit.toml"
 _MAX_RECIPE_BYTES = 1 << 20

@@ -8,6 +8,8 @@ from typing import Literal, TypedDict, Unpack
 from edgekit.errors import UsageError
 from edgekit.recipe.recipe import Recipe, resolve_model
 
+__all__ = ["ModelOptions", "select_recipe"]
+
 
 class ModelOptions(TypedDict, total=False):
     """What may be changed; None, False and what is left out keep the recipe's own value."""

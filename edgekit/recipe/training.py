@@ -9,6 +9,22 @@ from pydantic import Field, model_validator
 
 from edgekit.support.documents import Part
 
+__all__ = [
+    "CatalogData",
+    "DataSpec",
+    "DistillSpec",
+    "FreezeSpec",
+    "LossSpec",
+    "Name",
+    "Positive",
+    "RetrievalSpec",
+    "Share",
+    "StageSpec",
+    "TeacherSpec",
+    "ValidationSpec",
+    "Weight",
+]
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]

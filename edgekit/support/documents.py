@@ -14,6 +14,8 @@ from edgekit.errors import InputError
 from edgekit.support.files import read_json, write_atomically
 from edgekit.support.text import reason_of
 
+__all__ = ["Document", "Part", "mistake_in"]
+
 
 class Part(BaseModel):
     """A table of a document: it does not change, and has no unknown field and no number that JSON lacks."""

@@ -28,6 +28,8 @@ from edgekit.errors import (
 )
 from edgekit.support.text import human_size
 
+__all__ = ["FULL", "TOO_LITTLE", "draft", "full_place", "is_full", "publishable", "scratch", "sweep", "sync"]
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NAME = re.compile(r"\..+\.partial-[0-9a-f]{12}", re.DOTALL)
 TOO_LITTLE = 1 << 16  # bytes free, with which a disk counts as full: no file system gives away the last block

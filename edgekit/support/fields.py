@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+__all__ = ["AnyPath", "AnyPaths", "Converted", "OptionalPath", "PathField", "PathsField", "optional_path", "paths"]
+
 _Given = TypeVar("_Given")
 _Kept = TypeVar("_Kept")
 _REQUIRED: Any = object()

@@ -15,6 +15,8 @@ from edgekit.errors import InputError, OutputError, UsageError
 from edgekit.support.drafts import draft, is_full, publishable, sync
 from edgekit.support.text import reason_of
 
+__all__ = ["list_files", "read_json", "sha256_file", "sha256_tree", "size_of", "source_date_epoch", "write_atomically"]
+
 _BLOCK = 1 << 20
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+__all__ = ["check", "listen"]
+
 _asked = False
 
 

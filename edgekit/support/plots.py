@@ -9,6 +9,8 @@ from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.support.files import write_atomically
 from edgekit.support.text import reason_of
 
+__all__ = ["COLOURS", "figure_of", "save"]
+
 # Okabe and Ito, "Color Universal Design", 2008, without yellow (too faint on white).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DPI = 150

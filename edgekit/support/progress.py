@@ -10,6 +10,8 @@ from typing import Protocol
 
 from edgekit.support.text import shown
 
+__all__ = ["DONE", "Reporter", "Silent", "Stages", "Tick", "table"]
+
 DONE = "done"  # what a board is told of a thing that needs no row any more
 
 

@@ -10,6 +10,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+__all__ = ["quiet"]
+
 log = logging.getLogger(__name__)
 
 

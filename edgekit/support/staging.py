@@ -16,6 +16,8 @@ from edgekit.errors import EdgeKitError, InputError, OutputError
 from edgekit.support.drafts import FULL, TOO_LITTLE, draft, is_full, publishable, sync
 from edgekit.support.files import list_files, source_date_epoch
 
+__all__ = ["move", "staging"]
+
 _UNWRITABLE = {*FULL, errno.EFBIG, errno.EROFS, errno.EXDEV, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM}
 _FINDERS = (".DS_Store", "._")  # macOS writes these into every folder that somebody looks at

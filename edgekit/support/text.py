@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["human_size", "reason_of", "shown"]
+
 # After an empty line come explanations; after the others, torch and its kin tell where they were in C++, or how to set
 # environment variables.
 _END = re.compile(

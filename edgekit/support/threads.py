@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+__all__ = ["in_turn", "one_thread"]
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _MOST = 8  # at once: each holds the activations of an image

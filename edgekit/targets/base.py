@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
     from edgekit.graph.levels import Levels
 
+__all__ = [
+    "Backend",
+    "Coverage",
+    "LowerOptions",
+    "Precision",
+    "Runner",
+    "Runtime",
+    "Target",
+    "TimedRunner",
+    "load_runtime",
+]
+
 Precision = Literal["fp32", "fp16"]
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
+__all__ = ["check_images", "no_op", "perhaps", "refuse_bfloat16", "replaced"]
+
 # What ordinary modules call beside core ATen: where an error names no operator, these are suspected last.
 _ORDINARY = frozenset((
     "__and__", "__or__", "adaptive_avg_pool2d", "add_", "arange", "avg_pool2d", "baddbmm", "batch_norm",

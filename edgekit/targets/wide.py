@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
+__all__ = ["half_but", "handles", "is_wide", "marked"]
+
 _MARK = "edgekit.float32"
 
 

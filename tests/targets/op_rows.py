@@ -546,7 +546,7 @@ POOLS: dict[str, Op] = {
     "max pool 1d": lambda x: F.max_pool1d(x.flatten(2), 3, 2, 1, 2, True),
     "max pool 3d": lambda x: F.max_pool3d(x[None], 3, 2, 1, 1, True),
     "max pool values": lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
-    "max unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), [2]),
+    "max unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), [2, 2]),
     "lp pool": lambda x: F.lp_pool2d(x.abs(), 3.0, (3, 2), 2),
     "lp pool ceil": lambda x: F.lp_pool2d(x.abs(), 2.0, 3, 2, True),
     "lp pool 1d": lambda x: F.lp_pool1d(x.flatten(2).abs(), 2.0, 3),

@@ -21,7 +21,7 @@ from edgekit.support.files import list_files, read_json
 from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
 
-__all__ = ["ANDROID_JOB", "Lab", "emit"]
+__all__ = ["Lab", "emit"]
 
 Lab = Literal["firebase", "devicefarm"]
 ANDROID_JOB = f"/data/local/tmp/{JOB_FOLDER}"  # where the app looks when nobody names a job; readable to apps

@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from edgekit.data.catalog.patterns import CANVAS
 
+__all__ = ["GROUNDS", "LIGHTS", "STYLES", "FloatArray", "backdrop", "lights", "noise_plane"]
+
 FloatArray = NDArray[np.float32]
 
 STYLES = ("seller", "review")

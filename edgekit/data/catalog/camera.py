@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+__all__ = ["Array", "Levels", "Words", "flatten", "place_camera", "shoot"]
+
 Array = NDArray[np.uint8]
 Words = NDArray[np.uint32]
 Levels = tuple[Words, ...]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+__all__ = ["COLOR_WORDS", "ITEM_WORDS", "LANGUAGES", "MATERIAL_WORDS", "PATTERN_WORDS", "write_captions"]
+
 LANGUAGES: tuple[str, ...] = ("en", "de", "fr", "es", "ja")
 
 TEMPLATES: dict[str, str] = {

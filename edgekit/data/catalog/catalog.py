@@ -19,6 +19,8 @@ from edgekit.data.catalog.scene import photograph
 from edgekit.data.catalog.shapes import SHAPES
 from edgekit.errors import UsageError
 
+__all__ = ["RENDERER", "Catalog", "Listing", "Photo", "Split"]
+
 RENDERER = 1
 """Raised whenever the same seed would give other pixels."""
 

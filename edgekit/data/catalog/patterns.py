@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+__all__ = ["CANVAS", "MATERIALS", "PATTERNS", "Field", "material_tile", "pattern_mask"]
+
 Field = NDArray[np.floating[Any]]
 
 CANVAS = 224

@@ -12,6 +12,8 @@ from PIL import Image, ImageChops, ImageDraw
 from edgekit.data.catalog.patterns import CANVAS, PATTERNS, material_tile, pattern_mask
 from edgekit.data.catalog.shapes import ACCENT, BODY, DARK, EMBLEMS, SHAPES, TRIM, emblem_outline, outlines, warp
 
+__all__ = ["COLORS", "MATERIALS_OF", "Color", "Identity", "draw_product", "make_identity"]
+
 Color = tuple[int, int, int]
 
 COLORS: dict[str, Color] = {

@@ -12,6 +12,8 @@ from edgekit.data.catalog.backdrops import GROUNDS, LIGHTS, backdrop, lights, no
 from edgekit.data.catalog.camera import Array, Levels, place_camera, shoot
 from edgekit.data.catalog.patterns import CANVAS
 
+__all__ = ["photograph"]
+
 
 def _occluder(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int) -> None:
     """A finger, a box corner or a strap at the picture's edge."""

@@ -16,6 +16,23 @@ from numpy.typing import NDArray
 
 from edgekit.data.catalog.silhouettes import SILHOUETTES
 
+__all__ = [
+    "ACCENT",
+    "BODY",
+    "DARK",
+    "EMBLEMS",
+    "SHAPES",
+    "TRIM",
+    "Part",
+    "Points",
+    "Shape",
+    "emblem_outline",
+    "outline",
+    "outlines",
+    "smooth",
+    "warp",
+]
+
 Points = tuple[tuple[float, float], ...]
 
 BODY, TRIM, ACCENT, DARK = 0, 1, 2, 3

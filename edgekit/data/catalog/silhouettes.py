@@ -6,6 +6,8 @@ front: its colour slot, how its points are read (a band with its width), and the
 
 from __future__ import annotations
 
+__all__ = ["SILHOUETTES"]
+
 SILHOUETTES = """
 t-shirt clothing 0,.05,.3
   body half 0,-.68 .22,-.78 .5,-.7 .98,-.28 .76,0 .52,-.2 .52,.85 0,.85

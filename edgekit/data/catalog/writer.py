@@ -13,6 +13,8 @@ from edgekit.errors import MissingDependencyError, OutputError, UsageError
 from edgekit.support.drafts import draft
 from edgekit.support.staging import move
 
+__all__ = ["write_catalog"]
+
 _MARKER = "catalog.json"
 
 

@@ -15,7 +15,7 @@ from edgekit.errors import UsageError
 from edgekit.recipe import InputSpec
 from edgekit.recipe.training import CatalogData
 
-__all__ = ["ATTRIBUTES", "CatalogSource"]
+__all__ = ["CatalogSource"]
 
 ATTRIBUTES = ("category", "fine_category", "color", "material", "pattern")
 

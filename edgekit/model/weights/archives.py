@@ -17,7 +17,7 @@ from edgekit.errors import InputError
 from edgekit.model.weights.pickles import Global, Made, Persistent, bytes_of, read_pickle
 from edgekit.model.weights.stored import dtype_called
 
-__all__ = ["Archive", "Storage", "open_bytes", "open_zip", "values"]
+__all__ = ["Archive", "Storage", "dtype_named", "open_bytes", "open_zip", "values"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before 1.6
 _DTYPES = {

@@ -2,6 +2,8 @@
 
 from edgekit.targets.base import Runtime, Target
 
+__all__ = ["IOS", "IOS_VERSIONS"]
+
 IOS_VERSIONS = range(15, 19)  # from the first ML programs to the newest target of coremltools 9
 
 IOS = Target(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
+__all__ = ["lower", "open", "open_reference"]
+
 # Room for half-precision rounding on any compute unit (not measured on a device), none for another function.
 RUNTIMES_AGREE = 0.99
 CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"

@@ -16,6 +16,8 @@ from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
 from edgekit.graph.levels import CENTER, Levels, finder
 
+__all__ = ["pipeline", "store_levels"]
+
 _NAME = "edgekit::store_levels"
 
 

@@ -3,6 +3,8 @@
 from edgekit.targets.base import Runtime, Target
 from edgekit.targets.coreml import IOS_VERSIONS
 
+__all__ = ["ANDROID", "IOS"]
+
 # Its own package imports the whole exporter.
 _BINDINGS = "edgekit.targets.executorch.runtime:bindings"
 

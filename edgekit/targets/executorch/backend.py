@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+__all__ = ["ExecuTorchRunner", "check_kernels", "coverage", "explained", "lower", "open", "write"]
+
 _RUNTIME = "ExecuTorch"
 _INSTALL = "ExecuTorch is not installed: run `pip install executorch`"
 _BOOKKEEPING = frozenset({"executorch_call_delegate", "getitem", "alloc"})

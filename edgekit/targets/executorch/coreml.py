@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from edgekit.mil.model import Model
 
+__all__ = ["CoreMLDelegateRunner", "lower", "open"]
+
 _INSTALL = "ExecuTorch with Core ML is not installed: run `pip install executorch coremltools`"
 _BACKEND = "CoreMLBackend"
 _NAMESPACE = uuid.UUID("5b0ad5a4-6f0c-5a62-9f6c-3f9d1f1a7c11")

@@ -12,6 +12,8 @@ from torch.fx import Graph, GraphModule, Node
 
 from edgekit.graph.half_simulation import norm_at_the_end
 
+__all__ = ["to_half"]
+
 
 def to_half(program: ExportedProgram, float32_calls: Collection[str] = ()) -> ExportedProgram:
     """A copy of `program` in float16, its input and output as before, and the calls of these names in float32.

@@ -17,6 +17,8 @@ from torch.fx import traceback
 
 from edgekit.targets.common import replaced
 
+__all__ = ["lean_lowering"]
+
 # Each pass, and the operators (a part of their name) without which it changes nothing. The SDPA pass looks for
 # a decomposed attention that `plain_attention` has replaced, and exports seven small models to build its patterns.
 _NEEDED_BY: dict[str, tuple[str, ...]] = {

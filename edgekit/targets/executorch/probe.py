@@ -20,6 +20,8 @@ from edgekit.graph.edit import op_name
 from edgekit.support.text import reason_of
 from edgekit.targets.common import no_op, perhaps
 
+__all__ = ["probe"]
+
 _FAILED_OP = re.compile(
     r"in operator (?:aten::)?([A-Za-z_0-9:]+?)(?:\.[A-Za-z_0-9]*)?:|Failed to create (?:a )?([A-Za-z_0-9]+) node"
 )

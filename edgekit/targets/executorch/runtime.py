@@ -8,6 +8,8 @@ import os
 import sys
 from types import ModuleType
 
+__all__ = ["bindings"]
+
 _EXPORTER = "executorch.exir"
 _RUNTIME = "executorch.extension.pybindings.portable_lib"
 

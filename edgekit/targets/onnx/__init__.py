@@ -2,6 +2,8 @@
 
 from edgekit.targets.base import Runtime, Target
 
+__all__ = ["ONNX"]
+
 ONNX = Target(
     key="onnx",
     platform="onnx",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
 
+__all__ = ["OPSET", "lower", "open"]
+
 OPSET = 20
 OPSET_OF_CODES, IR_OF_CODES = 21, 10  # the first with integers of half a byte
 BACKEND = "onnxruntime CPUExecutionProvider"

@@ -16,6 +16,8 @@ from onnxscript import opset20
 
 from edgekit.targets.onnx.edit import add_constant, attribute, constant, each, emit, replace, shape
 
+__all__ = ["multiply_integers", "translations"]
+
 _OUTPUTS = (ir.DataType.UINT8, ir.DataType.FLOAT, ir.DataType.UINT8)
 
 

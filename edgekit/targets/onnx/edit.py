@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+__all__ = ["add_constant", "attribute", "constant", "each", "emit", "nodes", "replace", "shape"]
+
 
 def nodes(graph: ir.Graph, kind: str) -> Iterator[ir.Node]:
     """The standard operators of one kind that are still in the graph, from a snapshot, so that a pass may edit."""

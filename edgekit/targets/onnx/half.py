@@ -9,6 +9,8 @@ import onnx_ir as ir
 
 from edgekit.targets.wide import is_wide
 
+__all__ = ["mark_wide", "name_wide", "to_half"]
+
 TAIL_OPS = ("Div", "Expand", "Clip", "Max", "ReduceL2", "Sqrt", "ReduceSum", "Mul", "Pow", "Reciprocal")
 _MARK = "edgekit.float32"  # in a node's `meta`, which is not written to the file
 _FROM = "pkg.torch.onnx.fx_node"  # what torch says of each operator: "%name : ..."

@@ -11,6 +11,8 @@ import onnx_ir as ir
 from edgekit.graph.levels import CENTER, Levels, finder
 from edgekit.targets.onnx.edit import add_constant, emit
 
+__all__ = ["store_levels"]
+
 
 def store_levels(graph: ir.Graph, levels: Sequence[Levels]) -> None:
     """Let every initializer that has the values of one of `levels`, as it is or transposed, be stored as its codes."""

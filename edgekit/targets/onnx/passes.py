@@ -16,6 +16,8 @@ from edgekit.targets.onnx.edit import add_constant, attribute, constant, each, e
 from edgekit.targets.onnx.static import cast_weights, own_weights, quantize_biases, unsign_activations
 from edgekit.targets.onnx.transposes import transpose_in_blocks
 
+__all__ = ["blend_by_channel", "fold_affine_into_convolution", "improve", "part_norms_from_sums", "pool_globally"]
+
 
 def improve(model: ir.Model) -> dict[str, int]:
     """Apply every pass to `model` in place; returns how often each fired, by name."""

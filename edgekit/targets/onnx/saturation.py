@@ -17,6 +17,8 @@ import onnx_ir as ir
 
 from edgekit.targets.onnx.edit import attribute, constant
 
+__all__ = ["exposed", "exposed_in", "integer_products", "pairs"]
+
 _LARGEST = 255  # activations are uint8, and nothing bounds them further
 _ROOM = (2**15 - 1) // _LARGEST
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+__all__ = ["EXACT_PRODUCTS", "saturates", "session_options"]
+
 # Makes weights uint8 as the file is loaded, whose products ONNX Runtime adds in 32 bits on every x86 CPU. On those with
 # VNNI it takes half as long again and is no more exact; elsewhere than on x86 it does nothing.
 EXACT_PRODUCTS = {"session.x64quantprecision": "1"}

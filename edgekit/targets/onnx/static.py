@@ -7,6 +7,8 @@ import onnx_ir as ir
 
 from edgekit.targets.onnx.edit import add_constant, attribute, constant, each, emit, nodes, replace
 
+__all__ = ["cast_weights", "own_weights", "quantize_biases", "unsign_activations"]
+
 
 @each("Conv", "Gemm")
 def quantize_biases(graph: ir.Graph, node: ir.Node) -> bool:

@@ -14,6 +14,8 @@ import onnx_ir as ir
 
 from edgekit.targets.onnx.edit import add_constant, emit, nodes, replace, shape
 
+__all__ = ["transpose_in_blocks"]
+
 _MIN_BLOCK = 16
 
 
