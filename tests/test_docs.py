@@ -21,7 +21,10 @@ import click.testing
 import pytest
 from PIL import Image
 
+from edgekit.bench.drivers.table import DRIVERS
 from edgekit.cli import cli
+from edgekit.quantization.schemes import SCHEMES
+from edgekit.targets import TARGETS
 from tests.pages import PAGES, ROOT, SHELL, Block, blocks, command_lines, spans
 
 Invoke = Callable[..., click.testing.Result]
@@ -69,6 +72,16 @@ def commands(group: click.Group) -> Iterator[click.Command]:
             yield from commands(command)
         else:
             yield command
+
+
+@pytest.fixture
+def tables() -> Iterator[None]:
+    """What a page registers is gone after it."""
+    targets, drivers, schemes = TARGETS[:], DRIVERS[:], dict(SCHEMES)
+    yield
+    TARGETS[:], DRIVERS[:] = targets, drivers
+    SCHEMES.clear()
+    SCHEMES.update(schemes)
 
 
 @pytest.fixture
@@ -137,6 +150,7 @@ def check_usage(usage: str, where: str) -> None:
             assert not unknown, f"{where}: {named.name} {name} takes no {', '.join(unknown)}"
 
 
+@pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize("block", RUN)
 def test_the_block_runs(
     block: Block,
