@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from edgekit.bench.drivers.table import DRIVERS
+from edgekit.bench.drivers.table import DRIVERS, find
 from edgekit.cli.errors import end, warn
 from edgekit.cli.groups import DefaultGroup
 from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, allow_bare, common, reporter_of
@@ -141,6 +141,7 @@ def bench_run(
 
         if request.on != "host" or lab is not None or out is not None:
             raise UsageError("--profile measures on this machine and writes nothing: leave out --on, --emit and --out")
+        find(request)  # refuses the options of devices
         threads = request.threads or 1
         show.show_profiles({path: profile_ops(path, threads) for path in request.artifacts}, as_json=as_json)
     elif lab is not None:

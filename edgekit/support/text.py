@@ -15,7 +15,8 @@ _END = re.compile(
 # A log line's own head: "[module.cpp:12] ", "E 00:00:01.2 executorch:method.cpp:99] ", "[E:onnxruntime:, x.cc:5] ".
 _HEAD = re.compile(r"^(\[[^\[\]]*|[A-Z]?[\d:. -]*[\w:/+-]*)\.(cpp|cc|cxx|cu|h|hpp|mm|py):\d+[^\[\]\s]*\]:?\s*")
 _CODE = re.compile(r"[(\[]?/[\w.+-]*(/[\w.+-]+)*\.(cpp|cc|cxx|cu|h|hpp|mm)(:\d+)?(\s[\w:~<>]+\([^)]*\))?[)\]]?")
-_PACKAGE = re.compile(r"\S*/((site|dist)-packages/|edgekit/\w[\w/]*\.py)\S*")
+_PACKAGE = re.compile(r"/((site|dist)-packages/|edgekit/\w[\w/]*\.py)")
+_READ = 4000  # characters of an error: libraries quote hostile files whole, and these patterns take quadratic time
 
 
 def reason_of(error: BaseException, most: int = 300) -> str:
@@ -25,9 +26,10 @@ def reason_of(error: BaseException, most: int = 300) -> str:
     """
     if isinstance(error, MemoryError):
         return "out of memory"
-    text = _END.split(str(error).strip(), maxsplit=1)[0]
+    text = _END.split(str(error)[:_READ].strip(), maxsplit=1)[0]
     line = " ".join(" ".join(_HEAD.sub("", line.strip()) for line in text.splitlines()).split())
-    line = " ".join(_CODE.sub("", _PACKAGE.sub("", line)).split())
+    line = " ".join(word for word in line.split() if not _PACKAGE.search(word))
+    line = " ".join(_CODE.sub("", line).split())
     return shown(line, most).strip(" :;,") or type(error).__name__
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from edgekit.support.text import human_size, reason_of, shown
@@ -38,6 +40,13 @@ def test_no_memory_is_said_in_words() -> None:
 def test_a_long_reason_is_cut() -> None:
     assert reason_of(RuntimeError("x" * 400)) == "x" * 300
     assert reason_of(RuntimeError("x" * 400), 20) == "x" * 20
+
+
+@pytest.mark.parametrize("part", ["/a", "1", "a/edgekit/", " \n", "\t "])
+def test_a_hostile_file_that_is_quoted_whole_costs_no_time(part: str) -> None:
+    started = time.process_time()
+    assert len(reason_of(ValueError(f"could not convert string to float: {part * 1_000_000}"))) <= 300
+    assert time.process_time() - started < 5
 
 
 def test_nothing_that_anyone_wrote_steers_a_terminal_or_cannot_be_encoded() -> None:

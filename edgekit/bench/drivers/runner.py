@@ -36,8 +36,11 @@ async def on_devices(
     def one(serial: str) -> asyncio.Task[list[Outcome]]:
         return asyncio.ensure_future(_on_one(driver, job, serial, lambda step: say(serial, step)))
 
-    several = await asyncio.gather(*map(one, serials))
-    return [outcome for outcomes in several for outcome in outcomes]
+    tasks = list(map(one, serials))
+    # With exceptions as results, which waits for all: without, the first that is cancelled would end the restoring of
+    # the others.
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return [outcome for task in tasks for outcome in task.result()]
 
 
 async def _on_one(driver: Driver[_Job], job: _Job, serial: str, say: Say) -> list[Outcome]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -105,6 +107,41 @@ def test_it_is_interrupted_and_restored(boards: list[Boards], tower_file: Path) 
     with driver.prepare([tower_file]) as job:
         assert run(interrupted(job)) == {"board-1", "board-2"}
     assert boards[0].lit == set()
+
+
+@dataclass
+class Slow:
+    """Two boards, the second of which takes longer to restore."""
+
+    restored: set[str] = field(default_factory=set)
+
+    async def choose(self) -> Sequence[str]:
+        return ["fast", "slow"]
+
+    @contextmanager
+    def prepare(self, artifacts: Sequence[Path]) -> Iterator[None]:
+        yield
+
+    async def measure(self, job: None, serial: str, say: Say) -> AsyncIterator[Outcome]:
+        await asyncio.sleep(300)
+        yield Outcome(serial)
+
+    async def restore(self, serial: str) -> Sequence[str]:
+        await asyncio.sleep(0.01 if serial == "fast" else 0.5)
+        self.restored.add(serial)
+        return []
+
+
+def test_ctrl_c_restores_a_board_that_takes_longer_than_another() -> None:
+    driver = Slow()
+
+    async def interrupted() -> None:
+        asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGINT)
+        await on_devices(driver, None, ["fast", "slow"], lambda serial, step: None)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted())
+    assert driver.restored == {"fast", "slow"}
 
 
 def test_what_it_does_not_take_is_refused_by_name(boards: list[Boards], tower_file: Path) -> None:

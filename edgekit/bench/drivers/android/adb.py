@@ -102,7 +102,7 @@ class Adb:
         done = await self._client(["-s", self._serial, "shell", "-n", "-T", command], timeout, doing, limit)
         stderr, mark, code = done.stderr.rpartition(b"\n" + _MARK.encode())
         if not mark or not code.strip().isdigit():
-            raise self._trouble(done, doing)
+            raise self._trouble(replace(done, stdout=b""), doing)  # that is the command's own, and may hold any word
         return Done(int(code[:8]), done.stdout, stderr)
 
     async def must(self, argv: Sequence[str], timeout: float, doing: str, *, limit: int = 8 << 20) -> str:

@@ -126,6 +126,14 @@ def test_troubles_are_said_plainly(lab: Bench, fault: str) -> None:
     assert str(told.value).isprintable()
 
 
+def test_what_a_command_says_is_no_reason_why_the_device_is_lost(tmp_path: Path) -> None:
+    client = tmp_path / "adb"
+    client.write_text("#!/bin/sh\necho 'camera: offline, unauthorized, service not found'\nexit 1\n")
+    client.chmod(0o755)
+    with pytest.raises(DeviceError, match=r"^one: lost while running dumpsys; check the cable"):
+        run(Adb(str(client), "one").shell(["dumpsys"], PATIENCE))
+
+
 def test_a_serial_is_one_line() -> None:
     for serial in ("", "a\nb", "a\0b", "\x1b[2J"):
         with pytest.raises(UsageError, match="adb devices"):

@@ -213,6 +213,7 @@ def test_bad_files_and_options_are_one_line(published: Path, invoke: Invoke, tmp
         ((good, "--threads", 200), 2),
         ((good, "--iterations", 0), 2),
         ((good, "--profile", "--on", "android"), 2),
+        ((good, "--profile", "--serial", "one"), 2),
     ):
         result = invoke("bench", *arguments, "--quiet")
         assert result.exit_code == code, result.stderr
