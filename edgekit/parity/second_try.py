@@ -113,8 +113,8 @@ def _worst(report: ParityReport, pictures: Pictures, program: ExportedProgram) -
     order = sorted(range(len(report.cosines)), key=lambda index: _cosine(report, index))[:_IMAGES]
     assert program.example_inputs is not None
     bytes_in = program.example_inputs[0][0].dtype == torch.uint8
-    kept = {index: picture.image for index, picture in enumerate(islice(pictures, max(order) + 1)) if index in order}
-    pixels = [torch.from_numpy(kept[index])[None] for index in order]
+    images = {index: picture.image for index, picture in enumerate(islice(pictures, max(order) + 1)) if index in order}
+    pixels = [torch.from_numpy(images[index])[None] for index in order]
     return pixels if bytes_in else [image.permute(0, 3, 1, 2).float().contiguous() for image in pixels]
 
 

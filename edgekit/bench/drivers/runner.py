@@ -33,10 +33,10 @@ async def on_devices(
         The outcomes of the first device, then those of the second, and so on; at least one each.
     """
 
-    def one(serial: str) -> asyncio.Task[list[Outcome]]:
+    def start(serial: str) -> asyncio.Task[list[Outcome]]:
         return asyncio.ensure_future(_on_one(driver, job, serial, lambda step: say(serial, step)))
 
-    several = await asyncio.gather(*map(one, serials))
+    several = await asyncio.gather(*map(start, serials))
     return [outcome for outcomes in several for outcome in outcomes]
 
 

@@ -47,8 +47,8 @@ def quote(text: str) -> str:
 
 def dtype_called(name: str) -> torch.dtype | None:
     """The dtype that torch calls so; None where it has none of that name."""
-    found = getattr(torch, name, None)
-    return found if isinstance(found, torch.dtype) else None
+    dtype = getattr(torch, name, None)
+    return dtype if isinstance(dtype, torch.dtype) else None
 
 
 def of_tensor(tensor: torch.Tensor) -> Stored:
