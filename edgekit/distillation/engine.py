@@ -266,7 +266,7 @@ class Engine:
         if facts["world"] != world:
             self.reporter.note(
                 f"the run was saved by {facts['world']} processes and goes on with {world}: "
-                "batches now hold another number of photos"
+                "batches now hold a different number of photos"
             )
         place = dict(facts["position"])
         log = self.job.out / "metrics.jsonl"

@@ -141,7 +141,7 @@ def call_with(module: nn.Module, name: str) -> str | None:
     needed = [item.name for item in named if item.default is item.empty and item.name != taken]
     if needed:
         raise ModelError(
-            f"{name!r} asks for {', '.join(needed)} besides the image: give a module whose forward takes one image"
+            f"{name!r} needs {', '.join(needed)} besides the image: give a module whose forward takes one image"
             f"{image_part(module)}"
         )
     return keyword

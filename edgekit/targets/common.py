@@ -53,8 +53,8 @@ def refuse_bfloat16(program: ExportedProgram, runtime: str) -> None:
     for node in program.graph.nodes:
         if node.op == "call_function" and getattr(node.meta.get("val"), "dtype", None) == torch.bfloat16:
             raise UnsupportedOpError(
-                f"{runtime} has nothing in bfloat16, in which {module_path(node)} computes {node.target}: use float32 "
-                "there, or export to another target"
+                f"{runtime} has no operators in bfloat16, in which {module_path(node)} computes {node.target}: use "
+                "float32 there, or export to another target"
             )
 
 

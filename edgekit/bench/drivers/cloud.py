@@ -97,7 +97,7 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     """
     if len(request.artifacts) != 1 or request.on != "host" or len(request.compute_units) > 1:
         raise UsageError(
-            "a cloud lab is sent one artifact, and one of `compute_units` at most; leave out the others, and `on`",
+            "a cloud lab takes one artifact and at most one of `compute_units`; leave out the others, and `on`",
             field="lab",
         )
     refuse(request, {"threads", "compute_units"})

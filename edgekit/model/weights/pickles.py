@@ -183,7 +183,7 @@ def _global(module: Any, name: Any) -> Global:
     if hostile:
         raise InputError(
             f"its pickle asks for code ({shown(f'{module}.{name}', 100)}), which is refused and was not run; it "
-            "is no honest checkpoint: get the weights from a source that you trust"
+            "may be malicious: get the weights from a source that you trust"
         )
     return Global(f"{module}.{name}")
 

@@ -73,7 +73,7 @@ def _named(archive: Archive, read: Callable[[Made], Stored | None]) -> list[Name
         inside = insides[id(node)]
         visits += 1 + len(inside)
         if depth > _MAX_DEPTH or visits > _MAX_VISITS:
-            raise InputError("its content is nested beyond reason; save the state dict alone")
+            raise InputError("its content is nested too deeply; save the state dict alone")
         own = name if state is None or not of_module else group
         for key, child in reversed(inside):
             longer = f"{name}.{key}" if name else key

@@ -156,7 +156,7 @@ def _input_size(program: ExportedProgram) -> tuple[int, int]:
     images = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     if len(images) != 1 or images[0].dtype != torch.float32 or tuple(images[0].shape[:2]) != (1, 3):
         given = ", ".join(f"{image.dtype} {list(image.shape)}" for image in images)
-        raise ModelError(f"Core ML wants a program with one float32 [1, 3, H, W] input, not {given}")
+        raise ModelError(f"Core ML needs a program with one float32 [1, 3, H, W] input, not {given}")
     return int(images[0].shape[2]), int(images[0].shape[3])
 
 
