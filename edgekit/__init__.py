@@ -83,8 +83,8 @@ if not TYPE_CHECKING:  # which would take every name for one that is there
     def __getattr__(name: str) -> object:
         if name not in _MODULES:
             raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(_MODULES[name]), name)
-        return found
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:

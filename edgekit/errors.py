@@ -34,7 +34,7 @@ class EdgeKitError(Exception):
 
 
 class UsageError(EdgeKitError):
-    """An option, name or combination of options that cannot be meant: unknown target, bad recipe key."""
+    """An option, name or combination of options that is not allowed: unknown target, bad recipe key."""
 
     exit_code = 2
 

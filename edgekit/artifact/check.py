@@ -39,11 +39,14 @@ def check_parity(
         artifact = open_artifact(path)
     manifest = artifact.manifest
     if manifest is None:
-        raise UsageError(f"{path}: parity needs the manifest that was published with it")
+        raise UsageError(
+            f"{path}: has no manifest, which parity needs; give the folder that `edgekit export` published"
+        )
     embedder = build(recipe, reporter)
     if embedder.spec.size != artifact.spec.size:
         raise UsageError(
-            f"{path} takes {artifact.spec.size} pixels, {recipe.name} takes {embedder.spec.size}: another model?"
+            f"{path} takes {artifact.spec.size} pixels, {recipe.name} takes {embedder.spec.size}; give the model "
+            "that it was exported from"
         )
     judge = judge_of(embedder, pictures(optional_path(images), samples, embedder.spec, reporter), reporter, plain=False)
     with reporter.stage(f"embed {len(judge.data)} images with {artifact.path.name}") as tick:

@@ -86,7 +86,7 @@ def save(embeddings: Embeddings, out: AnyPath) -> None:
 
     out = Path(out)
     if out.suffix not in _SAVED_AS:
-        raise UsageError(f"{out}: save embeddings as {', '.join(_SAVED_AS)}")
+        raise UsageError(f"{out}: embeddings are saved as {', '.join(_SAVED_AS)}; give a name that ends so")
     buffer = io.BytesIO()
     if out.suffix == ".npy":
         np.save(buffer, embeddings.values, allow_pickle=False)

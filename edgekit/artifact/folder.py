@@ -69,9 +69,9 @@ def verify_files(manifest: Manifest, folder: Path) -> None:
         size = path.stat().st_size
         if size != entry.bytes:
             raise IntegrityError(f"{path}: {size} bytes, the manifest says {entry.bytes}; get an unchanged copy")
-        if (found := sha256_file(path)) != entry.sha256:
+        if (digest := sha256_file(path)) != entry.sha256:
             raise IntegrityError(
-                f"{path}: sha256 {found[:12]}..., the manifest says {entry.sha256[:12]}...; get an unchanged copy"
+                f"{path}: sha256 {digest[:12]}..., the manifest says {entry.sha256[:12]}...; get an unchanged copy"
             )
     listed = {entry.path for entry in manifest.files}
     for top in sorted({path.split("/")[0] for path in listed if "/" in path}):
@@ -115,8 +115,8 @@ def _plain_file(folder: Path, relative: str) -> Path:
             mode = here.lstat().st_mode
         except OSError as error:
             raise IntegrityError(
-                f"{here}: in the manifest, but missing ({error.strerror}); get a whole copy"
+                f"{here}: in the manifest, but missing ({error.strerror}); get a complete copy"
             ) from error
         if not (stat.S_ISREG(mode) if depth == len(parts) else stat.S_ISDIR(mode)):
-            raise IntegrityError(f"{here}: a link or special file where a plain one is due; get an unchanged copy")
+            raise IntegrityError(f"{here}: is a link or a special file, not a regular file; get an unchanged copy")
     return here

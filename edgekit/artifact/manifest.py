@@ -298,13 +298,13 @@ def toolchain(packages: Iterable[str]) -> dict[str, str]:
     """Versions of those of `packages` that are installed, by name; nothing is imported."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
+    versions = {}
     for name in sorted(packages):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def created_now() -> str | None:

@@ -42,7 +42,7 @@ def open_artifact(path: AnyPath, *, allow_bare: bool = False, threads: int = 1) 
     artifact, manifest = find(Path(path))
     if manifest is None and not allow_bare:
         raise InputError(
-            f"{artifact}: no manifest.json beside it to check it by; `allow_bare=True` runs it all the same",
+            f"{artifact}: has no manifest.json beside it, so it cannot be checked; `allow_bare=True` runs it anyway",
             field="allow_bare",
         )
     if manifest is not None:

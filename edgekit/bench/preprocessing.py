@@ -97,13 +97,13 @@ class Agreement:
     def require(self, max_levels: int | None, min_cosine: float) -> None:
         """ParityError where the pixels are further off than `max_levels` or an embedding below `min_cosine`."""
         if not self.min_cosine >= min_cosine:  # which is so of NaN too
-            told = f"{self.worst}: the embeddings' cosine is {self.min_cosine:.6f}, below {min_cosine:g}"
+            mismatch = f"{self.worst}: the embeddings' cosine is {self.min_cosine:.6f}, below {min_cosine:g}"
         elif max_levels is not None and self.max_levels > max_levels:
-            told = f"{self.max_levels_file}: a value is {self.max_levels} levels off, more than {max_levels}"
+            mismatch = f"{self.max_levels_file}: a value is {self.max_levels} levels off, more than {max_levels}"
         else:
             return
         raise ParityError(
-            f"{told}; compare decoder, orientation, scaling, crop and the order of R, G, B with docs/golden.md"
+            f"{mismatch}; compare decoder, orientation, scaling, crop and the order of R, G, B with docs/golden.md"
         )
 
 
@@ -170,9 +170,9 @@ def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = Fa
         raise UsageError(
             f"{opened.path}: the golden vectors in {folder} are of another file ({golden.model.name}); make them again"
         )
-    due, found = (_pixels(path, golden.shape) for path in (folder / INPUTS, pixels))
-    apart = np.abs(due.astype(np.int16) - found)
-    ours, theirs = opened.runner.embed(due), opened.runner.embed(found)
+    due, given = (_pixels(path, golden.shape) for path in (folder / INPUTS, pixels))
+    apart = np.abs(due.astype(np.int16) - given)
+    ours, theirs = opened.runner.embed(due), opened.runner.embed(given)
     cosines = cosine(ours, theirs)
     worst, farthest = int(np.argmin(cosines)), int(np.argmax(apart.max(axis=(1, 2, 3))))
     max_levels, same = int(apart.max()), int(np.count_nonzero(apart == 0))
@@ -195,14 +195,14 @@ def _verify(golden: GoldenFolder, folder: Path) -> None:
     ):
         path = folder / name
         if not path.is_file():
-            told = "missing, or not a file"
-        elif (found := size_of(path)) != size:
-            told = f"{found} bytes, not the {size} that {FILENAME} says"
+            fault = "missing, or not a file"
+        elif (actual := size_of(path)) != size:
+            fault = f"{actual} bytes, not the {size} that {FILENAME} says"
         elif sha256 is not None and (digest := sha256_file(path)) != sha256:
-            told = f"sha256 {digest[:12]}..., {FILENAME} says {sha256[:12]}..."
+            fault = f"sha256 {digest[:12]}..., {FILENAME} says {sha256[:12]}..."
         else:
             continue
-        raise IntegrityError(f"{path}: {told}; the golden folder is damaged, make it again with `edgekit golden make`")
+        raise IntegrityError(f"{path}: {fault}; the golden folder is damaged, make it again with `edgekit golden make`")
 
 
 def _steps(artifact: Artifact) -> Preprocessing:
@@ -214,7 +214,7 @@ def _steps(artifact: Artifact) -> Preprocessing:
 
 def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[list[Path], LeftOut]:
     """The files, and those of folders, in order, without what an earlier run wrote to `out`; and what is left out."""
-    found: list[Path] = []
+    paths: list[Path] = []
     left_out = LeftOut()
     for path in photos:
         if path.is_dir():
@@ -226,14 +226,14 @@ def _sources(photos: Sequence[Path], out: Path, reporter: Reporter) -> tuple[lis
             inside = [name for name in inside if not name.resolve().is_relative_to(out.resolve())]
             if not inside:
                 raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(readable()))})")
-            found += inside
+            paths += inside
         else:
-            found.append(path)
-    if not found:
+            paths.append(path)
+    if not paths:
         raise UsageError("no photo is given; name image files, or a folder of them")
-    if len(found) > MAX_PHOTOS:
-        raise UsageError(f"{len(found)} photos are more than {MAX_PHOTOS}, the most that is written; give fewer")
-    return found, left_out
+    if len(paths) > MAX_PHOTOS:
+        raise UsageError(f"{len(paths)} photos are more than {MAX_PHOTOS}, the most that is written; give fewer")
+    return paths, left_out
 
 
 def _variants(path: Path, stem: str) -> Iterator[tuple[str, int, bytes]]:

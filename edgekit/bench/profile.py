@@ -38,7 +38,7 @@ def profile_ops(path: Path, threads: int) -> list[Operator]:
     artifact = open_artifact(path, allow_bare=True)
     tool = _TOOLS.get(artifact.path.suffix)
     if tool is None:
-        raise UsageError(f"{path}: no profiler for this format here; Xcode's Core ML report profiles a .mlpackage")
+        raise UsageError(f"{path}: this format cannot be profiled here; for a .mlpackage use Xcode's Core ML report")
     runner = timed(artifact.runner)
     ready = runner.ready(np.full((*runner.input_size, 3), 127, np.uint8))
     return sorted(tool(artifact.path, ready, threads), key=lambda operator: -operator.ms)

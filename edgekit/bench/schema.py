@@ -216,7 +216,7 @@ class Memory(Part):
     phys_footprint_peak: Count | None = Field(None, description="What iOS ends apps by; null elsewhere.")
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """As a table shows it: what the model added, or the peak of the whole process where that is not known."""
         if self.loaded is not None:
             return f"+{human_size(self.loaded)}"
@@ -239,7 +239,7 @@ class Validity(Part):
     reasons: tuple[Reason, ...] = Field((), max_length=16)
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """The verdict in a table."""
         return "yes" if self.valid else f"no: {', '.join(self.reasons)}"
 

@@ -39,7 +39,7 @@ COMMANDS = {
 )
 @click.version_option(VERSION, prog_name="edgekit")
 def cli() -> None:
-    """Image-embedding backbones from PyTorch to phones, and proof that nothing was lost on the way.
+    """Export image-embedding backbones from PyTorch to phones, and verify that nothing is lost on the way.
 
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
     7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent, 12 slower than

@@ -10,7 +10,7 @@ import click
 from edgekit.bench.drivers.table import DRIVERS, find
 from edgekit.cli.errors import end, warn
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import FOLDER, PATH, PERCENT, Finite, allow_bare, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, PERCENT, Count, Finite, allow_bare, common, reporter_of
 from edgekit.errors import InputError, OutputError, UsageError
 
 __all__ = ["bench", "bench_diff", "bench_import", "bench_report", "bench_run"]
@@ -20,7 +20,7 @@ __all__ = ["bench", "bench_diff", "bench_import", "bench_report", "bench_run"]
 def bench() -> None:
     """Measure latency, compare results, and report on them.
 
-    All options of measuring are listed by `edgekit bench run --help`.
+    `edgekit bench run --help` lists all options for measuring.
 
     \b
     edgekit bench exported/*/*.onnx exported/*/*.pte
@@ -39,16 +39,14 @@ def bench() -> None:
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1, 256),
-    help="Number of CPU threads; the process is pinned to as many cores. Default: 1.",
+    type=Count(1, 256),
+    help="Number of CPU threads; the process is pinned to as many cores.  [default: 1]",
 )
-@click.option(
-    "--warmup", type=click.IntRange(0, 10_000), default=10, help="Number of inferences before the first sample."
-)
+@click.option("--warmup", type=Count(0, 10_000), default=10, help="Number of inferences before the first sample.")
 @click.option(
     "--iterations",
     "min_iterations",
-    type=click.IntRange(1, 1_000_000),
+    type=Count(1, 1_000_000),
     default=100,
     help="Take at least this many samples of each artifact.",
 )
@@ -70,21 +68,27 @@ def bench() -> None:
     "serials",
     multiple=True,
     metavar="S",
-    help="A device as `adb devices` lists it, or an iPhone's identifier; may be repeated.",
+    help="Measure on this device: a serial number that `adb devices` lists, or an iPhone's identifier. May be "
+    "repeated.",
 )
 @click.option("--all-devices", is_flag=True, default=None, help="Measure on every connected device at once.")
-@click.option("--app", type=PATH, metavar="PATH", help="The APK of android_bench, or what Xcode built of ios_bench.")
+@click.option(
+    "--app",
+    type=PATH,
+    metavar="PATH",
+    help="The app that measures: the APK of android_bench, or the folder that Xcode built from ios_bench.",
+)
 @click.option(
     "--compute-units",
     multiple=True,
     type=click.Choice(["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"]),
-    help="Processors that Core ML may use, on iPhones; one result each, may be repeated. Default: all.",
+    help="Processors that Core ML may use on iPhones. May be repeated; each gives a result of its own.  [default: all]",
 )
 @click.option(
     "--runner",
     type=PATH,
     metavar="FILE",
-    help="In place of --app, on Android: the program edgekit_bench, built from android_bench/native.",
+    help="On Android, in place of --app: the program edgekit_bench, built from android_bench/native.",
 )
 @click.option(
     "--library", type=PATH, metavar="FILE", help="With --runner: libonnxruntime.so for the device's processor."
@@ -93,23 +97,23 @@ def bench() -> None:
 @click.option(
     "--stay-awake/--no-stay-awake",
     default=None,
-    help="Keep the screens of Android devices on during the measurement. Default: yes.",
+    help="Keep the screens of Android devices on during the measurement.  [default: yes]",
 )
 @click.option(
     "--cooldown",
     "cooldown_minutes",
     type=Finite(0, 600),
     metavar="MINUTES",
-    help="Wait at most this long until an Android device is cool. Default: 5.",
+    help="Wait at most this many minutes until an Android device is cool.  [default: 5]",
 )
 @click.option("--out", type=FOLDER, metavar="DIR", help="Also write the results into this folder, one file each.")
 @click.option(
     "--emit",
     "lab",
     type=click.Choice(["firebase", "devicefarm"]),
-    help="Measure nothing: write what this cloud lab needs to measure ARTIFACT to --out.",
+    help="Measure nothing; write the files that this cloud lab needs to measure ARTIFACT to the folder of --out.",
 )
-@click.option("--profile", is_flag=True, help="Print the slowest operators of each artifact instead.")
+@click.option("--profile", is_flag=True, help="Print the slowest operators of each artifact instead of its latency.")
 @allow_bare
 @common
 def bench_run(
@@ -123,7 +127,7 @@ def bench_run(
 ) -> None:
     """Measure ARTIFACTs on this machine, turn by turn (.onnx, .pte; .mlpackage on macOS), or on phones.
 
-    Each inference gets another image, and its embedding is compared with the file's own. Loading and the first
+    Each inference gets a different image, and its embedding is compared with the file's own. Loading and the first
     inference are measured in a fresh process.
     """
     from edgekit.bench.measure import measure
@@ -165,12 +169,12 @@ def bench_run(
 @click.option(
     "--artifact", type=PATH, help="Read only results of this artifact, and take its name and parity from its manifest."
 )
-@click.option("--lab", "provider", metavar="NAME", help="Write this name of the lab into the results.")
+@click.option("--lab", "provider", metavar="NAME", help="Name of the lab, which is written into the results.")
 @common
 def bench_import(
     paths: tuple[Path, ...], out: Path | None, artifact: Path | None, provider: str | None, as_json: bool, quiet: bool
 ) -> None:
-    """Read what a cloud lab brought back: PATHs are result files, zip files, or folders of them."""
+    """Read the results that a cloud lab gave back: PATHs are result files, zip files, or folders of them."""
     from edgekit.bench.results import store as results
     from edgekit.bench.results.gather import gather
     from edgekit.cli import bench_tables as show
@@ -201,14 +205,16 @@ def bench_diff(base: Path, new: Path, as_json: bool, quiet: bool) -> None:
 @click.option(
     "--compare", type=PATH, metavar="BASELINE", help="Compare with this result file or folder, as a release gate."
 )
-@click.option("--fail-above", type=PERCENT, default="5%", help="How much slower than its baseline a median may be.")
+@click.option(
+    "--fail-above", type=PERCENT, default="5%", help="How much slower than its baseline a median may be: 5% or 0.05."
+)
 @common
 def bench_report(
     folders: tuple[Path, ...], out: Path | None, compare: Path | None, fail_above: float, as_json: bool, quiet: bool
 ) -> None:
     """Print the results in DIRs as a table; with --out, also write a page, plots and a CSV.
 
-    With --compare, the exit code is 12 where a result is slower than its baseline by more than --fail-above.
+    With --compare, the exit code is 12 if a result is slower than its baseline by more than --fail-above.
     """
     from edgekit.bench.results import store as results
     from edgekit.bench.results.compare import gate

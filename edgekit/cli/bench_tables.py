@@ -124,4 +124,4 @@ def _names(result: Result) -> dict[str, object]:
 
 
 def _row(result: Result) -> tuple[str, ...]:
-    return (*result_cells(result), "pass" if result.check.passed else "FAIL", result.validity.told)
+    return (*result_cells(result), "pass" if result.check.passed else "FAIL", result.validity.line)

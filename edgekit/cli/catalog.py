@@ -16,7 +16,9 @@ __all__ = ["catalog"]
 
 @click.command(cls=Command)
 @click.argument("out", type=FOLDER)
-@click.option("--listings", type=Count(1, 10_000_000), default=100, help="Number of products on sale.")
+@click.option(
+    "--listings", type=Count(1, 10_000_000), default=100, help="Number of listings; a listing is one product on sale."
+)
 @click.option(
     "--photos", type=Count(1, 64), default=2, help="Number of photos of each listing, a seller's and a buyer's in turn."
 )
@@ -31,7 +33,7 @@ __all__ = ["catalog"]
     "--split",
     type=click.Choice(["train", "test"]),
     default="test",
-    help="Which part of the catalogue. No listing is in both.",
+    help="Part of the catalogue to write. No listing is in both.",
 )
 @click.option(
     "--seed", type=Count(min=0), default=0, help="Seed of the catalogue. The same options give the same images."

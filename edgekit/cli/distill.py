@@ -43,19 +43,25 @@ _KEYS = ("photos", "epochs", "batch", "rate", "precision", "workers", "plan")  #
 @click.option("--out", type=FOLDER, metavar="DIR", help="Folder to write to.  [default: distilled/NAME]")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder of --out from its last checkpoint.")
 @click.option(
-    "--photos", type=Count(min=1), help="Number of photos to train on in all; a photo counts each time it is shown."
+    "--photos",
+    type=Count(min=1),
+    help="Number of photos to train on in all; a photo counts each time it is shown.  [default: the recipe's]",
 )
 @click.option(
     "--epochs",
     type=Finite(min=0, min_open=True),
     help="Number of passes over all data sets together, in place of --photos.",
 )
-@click.option("--batch", type=Count(min=2), help="Number of photos in one step of one process.")
-@click.option("--rate", type=Finite(min=0, min_open=True), help="Peak learning rate.")
 @click.option(
-    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Number format of the student's forward pass."
+    "--batch", type=Count(min=2), help="Number of photos in one step of one process.  [default: the recipe's]"
 )
-@click.option("--workers", type=Count(min=0), help="Number of processes that decode images.")
+@click.option("--rate", type=Finite(min=0, min_open=True), help="Peak learning rate.  [default: the recipe's]")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    help="Number format of the student's forward pass.  [default: the recipe's]",
+)
+@click.option("--workers", type=Count(min=0), help="Number of processes that decode images.  [default: the recipe's]")
 @click.option(
     "--freeze",
     multiple=True,
@@ -82,10 +88,10 @@ _KEYS = ("photos", "epochs", "batch", "rate", "precision", "workers", "plan")  #
     "--ablate",
     "kinds",
     metavar="KINDS",
-    help="Train variants of the recipe too, and compare them with it. KINDS are losses, sampling and tasks, separated "
+    help="Also train variants of the recipe, and compare them with it. KINDS are losses, sampling and tasks, separated "
     "by commas.",
 )
-@click.option("--profile", is_flag=True, help="Also print where the time went.")
+@click.option("--profile", is_flag=True, help="Also print how many seconds each part of the training took.")
 @click.option("--print-recipe", is_flag=True, help="Only print the recipe with all changes as TOML, and train nothing.")
 @model_options
 @common

@@ -76,8 +76,8 @@ def _complete_target(_context: click.Context, _option: click.Parameter, incomple
 @click.option(
     "--verify/--no-verify",
     default=True,
-    help="Compare the embeddings of each file with those of the original model, and publish only what agrees. Without "
-    "that, the manifest says `unverified`.",
+    help="Compare the embeddings of each file with those of the original model, and publish only what agrees. With "
+    "--no-verify nothing is compared, and the manifest says `unverified`.",
 )
 @click.option(
     "--plan", type=PATH, metavar="PLAN", help="Quantize by this plan: the plan.json that `edgekit quantize` wrote."

@@ -41,7 +41,7 @@ def golden() -> None:
 def golden_make(
     artifact: Path, photos: tuple[Path, ...], out: Path, allow_bare: bool, as_json: bool, quiet: bool
 ) -> None:
-    """Write photos in every EXIF orientation, with the pixels and embeddings that are right for ARTIFACT.
+    """Write photos in every EXIF orientation, with the correct pixels and embeddings for ARTIFACT.
 
     PHOTO is an image file, or a folder of them.
     """
@@ -59,14 +59,14 @@ def golden_make(
     "--max-levels",
     type=click.IntRange(0, 255),
     metavar="LEVELS",
-    help="Fail where a pixel value differs by more than this, of 255.  [default: no limit]",
+    help="Fail if a pixel value, 0 to 255, differs by more than this.  [default: no limit]",
 )
 @click.option(
     "--min-cosine",
     type=Finite(-1, 1),
     metavar="COSINE",
     default=0.999,
-    help="Fail where the embedding of a photo has a lower cosine to the right one.",
+    help="Fail if the embedding of a photo has a lower cosine than this to the correct one.",
 )
 @allow_bare
 @common
@@ -80,7 +80,7 @@ def golden_check(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare the pixels that an app made of the photos in GOLDEN with those that are right.
+    """Compare the pixels that an app made of the photos in GOLDEN with the correct ones.
 
     PIXELS is a file of uint8 RGB values [N,H,W,3], the photos in the order of golden.json. ARTIFACT is the model that
     GOLDEN was made for.

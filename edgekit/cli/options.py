@@ -60,7 +60,7 @@ class _Percent(click.ParamType):
         except ValueError:
             share = -1.0
         if not 0 <= share <= 10 or (share >= 1 and not percent):  # a bare 5 is not meant as 500 %
-            self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
+            self.fail(f"{value!r} is not a percentage; write 5% or 0.05", param, ctx)
         return share
 
 
@@ -75,7 +75,7 @@ class Finite(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
 
 
@@ -148,7 +148,7 @@ model_options = _together(
     click.option(
         "--seed",
         type=Count(min=0),
-        help="Seed of the random numbers: of the weights where none are given, and of training.",
+        help="Seed of random weights, where no weights are given, and of training.  [default: the recipe's]",
     ),
     click.option(
         "--size",
@@ -159,15 +159,19 @@ model_options = _together(
     click.option(
         "--output",
         metavar="NAME",
-        help="Which output of the backbone is the embedding, by its dotted name or index. Only needed where the "
-        "backbone has several that could be meant.",
+        help="Which output of the backbone is the embedding, by its dotted name or index. Needed only where the "
+        "backbone has several that may be the embedding.",
     ),
     click.option(
         "--pool",
         type=click.Choice(["avg", "cls", "max"]),
         help="How to pool a backbone's output [N,C,H,W] or [N,L,C]: the average, the class token or the maximum.",
     ),
-    click.option("--dim", type=Count(1, 65536), help="Add a linear layer that projects the embedding to N values."),
+    click.option(
+        "--dim",
+        type=Count(1, 65536),
+        help="Add a linear layer that projects the embedding to N values.  [default: the recipe's]",
+    ),
 )
 
 

@@ -70,8 +70,8 @@ def _show_parity(report: ParityReport, *, as_json: bool) -> None:
 
 
 def _left_out(report: ParityReport) -> str:
-    found = report.dataset.left_out
-    if found is None:
+    left_out = report.dataset.left_out
+    if left_out is None:
         return ""
-    kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
-    return f", {found.images} left out ({kinds})"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in left_out.kinds.items())
+    return f", {left_out.images} left out ({kinds})"

@@ -52,15 +52,15 @@ _EXPLAINED = 20
     type=Finite(0, 100),
     metavar="POINTS",
     default=0.3,
-    help="With --scheme auto: percentage points of recall@10 that may be lost, both alone and when searching the "
-    "original model's gallery.",
+    help="With --scheme auto: most percentage points of recall@10 that may be lost, in the quantized model's own "
+    "gallery and in the original model's.",
 )
 @click.option(
     "--max-size",
     type=Finite(0, 1, min_open=True),
     metavar="SHARE",
     help="With --scheme auto: use 4 bits in as many layers as needed to bring the weights to this share of their "
-    "float32 size, for example 0.2. For ios and onnx.",
+    "float32 size, for example 0.2. Such plans are for ios and onnx.",
 )
 @click.option(
     "--explain", is_flag=True, help="With --scheme auto: print and plot the sensitivity of the layers, worst first."

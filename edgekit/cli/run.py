@@ -37,7 +37,7 @@ def run(
     """Embed images with ARTIFACT on this machine.
 
     ARTIFACT is a folder that `edgekit export` published, or the .mlpackage, .pte or .onnx in it. IMAGE is a file, or a
-    folder of images. Where there is no Core ML, EdgeKit's reference runtime runs the package.
+    folder of images. Where there is no Core ML, EdgeKit's reference runtime runs the .mlpackage.
     """
     from edgekit.artifact import embeddings
 

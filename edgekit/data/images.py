@@ -288,9 +288,9 @@ class Folder:
         self.path, self.spec = Path(path), spec
         self.skipped: list[tuple[str, str]] = []
         self._part = ""
-        found = scan(self.path)
-        self._names, self.left_out = found.names, found.left_out
-        self._outside = [(shown(name), "a link that leaves the folder") for name in found.outside]
+        scanned = scan(self.path)
+        self._names, self.left_out = scanned.names, scanned.left_out
+        self._outside = [(shown(name), "a link that leaves the folder") for name in scanned.outside]
         if not self._names:
             raise InputError(f"{shown(str(path))}: holds no image ({' '.join(sorted(readable()))})")
 

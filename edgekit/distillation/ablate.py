@@ -52,7 +52,9 @@ def variants(recipe: Recipe, kinds: Sequence[str]) -> dict[str, Recipe]:
     for kind in kinds:
         changed_specs = {"losses": _losses, "sampling": _sampling, "tasks": _tasks}[kind](spec)
         if not changed_specs:
-            raise UsageError(f"`kinds` has {kind!r}, and this recipe has nothing to vary there", field="kinds")
+            raise UsageError(
+                f"`kinds` has {kind!r}, but this recipe has nothing of that kind to vary; leave it out", field="kinds"
+            )
         out |= {name: recipe.model_copy(update={"distill": changed}) for name, changed in changed_specs.items()}
     return out
 

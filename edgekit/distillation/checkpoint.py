@@ -60,7 +60,8 @@ def load(path: Path) -> State:
         raise InputError(f"{path}: damaged, or not a checkpoint ({reason_of(error, 160)})") from error
     if not isinstance(facts, dict) or facts.get("format") != _FORMAT:
         raise InputError(
-            f"{path}: not a checkpoint of this version of EdgeKit; leave out `resume` to start anew", field="resume"
+            f"{path}: not a checkpoint of this version of EdgeKit; leave out `resume` to start a new run",
+            field="resume",
         )
     return State(tensors, facts)
 

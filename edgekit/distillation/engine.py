@@ -180,10 +180,10 @@ class Engine:
         bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
         source, row = int(batch.plan.sources[0]), int(batch.plan.rows[0])
         data = self.job.data.sources[source]
-        kept = f"the last good state is kept in {self.path}" if self.path.exists() else "nothing was saved yet"
+        state = f"the last good state is kept in {self.path}" if self.path.exists() else "nothing was saved yet"
         return (
             f"step {batch.plan.after.step}: the loss is not a number ({bad}) on the batch that begins with "
-            f"{data.name}: {data.photo_name(row)}; {kept}; lower the rate, or look at that batch's images"
+            f"{data.name}: {data.photo_name(row)}; {state}; lower the rate, or look at that batch's images"
         )
 
     def _validation_due(self, shown: int) -> float:
@@ -266,7 +266,7 @@ class Engine:
         if facts["world"] != world:
             self.reporter.note(
                 f"the run was saved by {facts['world']} processes and goes on with {world}: "
-                "batches now hold another number of photos"
+                "batches now hold a different number of photos"
             )
         place = dict(facts["position"])
         log = self.job.out / "metrics.jsonl"

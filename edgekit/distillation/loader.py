@@ -195,7 +195,7 @@ def batches(reader: Reader, plans: Iterable[Plan], workers: int, *, pin: bool = 
         if "DataLoader worker" not in str(error):
             raise
         raise TrainingError(
-            f"a worker that reads images is gone ({reason_of(error, 160)}); is memory or /dev/shm full? "
+            f"a worker process that reads images has stopped ({reason_of(error, 160)}); is memory or /dev/shm full? "
             "Continue with `resume=True`, perhaps with fewer `workers`",
             field="workers",
         ) from error

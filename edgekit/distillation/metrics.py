@@ -52,10 +52,10 @@ def retrieval(
     _require_finite(query, gallery)
     q_codes = np.where(query_listings < 0, -2, query_listings)  # never equal to an unknown listing of the gallery
     g_codes = np.where(gallery_listings < 0, -1, gallery_listings)
-    found = ranks(query, gallery, q_codes.tolist(), g_codes.tolist(), exclude_self=False)
-    asked = np.flatnonzero(found)
+    query_ranks = ranks(query, gallery, q_codes.tolist(), g_codes.tolist(), exclude_self=False)
+    asked = np.flatnonzero(query_ranks)
     if len(asked) == 0:
-        return Retrieval(0.0, 0.0, 0.0, 0.0, 0, len(gallery), found)
+        return Retrieval(0.0, 0.0, 0.0, 0.0, 0, len(gallery), query_ranks)
     ndcg, precision = 0.0, 0.0
     q, g = unit_rows(query[asked]), unit_rows(gallery)
     for start, stop in blocks(len(q), len(g)):
@@ -65,9 +65,9 @@ def retrieval(
         # nDCG of a single document is 1 by definition; scikit-learn refuses to say so.
         ndcg += share * (_sklearn("metrics").ndcg_score(relevant, scores, k=10) if len(g) > 1 else 1.0)
         precision += share * _sklearn("metrics").label_ranking_average_precision_score(relevant, scores)
-    first = found[asked]
+    first = query_ranks[asked]
     recall_1, recall_10 = float(np.mean(first <= 1)), float(np.mean(first <= 10))
-    return Retrieval(recall_1, recall_10, float(ndcg), float(precision), len(asked), len(gallery), found)
+    return Retrieval(recall_1, recall_10, float(ndcg), float(precision), len(asked), len(gallery), query_ranks)
 
 
 def knn_accuracy(

@@ -61,7 +61,9 @@ def roundings(embedder: Embedder, plan: Plan) -> dict[str, Rounding]:
         static = scheme.static and not _is_image(layer.inputs[0])
         by_module[name] = Rounding(plan.tensors.get(taken) if static else None, scheme.activations == "dynamic")
     if not by_module:
-        raise UsageError("this plan leaves every layer in float, so there is nothing to train for")
+        raise UsageError(
+            "this plan leaves every layer in float, so there is nothing to train for; give a plan that quantizes some"
+        )
     return by_module
 
 

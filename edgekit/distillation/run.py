@@ -56,7 +56,8 @@ def expect_lost_processes(count: int) -> Iterator[None]:
         if count < 2 or not any(word in str(error) for word in _LOST):
             raise
         raise TrainingError(
-            f"another process of this run is gone ({reason_of(error, 160)}); start all again with `resume=True`"
+            f"another process of this run has stopped ({reason_of(error, 160)}); start all processes again with "
+            "`resume=True`"
         ) from error
 
 
@@ -91,7 +92,7 @@ def distill(request: DistillRequest, reporter: Reporter | None = None) -> Distil
     Without a `reporter` nothing is shown but warnings.
 
     Raises:
-        UsageError: the recipe asks for something that cannot be meant, or `out` holds another run.
+        UsageError: the recipe asks for something contradictory or unknown, or `out` holds another run.
         InputError: data, weights or a checkpoint cannot be read.
         TrainingError: training stopped; the last good state is kept.
         OutputError: the disk is full or not writable; the last good state is kept.
@@ -125,7 +126,9 @@ def _open(request: DistillRequest, spec: DistillSpec, accelerator: Any, reporter
             digests.append(source.digest())
     vocabulary, codes = _vocabulary(sources)
     if spec.losses.labels and not vocabulary:
-        raise UsageError("losses.labels has a weight, but no data set has labels")
+        raise UsageError(
+            "losses.labels has a weight, but no data set has labels; name the labels of one, or set the weight to 0"
+        )
     teachers = [open_teacher(teacher, student.spec.size) for teacher in spec.teachers]
     for teacher in teachers:
         if main and teacher.embedder is not None:
@@ -226,7 +229,7 @@ def _checked(recipe: Recipe) -> DistillSpec:
             "a plan is for one input size and an uncompiled model; leave out stages and compile", field="plan"
         )
     if spec.stages and recipe.model.is_factory:
-        raise UsageError("stages change the input size, which a factory cannot be asked for; train it at its own size")
+        raise UsageError("stages change the input size, but a factory builds a model of one size; leave out stages")
     return spec
 
 
@@ -255,10 +258,10 @@ def _claim(request: DistillRequest, accelerator: Any) -> None:
     log, state = out / "metrics.jsonl", out / "checkpoint.safetensors"
     if accelerator.is_main_process:
         if out.exists() and not out.is_dir():
-            raise OutputError(f"{out}: is there and is not a folder; give another `out`", field="out")
+            raise OutputError(f"{out}: exists and is not a folder; give another `out`", field="out")
         if state.exists() and not request.resume:
             raise UsageError(
-                f"{out} holds a run already; `resume=True` continues it, another `out` starts anew", field="out"
+                f"{out} holds a run already; `resume=True` continues it, another `out` starts a new run", field="out"
             )
         if out.is_dir() and not state.exists() and not log.exists() and any(out.iterdir()):
             raise OutputError(f"{out}: is not empty and holds no run; give another `out`", field="out")

@@ -142,7 +142,7 @@ def freeze(student: Student, patterns: Sequence[str]) -> int:
         matching = [module for name, module in modules if name and fnmatch.fnmatchcase(name, pattern)]
         if not matching:
             raise UsageError(
-                f"`freeze` names {pattern!r}, and no module of the student is called so; see `named_modules()`",
+                f"`freeze` names {pattern!r}, but no module of the student has such a name; see `named_modules()`",
                 field="freeze",
             )
         for module in matching:

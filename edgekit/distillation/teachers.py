@@ -76,7 +76,7 @@ class FileTargets:
         if names is None:
             if len(values) != total:
                 raise InputError(
-                    f"{path}: {len(values)} embeddings for {total} photos; write one row a photo, in order"
+                    f"{path}: {len(values)} embeddings for {total} photos; write one row per photo, in order"
                 )
             self._rows = np.split(np.arange(total), np.cumsum([len(source) for source in sources])[:-1])
         else:
@@ -107,7 +107,7 @@ def _embeddings(path: Path) -> tuple[list[str] | None, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such file of embeddings")
     if path.suffix not in (".npy", ".parquet"):
-        raise InputError(f"{path}: embeddings come as .npy or .parquet")
+        raise InputError(f"{path}: embeddings are read from .npy or .parquet; give one of those")
     names: list[str] | None = None
     try:
         if path.suffix == ".npy":
@@ -126,7 +126,9 @@ def _embeddings(path: Path) -> tuple[list[str] | None, np.ndarray]:
         part = np.asarray(values[start : start + 65536], np.float32)
         bad = ~np.isfinite(part).all(axis=1) | ~part.any(axis=1)
         if bad.any():
-            raise InputError(f"{path}: row {start + int(np.argmax(bad))} is zero or not finite")
+            raise InputError(
+                f"{path}: row {start + int(np.argmax(bad))} is zero or not finite; compute the embeddings again"
+            )
     return names, values
 
 
@@ -139,7 +141,7 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
             raise InputError(f"{path}: has no column {column!r}; it has {', '.join(table.column_names)}")
     names = table["name"].to_pylist()
     if len(set(names)) < len(names):
-        raise InputError(f"{path}: has two rows for one photo")
+        raise InputError(f"{path}: has two rows for one photo; keep one of them")
     return names, np.stack(table["embedding"].to_numpy())
 
 

@@ -105,7 +105,10 @@ def to_graph(program: ExportedProgram) -> GraphModule:
             copy.meta = dict(node.meta)
             copies[node] = copy
         elif node.op == "get_attr":
-            raise ModelError(f"the model has control flow ({node.target}), which the rewrites do not know")
+            raise ModelError(
+                f"the model has control flow ({node.target}), which the rewrites do not support; write it without "
+                "branches that depend on data"
+            )
         else:
             copies[node] = graph.node_copy(node, lambda old: copies[old])
     return GraphModule(root, graph)

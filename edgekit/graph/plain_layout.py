@@ -35,10 +35,10 @@ def plain_names(graph_module: GraphModule) -> int:
 
 
 def _renamed(graph_module: GraphModule, names: dict[Any, Any]) -> int:
-    found = list(calls(graph_module, *names))
-    for node in found:
+    nodes = list(calls(graph_module, *names))
+    for node in nodes:
         node.target = names[node.target]
-    return len(found)
+    return len(nodes)
 
 
 def plain_layout(graph_module: GraphModule) -> None:

@@ -127,15 +127,15 @@ def _copied(value: Any) -> Any:
     return torch.utils._pytree.tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), value)
 
 
-def _close(one: Any, other: Any) -> bool:
-    ours, theirs = (torch.utils._pytree.tree_leaves(value) for value in (one, other))
+def _close(actual: Any, expected: Any) -> bool:
+    ours, theirs = (torch.utils._pytree.tree_leaves(value) for value in (actual, expected))
     return len(ours) == len(theirs) and all(map(_near, ours, theirs))
 
 
-def _near(one: Any, other: Any) -> bool:
-    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
-        return one is other or bool(one == other)
-    if one.shape != other.shape:
+def _near(actual: Any, expected: Any) -> bool:
+    if not isinstance(actual, Tensor) or not isinstance(expected, Tensor):
+        return actual is expected or bool(actual == expected)
+    if actual.shape != expected.shape:
         return False
-    limit = _TOLERANCE * float(other.abs().max()) if other.numel() else 0.0
-    return bool((one - other).abs().max() <= limit) if other.numel() else True
+    limit = _TOLERANCE * float(expected.abs().max()) if expected.numel() else 0.0
+    return bool((actual - expected).abs().max() <= limit) if expected.numel() else True

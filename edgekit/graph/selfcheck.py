@@ -204,7 +204,7 @@ def _distance(actual: Tensor, wanted: Tensor) -> float:
     return float(torch.nan_to_num(difference, nan=float("inf")).norm())
 
 
-def _same(one: Any, other: Any) -> bool:
-    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
-        return one is None and other is None
-    return torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-5, equal_nan=True)
+def _same(actual: Any, expected: Any) -> bool:
+    if not isinstance(actual, Tensor) or not isinstance(expected, Tensor) or actual.shape != expected.shape:
+        return actual is None and expected is None
+    return torch.allclose(actual.double(), expected.double(), rtol=1e-4, atol=1e-5, equal_nan=True)

@@ -61,13 +61,13 @@ def untouched(module: nn.Module) -> Iterator[None]:
     parts = list(module.modules())
     flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    kept: list[tuple[Any, Any]] = []
+    contents: list[tuple[Any, Any]] = []
     for part in parts:
-        _keep(part.__dict__, kept, depth=4)
+        _keep(part.__dict__, contents, depth=4)
     try:
         yield
     finally:
-        for container, content in reversed(kept):
+        for container, content in reversed(contents):
             _put_back(container, content)
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
@@ -84,20 +84,20 @@ def run(module: nn.Module, image: Tensor) -> Tensor:
         return module(image.clone())  # a forward may write into what it is given
 
 
-def agree(one: Any, other: Any) -> bool:
+def agree(actual: Any, expected: Any) -> bool:
     """Whether two results, or all their tensors, are equal but for rounding."""
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        if one.shape != other.shape or one.dtype != other.dtype:
+    if isinstance(actual, Tensor) and isinstance(expected, Tensor):
+        if actual.shape != expected.shape or actual.dtype != expected.dtype:
             return False
-        if not one.is_floating_point():
-            return torch.equal(one, other)
-        limit = _TOLERANCE * max(1e-30, float(other.nan_to_num(0, 0, 0).abs().amax())) if other.numel() else 0.0
-        return torch.allclose(one, other, rtol=_TOLERANCE, atol=limit, equal_nan=True)
-    if isinstance(one, (tuple, list)) and type(one) is type(other):
-        return len(one) == len(other) and all(map(agree, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(agree(one[key], other[key]) for key in one)
-    return one is None and other is None
+        if not actual.is_floating_point():
+            return torch.equal(actual, expected)
+        limit = _TOLERANCE * max(1e-30, float(expected.nan_to_num(0, 0, 0).abs().amax())) if expected.numel() else 0.0
+        return torch.allclose(actual, expected, rtol=_TOLERANCE, atol=limit, equal_nan=True)
+    if isinstance(actual, (tuple, list)) and type(actual) is type(expected):
+        return len(actual) == len(expected) and all(map(agree, actual, expected))
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        return actual.keys() == expected.keys() and all(agree(actual[key], expected[key]) for key in actual)
+    return actual is None and expected is None
 
 
 def random_image(example: Tensor) -> Tensor:
@@ -130,13 +130,13 @@ def _values(module: nn.Module) -> Iterator[tuple[str, str, Any]]:
             yield name, key, value.clone()
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return one.shape == other.shape and torch.equal(one, other)
-    return type(one) is type(other) and bool(one == other)
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, Tensor) and isinstance(after, Tensor):
+        return before.shape == after.shape and torch.equal(before, after)
+    return type(before) is type(after) and bool(before == after)
 
 
-def _keep(container: Any, kept: list[tuple[Any, Any]], depth: int) -> None:
+def _keep(container: Any, contents: list[tuple[Any, Any]], depth: int) -> None:
     """Note what is in a container, and in the containers within."""
     if type(container) in (dict, OrderedDict):
         content: Any = dict(container)
@@ -145,9 +145,9 @@ def _keep(container: Any, kept: list[tuple[Any, Any]], depth: int) -> None:
         content = inside = list(container)
     else:
         return
-    kept.append((container, content))
+    contents.append((container, content))
     for item in inside if depth else ():
-        _keep(item, kept, depth - 1)
+        _keep(item, contents, depth - 1)
 
 
 def _put_back(container: Any, content: Any) -> None:

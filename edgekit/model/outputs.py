@@ -58,7 +58,7 @@ def find_output(returned: Any, output: str | None, pool: Pool | None, size: tupl
 
     Raises:
         ModelError: no tensor, several and none evident, or one that is not pooled.
-        UsageError: there is no such output, or `pool` cannot be meant.
+        UsageError: there is no such output, or `pool` does not fit it.
     """
     tensors = dict(_leaves(returned))
     if not tensors:

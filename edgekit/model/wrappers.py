@@ -67,15 +67,15 @@ def unwrap(module: nn.Module, name: str) -> tuple[nn.Module, list[str]]:
 
 def drop_fake_quantization(module: nn.Module) -> int:
     """Put the identity in place of what only imitates or observes int8, in place. Returns how many there were."""
-    found = [
+    imitations = [
         (part, name)
         for part in module.modules()
         for name, child in part.named_children()
         if any(cls.__name__ in _IMITATIONS for cls in type(child).__mro__)
     ]
-    for part, name in found:
+    for part, name in imitations:
         setattr(part, name, nn.Identity())
-    return len(found)
+    return len(imitations)
 
 
 def widen(module: nn.Module, name: str) -> list[str]:
@@ -106,18 +106,18 @@ def widen(module: nn.Module, name: str) -> list[str]:
 
 def own_input(module: nn.Module) -> dict[str, Any]:
     """What the module, or the one configured model in it, says of its images: keys of `InputSpec` and `channels`."""
-    found: list[dict[str, Any]] = []
+    inputs: list[dict[str, Any]] = []
     depth = 0
     for path, part in module.named_modules():
         level = path.count(".") + bool(path)
-        if found and level > depth:
+        if inputs and level > depth:
             continue
         said = _configured(part)
-        if said and (not found or level < depth):
-            found, depth = [said], level
-        elif said and said not in found:
-            found.append(said)
-    return found[0] if len(found) == 1 else {}
+        if said and (not inputs or level < depth):
+            inputs, depth = [said], level
+        elif said and said not in inputs:
+            inputs.append(said)
+    return inputs[0] if len(inputs) == 1 else {}
 
 
 def call_with(module: nn.Module, name: str) -> str | None:
@@ -141,7 +141,7 @@ def call_with(module: nn.Module, name: str) -> str | None:
     needed = [item.name for item in named if item.default is item.empty and item.name != taken]
     if needed:
         raise ModelError(
-            f"{name!r} asks for {', '.join(needed)} besides the image: give a module whose forward takes one image"
+            f"{name!r} needs {', '.join(needed)} besides the image: give a module whose forward takes one image"
             f"{image_part(module)}"
         )
     return keyword

@@ -131,10 +131,13 @@ def compare(
 def _require_same_shape(artifact: np.ndarray, original: np.ndarray) -> None:
     if artifact.ndim != 2 or len(artifact) != len(original):
         raise ParityError(
-            f"the file gave {list(artifact.shape)} values for {len(original)} images; one row each is due"
+            f"the file gave {list(artifact.shape)} values for {len(original)} images; one row per image is needed"
         )
     if artifact.shape[1] != original.shape[1]:
-        raise ParityError(f"embedding has {artifact.shape[1]} values, the original {original.shape[1]}: another model?")
+        raise ParityError(
+            f"embedding has {artifact.shape[1]} values, the original {original.shape[1]}; give the model that it was "
+            "exported from"
+        )
 
 
 def _dataset(name: str, digest: str, reference: Reference) -> Dataset:

@@ -95,13 +95,13 @@ def losing_step(
         precision: "fp32", "fp16", or the scheme of the plan that the program follows.
         format: the file's.
     """
-    kept = float(cosine(lowered[None], reference.embeddings[[index]])[0])
+    similarity = float(cosine(lowered[None], reference.embeddings[[index]])[0])
     of_file = report.cosines[index].cosine if report.cosines else None
-    there = f"on {reference.names[index]} what was lowered has cosine {kept:.6f} with the original, the file " + (
+    there = f"on {reference.names[index]} what was lowered has cosine {similarity:.6f} with the original, the file " + (
         "gives no number" if of_file is None else f"{of_file:.6f}"
     )
     quantized = precision not in ("fp32", "fp16")
-    if not kept >= report.gates.min_cosine:
+    if not similarity >= report.gates.min_cosine:
         step = f"the plan's rounding ({precision}) is" if quantized else "the rewrites are"
         advice = "leave more layers in float with `edgekit quantize`" if quantized else "report it with the model"
     elif precision == "fp32":

@@ -87,7 +87,7 @@ def _with_narrow_masks(first: Attempt, target: Target, pictures: Pictures, make:
     if not count or difference(first.program, program, _worst(first.report, pictures, program)) > _SAME:
         return first
     coverage, report = make("lower again with masks in half precision's range", program, first.options)
-    reporter.note(f"{target.key}: attention masks hide with {HIDDEN:g}: half precision has no lower number to multiply")
+    reporter.note(f"{target.key}: attention masks now use {HIDDEN:g}, as half precision cannot multiply lower numbers")
     return replace(first, program=program, coverage=coverage, report=report, masks=count)
 
 
@@ -113,8 +113,8 @@ def _worst(report: ParityReport, pictures: Pictures, program: ExportedProgram) -
     order = sorted(range(len(report.cosines)), key=lambda index: _cosine(report, index))[:_IMAGES]
     assert program.example_inputs is not None
     bytes_in = program.example_inputs[0][0].dtype == torch.uint8
-    kept = {index: picture.image for index, picture in enumerate(islice(pictures, max(order) + 1)) if index in order}
-    pixels = [torch.from_numpy(kept[index])[None] for index in order]
+    images = {index: picture.image for index, picture in enumerate(islice(pictures, max(order) + 1)) if index in order}
+    pixels = [torch.from_numpy(images[index])[None] for index in order]
     return pixels if bytes_in else [image.permute(0, 3, 1, 2).float().contiguous() for image in pixels]
 
 
@@ -137,7 +137,7 @@ def _refusal(last: Attempt, finding: Finding) -> ParityError:
     why = "; ".join(last.report.reasons)
     tried = f" with {len(last.calls)} operators in float32" if last.calls else ""
     return ParityError(
-        f"parity failed in half precision{tried}: {why}; most is lost by {finding.worst}, and no few operators in "
-        'float32 mend it: export with `precision="fp32"`',
+        f"parity failed in half precision{tried}: {why}; most is lost by {finding.worst}, and a few operators "
+        'in float32 do not repair it: export with `precision="fp32"`',
         field="precision",
     )

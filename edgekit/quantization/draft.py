@@ -155,7 +155,9 @@ def _refuse_few(data: Pictures) -> None:
         )
     first = next(_images(data))
     if all((first == image).all() for image in _images(data)):
-        raise InputError(f"{data.name}: all calibration images are equal; give photographs of what the model will see")
+        raise InputError(
+            f"{data.name}: all calibration images are the same; give photographs of what the model will see"
+        )
 
 
 def _calibrate(

@@ -55,19 +55,19 @@ class Judge:
 
     def cosines(self, schemes: Mapping[str, str], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
         """The cosine [N] that each image keeps under `schemes`, by layer."""
-        kept = []
+        cosines = []
         for _, _, own in self._each(schemes, range(len(self.images))):
-            kept.append(own)
-            progress(len(kept))
-        return np.array(kept)
+            cosines.append(own)
+            progress(len(cosines))
+        return np.array(cosines)
 
     def worst(self, schemes: Mapping[str, str], which: Sequence[int], least: float) -> float:
         """The lowest cosine under `schemes` among the images `which`, in this order; the first that is below `least`
         is given at once.
         """
         lowest = 1.0
-        for _, _, kept in self._each(schemes, which):
-            lowest = min(lowest, kept)
+        for _, _, similarity in self._each(schemes, which):
+            lowest = min(lowest, similarity)
             if lowest < least:
                 break
         return lowest
@@ -82,10 +82,10 @@ class Judge:
         """
         order = [*first, *sorted(set(range(len(self.images))) - set(first))]
         rows, cosines = np.empty_like(self.original), []
-        for index, row, kept in self._each(schemes, order):
+        for index, row, similarity in self._each(schemes, order):
             rows[index] = row
-            cosines.append(kept)
-            if kept < least:
+            cosines.append(similarity)
+            if similarity < least:
                 return Loss(cosines[-1], float(np.mean(cosines)), missed=index)
         return Loss(min(cosines), float(np.mean(cosines)), *self._drops(rows))
 

@@ -75,7 +75,8 @@ class Scheme:
 
 _ROWS = (
     Scheme(
-        key="w8a8", help="8-bit weights a channel and static 8-bit activations", activations="static", ios=17,
+        key="w8a8", help="8-bit weights with one scale per channel, and static 8-bit activations",
+        activations="static", ios=17,
         kinds=(*WEIGHTED, "add", "mul", "sigmoid", "mean", "pool"),
         searched=("conv", "depthwise", "add", "mul", "sigmoid", "mean", "pool"),
         time={_ANY: 0.4}, colour=COLOURS[0],
@@ -99,7 +100,8 @@ _ROWS = (
         forms=_XNNPACK, ios=16, colour=COLOURS[4],
     ),
     Scheme(
-        key="w4", help="16 even steps, a scale for each block of input channels", weights="steps", weight_bits=4,
+        key="w4", help="4-bit weights on 16 even steps, with one scale per block of input channels",
+        weights="steps", weight_bits=4,
         forms=_XNNPACK, ios=18, colour=COLOURS[6],
     ),
     Scheme(

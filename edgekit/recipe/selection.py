@@ -29,12 +29,12 @@ def select_recipe(model: str | None, **options: Unpack[ModelOptions]) -> Recipe:
 
     Raises:
         InputError: the recipe cannot be read.
-        UsageError: nothing goes by that name, or the options cannot be meant together.
+        UsageError: nothing goes by that name, or the options exclude each other.
     """
     weights, key, pretrained = options.get("weights"), options.get("weights_key"), options.get("pretrained")
     seed, size, dim = options.get("seed"), options.get("size"), options.get("dim")
     if weights and pretrained:
-        raise UsageError("`weights` and `pretrained` cannot both be meant; give one", field="pretrained")
+        raise UsageError("`weights` and `pretrained` exclude each other; give one of them", field="pretrained")
     recipe = resolve_model(model)
     if pretrained and recipe.model.is_factory:
         raise UsageError(

@@ -218,7 +218,7 @@ class DistillSpec(Part):
             raise ValueError("give photos or epochs, not both")
         ends = [stage.until for stage in self.stages]
         if ends != sorted(set(ends)):
-            raise ValueError("stages must end one after another")
+            raise ValueError("each stage must end later than the one before it")
         if self.stages and self.stages[-1].until != 1:
             raise ValueError("the last stage must end at 1")
         for what, named in (("data sets", self.data), ("retrieval tasks", self.validation.retrieval)):

@@ -55,7 +55,7 @@ def _refuse_foreign(final: Path, claimed: Callable[[Path], set[str] | None]) -> 
     if not os.path.lexists(final):
         return
     if final.is_symlink() or not final.is_dir():
-        raise OutputError(f"{final}: is there and is not a folder; remove it or give another `out`", field="out")
+        raise OutputError(f"{final}: exists and is not a folder; remove it or give another `out`", field="out")
     try:
         if not any(final.iterdir()):
             return

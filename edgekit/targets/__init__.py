@@ -125,7 +125,8 @@ def timed(runner: Runner) -> TimedRunner:
     """
     if runner.reference:
         raise UsageError(
-            "a Core ML model runs here on a stand-in, whose time says nothing: measure it on a Mac or a phone"
+            "a Core ML model runs here in the reference runtime, whose time says nothing of a device's: measure it "
+            "on a Mac or a phone"
         )
     return cast("TimedRunner", runner)
 
@@ -139,7 +140,7 @@ def of(path: Path) -> Target:
     row = by_suffix(path.suffix)
     if row is None:
         *suffixes, last = dict.fromkeys(row.suffix for row in TARGETS)
-        raise InputError(f"{path}: not an artifact by its name; give a {', '.join(suffixes)} or {last}")
+        raise InputError(f"{path}: its suffix is not an artifact's; give a {', '.join(suffixes)} or {last}")
     return row
 
 

@@ -114,9 +114,9 @@ class Runtime:
 
 def load_runtime(entry: str) -> None:
     """Import a runtime, which no measurement counts: `entry` is a `module`, or a `module:function` that does it."""
-    found = pkgutil.resolve_name(entry)
-    if callable(found):
-        found()
+    runtime = pkgutil.resolve_name(entry)
+    if callable(runtime):
+        runtime()
 
 
 @dataclass(frozen=True, kw_only=True)

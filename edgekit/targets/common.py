@@ -53,8 +53,8 @@ def refuse_bfloat16(program: ExportedProgram, runtime: str) -> None:
     for node in program.graph.nodes:
         if node.op == "call_function" and getattr(node.meta.get("val"), "dtype", None) == torch.bfloat16:
             raise UnsupportedOpError(
-                f"{runtime} has nothing in bfloat16, in which {module_path(node)} computes {node.target}: use float32 "
-                "there, or export to another target"
+                f"{runtime} has no operators in bfloat16, in which {module_path(node)} computes {node.target}: use "
+                "float32 there, or export to another target"
             )
 
 
@@ -86,7 +86,7 @@ def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
 def check_images(images: np.ndarray, size: tuple[int, int]) -> None:
     """Check that `images` is uint8 [N,H,W,3] of `size` (height, width); raises UsageError otherwise."""
     if images.dtype != "uint8" or images.ndim != 4 or images.shape[1:] != (*size, 3):
-        found = f"{images.dtype} {list(images.shape)}"
+        given = f"{images.dtype} {list(images.shape)}"
         raise UsageError(
-            f"the artifact takes uint8 images [N, {size[0]}, {size[1]}, 3], not {found}: resize them first"
+            f"the artifact takes uint8 images [N, {size[0]}, {size[1]}, 3], not {given}: resize them first"
         )

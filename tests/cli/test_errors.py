@@ -49,7 +49,7 @@ def toy(message: str, how: str, **_options: object) -> None:
         ("leave out `verify`", "leave out --verify"),
         ('give `input_dtype="uint8"`', "give --input uint8"),
         ("`min_ios` is 15, set `min_ios=17`", "--min-ios is 15, set --min-ios 17"),
-        ("`allow_bare=True` runs it all the same", "--no-manifest runs it all the same"),
+        ("`allow_bare=True` runs it anyway", "--no-manifest runs it anyway"),
         ("`model` and `images` are missing", "RECIPE and IMAGE are missing"),
         ("`quiet` hides it", "--quiet hides it"),
         ("`dynamic_batch=False` is the default", "`dynamic_batch=False` is the default"),

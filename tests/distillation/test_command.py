@@ -94,7 +94,7 @@ def test_the_student_goes_down_the_export_road(invoke: Any, tmp_path: Path, cach
         (("--set", 'distill.losses={cosine=1.0}', "--set", "distill.matryoshka=[8]"), 2, ("matryoshka",)),
         (("--set", "distill.stages=[{until=0.5, size=32}]"), 2, ("last stage",)),
         (("--ablate", "colours"), 2, ("colours", "losses")),
-        (("--ablate", "tasks"), 2, ("nothing to vary",)),
+        (("--ablate", "tasks"), 2, ("nothing of that kind to vary",)),
         (("--out", "/proc/nope"), 8, ("/proc/nope",)),
     ],
 )  # fmt: skip

@@ -316,7 +316,7 @@ class Loss(toys.Tower):
         ("int8", r"int8 already \(part 'conv'\).*float model.*edgekit quantize"),
         ("dynamic_int8", r"int8 already \(part 'out'\)"),
         ("exported", "cannot be put in eval mode"),
-        ("Captioner", "asks for text besides the image"),
+        ("Captioner", "needs text besides the image"),
         ("TwoTowers", r"have to specify input_ids.*its part 'vision_model' may be what sees the image"),
         ("HalfInside", r"cannot embed a 224x224 image.*in HalfInside at .*toys\.py:\d+ `features = .*float32"),
     ],

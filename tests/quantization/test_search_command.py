@@ -95,7 +95,7 @@ def test_bad_calibration_images_are_one_line(invoke: Invoke, tmp_path: Path) -> 
         (tmp_path / folder).mkdir()
         for number in range(count):
             Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
-    for folder, said in (("few", "too few"), ("equal", "all calibration images are equal")):
+    for folder, said in (("few", "too few"), ("equal", "all calibration images are the same")):
         result = invoke("quantize", *TOWER, "--images", tmp_path / folder, "--out", tmp_path / "out", "--quiet")
         assert result.exit_code == 3
         assert said in result.stderr

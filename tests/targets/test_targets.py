@@ -41,7 +41,9 @@ def test_files_are_known_by_their_manifest_or_their_name() -> None:
     assert targets.of(Path("a.pte")).key == "android"
     with pytest.raises(UsageError, match="no target tv in format onnx"):
         targets.find("tv", "onnx")
-    with pytest.raises(InputError, match=r"a\.bin: not an artifact by its name; give a \.mlpackage, \.pte or \.onnx"):
+    with pytest.raises(
+        InputError, match=r"a\.bin: its suffix is not an artifact's; give a \.mlpackage, \.pte or \.onnx"
+    ):
         targets.of(Path("a.bin"))
 
 

@@ -44,7 +44,8 @@ exec gcloud firebase test {platform} run {arguments} "${name}" \\
 """
 _ANDROID = {
     **{"file": "APP.apk", "version": "API", "origin": "android_bench's app", "name": "app", "what": "APK of the app"},
-    **{"platform": "android", "arguments": "--type game-loop --scenario-numbers 1 --app", "out": STORAGE},
+    **{"platform": "android", "out": STORAGE},
+    "arguments": " ".join(("--type game-loop", "--scenario-numbers 1", "--app")),
 }
 _IOS = {
     **{"file": "TESTS.zip", "version": "VERSION", "name": "tests", "what": "zipped tests"},
@@ -97,7 +98,7 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     """
     if len(request.artifacts) != 1 or request.on != "host" or len(request.compute_units) > 1:
         raise UsageError(
-            "a cloud lab is sent one artifact, and one of `compute_units` at most; leave out the others, and `on`",
+            "a cloud lab takes one artifact and at most one of `compute_units`; leave out the others, and `on`",
             field="lab",
         )
     refuse(request, {"threads", "compute_units"})

@@ -49,7 +49,9 @@ class PhoneJob:
         asked = self.asked
         due = (asked.count, asked.height, asked.width, 3), (asked.count, asked.dim)
         if (self.golden.images.shape, self.golden.embeddings.shape) != due:
-            raise InputError(f"{self.model}: images or golden embeddings have other sizes than the job says")
+            raise InputError(
+                f"{self.model}: images or golden embeddings do not have the sizes that the job says; start again"
+            )
 
     @property
     def limit_s(self) -> float:

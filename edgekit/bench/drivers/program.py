@@ -79,7 +79,7 @@ async def call(
             start_new_session=True,  # Ctrl-C is for us: what is to be put back on a device needs programs that live
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        raise MissingDependencyError(f"no program {argv[0]!r}; {missing}") from error
+        raise MissingDependencyError(f"the program {argv[0]!r} is not installed; {missing}") from error
     try:
         async with asyncio.timeout(timeout):
             ended = False
@@ -88,10 +88,12 @@ async def call(
                 if ended:
                     await _within(program.closed, _GRACE)
                 if limit is not None and (program.over if into is None else _overfull(into, limit)):
-                    raise InputError(f"{plain(where)}: over {limit >> 10} KiB while {doing}; not read on")
+                    raise InputError(
+                        f"{plain(where)}: over {limit >> 10} KiB while {doing}, more than is read; start again"
+                    )
     except TimeoutError as error:
         advice = "see if the device is locked or hangs, or restart it"
-        raise DeviceError(f"{plain(where)}: no end after {timeout:g} s while {doing}; {advice}") from error
+        raise DeviceError(f"{plain(where)}: not finished after {timeout:g} s while {doing}; {advice}") from error
     finally:
         _, cancelled = await to_its_end(_end(transport, program, group))
         if cancelled:

@@ -33,10 +33,10 @@ async def on_devices(
         The outcomes of the first device, then those of the second, and so on; at least one each.
     """
 
-    def one(serial: str) -> asyncio.Task[list[Outcome]]:
+    def start(serial: str) -> asyncio.Task[list[Outcome]]:
         return asyncio.ensure_future(_on_one(driver, job, serial, lambda step: say(serial, step)))
 
-    tasks = list(map(one, serials))
+    tasks = list(map(start, serials))
     # With exceptions as results, which waits for all: without, the first that is cancelled would end the restoring of
     # the others.
     await asyncio.gather(*tasks, return_exceptions=True)

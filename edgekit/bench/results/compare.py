@@ -72,12 +72,12 @@ def difference(new: Result, base: Result) -> Difference:
 
 def differences_of_turns(results: Sequence[Result]) -> list[Difference]:
     """Each result beside the first of those that it took turns with, where both have enough samples."""
-    found = []
+    differences = []
     for index, new in enumerate(results):
         base = next((base for base in results[:index] if _took_turns(new, base)), None)
         if base is not None and not _incomparable(new) and not _incomparable(base):
-            found.append(difference(new, base))
-    return found
+            differences.append(difference(new, base))
+    return differences
 
 
 def gate(news: Sequence[Result], bases: Sequence[Result], fail_above: float) -> Gate:
@@ -207,7 +207,7 @@ def result_cells(result: Result) -> tuple[str, ...]:
     """The cells below RESULT."""
     model, latency = result.model, result.latency_ms
     times = (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)
-    size, memory = human_size(model.bytes), result.memory_bytes.told
+    size, memory = human_size(model.bytes), result.memory_bytes.line
     return (model.name, model.kind, result.place, size, *map(_milliseconds, times), memory)
 
 

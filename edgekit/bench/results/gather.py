@@ -45,7 +45,7 @@ def gather(paths: Sequence[Path], artifact: Path | None, provider: str | None) -
         EdgeKitError: the artifact cannot be opened.
     """
     if provider is not None and not 0 < len(plain(provider)) <= 100:
-        raise UsageError("`provider` is a name of 1 to 100 characters; give one", field="provider")
+        raise UsageError("`provider` must be a name of 1 to 100 characters", field="provider")
     facts = None if artifact is None else model_of(open_artifact(artifact))
     results: dict[str, s.Result] = {}
     refused: list[str] = []

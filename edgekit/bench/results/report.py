@@ -255,4 +255,4 @@ def _table(columns: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -
 
 def _cells(result: Result) -> list[str]:
     parity = result.model.parity_min_cosine
-    return [*result_cells(result), "-" if parity is None else f"{parity:.5f}", result.validity.told]
+    return [*result_cells(result), "-" if parity is None else f"{parity:.5f}", result.validity.line]

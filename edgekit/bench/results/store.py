@@ -93,7 +93,7 @@ def _below(folder: Path, refused: list[str]) -> list[Path]:
         files += [Path(here, name) for name in names if name.endswith(_SUFFIX)]
         links = [Path(here, name) for name in subfolders if Path(here, name).is_symlink()]
         refused += [f"{link}: a link to a folder, which is not followed; name the folder itself" for link in links]
-    refused += [f"{error.filename}: cannot be looked into ({error.strerror}); allow it" for error in failed]
+    refused += [f"{error.filename}: cannot be listed ({error.strerror}); allow reading it" for error in failed]
     return sorted(files)
 
 

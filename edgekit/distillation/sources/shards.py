@@ -151,7 +151,9 @@ class _Index:
         for key, members in itertools.groupby(_members(stream), key=lambda member: _split(member.name)[0]):
             parts = list(members)
             if key in done:
-                raise InputError(f"{shown(name)}/{shown(key)}: its files are apart; sort the shard by name")
+                raise InputError(
+                    f"{shown(name)}/{shown(key)}: its files are not next to each other; sort the shard by name"
+                )
             done.add(key)
             try:
                 self._add(key, parts, stream, name)
@@ -168,7 +170,9 @@ class _Index:
             self.unread += [f"{shard}/{member.name}" for member in members if is_unread(member.name)][:1]
             return
         if len(dots) > 1 and dots[0][0] == dots[1][0]:
-            raise InputError(f"has two images, .{shown(dots[0][1])} and .{shown(dots[1][1])}; keep one a sample")
+            raise InputError(
+                f"has two images, .{shown(dots[0][1])} and .{shown(dots[1][1])}; keep one image per sample"
+            )
         image = named[dots[0][1]]
         fields = self._read_fields(named, stream) if self._columns else {}
         for field, values in self._columns.items():

@@ -70,7 +70,7 @@ def open_zip(path: Path, buffer: mmap.mmap) -> Archive:
         entries = archive.infolist()
     names = [entry.filename for entry in entries]
     if len(set(names)) < len(names):
-        raise InputError("a zip archive with two entries of one name; save it again")
+        raise InputError("a zip archive with two entries of the same name; save it again")
     pickles = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
     root = pickles[0].removesuffix("data.pkl") if pickles else ""
     if any(name.removeprefix(root or name.split("/")[0] + "/").startswith(_PROGRAMS) for name in names):
@@ -143,7 +143,7 @@ def open_bytes(buffer: mmap.mmap | bytes, *, inner: bool = False) -> Archive:
             return _storage(buffer, start, size, kind, count, key)
         _, offset, count = view
         if not 0 <= offset <= size // kind.itemsize:
-            raise InputError("a tensor reaches beyond its storage")
+            raise InputError("a tensor reaches beyond its storage; fetch or save it again")
         skipped = offset * kind.itemsize
         return _storage(buffer, start + skipped, size - skipped, kind, count, (key, offset))
 

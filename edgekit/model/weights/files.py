@@ -68,7 +68,7 @@ def read_tensors(path: Path) -> tuple[list[Named], Mapping[str, str]]:
         raise InputError(f"{name}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # readers raise many types on damaged bytes
         reason = reason_of(error, 160)
-        raise InputError(f"{name}: damaged, or no weights at all ({reason}); fetch or save it again") from None
+        raise InputError(f"{name}: damaged, or not a weights file ({reason}); fetch or save it again") from None
     return entries, notes
 
 
@@ -87,7 +87,9 @@ def _one(path: Path) -> tuple[list[Named], Mapping[str, str]]:
             if start.lstrip().startswith(first):
                 raise InputError(f"{what}; {advice}")
         if start[257:262] == b"ustar":
-            raise InputError("a tar archive: unpack it, or, of torch before 0.1.10, load and save it with a newer one")
+            raise InputError(
+                "a tar archive: unpack it, or if torch before 0.1.10 wrote it, save it again with a newer one"
+            )
         if _is_safetensors(start, path):
             return _safetensors(path)
         buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)

@@ -94,8 +94,8 @@ class _Machine:
         self.stack = []
 
     def since_mark(self) -> list[Any]:
-        found, self.stack = self.stack, self.marks.pop()
-        return found
+        values, self.stack = self.stack, self.marks.pop()
+        return values
 
     def pop(self, _: Any) -> None:
         if self.stack:
@@ -147,10 +147,10 @@ class _Machine:
 
     def _entries(self) -> list[Any]:
         target = self.stack[-1]
-        found = target.entries if isinstance(target, Made) else target
-        if not isinstance(found, list):
+        entries = target.entries if isinstance(target, Made) else target
+        if not isinstance(entries, list):
             raise TypeError("appends to what is no list")
-        return found
+        return entries
 
     def set_item(self, _: Any) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -183,7 +183,7 @@ def _global(module: Any, name: Any) -> Global:
     if hostile:
         raise InputError(
             f"its pickle asks for code ({shown(f'{module}.{name}', 100)}), which is refused and was not run; it "
-            "is no honest checkpoint: get the weights from a source that you trust"
+            "may be malicious: get the weights from a source that you trust"
         )
     return Global(f"{module}.{name}")
 

@@ -47,8 +47,8 @@ def quote(text: str) -> str:
 
 def dtype_called(name: str) -> torch.dtype | None:
     """The dtype that torch calls so; None where it has none of that name."""
-    found = getattr(torch, name, None)
-    return found if isinstance(found, torch.dtype) else None
+    dtype = getattr(torch, name, None)
+    return dtype if isinstance(dtype, torch.dtype) else None
 
 
 def of_tensor(tensor: torch.Tensor) -> Stored:
@@ -66,5 +66,5 @@ def strided(flat: torch.Tensor, offset: Any, shape: Any, stride: Any) -> torch.T
         raise InputError(f"a tensor claims {list(shape)}, more values than the file holds for it")
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     if count and last >= flat.numel():
-        raise InputError("a tensor reaches beyond its storage")
+        raise InputError("a tensor reaches beyond its storage; fetch or save it again")
     return flat.as_strided(shape, stride, offset) if count else flat.new_empty(shape)

@@ -40,7 +40,7 @@ class Taken:
 
     @property
     def line(self) -> str:
-        """What a person is told."""
+        """One line for the user: the file and what was taken from it."""
         return f"{self.file}: {self.words}"
 
 
@@ -98,7 +98,7 @@ def _take(
     _copy(module, state, source)
     whole = [other for other in choices if other.reading.is_whole(wanted) and not other.foreign]
     also = [other for other in whole if _places(other) != _places(best)]
-    return _told(source, entries, best, also, changed, additions)
+    return _taken(source, entries, best, also, changed, additions)
 
 
 def _below(entries: Sequence[Named], key: str | None) -> Sequence[Named]:
@@ -235,7 +235,7 @@ def _word(value: torch.Tensor) -> str:
     return str(value.dtype).removeprefix("torch.")
 
 
-def _told(
+def _taken(
     source: str,
     entries: Sequence[Named],
     best: _Choice,

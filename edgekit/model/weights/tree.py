@@ -53,7 +53,7 @@ def tensors(archive: Archive) -> list[Named]:
 
 def _named(archive: Archive, read: Callable[[Made], Stored | None]) -> list[Named]:
     stored, holders = _survey(archive, read)
-    found: list[Named] = []
+    tensors: list[Named] = []
     met: set[int] = set()
     todo: list[tuple[Any, str, str, int, bool]] = [(archive.content, "", "", 0, False)]
     visits = 0
@@ -61,7 +61,7 @@ def _named(archive: Archive, read: Callable[[Made], Stored | None]) -> list[Name
     while todo:
         node, name, group, depth, of_module = todo.pop()
         if id(node) in stored:
-            found.append(Named(name, group, stored[id(node)], of_module))
+            tensors.append(Named(name, group, stored[id(node)], of_module))
             continue
         state = _module_state(node)
         if isinstance(node, Made) and state is None:  # objects point at each other; a module has a name in each place
@@ -73,13 +73,13 @@ def _named(archive: Archive, read: Callable[[Made], Stored | None]) -> list[Name
         inside = insides[id(node)]
         visits += 1 + len(inside)
         if depth > _MAX_DEPTH or visits > _MAX_VISITS:
-            raise InputError("its content is nested beyond reason; save the state dict alone")
+            raise InputError("its content is nested too deeply; save the state dict alone")
         own = name if state is None or not of_module else group
         for key, child in reversed(inside):
             longer = f"{name}.{key}" if name else key
             if len(longer) <= _MAX_NAME:
                 todo.append((child, longer, own, depth + 1, of_module or state is not None))
-    return found
+    return tensors
 
 
 def _survey(archive: Archive, read: Callable[[Made], Stored | None]) -> tuple[dict[int, Stored], set[int]]:
@@ -90,8 +90,8 @@ def _survey(archive: Archive, read: Callable[[Made], Stored | None]) -> tuple[di
     todo = [archive.content]
     while todo:
         node = todo.pop()
-        if isinstance(node, Made) and (found := read(node)) is not None:
-            stored[id(node)] = found
+        if isinstance(node, Made) and (tensor := read(node)) is not None:
+            stored[id(node)] = tensor
             continue
         for _, child in _inside(node):
             if isinstance(child, dict | list | tuple | Made):
@@ -198,8 +198,8 @@ def _view(args: tuple[Any, ...], dtype_at: int | None, flag_at: int | None, arch
 
     def load() -> torch.Tensor:
         whole = values(storage, dtype)
-        found = strided(whole, offset, shape, stride)
-        return found.clone() if found.numel() < whole.numel() else found  # a part must not keep the whole in memory
+        part = strided(whole, offset, shape, stride)
+        return part.clone() if part.numel() < whole.numel() else part  # a part must not keep the whole in memory
 
     return Stored(shape, dtype, load, (storage.place, str(offset)))
 

@@ -102,9 +102,9 @@ class _NativeRunner:
     def embed(self, images: np.ndarray) -> np.ndarray:
         from PIL import Image
 
-        found = _embed_each(self, images, lambda image: self._model.predict({"image": Image.fromarray(image)}))
-        _check_agreement(found, self._reference.embed(images))
-        return found
+        embeddings = _embed_each(self, images, lambda image: self._model.predict({"image": Image.fromarray(image)}))
+        _check_agreement(embeddings, self._reference.embed(images))
+        return embeddings
 
     def ready(self, image: np.ndarray) -> dict[str, Any]:
         from PIL import Image
@@ -118,10 +118,10 @@ class _NativeRunner:
 def _check_agreement(native: np.ndarray, reference: np.ndarray) -> None:
     from edgekit.metrics.retrieval import cosine
 
-    for number, kept in enumerate(cosine(native, reference)):
-        if not kept >= RUNTIMES_AGREE:
+    for number, similarity in enumerate(cosine(native, reference)):
+        if not similarity >= RUNTIMES_AGREE:
             raise ParityError(
-                f"image {number}: Core ML and the reference runtime disagree (cosine {kept:.4f}, "
+                f"image {number}: Core ML and the reference runtime disagree (cosine {similarity:.4f}, "
                 f'needs {RUNTIMES_AGREE}): export with `precision="fp32"`, or report this model'
             )
 
@@ -155,8 +155,8 @@ def _input_size(program: ExportedProgram) -> tuple[int, int]:
     names = program.graph_signature.user_inputs
     images = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     if len(images) != 1 or images[0].dtype != torch.float32 or tuple(images[0].shape[:2]) != (1, 3):
-        found = ", ".join(f"{image.dtype} {list(image.shape)}" for image in images)
-        raise ModelError(f"Core ML wants a program with one float32 [1, 3, H, W] input, not {found}")
+        given = ", ".join(f"{image.dtype} {list(image.shape)}" for image in images)
+        raise ModelError(f"Core ML needs a program with one float32 [1, 3, H, W] input, not {given}")
     return int(images[0].shape[2]), int(images[0].shape[3])
 
 
@@ -260,9 +260,9 @@ def _failed_node(error: BaseException, program: ExportedProgram) -> Node | None:
     return None
 
 
-def _named_node(told: str, program: ExportedProgram) -> Node | None:
+def _named_node(message: str, program: ExportedProgram) -> Node | None:
     """The program's node whose name an error quotes, as "Layer "reshape_1" outputs a rank 6 tensor" does."""
-    quoted = set(re.findall(r"[\"']([A-Za-z_]\w*)[\"']", told))
+    quoted = set(re.findall(r"[\"']([A-Za-z_]\w*)[\"']", message))
     return next((node for node in program.graph.nodes if node.op == "call_function" and node.name in quoted), None)
 
 

@@ -47,9 +47,9 @@ def _store(block: Any, find: Callable[[np.ndarray], tuple[Levels, bool] | None])
         if op.op_type != "const" or not isinstance(op.outputs[0].val, np.ndarray):
             continue
         value = op.outputs[0].val
-        found = find(value) if value.dtype in (np.float16, np.float32) else None
-        if found is not None:
-            made = _encoded(op, value.dtype, *found)
+        match = find(value) if value.dtype in (np.float16, np.float32) else None
+        if match is not None:
+            made = _encoded(op, value.dtype, *match)
             block.replace_uses_of_var_after_op(
                 anchor_op=op, old_var=op.outputs[0], new_var=made, no_check_var_types=True
             )

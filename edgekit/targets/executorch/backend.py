@@ -83,7 +83,7 @@ def _check_recurrences(program: ExportedProgram) -> None:
         if cells > _MOST_CELLS:
             raise UnsupportedOpError(
                 f"ExecuTorch has no op for {node.target}, used in {module_path(node)}, and writes it out as {cells} "
-                f"steps, over {_MOST_CELLS}, which takes hours: let it see fewer places, or export to another target"
+                f"steps, over {_MOST_CELLS}, which takes hours: make its input shorter, or export to another target"
             )
 
 

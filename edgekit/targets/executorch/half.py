@@ -55,13 +55,13 @@ def to_half(program: ExportedProgram, float32_calls: Collection[str] = ()) -> Ex
 
 def _wide(graph: Graph, names: Collection[str]) -> set[Node]:
     """The calls of these names; what is taken out of a tuple goes with the tuple."""
-    found: set[Node] = set()
+    wide: set[Node] = set()
     for node in graph.nodes:
         if node.op == "call_function":
             taken = node.target is operator.getitem
-            if node.args[0] in found if taken else node.name in names:
-                found.add(node)
-    return found
+            if node.args[0] in wide if taken else node.name in names:
+                wide.add(node)
+    return wide
 
 
 def _halve(module: GraphModule, constant: Node, wide: set[Node]) -> None:

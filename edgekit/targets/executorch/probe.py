@@ -50,18 +50,18 @@ def probe(buffer: bytes, program: ExportedProgram) -> None:
 def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> ModelError:
     log.seek(0)
     said = log.read().decode("utf-8", "replace")
-    found = ["".join(names) for names in _FAILED_OP.findall(said)]
+    missing = ["".join(names) for names in _FAILED_OP.findall(said)]
     wide = next((item for item in program.graph.nodes if _rank(item) > _MOST_AXES), None)
-    if not found and wide is not None:
+    if not missing and wide is not None:
         kind = f"{wide.target} of a tensor with {_rank(wide)} axes"
         return UnsupportedOpError(no_op(_RUNTIME, kind, wide))
-    if not found:
+    if not missing:
         reason = reason_of(error)
         return ModelError(
             f"{_RUNTIME} refuses the program that was made for it{perhaps(program)} ({reason}): "
             'try `precision="fp32"`, or another target'
         )
-    name = found[-1].removesuffix("_copy")
+    name = missing[-1].removesuffix("_copy")
     names = {item: op_name(item) for item in program.graph.nodes if item.op == "call_function"}
     if name == "convolution":  # one of all kinds of convolution: XNNPACK takes those of images
         node = max((item for item in names if names[item].startswith("conv")), key=_rank, default=None)
@@ -71,8 +71,8 @@ def _explained(error: Exception, log: BinaryIO, program: ExportedProgram) -> Mod
 
 
 def _rank(node: Node) -> int:
-    found = node.meta.get("val") if node.op == "call_function" else None
-    return len(getattr(found, "shape", ()))
+    value = node.meta.get("val") if node.op == "call_function" else None
+    return len(getattr(value, "shape", ()))
 
 
 @contextlib.contextmanager

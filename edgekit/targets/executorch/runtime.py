@@ -21,11 +21,11 @@ def bindings() -> ModuleType:
     """
     if _RUNTIME in sys.modules or _EXPORTER in sys.modules:
         return importlib.import_module(_RUNTIME)
-    found = importlib.util.find_spec("executorch")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("executorch")
+    if package is None or not package.submodule_search_locations:
         raise ImportError("executorch is not installed")
     empty = ModuleType(_EXPORTER)  # what the runtime wants of it, `_warnings`, is found by this path
-    empty.__path__ = [os.path.join(place, "exir") for place in found.submodule_search_locations]
+    empty.__path__ = [os.path.join(place, "exir") for place in package.submodule_search_locations]
     sys.modules[_EXPORTER] = empty
     try:
         return importlib.import_module(_RUNTIME)

@@ -18,12 +18,12 @@ def store_levels(graph: ir.Graph, levels: Sequence[Levels]) -> None:
     """Let every initializer that has the values of one of `levels`, as it is or transposed, be stored as its codes."""
     find, place = finder(levels, np.float32), {node: number for number, node in enumerate(graph)}
     for value in list(graph.initializers.values()):
-        found = None if value.const_value is None else find(value.const_value.numpy())
+        match = None if value.const_value is None else find(value.const_value.numpy())
         uses = list(value.uses())
-        if found is None or not uses:
+        if match is None or not uses:
             continue
         first = min((use.node for use in uses), key=place.__getitem__)
-        made = _decoded(graph, first, *found)
+        made = _decoded(graph, first, *match)
         made.type, made.shape = value.type, value.shape
         ir.convenience.replace_all_uses_with(value, made)
         graph.initializers.pop(value.name or "")

@@ -33,7 +33,7 @@ def improve(model: ir.Model) -> dict[str, int]:
         transpose_in_blocks,
         part_norms_from_sums,
     )
-    counts = {one.__name__: one(model.graph) for one in passes}
+    counts = {rewrite.__name__: rewrite(model.graph) for rewrite in passes}
     model.graph.sort()
     return counts
 
@@ -58,7 +58,7 @@ def fold_affine_into_convolution(graph: ir.Graph, conv: ir.Node) -> bool:
         return False
     if any(attribute(conv, "pads", None) or []) or (len(conv.inputs) > 2 and bias is None):
         return False
-    image, found = conv.inputs[0], False
+    image, folded = conv.inputs[0], False
     bias = np.zeros(weight.shape[0], weight.dtype) if bias is None else bias
     while (step := _channel_step(image)) is not None:
         kind, image, values = step
@@ -66,11 +66,11 @@ def fold_affine_into_convolution(graph: ir.Graph, conv: ir.Node) -> bool:
             bias = bias + weight[:, :, 0, 0] @ values
         else:
             weight = weight * values[None, :, None, None]
-        found = True
-    if found:
+        folded = True
+    if folded:
         inputs = [image, add_constant(graph, conv, "weight", weight), add_constant(graph, conv, "bias", bias)]
         replace(conv, emit(conv, "Conv", inputs, **conv.attributes))
-    return found
+    return folded
 
 
 @each("Add")
@@ -99,7 +99,7 @@ def part_norms_from_sums(graph: ir.Graph, norm: ir.Node) -> bool:
     made = None if tokens is None else tokens.producer()
     if made is None or made.op_type != "Add" or len(tokens.uses()) != 1 or len(size) < 3:
         return False
-    if attribute(norm, "axis", -1) not in (-1, len(size) - 1) or not all(isinstance(one, int) for one in size):
+    if attribute(norm, "axis", -1) not in (-1, len(size) - 1) or not all(isinstance(length, int) for length in size):
         return False
     flat = emit(norm, "Reshape", [tokens, add_constant(graph, norm, "flat", np.array([-1, size[-1]]))])
     done = emit(norm, "LayerNormalization", [flat, *norm.inputs[1:]], axis=-1, epsilon=attribute(norm, "epsilon", 1e-5))
@@ -112,8 +112,8 @@ def _channel_step(image: ir.Value) -> tuple[str, ir.Value, np.ndarray] | None:
     if len(image.uses()) != 1:
         return None
     for kind in ("Add", "Mul"):
-        if (found := _by_channel(image, kind)) is not None:
-            return kind, *found
+        if (operands := _by_channel(image, kind)) is not None:
+            return kind, *operands
     return None
 
 

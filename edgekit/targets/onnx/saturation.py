@@ -25,15 +25,15 @@ _ROOM = (2**15 - 1) // _LARGEST
 
 def exposed(graph: ir.Graph) -> dict[str, float]:
     """Output name of each 8-bit product that can saturate -> share of its pairs of weights that can."""
-    found = {}
+    shares = {}
     for node, rows in integer_products(graph):
         low, high = pairs(rows)
         above = np.maximum(low, 0) + np.maximum(high, 0) > _ROOM
         below = np.minimum(low, 0) + np.minimum(high, 0) < -_ROOM
         share = float((above | below).mean())
         if share:
-            found[str(node.outputs[0].name)] = share
-    return found
+            shares[str(node.outputs[0].name)] = share
+    return shares
 
 
 def exposed_in(path: Path) -> dict[str, float]:

@@ -35,8 +35,8 @@ def saturates() -> bool:
     import onnxruntime as ort
 
     session = ort.InferenceSession(_product(), _silent_options(1), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"x": np.full((1, _TERMS), _PIXEL, np.uint8)})
-    return int(found.item()) != _PIXEL * _WEIGHT * _TERMS
+    (total,) = session.run(None, {"x": np.full((1, _TERMS), _PIXEL, np.uint8)})
+    return int(total.item()) != _PIXEL * _WEIGHT * _TERMS
 
 
 def _silent_options(threads: int) -> Any:
@@ -63,7 +63,7 @@ def _product() -> bytes:
 
 def _tensor(name: bytes, kind: int, size: int) -> bytes:
     """A ValueInfoProto of a tensor [1,size]."""
-    shape = b"".join(_field(1, _field(1, one)) for one in (1, size))
+    shape = b"".join(_field(1, _field(1, length)) for length in (1, size))
     return _field(1, name) + _field(2, _field(1, _field(1, kind) + _field(2, shape)))
 
 

@@ -58,7 +58,7 @@ def cast_weights(graph: ir.Graph, node: ir.Node) -> bool:
     if levels is None or scales is None or levels.dtype != np.int8 or _meets_integers(node):
         return False
     axis = attribute(node, "axis", 1) % levels.ndim
-    wide = scales.reshape([-1 if one == axis else 1 for one in range(levels.ndim)]) if scales.size > 1 else scales
+    wide = scales.reshape([-1 if number == axis else 1 for number in range(levels.ndim)]) if scales.size > 1 else scales
     cast = emit(node, "Cast", [node.inputs[0]], to=ir.DataType.FLOAT)
     replace(node, emit(node, "Mul", [cast, add_constant(graph, node, "scales", wide.astype(np.float32))]))
     return True

@@ -26,9 +26,9 @@ def transpose_in_blocks(graph: ir.Graph) -> int:
         if last.graph is None:
             continue
         chain = _chain(last)
-        found = _permutation(chain)
-        if found is not None and (_is_slow(*found) or _is_shared(last)):
-            _emit_blocks(graph, last, chain[0].inputs[0], *found)
+        permutation = _permutation(chain)
+        if permutation is not None and (_is_slow(*permutation) or _is_shared(last)):
+            _emit_blocks(graph, last, chain[0].inputs[0], *permutation)
             count += 1
     return count
 
@@ -49,7 +49,7 @@ def _chain(last: ir.Node) -> list[ir.Node]:
 def _permutation(chain: list[ir.Node]) -> tuple[list[int], list[int]] | None:
     """The chain as one reshape to `sizes` and one permutation of these; None where it is not one, or not static."""
     shapes = [shape(chain[0].inputs[0]), *(shape(node.outputs[0]) for node in chain)]
-    if not all(size and all(isinstance(one, int) for one in size) for size in shapes):
+    if not all(size and all(isinstance(length, int) for length in size) for size in shapes):
         return None
     layout: list[tuple[int, ...]] = [(axis,) for axis in range(len(shapes[0]))]
     sizes: dict[tuple[int, ...], int] = dict(zip(layout, shapes[0], strict=True))

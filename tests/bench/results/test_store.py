@@ -131,15 +131,15 @@ def test_what_makes_a_result_invalid_is_named(changes: dict[str, Any], reason: s
 
 
 @pytest.mark.parametrize(
-    ("memory", "told"),
+    ("memory", "line"),
     [
         (s.Memory(peak_rss=900_000_000, loaded=25_000_000), "+25.0 MB"),
         (s.Memory(peak_rss=900_000_000), "peak 900.0 MB"),
         (s.Memory(), "-"),
     ],
 )
-def test_memory_is_what_the_model_added(memory: s.Memory, told: str) -> None:
-    assert memory.told == told
+def test_memory_is_what_the_model_added(memory: s.Memory, line: str) -> None:
+    assert memory.line == line
 
 
 def test_diff_says_what_is_and_what_is_not_shown(invoke: Invoke, tmp_path: Path) -> None:

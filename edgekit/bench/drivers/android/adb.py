@@ -30,7 +30,7 @@ _TROUBLE = (
     ("authorizing", "not authorised yet; unlock the device and allow debugging from this computer"),
     ("no permissions", "this computer's user may not open it; see the udev rules of Android's documentation"),
     ("offline", "offline; connect it again, or run `adb reconnect offline`"),
-    ("No space left", "no space left on the device; free some"),
+    ("No space left", "no space left on the device; free some space"),
     ("target doesn't support", "too old for this (Android 7 or later is needed)"),
     ("not found", "lost or not connected; check the cable and `adb devices`"),
 )
@@ -136,7 +136,7 @@ class Adb:
     @property
     def _serial(self) -> str:
         if self.serial is None:
-            raise UsageError("no device chosen")
+            raise UsageError("no device is chosen; give its serial number")
         return self.serial
 
     async def _client(self, args: Sequence[str], timeout: float, doing: str, limit: int = _LISTING) -> Done:
@@ -154,7 +154,9 @@ class Adb:
                 return DeviceError(f"{self.name}: {meaning} (while {doing})")
         said = plain(done.stderr or done.stdout)
         said = f" ({said})" if said else ""
-        return DeviceError(f"{self.name}: lost while {doing}{said}; check the cable and `adb devices`")
+        return DeviceError(
+            f"{self.name}: the connection was lost while {doing}{said}; check the cable and `adb devices`"
+        )
 
 
 @dataclass

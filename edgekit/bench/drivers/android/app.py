@@ -33,7 +33,7 @@ async def install(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, undo: U
     if not known.text.startswith("package:"):
         if known.text.strip() or known.stderr.strip():  # an app of a person, which is never uninstalled by mistake
             said = plain(known.text + known.errors)
-            raise DeviceError(f"{adb.name}: does not say whether the app is there ({said})")
+            raise DeviceError(f"{adb.name}: does not report whether the app is installed ({said})")
         undo.add("the app", "sh", "-c", _UNINSTALL, "sh", PACKAGE)
     done = await adb.shell(
         ["pm", "install", "-r", "-t", f"{folder}/{APP}"], job.copy_timeout_s, doing="installing the app"
@@ -41,7 +41,7 @@ async def install(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, undo: U
     if done.code or "Success" not in done.text:
         said = plain(done.text + " " + done.errors) or "it says nothing"
         hint = "; another build of it is there, uninstall that first" if "UPDATE_INCOMPATIBLE" in said else ""
-        raise DeviceError(f"{adb.name}: does not take the app ({said}){hint}")
+        raise DeviceError(f"{adb.name}: cannot install the app ({said}){hint}")
     result = f"{STORAGE}/edgekit-{asked.run_id}"
     undo.add(result, "sh", "-c", _REMOVE, "sh", result)
     undo.add("the running app", "am", "force-stop", PACKAGE)

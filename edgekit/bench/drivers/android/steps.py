@@ -86,24 +86,24 @@ async def _push_all(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File
     row = re.search(r"\s(\d{1,15})\s+\d{1,3}%\s", done.text)
     size = sum(file.bytes for file in files) + _SPARE
     if row is not None and (free := 1024 * int(row[1])) < size:
-        told = f"{human_size(free)} free on the device, {human_size(size)} needed"
-        raise DeviceError(f"{adb.name}: {told}; free some")
+        space = f"{human_size(free)} free on the device, {human_size(size)} needed"
+        raise DeviceError(f"{adb.name}: {space}; free some space")
     undo.add(folder, "sh", "-c", _REMOVE, "sh", folder)
     await adb.must(["mkdir", folder], job.step_timeout_s, "making the run folder")
     for file in files:
         say(f"push {file.name}")
         await adb.push(file.local, f"{folder}/{file.name}", job.copy_timeout_s)
     argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.name for file in files)]
-    found = await adb.must(argv, job.copy_timeout_s, "checking what was pushed")
-    digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", found, re.M)}
+    sums = await adb.must(argv, job.copy_timeout_s, "checking what was pushed")
+    digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", sums, re.M)}
     for file in files:
         if digests.get(file.name) != file.sha256:
-            raise IntegrityError(f"{adb.name}: {file.name} arrived with other bytes; measure again")
+            raise IntegrityError(f"{adb.name}: {file.name} was changed on the way to the device; measure again")
 
 
 async def _settle(adb: Adb, job: AndroidJob, now: Snapshot, undo: Undo) -> None:
     """Keep the screen on and the radios off, where that is asked for."""
-    unknown = "cannot be read and so could not be put back; measure without it"
+    unknown = "cannot be read, so it could not be restored; measure without it"
     if job.stay_awake:
         if now.awake_setting is None:
             raise DeviceError(f"{adb.name}: its setting to stay awake {unknown}")

@@ -80,7 +80,10 @@ class HostDriver:
         if not request.artifacts:
             raise UsageError("there is nothing to measure; name an artifact", field="artifacts")
         if len(request.artifacts) > _MOST:
-            raise UsageError(f"{len(request.artifacts)} artifacts; at most {_MOST} can take turns", field="artifacts")
+            raise UsageError(
+                f"{len(request.artifacts)} artifacts are given; at most {_MOST} can take turns, leave some out",
+                field="artifacts",
+            )
         self._request, self._reporter, self._threads = request, reporter, request.threads or 1
 
     async def choose(self) -> list[str]:

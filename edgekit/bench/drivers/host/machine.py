@@ -73,7 +73,7 @@ def pinned(count: int) -> Iterator[tuple[int, ...] | None]:
     before = sorted(os.sched_getaffinity(0))
     if count > len(before):
         raise UsageError(
-            f"`threads` is {count}, and this process may use {len(before)} cores; give as many at most", field="threads"
+            f"`threads` is {count}, but this process may use {len(before)} cores; give at most as many", field="threads"
         )
     os.sched_setaffinity(0, before[-count:])
     try:

@@ -37,11 +37,11 @@ def _replacing(udid: str, bundle: str, folder: Path) -> Argv:
 def _listed(document: Any) -> dict[str, str]:
     devices = part(document, "result", "devices")
     phones = {}
-    for one in devices if isinstance(devices, list) else ():
-        udid, hardware = part(one, "hardwareProperties", "udid"), part(one, "hardwareProperties")
-        here = part(one, "connectionProperties", "tunnelState") != "unavailable"  # it lists all that it ever knew
+    for device in devices if isinstance(devices, list) else ():
+        udid, hardware = part(device, "hardwareProperties", "udid"), part(device, "hardwareProperties")
+        here = part(device, "connectionProperties", "tunnelState") != "unavailable"  # it lists all that it ever knew
         if here and is_udid(udid) and part(hardware, "platform") == "iOS" and part(hardware, "reality") != "virtual":
-            phones[udid] = _facts(one).trouble or text(part(hardware, "marketingName")) or "ready"
+            phones[udid] = _facts(device).trouble or text(part(hardware, "marketingName")) or "ready"
     return phones
 
 
@@ -58,7 +58,7 @@ def _facts(device: Any) -> Facts:
 
 
 def _asked(documents: Sequence[Any]) -> Facts:
-    details, lock = (part(one, "result") for one in documents)
+    details, lock = (part(document, "result") for document in documents)
     facts = _facts(details if part(details, "hardwareProperties") is not None else part(details, "device"))
     if facts.trouble is None and part(lock, "passcodeRequired") is True:
         return Facts(facts.model, facts.os, LOCKED)

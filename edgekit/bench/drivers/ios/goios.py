@@ -83,8 +83,8 @@ def _log(done: Done) -> Iterator[tuple[Any, str]]:
 
 
 def _test_failures(done: Done) -> list[str]:
-    found = [message for line in done.text.splitlines() for message in _failures(_parsed(line))]
-    return found or _XCTEST.findall(done.text)
+    messages = [message for line in done.text.splitlines() for message in _failures(_parsed(line))]
+    return messages or _XCTEST.findall(done.text)
 
 
 def _failures(report: Any, level: int = 0) -> Iterator[str]:

@@ -166,11 +166,11 @@ async def _pull(device: Device, name: str, into: Path) -> None:
     argv = device.tools.fetching(device.udid, device.products.bundle, name, into)
     done = await device.run(argv, device.job.copy_timeout_s, doing, into)
     if done.code and device.tools.absent in device.tools.says(done).lower():
-        raise InputError(f"{plain(device.udid)}: the app left no {name}; see its screen, and run again")
+        raise InputError(f"{plain(device.udid)}: the app wrote no {name}; look at its screen, and run again")
     if done.code:
         raise trouble(device.tools, done, device.udid, doing)
     if (into / name).is_symlink() or not (into / name).is_file():
-        raise InputError(f"{plain(device.udid)}: {name} is no file; run again")
+        raise InputError(f"{plain(device.udid)}: {name} is not a regular file; run again")
 
 
 def _open_to_all(folder: Path) -> None:

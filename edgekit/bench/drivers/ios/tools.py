@@ -33,7 +33,7 @@ _TROUBLE = {
     "developer disk image": "has no developer disk image; run `ios image auto`, or open it in Xcode once",
     "tunnel start": "no tunnel to it; run `sudo ios tunnel start` (iOS 17 or later)",
     **dict.fromkeys(
-        ("no space left", "not enough space", "afc error code: 18"), "no space left on the device; free some"
+        ("no space left", "not enough space", "afc error code: 18"), "no space left on the device; free some space"
     ),
     **dict.fromkeys(("unable to find a destination", "device not found", "device was not found"), _LOST),
     **dict.fromkeys(("connection was invalidated", "connection reset", "disconnected"), _LOST),

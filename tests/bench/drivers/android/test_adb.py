@@ -76,7 +76,7 @@ def test_too_much_output_is_not_read(lab: Bench) -> None:
 def test_a_hanging_shell_ends_at_its_time_limit_and_the_client_with_it(lab: Bench) -> None:
     device = lab.add("hang")
     started = time.monotonic()
-    with pytest.raises(DeviceError, match=rf"{device.serial}: no end after 0.5 s while running true"):
+    with pytest.raises(DeviceError, match=rf"{device.serial}: not finished after 0.5 s while running true"):
         run(Adb(server_port=lab.port, serial=device.serial).shell(["true"], 0.5))
     assert time.monotonic() - started < PATIENCE
     assert not clients()

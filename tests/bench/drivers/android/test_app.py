@@ -175,7 +175,7 @@ def test_a_device_that_takes_no_app_says_why(lab: Bench, job: AndroidJob) -> Non
 def test_a_person_s_app_is_not_uninstalled_by_mistake(lab: Bench, job: AndroidJob) -> None:
     device = lab.add(PM="broken")
     (device.folder / "installed").write_text("a person's build")
-    with pytest.raises(DeviceError, match="does not say whether the app is there"):
+    with pytest.raises(DeviceError, match="does not report whether the app is installed"):
         measure(lab, device, job)
     assert (device.folder / "installed").read_text() == "a person's build"
 

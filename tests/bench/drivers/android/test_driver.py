@@ -302,8 +302,8 @@ def test_what_a_runner_says_is_safe_on_a_terminal(lab: Bench, job: AndroidJob) -
         ("drop-run", "lost while measuring"),
         ("drop-pull", "lost while pulling result.json"),
         ("full", "no space left on the device"),
-        ("corrupt-push", "model.onnx arrived with other bytes"),
-        ("hang", "no end after 2 s while reading its properties"),
+        ("corrupt-push", "model.onnx was changed on the way to the device"),
+        ("hang", "not finished after 2 s while reading its properties"),
     ],
 )
 def test_a_bad_device_is_told_and_cleaned_up(lab: Bench, job: AndroidJob, fault: str, said: str) -> None:
@@ -322,7 +322,7 @@ def test_a_device_that_stays_away_is_said_to_be_left_as_it_is(lab: Bench, job: A
 
 def test_a_full_device_and_a_runner_that_never_ends(lab: Bench, job: AndroidJob) -> None:
     device = lab.add(RESULT="slow")
-    with pytest.raises(DeviceError, match="no end after 1 s while measuring"):
+    with pytest.raises(DeviceError, match="not finished after 1 s while measuring"):
         measure(lab, device, replace(job, run_timeout_s=1.0))
     clean(lab, [device])
     (device.folder / "free").write_text("1000\n")
@@ -344,7 +344,7 @@ def test_a_job_that_cannot_be(lab: Bench, job: AndroidJob) -> None:
     for wrong in ({"app": job.runner}, {"library": None}):
         with pytest.raises(UsageError):
             replace(job, **wrong)
-    with pytest.raises(InputError, match="other sizes than the job says"):
+    with pytest.raises(InputError, match="do not have the sizes that the job says"):
         replace(job, asked=job.asked.model_copy(update={"count": 3}))
     assert len(device.commands) == commands
 
@@ -434,7 +434,7 @@ def test_forty_devices_ten_of_them_failing(lab: Bench, job: AndroidJob) -> None:
         "drop-push": ("", "lost while pushing"),
         "drop-run": ("slow", "lost while measuring"),
         "drop-pull": ("", "lost while pulling"),
-        "hang": ("", "no end after"),
+        "hang": ("", "not finished after"),
         "full": ("", "no space left"),
         "a": ("truncated", "not strict JSON"),
         "b": ("wrong-hash", "another model"),

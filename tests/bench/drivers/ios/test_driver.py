@@ -104,7 +104,7 @@ def test_a_locked_phone_is_told_before_anything_is_copied(world: World, job: Ios
 @pytest.mark.parametrize("fault, step", [("hang-ask", "asking what it is"), ("hang-copy", "copying the job to it")])
 def test_a_silent_phone(tools: Tools, world: World, job: IosJob, fault: str, step: str) -> None:
     told = failure(tools, world.add(fault), replace(job, step_timeout_s=1.0, copy_timeout_s=1.0, cleanup_timeout_s=1.0))
-    assert f"no end after 1 s while {step}" in str(told)
+    assert f"not finished after 1 s while {step}" in str(told)
 
 
 @pytest.mark.parametrize("fault", ["hang-test", "stubborn-test"])
@@ -114,7 +114,7 @@ def test_a_test_that_never_ends(
     monkeypatch.setattr("edgekit.bench.drivers.program._GRACE", 0.5)
     phone = world.add(fault)
     told = failure(tools, phone, replace(job, run_timeout_s=2.0))
-    assert "no end after 2 s while measuring" in str(told)
+    assert "not finished after 2 s while measuring" in str(told)
     assert not running(phone)
     assert [call[1] for call in world.calls].count("kill") == (tools is GO_IOS)
 

@@ -46,9 +46,9 @@ def test_what_makes_a_result_not_valid(world: World, job: IosJob, fault: str, re
 @pytest.mark.parametrize("fault", ["missing", "directory", "endless-fetch"])
 def test_no_result_is_told_and_cleaned_up(tools: Tools, world: World, job: IosJob, fault: str) -> None:
     said = {
-        "missing": "the app left no result.json",
-        "directory": "result.json is no file",
-        "endless-fetch": "over 17408 KiB while copying result.json from it; not read on",
+        "missing": "the app wrote no result.json",
+        "directory": "result.json is not a regular file",
+        "endless-fetch": "over 17408 KiB while copying result.json from it, more than is read",
     }
     told = failure(tools, world.add(fault), job)
     assert isinstance(told, InputError) and said[fault] in str(told), told
@@ -57,7 +57,7 @@ def test_no_result_is_told_and_cleaned_up(tools: Tools, world: World, job: IosJo
 @pytest.mark.parametrize(
     "fault, said",
     [
-        ("link", "result.json is no file"),
+        ("link", "result.json is not a regular file"),
         ("truncated", "result.json: not strict JSON"),
         ("huge", "over 17408 KiB|result.json: over 16 MiB"),
         ("deep", "result.json: (not strict JSON|nested)"),
@@ -129,7 +129,7 @@ def test_a_job_that_cannot_be(tools: Tools, world: World, job: IosJob, tmp_path:
     assert isinstance(changed.error, IntegrityError) and "has changed since it was opened" in str(changed.error)
     facts = job.asked.facts.model_copy(update={"sha256": sha256_tree(job.model)})
     job = replace(job, asked=job.asked.model_copy(update={"facts": facts}))
-    with pytest.raises(InputError, match="other sizes than the job says"):
+    with pytest.raises(InputError, match="do not have the sizes that the job says"):
         replace(job, golden=Golden(job.golden.images[:1], job.golden.embeddings))
     with pytest.raises(UsageError, match="`compute_units` are gpu; give some of all,"):
         compute_units_of(["gpu"])
