@@ -220,13 +220,13 @@ def bench_report(
     from edgekit.bench.results.compare import gate
     from edgekit.cli import bench_tables as show
 
-    found, refused = results.find_results(folders)
+    measured, refused = results.find_results(folders)
     verdict = None
     if compare is not None:
         bases, unread = results.find_results([compare])
         if refused := [*refused, *unread]:
             raise InputError(f"{refused[0]} (with `compare` nothing is left out)", field="compare")
-        verdict = gate(found, bases, fail_above)
+        verdict = gate(measured, bases, fail_above)
         refused = [f"{base.where}: in the baseline, and not measured again" for base in verdict.left]
     for line in dict.fromkeys(refused):
         warn(line)
@@ -236,11 +236,11 @@ def bench_report(
         from edgekit.bench.results.report import write_report
 
         try:
-            written = write_report(found, out, verdict)
+            written = write_report(measured, out, verdict)
         except OutputError as unwritten:
             lost = unwritten  # told once the verdict is shown
     if verdict is None:
-        show.show_results(found, written, as_json=as_json)
+        show.show_results(measured, written, as_json=as_json)
     else:
         show.show_differences(verdict.differences, verdict, written, as_json=as_json)
     end([lost, None if verdict is None else verdict.error])

@@ -55,7 +55,7 @@ class AndroidDriver:
         asked |= {"cooldown_timeout_s": None if minutes is None else 60 * minutes}
         given = {name: value for name, value in asked.items() if value is not None}
         job = AndroidJob(**opened(path, request, self._reporter), **self._tools, **given)
-        assert job.files, "read here, once for all devices"
+        _ = job.files  # read here, once for all devices
         yield job
 
     async def measure(self, job: AndroidJob, serial: str, say: Say) -> AsyncIterator[Outcome]:
