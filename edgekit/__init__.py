@@ -7,9 +7,10 @@ is used; nothing is said about progress unless a reporter is given.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from edgekit.support.version import VERSION as __version__
+
+TYPE_CHECKING = False  # of `typing`, which takes several times as long to import as this module
 
 if TYPE_CHECKING:
     from edgekit.artifact.check import check_parity
