@@ -23,7 +23,7 @@ from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.support import interrupt
 from edgekit.support.drafts import scratch, sweep
-from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
+from edgekit.support.fields import AnyPath, Converted, OptionalPath, PathField, check_number, optional_path
 from edgekit.support.progress import Reporter, Silent
 from edgekit.support.text import reason_of
 from edgekit.support.threads import one_thread
@@ -45,15 +45,23 @@ _FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
 
 
+def _plan_of(given: Plan | AnyPath | None) -> Plan | None:
+    if not isinstance(given, Path | str):
+        return given
+    from edgekit.quantization import read_plan
+
+    return read_plan(Path(given))
+
+
 @dataclass(frozen=True)
 class ExportRequest:
     """What to export, to where, and how to check it. Recipe and targets may be names, as on the command line."""
 
-    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    recipe: Converted[Recipe | Path | str | None, Recipe] = Converted(resolve_model)
     targets: Converted[str | Sequence[Target | str], Sequence[Target]] = Converted(targets.select)
     out: PathField = Converted(Path, Path("exported"))
     precision: Precision | Literal["int8"] | None = None  # None: each target's; with a plan, of what it leaves in float
-    plan: Plan | None = None
+    plan: Converted[Plan | AnyPath | None, Plan | None] = Converted(_plan_of, None)
     min_ios: int = 16
     dynamic_batch: bool = False
     input_dtype: str = "float32"
@@ -62,6 +70,15 @@ class ExportRequest:
     allow_inconclusive: bool = False
     verify: bool = True
     compare: bool = False  # with a plan: also make the float forms, and say whether the plan pays
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where a value is none of those that can be meant."""
+        check_number("min_ios", self.min_ios, 1)
+        check_number("samples", self.samples, 2)
+        for field, allowed in (("precision", (None, *_FLOATS, "int8")), ("input_dtype", ("float32", "uint8"))):
+            if (value := getattr(self, field)) not in allowed:
+                names = ", ".join(name for name in allowed if name)
+                raise UsageError(f"`{field}` is {value!r}; choose from {names}", field=field)
 
 
 @dataclass(frozen=True)

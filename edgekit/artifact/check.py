@@ -19,7 +19,7 @@ __all__ = ["check_parity"]
 @one_thread()
 def check_parity(
     path: AnyPath,
-    recipe: Recipe | str,
+    recipe: Recipe | AnyPath,
     images: AnyPath | None = None,
     samples: int = 64,
     reporter: Reporter | None = None,

@@ -28,7 +28,7 @@ __all__ = ["Embeddings", "embed", "save"]
 _SAVED_AS = (".csv", ".json", ".npy")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays do not compare as a whole
 class Embeddings:
     """Embeddings of N images: `values` is float32 [N,D], row for row with `names`."""
 
@@ -52,14 +52,17 @@ def embed(path: AnyPath, images: AnyPaths, reporter: Reporter | None = None, *, 
     """Embed image files, and the images of folders, with an artifact; unreadable ones are skipped and named.
 
     Raises:
+        UsageError: there is no image.
         InputError: the artifact or all images cannot be read, or over half of a folder's are of kinds not read here.
     """
     import numpy as np
 
-    reporter = reporter or Silent()
+    reporter, given = reporter or Silent(), paths(images)
+    if not given:
+        raise UsageError("no image is given; name files, or folders of images", field="images")
     with reporter.stage(f"open {Path(path).name}"):
         artifact = open_artifact(path, allow_bare=allow_bare)
-    sources = _Files(paths(images), artifact.spec)
+    sources = _Files(given, artifact.spec)
     for line in sources.left_lines:
         reporter.note(line)
     names, rows = [], []

@@ -33,6 +33,7 @@ FILENAME, INPUTS, EMBEDDINGS = (str(CONSTANTS[f"{name}_file"]) for name in ("gol
 PHOTOS = "photos"
 ORIENTATIONS = range(1, 9)
 MAX_PHOTOS = 64
+_ROUNDING = 1e-9  # of sums in float64
 _LONGEST = 1024  # pixels of a photo's longer side: enough for every filter to have something to do
 _EXIF_ORIENTATION = 0x0112
 _FILE = r"^photos/[a-z0-9-]{1,40}\.(jpg|png)$"
@@ -96,7 +97,7 @@ class Agreement:
 
     def require(self, max_levels: int | None, min_cosine: float) -> None:
         """ParityError where the pixels are further off than `max_levels` or an embedding below `min_cosine`."""
-        if not self.min_cosine >= min_cosine:  # which is so of NaN too
+        if not self.min_cosine >= min_cosine - _ROUNDING:  # which is so of NaN too
             mismatch = f"{self.worst}: the embeddings' cosine is {self.min_cosine:.6f}, below {min_cosine:g}"
         elif max_levels is not None and self.max_levels > max_levels:
             mismatch = f"{self.max_levels_file}: a value is {self.max_levels} levels off, more than {max_levels}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.support.fields import Converted, OptionalPath, PathsField, optional_path, paths
+from edgekit.support.fields import Converted, OptionalPath, PathsField, check_number, optional_path, paths
 
 __all__ = ["BenchRequest"]
 
@@ -35,3 +35,14 @@ class BenchRequest:
     stay_awake: bool | None = None  # keep the screen on meanwhile; default True
     cooldown_minutes: float | None = None  # to wait until the device is cool, at most; default 5
     compute_units: Sequence[str] = ()  # of Core ML, each a run of its own; default: all
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where a number is not one that can be meant."""
+        check_number("warmup", self.warmup, 0)
+        check_number("min_iterations", self.min_iterations, 1)
+        check_number("min_duration_s", self.min_duration_s, 0, whole=False)
+        check_number("images", self.images, 1)
+        if self.threads is not None:
+            check_number("threads", self.threads, 1)
+        if self.cooldown_minutes is not None:
+            check_number("cooldown_minutes", self.cooldown_minutes, 0, whole=False)

@@ -65,7 +65,7 @@ def expect_lost_processes(count: int) -> Iterator[None]:
 class DistillRequest:
     """A training run: `recipe` with its `distill` table, and where its output goes."""
 
-    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    recipe: Converted[Recipe | Path | str | None, Recipe] = Converted(resolve_model)
     out: PathField = Converted(Path)
     resume: bool = False
     cache: OptionalPath = Converted(optional_path, None)  # None: $EDGEKIT_CACHE, else the user's cache folder

@@ -9,7 +9,7 @@ from edgekit.errors import UsageError
 from edgekit.quantization.observers import OBSERVERS
 from edgekit.quantization.schemes import AUTO, SCHEMES, choices
 from edgekit.recipe import Recipe, resolve_model
-from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
+from edgekit.support.fields import Converted, OptionalPath, PathField, check_number, optional_path
 
 __all__ = ["QuantizeRequest", "Settings"]
 
@@ -33,6 +33,9 @@ class Settings:
     max_size: float | None = None  # bytes of the weights over those of float32, where a target has palettes
 
     def __post_init__(self) -> None:
+        check_number("samples", self.samples, 1)
+        check_number("min_cosine", self.min_cosine, -1, 1, whole=False)
+        check_number("max_recall_drop", self.max_recall_drop, 0, 100, whole=False)
         if self.scheme not in choices():
             raise UsageError(f"no scheme {self.scheme!r}; choose from {', '.join(choices())}", field="scheme")
         if self.observer is not None and self.observer not in OBSERVERS:
@@ -49,5 +52,5 @@ class Settings:
 class QuantizeRequest(Settings):
     """What to quantize, and where the plan goes."""
 
-    recipe: Converted[Recipe | str | None, Recipe] = Converted(resolve_model)
+    recipe: Converted[Recipe | Path | str | None, Recipe] = Converted(resolve_model)
     out: PathField = Converted(Path)

@@ -184,7 +184,7 @@ def load_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def resolve_model(model: Recipe | str | None) -> Recipe:
+def resolve_model(model: Recipe | Path | str | None) -> Recipe:
     """Turn what the user typed into a recipe.
 
     Args:
@@ -197,6 +197,8 @@ def resolve_model(model: Recipe | str | None) -> Recipe:
     """
     if isinstance(model, Recipe):
         return model
+    if isinstance(model, Path):
+        model = str(model)
     if model is None:
         own = Path(PROJECT_RECIPE)
         return load_recipe(own if own.is_file() else bundled_recipes()[DEFAULT_RECIPE])

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-__all__ = ["AnyPath", "AnyPaths", "Converted", "OptionalPath", "PathField", "PathsField", "optional_path", "paths"]
+from edgekit.errors import UsageError
+
+__all__ = [
+    "AnyPath",
+    "AnyPaths",
+    "Converted",
+    "OptionalPath",
+    "PathField",
+    "PathsField",
+    "check_number",
+    "optional_path",
+    "paths",
+]
 
 _Given = TypeVar("_Given")
 _Kept = TypeVar("_Kept")
@@ -35,6 +49,18 @@ class Converted(Generic[_Given, _Kept]):
 
     def __set__(self, request: object, given: _Given) -> None:
         request.__dict__[self._name] = self._convert(given)
+
+
+def check_number(field: str, value: object, low: float, high: float = math.inf, *, whole: bool = True) -> None:
+    """Refuse what is no number from `low` to `high`.
+
+    Raises:
+        UsageError: names the field.
+    """
+    kind = Integral if whole else Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= float(value) <= high:
+        limits = f"of {low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
+        raise UsageError(f"`{field}` is {value!r}; give a {'whole ' if whole else ''}number {limits}", field=field)
 
 
 def optional_path(given: Path | str | None) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 # The first row of a platform is its own format; the first row of a suffix opens files that come without a manifest.
+_NAME = re.compile(r"[a-z][a-z0-9-]*")  # it becomes part of the name of a folder
 TARGETS: list[Target] = [coreml.IOS, executorch.ANDROID, onnx.ONNX, executorch.IOS]
 
 
@@ -39,8 +41,13 @@ def register(row: Target) -> None:
     """Add a target from outside for this process; its files are made, opened, run and measured like any other's.
 
     Raises:
-        UsageError: another row has its key, or its platform and format.
+        UsageError: another row has its key, or its platform and format, or one of them is no plain name.
     """
+    for name in (row.key, row.platform, row.format):
+        if not _NAME.fullmatch(name) or name == "all":
+            raise UsageError(f"a target cannot be called {name!r}: give a word of small letters, digits and hyphens")
+    if not re.fullmatch(r"\.\w+", row.suffix):
+        raise UsageError(f"the files of target {row.key} need a suffix such as .onnx, not {row.suffix!r}")
     for other in TARGETS:
         if row.key == other.key or (row.platform, row.format) == (other.platform, other.format):
             raise UsageError(f"target {row.key}, {row}, is registered already as {other.key}, {other}")
@@ -64,7 +71,9 @@ def select(names: str | Sequence[Target | str], format: str | None = None) -> li
         UsageError: an unknown name, or a platform that is not offered in `format`.
     """
     known = platforms()
-    names = [names] if isinstance(names, str) else names
+    names = [names] if isinstance(names, str) else list(names)
+    if not names:
+        raise UsageError(f"no target is given; choose from {', '.join(known)}, all", field="targets")
     chosen: list[Target] = []
     for name in known if "all" in names else dict.fromkeys(names):
         if isinstance(name, Target):

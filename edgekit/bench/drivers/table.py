@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from edgekit.bench.request import BenchRequest
@@ -50,7 +50,13 @@ DRIVERS = [
 
 
 def register(row: Row) -> None:
-    """Add a kind of device from outside for this process; UsageError where another row has its key."""
+    """Add a kind of device from outside for this process.
+
+    Raises:
+        UsageError: another row has its key, or it names a field that no request has.
+    """
+    if unknown := row.fields - {field.name for field in fields(BenchRequest)}:
+        raise UsageError(f"a request has no field {', '.join(sorted(unknown))}, which driver {row.key} names")
     if any(other.key == row.key for other in DRIVERS):
         raise UsageError(f"a driver {row.key} is registered already; give yours another key")
     DRIVERS.append(row)
