@@ -118,5 +118,5 @@ def _plain_file(folder: Path, relative: str) -> Path:
                 f"{here}: in the manifest, but missing ({error.strerror}); get a complete copy"
             ) from error
         if not (stat.S_ISREG(mode) if depth == len(parts) else stat.S_ISDIR(mode)):
-            raise IntegrityError(f"{here}: is a link or a special file, not a regular file; get an unchanged copy")
+            raise IntegrityError(f"{here}: a link or special file, not a regular one; get an unchanged copy")
     return here

@@ -286,7 +286,7 @@ def test_samples_that_are_ambiguous_are_refused(tmp_path: Path) -> None:
     refused(tar_of(tmp_path / "s.tar", [("a.jpg", image), ("a.png", image)]), "s.tar/a", "two images")
     refused(tar_of(tmp_path / "s.tar", [("a.jpg", image), ("a.JPG", image)]), "s.tar/a", "twice")
     apart = [("a.jpg", image), ("b.jpg", image), ("a.json", b"{}")]
-    refused(tar_of(tmp_path / "s.tar", apart), "s.tar/a", "apart", "sort")
+    refused(tar_of(tmp_path / "s.tar", apart), "s.tar/a", "not next to each other", "sort")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_mask_is_spelled_with_a_number_that_half_precision_has(tmp_path: Path,
     (path,) = tmp_path.glob("*/manifest.json")
     manifest = read_manifest(path)
     assert manifest.rewrites["narrow_masks"] == 1 and not manifest.float32_ops
-    assert "attention masks hide with -32752" in " ".join(result.stderr.split())
+    assert "attention masks now use -32752" in " ".join(result.stderr.split())
 
 
 def test_the_export_says_which_and_why(rescued: tuple[Path, click.testing.Result]) -> None:

@@ -16,7 +16,7 @@ from edgekit.recipe.training import DataSpec, DistillSpec, TeacherSpec
     [
         ({"photos": 10, "epochs": 2}, "photos or epochs"),
         ({"stages": [{"until": 0.5, "size": 64}]}, "the last stage must end at 1"),
-        ({"stages": [{"until": 1, "size": 64}, {"until": 0.5, "size": 64}]}, "one after another"),
+        ({"stages": [{"until": 1, "size": 64}, {"until": 0.5, "size": 64}]}, "end later"),
         ({"batch": 3}, "batch must be even"),
         ({"data": [{"name": "a", "folder": "x"}, {"name": "a", "folder": "y"}]}, "two data sets"),
         ({"data": [{"name": "a"}]}, "exactly one of catalog, folder, table and shards"),
