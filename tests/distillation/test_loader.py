@@ -201,6 +201,6 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_line() -> None:
     process.join()
     assert found
     said = mine.recv()
-    assert "a worker that reads images is gone" in said
+    assert "a worker process that reads images has stopped" in said
     assert "`resume=True`" in said
     assert said.isprintable()

@@ -130,7 +130,7 @@ def test_what_a_command_says_is_no_reason_why_the_device_is_lost(tmp_path: Path)
     client = tmp_path / "adb"
     client.write_text("#!/bin/sh\necho 'camera: offline, unauthorized, service not found'\nexit 1\n")
     client.chmod(0o755)
-    with pytest.raises(DeviceError, match=r"^one: lost while running dumpsys; check the cable"):
+    with pytest.raises(DeviceError, match=r"^one: the connection was lost while running dumpsys; check the cable"):
         run(Adb(str(client), "one").shell(["dumpsys"], PATIENCE))
 
 
