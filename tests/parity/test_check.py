@@ -296,7 +296,9 @@ def test_one_image_is_inconclusive() -> None:
 
 
 def test_another_models_embedding_is_named() -> None:
-    with pytest.raises(ParityError, match="embedding has 12 values, the original 16; give the model that it was exported from"):
+    with pytest.raises(
+        ParityError, match="embedding has 12 values, the original 16; give the model that it was exported from"
+    ):
         held(File(dim=12), Original(), photos(4))
     with pytest.raises(ParityError, match=r"shape \[2\] for 2 images"):
         held(File(lambda rows: rows[:, 0]), Original(), photos(2))

@@ -59,7 +59,7 @@ def test_images_that_say_too_little_are_refused(
     for number in range(20):
         Image.new("RGB", (64, 64), (200, 100, 50)).save(tmp_path / f"{number}.png")
     equal = pictures(tmp_path, 20, embedder.spec, Silent())
-    for data, said in ((CatalogPictures(8, embedder.spec), "8 calibration images are too few"), (equal, "are the same")):
+    for data, said in ((CatalogPictures(8, embedder.spec), "8 calibration images are too few"), (equal, "the same")):
         settings = Settings(scheme=scheme)
         with pytest.raises(InputError, match=said):
             if scheme == "auto":
