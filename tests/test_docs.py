@@ -136,8 +136,8 @@ def check_usage(usage: str, where: str) -> None:
         named, words = below, words[1:]
     if isinstance(named, click.Group) and named is not cli:  # a group whose first command need not be named
         named = next(iter(named.commands.values()))
-    options = {name: option for option in named.params for name in (*option.opts, *option.secondary_opts)}
-    options |= {"--help": None, "--version": None}  # type: ignore[dict-item]
+    options: dict[str, click.Parameter | None] = {"--help": None, "--version": None}
+    options |= {name: option for option in named.params for name in (*option.opts, *option.secondary_opts)}
     assert named is not cli or words[0].startswith("--"), f"{where}: edgekit has no command {words[0]}"
     for word, value in itertools.zip_longest(words, words[1:], fillvalue=""):
         name = word.split("=")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,15 +44,16 @@ REFUSED: list[tuple[object, str, object]] = [
 
 @pytest.mark.parametrize(("request_", "field", "value"), REFUSED)
 def test_a_field_that_cannot_be_meant_is_refused_by_its_name(
-    request_: edgekit.ExportRequest | edgekit.QuantizeRequest | edgekit.BenchRequest, field: str, value: object
+    request_: edgekit.ExportRequest | edgekit.QuantizeRequest | edgekit.BenchRequest, field: str, value: Any
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        replace(request_, **{field: value})  # type: ignore[arg-type]
+        replace(request_, **{field: value})
     assert caught.value.field == field
 
 
 def test_targets_may_come_one_by_one() -> None:
-    request = edgekit.ExportRequest(TOWER, (name for name in ["onnx", "ios"]))  # type: ignore[arg-type]
+    names: Any = (name for name in ["onnx", "ios"])
+    request = edgekit.ExportRequest(TOWER, names)
     assert [row.key for row in request.targets] == ["onnx", "ios"]
 
 

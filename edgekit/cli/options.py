@@ -213,7 +213,14 @@ def recipe_of(options: dict[str, Any]) -> Recipe:
 
 def reporter_of(quiet: bool) -> Reporter:
     """What shows progress on the terminal, or only notes, which name options where the library names fields."""
-    reporter = Silent() if quiet else Stages()
-    note = reporter.note
-    reporter.note = lambda line: note(in_options(line))  # type: ignore[method-assign]
-    return reporter
+    return _Silent() if quiet else _Stages()
+
+
+class _Silent(Silent):
+    def note(self, line: str) -> None:
+        super().note(in_options(line))
+
+
+class _Stages(Stages):
+    def note(self, line: str) -> None:
+        super().note(in_options(line))

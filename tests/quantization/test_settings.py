@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edgekit.errors import UsageError
@@ -15,9 +17,9 @@ from edgekit.quantization.settings import Settings
         ("max_size", {"scheme": "w8", "max_size": 0.2}, "palette6 0.19, palette4 0.12"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_can(field: str, settings: dict[str, object], said: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_what_can(field: str, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
-        Settings(**settings)  # type: ignore[arg-type]
+        Settings(**settings)
     assert caught.value.field == field
 
 
