@@ -164,7 +164,7 @@ def _refuse_unfit(request: ExportRequest) -> None:
         if target.forms is None:
             raise UsageError(f"a plan cannot be lowered to {target.key}; export it to ios (coreml), android or onnx")
         check = check_target if plan is None else plan.check_target
-        check(target.key, target.forms, request.min_ios)
+        check(target.forms, request.min_ios)
         if request.dynamic_batch or request.input_dtype == "uint8":
             raise UsageError('a plan is for one float32 image: leave out `dynamic_batch` and `input_dtype="uint8"`')
 

@@ -140,13 +140,13 @@ class Plan(Document):
         """What the files that follow it are called after."""
         return "int8" if self.scheme == AUTO else self.scheme
 
-    def check_target(self, slug: str, rewrites: str, min_ios: int) -> None:
+    def check_target(self, rewrites: str, min_ios: int) -> None:
         """Refuse a target that cannot hold this plan.
 
         Raises:
             UsageError: says which can.
         """
-        check_target(slug, rewrites, min_ios, [row.on(rewrites) for row in self.layers])
+        check_target(rewrites, min_ios, [row.on(rewrites) for row in self.layers])
 
     def check_fits(self, weights_sha256: str, size: tuple[int, int]) -> None:
         """Refuse a plan that was made for another model.
@@ -166,14 +166,12 @@ class Plan(Document):
             )
 
 
-def check_target(slug: str, rewrites: str, min_ios: int, forms: Sequence[str] = (WEIGHTS_ONLY,)) -> None:
+def check_target(rewrites: str, min_ios: int, forms: Sequence[str] = (WEIGHTS_ONLY,)) -> None:
     """Refuse a target that cannot hold layers of these forms; without any, those that every plan of `auto` has.
 
     Raises:
         UsageError: says which can.
     """
-    if slug not in ("ios", "android", "onnx"):
-        raise UsageError(f"a plan cannot be lowered to {slug}; export it to ios (coreml), android or onnx")
     form = max((SCHEMES[form] for form in forms), key=lambda form: form.ios)
     if rewrites == "coreml" and min_ios < form.ios:
         older = [f"{row.key} (iOS {row.ios})" for row in SCHEMES.values() if row.choice and row.ios <= min_ios]

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgekit import targets
 from edgekit.errors import InputError, UsageError
+from edgekit.pipeline import ExportRequest, export
 from edgekit.quantization import Plan, read_plan
 
 
@@ -63,11 +65,12 @@ def test_a_plan_for_another_model_is_refused(plan: Plan) -> None:
 
 
 def test_a_target_that_cannot_hold_a_plan_says_which_can(plan: Plan) -> None:
-    plan.check_target("ios", "coreml", 17)
+    plan.check_target("coreml", 17)
     with pytest.raises(UsageError, match="`min_ios=17`"):
-        plan.check_target("ios", "coreml", 16)
+        plan.check_target("coreml", 16)
+    (row,) = targets.select("ios", "executorch")
     with pytest.raises(UsageError, match="android or onnx"):
-        plan.check_target("ios-executorch", "coreml", 18)
+        export(ExportRequest("tests.toys:tower", [row], plan=plan, min_ios=18))
 
 
 def test_what_a_target_cannot_hold_is_named_in_the_plan(plans: dict[str, Path]) -> None:
