@@ -39,7 +39,7 @@ class AppJob(Document):
     schema_: Literal["edgekit.job/2"] = Field("edgekit.job/2", alias="schema")
     run_id: s.RunId
     model: _FileName
-    format: Literal["coreml", "executorch", "onnx"]
+    format: Literal["coreml", "coreai", "executorch", "litert", "onnx"]
     facts: s.Model = Field(description="Copied into the result as its `model`.")
     inputs: _FileName = CONSTANTS["inputs_file"]
     golden: _FileName = CONSTANTS["embeddings_file"]

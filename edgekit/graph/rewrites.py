@@ -62,10 +62,10 @@ __all__ = [
     "specialize",
 ]
 
-ALL = frozenset({"coreml", "executorch", "onnx"})
-XNNPACK = frozenset({"executorch"})
+ALL = frozenset({"coreml", "coreai", "executorch", "litert", "onnx"})
+XNNPACK = frozenset({"executorch", "litert"})
 ONNX = frozenset({"onnx"})
-COREML = frozenset({"coreml"})
+COREML = frozenset({"coreml", "coreai"})
 
 
 class Rewrite(NamedTuple):
@@ -151,7 +151,7 @@ PREPARATION = (*PREPARE, *INTEGERS)
 def rewrite(
     program: ExportedProgram, rewrites: str, *, without: frozenset[str] = frozenset()
 ) -> tuple[ExportedProgram, dict[str, int]]:
-    """Apply the rewrites of one set ("coreml", "executorch" or "onnx") to a copy of `program`.
+    """Apply the rewrites of one set ("coreml", "coreai", "executorch", "litert" or "onnx") to a copy of `program`.
 
     Returns the new program, numerically equal to the old one, and how often each rewrite fired, by name.
     `without` names rows to leave out, for measurements. Tensors that no rewrite changed are shared with `program`.

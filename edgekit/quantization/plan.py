@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from edgekit.errors import UsageError
 from edgekit.graph.levels import Levels
-from edgekit.quantization.schemes import AUTO, SCHEMES, WEIGHTS_ONLY, choices, described
+from edgekit.quantization.schemes import AUTO, SCHEMES, WEIGHTS_ONLY, choices, described, nearest_forms
 from edgekit.support.documents import Document, Part
 from edgekit.support.version import VERSION
 
@@ -88,8 +88,11 @@ class LayerPlan(Part):
     )
 
     def on(self, target: str) -> str:
-        """The scheme that a target ("coreml", "executorch" or "onnx") uses."""
-        return self.targets.get(target, self.scheme)
+        """The scheme that a target ("coreml", "coreai", "executorch", "litert" or "onnx") uses.
+
+        A plan that is older than a target says nothing of it: the table of schemes does.
+        """
+        return self.targets.get(target) or nearest_forms(self.scheme, self.kind).get(target, self.scheme)
 
 
 class Plan(Document):

@@ -29,7 +29,7 @@ __all__ = [
 AUTO = "auto"  # asked for in place of a scheme: each layer gets its own
 WEIGHTS_ONLY = "w8"  # what stands for a scheme where activations are to stay in float
 WEIGHTED = ("conv", "depthwise", "linear")  # kinds of layers that have a weight
-TARGETS = ("coreml", "executorch", "onnx")  # sets of rewrites
+TARGETS = ("coreml", "coreai", "executorch", "litert", "onnx")  # whose forms of layers a plan is lowered to
 _ANY = "*"  # any other kind of layer
 # XNNPACK takes 8-bit weights only with 8-bit activations, and fewer bits not at all.
 _XNNPACK = {"executorch": {_ANY: "w8a8-dynamic", "depthwise": "float"}}

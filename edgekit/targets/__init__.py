@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from edgekit.errors import InputError, UsageError
-from edgekit.targets import coreml, executorch, onnx
+from edgekit.targets import coreai, coreml, executorch, litert, onnx
 from edgekit.targets.base import Coverage, LowerOptions, Precision, Runner, Runtime, Target, TimedRunner
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 
 # The first row of a platform is its own format; the first row of a suffix opens files that come without a manifest.
 _NAME = re.compile(r"[a-z][a-z0-9-]*")  # it becomes part of the name of a folder
-TARGETS: list[Target] = [coreml.IOS, executorch.ANDROID, onnx.ONNX, executorch.IOS]
+TARGETS: list[Target] = [coreml.IOS, executorch.ANDROID, onnx.ONNX, executorch.IOS, coreai.IOS, litert.ANDROID]
 
 
 def register(row: Target) -> None:
@@ -65,7 +65,9 @@ def platforms() -> list[str]:
 
 
 def select(names: str | Sequence[Target | str], format: str | None = None) -> list[Target]:
-    """The rows that target names ask for; `all` is each platform in its own format. A row stands for itself.
+    """The rows that target names ask for; `all` is each platform. A row stands for itself.
+
+    Without `format` a platform's files are in its own format; with "all" in each that it has.
 
     Raises:
         UsageError: an unknown name, or a platform that is not offered in `format`.
@@ -84,10 +86,10 @@ def select(names: str | Sequence[Target | str], format: str | None = None) -> li
             near = difflib.get_close_matches(name, [*known, "all"], n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}, all"
             raise UsageError(f"unknown target {name!r}; {hint}", field="targets")
-        fitting = rows[:1] if format is None else [row for row in rows if row.format == format]
+        fitting = rows[:1] if format is None else [row for row in rows if format in (row.format, "all")]
         if not fitting:
             raise UsageError(
-                f"target {name} is not offered as {format}; choose from {', '.join(row.format for row in rows)}",
+                f"target {name} is not offered as {format}; choose from {', '.join(row.format for row in rows)}, all",
                 field="format",
             )
         chosen += fitting

@@ -38,7 +38,7 @@ class LowerOptions:
     """What a target may be asked for beyond the program itself."""
 
     precision: Precision = "fp32"
-    min_ios: int = 16
+    min_ios: int = 16  # ignored where the format is not one of iOS
     dynamic_batch: bool = False
     scheme: str | None = None  # of the quantization plan that the program follows; `precision` is then of the rest
     metadata: Mapping[str, str] = field(default_factory=dict)  # author, license, version, description
@@ -139,6 +139,7 @@ class Target:
     dynamic_batch: bool = False  # the files can take any number of images
     uint8_input: bool = False  # the files can take uint8 [1,H,W,3]
     wide_norm: bool = True  # at fp16 the last normalization stays in float32
+    samples: int = 64  # catalogue photos to verify on where none are asked for
 
     def __str__(self) -> str:
         return f"{self.platform} ({self.format})"

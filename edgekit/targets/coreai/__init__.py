@@ -1,0 +1,23 @@
+"""Core AI assets (`.aimodel`), Apple's format for one's own neural networks from iOS 27 on."""
+
+from edgekit.targets.base import Runtime, Target
+
+__all__ = ["IOS", "IOS_VERSIONS"]
+
+IOS_VERSIONS = range(27, 28)  # the first with Core AI, and so far the newest
+
+IOS = Target(
+    key="ios-coreai",
+    platform="ios",
+    format="coreai",
+    suffix=".aimodel",
+    precision="fp16",
+    rewrites="coreai",
+    forms="coreai",
+    module="edgekit.targets.coreai.backend",
+    packages=("coreai", "coreai_torch"),
+    extra="coreai",
+    runtime=Runtime("coreai-core", "Linux CPU", "coreai.runtime", threads=False),
+    ios=IOS_VERSIONS,
+    samples=16,
+)
