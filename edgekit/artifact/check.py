@@ -21,16 +21,16 @@ def check_parity(
     path: AnyPath,
     recipe: Recipe | AnyPath,
     images: AnyPath | None = None,
-    samples: int = 64,
+    samples: int | None = None,
     reporter: Reporter | None = None,
 ) -> ParityReport:
     """Compare a published artifact with the model that `recipe` describes, on the images of a folder, or on `samples`
-    photos of the synthetic catalogue.
+    photos of the synthetic catalogue: 64 where nobody says how many, and fewer images where the runtime is slow.
 
     Raises:
         EdgeKitError: the artifact or the model cannot be opened. A missed gate is in the report.
     """
-    from edgekit.data.datasets import pictures
+    from edgekit.data.datasets import SAMPLES, a_few, pictures
     from edgekit.model.build import build
     from edgekit.parity.judge import judge_of
 
@@ -48,6 +48,9 @@ def check_parity(
             f"{path} takes {artifact.spec.size} pixels, {recipe.name} takes {embedder.spec.size}; give the model "
             "that it was exported from"
         )
-    judge = judge_of(embedder, pictures(optional_path(images), samples, embedder.spec, reporter), reporter, plain=False)
+    data = pictures(optional_path(images), samples or SAMPLES, embedder.spec, reporter)
+    if artifact.target.samples is not None:
+        data = a_few(data, samples or artifact.target.samples)
+    judge = judge_of(embedder, data, reporter, plain=False)
     with reporter.stage(f"embed {len(judge.data)} images with {artifact.path.name}") as tick:
         return judge.report(artifact.runner, recipe.gates.of(gates_for(manifest.precision)), tick)

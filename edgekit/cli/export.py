@@ -28,6 +28,14 @@ def _complete_target(_context: click.Context, _option: click.Parameter, incomple
     return [name for name in names if name.startswith(incomplete)]
 
 
+def _complete_format(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[str]:
+    """Formats that begin so."""
+    from edgekit.targets import TARGETS
+
+    names = [*dict.fromkeys(row.format for row in TARGETS), "all"]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 @click.command(cls=Command)
 @model_arg()
 @click.option(
@@ -42,7 +50,9 @@ def _complete_target(_context: click.Context, _option: click.Parameter, incomple
 @click.option(
     "--format",
     metavar="FORMAT",
-    help="File format, where the target has several: coreml (the default) or executorch for ios.",
+    shell_complete=_complete_format,
+    help="File format, where the target has several: coreml (the default), coreai or executorch for ios, executorch "
+    "(the default) or litert for android, or all.",
 )
 @click.option(
     "--precision",
@@ -52,10 +62,9 @@ def _complete_target(_context: click.Context, _option: click.Parameter, incomple
 )
 @click.option(
     "--min-ios",
-    type=click.IntRange(15, 18),
+    type=click.IntRange(15, 27),
     metavar="VERSION",
-    default=16,
-    help="Oldest iOS version that must be able to load the file.",
+    help="Oldest iOS version that must be able to load the file.  [default: 16, and 27 for coreai]",
 )
 @click.option("--dynamic-batch", is_flag=True, help="Let the ONNX file take any number of images at once.")
 @click.option(
@@ -102,6 +111,7 @@ def export(
     edgekit export --target ios
     edgekit export vit_tiny_patch16_224 --weights tiny.safetensors --target all
     edgekit export my_package.models:tower --target android --images photos/
+    edgekit export --target all --format all
     """
     from edgekit import pipeline
     from edgekit.quantization import read_plan
@@ -120,10 +130,10 @@ def export(
 
 
 def _show_export(result: ExportResult) -> None:
-    """One row an artifact: file, size, precision, parity, delegated share, seconds."""
+    """One row an artifact: file, size, precision, parity and what ran it, delegated share, seconds."""
     rows = [_export_row(item) for item in result.exports]
-    columns = ("file", "size", "precision", "parity", "min cosine", "recall@10", "delegated", "seconds")
-    table("Exported", columns, rows, right=columns[1:2] + columns[4:])
+    columns = ("file", "size", "precision", "parity", "runtime", "min cosine", "recall@10", "delegated", "seconds")
+    table("Exported", columns, rows, right=columns[1:2] + columns[5:])
     for item in result.exports:
         if item.manifest is not None and item.manifest.payoff is not None:
             _show_payoff(item.target.key, item.manifest.payoff)
@@ -161,9 +171,9 @@ def _show_payoff(target: str, payoff: Payoff) -> None:
 
 
 def _export_row(item: Export) -> tuple[str, ...]:
-    cosine, recall, verdict = "-", "-", "unverified"
+    cosine, recall, verdict, runtime = "-", "-", "unverified", "-"
     if item.report is not None:
-        verdict = f"{item.report.verdict} ({'reference' if item.report.reference else 'native'})"
+        verdict, runtime = f"{item.report.verdict} on {item.report.dataset.images}", item.report.runtime
         cosine = figure(item.report.min_cosine, 6)
         if item.report.retrieval is not None:
             recall = figure(item.report.retrieval.mixed.at_10, 3)
@@ -171,7 +181,7 @@ def _export_row(item: Export) -> tuple[str, ...]:
     if item.manifest is not None:
         file, delegated = item.manifest.artifact, f"{item.manifest.coverage.delegated:.1%}"
         size = human_size(sum(part.bytes for part in item.manifest.files))
-    return (file, size, item.precision, verdict, cosine, recall, delegated, f"{item.seconds:.1f}")
+    return (file, size, item.precision, verdict, runtime, cosine, recall, delegated, f"{item.seconds:.1f}")
 
 
 def _export_as_json(item: Export) -> dict[str, Any]:

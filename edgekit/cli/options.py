@@ -175,7 +175,9 @@ model_options = _together(
 )
 
 
-def image_options(use: str, advice: str, samples: int) -> Callable[[F], F]:
+def image_options(
+    use: str, advice: str, samples: int | None, more: str = "Not used with --images."
+) -> Callable[[F], F]:
     """The images to `use` a model on: those of a folder, or of the synthetic catalogue as many as `samples`."""
     return _together(
         click.option(
@@ -188,13 +190,18 @@ def image_options(use: str, advice: str, samples: int) -> Callable[[F], F]:
             "--samples",
             type=Count(2, 100_000),
             default=samples,
-            help=f"Number of images of the synthetic catalogue to {use.lower()} on. Not used with --images.",
+            help=f"Number of images of the synthetic catalogue to {use.lower()} on. {more}",
         ),
     )
 
 
 parity_options = _together(
-    image_options("Compare", ". The names of subfolders are taken as labels.", samples=64),
+    image_options(
+        "Compare",
+        ". The names of subfolders are taken as labels.",
+        samples=None,
+        more="A Core AI file is compared on as many of --images, too.  [default: 64, and 16 for Core AI]",
+    ),
     click.option(
         "--allow-inconclusive",
         is_flag=True,

@@ -12,7 +12,9 @@ from edgekit.data.images import Folder, Picture, preprocess
 from edgekit.recipe import InputSpec
 from edgekit.support.progress import Reporter
 
-__all__ = ["CatalogPictures", "Pictures", "pictures", "tell_skipped"]
+__all__ = ["SAMPLES", "CatalogPictures", "Pictures", "a_few", "pictures", "tell_skipped"]
+
+SAMPLES = 64  # photos of the catalogue where nobody says how many
 
 _NAMED = 3
 _PHOTOS = 2  # a listing: with fewer there is nothing to retrieve
@@ -40,7 +42,7 @@ class CatalogPictures:
         self, samples: int, spec: InputSpec, *, split: Literal["test", "train"] = "test", seed: int = 0
     ) -> None:
         self.left_out = LeftOut()
-        self._samples, self._spec = samples, spec
+        self._samples, self._spec, self._split, self._seed = samples, spec, split, seed
         self._catalog = Catalog(-(-samples // _PHOTOS), _PHOTOS, seed=seed, size=max(spec.size), split=split)
         self.name = f"synthetic catalogue ({split} split, seed {seed})"
 
@@ -53,6 +55,10 @@ class CatalogPictures:
         for index in range(self._samples):
             photo = self._catalog[index]
             yield Picture(photo.name, str(photo.listing), preprocess(photo.image, whole))
+
+    def first(self, samples: int) -> CatalogPictures:
+        """The first photos of the same catalogue."""
+        return CatalogPictures(samples, self._spec, split=self._split, seed=self._seed)
 
     def digest(self) -> str:
         return self._catalog.digest()
@@ -72,6 +78,19 @@ def pictures(images: Path | None, samples: int, spec: InputSpec, reporter: Repor
     if folder.left_out.names:
         reporter.note(folder.left_out.line(folder.name))
     return folder
+
+
+def a_few(data: Pictures, most: int) -> Pictures:
+    """At most so many of the images: the first photos of the catalogue, or pairs of neighbours spread over a folder."""
+    if len(data) <= most:
+        return data
+    if isinstance(data, CatalogPictures):
+        return data.first(most)
+    assert isinstance(data, Folder)
+    pairs, last = max(most // 2, 1), len(data) - 2
+    starts = [last * index // max(pairs - 1, 1) for index in range(pairs)]
+    chosen = {data.names[place] for start in starts for place in (start, start + 1)}
+    return data.only(chosen, f"{len(chosen)} of {len(data)} images")
 
 
 def tell_skipped(data: Pictures, reporter: Reporter) -> None:

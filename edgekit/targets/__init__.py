@@ -96,13 +96,12 @@ def select(names: str | Sequence[Target | str], format: str | None = None) -> li
     return list(dict.fromkeys(chosen))
 
 
-def check_request(target: Target, *, min_ios: int, dynamic_batch: bool, input_dtype: str) -> None:
+def check_request(target: Target, *, dynamic_batch: bool, input_dtype: str) -> None:
     """Refuse what the files of a target cannot be.
 
     Raises:
         UsageError: says which targets' can.
     """
-    target.check_min_ios(min_ios)
     if dynamic_batch and not target.dynamic_batch:
         able = _able(lambda row: row.dynamic_batch)
         raise UsageError(f"`dynamic_batch` is for {able}; {target} takes one image", field="dynamic_batch")

@@ -134,12 +134,14 @@ class Target:
     extra: str  # of `pip install edgekit[...]` that brings them
     runtime: Runtime
     forms: str | None = None  # whose forms of quantized layers its files hold; None: they follow no plan
-    ios: range | None = None  # the iOS versions that files can be made for; None: not an iOS format
+    ios: Sequence[int] | None = None  # the iOS versions that files can be made for; None: not an iOS format
+    default_ios: int = 16  # where nobody says which
+    newer_ios: str | None = None  # what the format offers over its platform's own, for phones that have it
     image_input: bool = False  # the files take an image, not a tensor
     dynamic_batch: bool = False  # the files can take any number of images
     uint8_input: bool = False  # the files can take uint8 [1,H,W,3]
     wide_norm: bool = True  # at fp16 the last normalization stays in float32
-    samples: int = 64  # catalogue photos to verify on where none are asked for
+    samples: int | None = None  # images to verify on where nobody says how many; None: all that there are
 
     def __str__(self) -> str:
         return f"{self.platform} ({self.format})"
@@ -154,6 +156,14 @@ class Target:
             if importlib.util.find_spec(package) is None:
                 raise MissingDependencyError(f"target {self} needs {package}: pip install 'edgekit[{self.extra}]'")
         return cast("Backend", importlib.import_module(self.module))
+
+    def takes_ios(self, min_ios: int | None) -> bool:
+        """Whether files can be made for that iOS version; for None, for any."""
+        return self.ios is not None and (min_ios is None or min_ios in self.ios)
+
+    def ios_of(self, min_ios: int | None) -> int:
+        """The iOS version that a file is made for where `min_ios` is asked for beside other formats."""
+        return self.default_ios if min_ios is None or not self.takes_ios(min_ios) else min_ios
 
     def check_min_ios(self, min_ios: int) -> None:
         """Raises UsageError where no file can be made for that iOS version."""

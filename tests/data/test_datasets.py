@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekit.data.datasets import CatalogPictures, pictures, tell_skipped
+from edgekit.data.datasets import CatalogPictures, a_few, pictures, tell_skipped
+from edgekit.data.images import Folder
 from edgekit.errors import InputError
 from edgekit.recipe import InputSpec
 from edgekit.support.progress import Silent
@@ -51,3 +52,24 @@ def test_images_that_are_left_out_or_cannot_be_read_are_told(
     assert len(list(data)) == 4
     tell_skipped(data, Silent())
     assert "1 of 5 images cannot be read: broken.png" in capsys.readouterr().err
+
+
+def test_a_few_of_the_catalogue_are_its_first_listings() -> None:
+    data = CatalogPictures(64, SPEC)
+    few = a_few(data, 16)
+    assert [picture.name for picture in few] == [picture.name for picture in data][:16]
+    assert a_few(data, 64) is data and few.digest() != data.digest()
+
+
+def test_a_few_of_a_folder_are_pairs_of_neighbours_from_all_over_it(tmp_path: Path) -> None:
+    for index in range(40):
+        folder = tmp_path / f"label{index // 4:02}"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 20), (index, 0, 0)).save(folder / f"{index:02}.png")
+    few = a_few(Folder(tmp_path, SPEC), 8)
+    names = [picture.name for picture in few]
+    assert len(few) == len(names) == 8 and "8 of 40 images" in few.name
+    numbers = [int(name.split("/")[1][:2]) for name in names]
+    assert (numbers[0], numbers[-1]) == (0, 39)
+    assert all(second == first + 1 for first, second in zip(numbers[::2], numbers[1::2], strict=True))
+    assert len(a_few(Folder(tmp_path, SPEC), 2)) == 2

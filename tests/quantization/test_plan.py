@@ -69,7 +69,9 @@ def test_a_target_that_cannot_hold_a_plan_says_which_can(plan: Plan) -> None:
     with pytest.raises(UsageError, match="`min_ios=17`"):
         plan.check_target("coreml", 16)
     (row,) = targets.select("ios", "executorch")
-    with pytest.raises(UsageError, match="android or onnx"):
+    with pytest.raises(
+        UsageError, match=r"ios \(executorch\); choose from ios \(coreml\), android \(executorch\), onnx \(onnx\)"
+    ):
         export(ExportRequest("tests.toys:tower", [row], plan=plan, min_ios=18))
 
 

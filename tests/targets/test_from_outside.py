@@ -69,10 +69,10 @@ def test_it_is_measured(folder: Path, invoke: Invoke) -> None:
 
 def test_what_its_row_does_not_accept_is_refused(registered: targets.Target) -> None:
     with pytest.raises(UsageError, match=r"`dynamic_batch` is for onnx; toy \(torch\) takes one image"):
-        targets.check_request(registered, min_ios=1, dynamic_batch=True, input_dtype="float32")
+        targets.check_request(registered, dynamic_batch=True, input_dtype="float32")
     with pytest.raises(UsageError, match=r'`input_dtype="uint8"` is for android and onnx; toy \(torch\) takes float32'):
-        targets.check_request(registered, min_ios=1, dynamic_batch=False, input_dtype="uint8")
-    targets.check_request(registered, min_ios=1, dynamic_batch=False, input_dtype="float32")
+        targets.check_request(registered, dynamic_batch=False, input_dtype="uint8")
+    targets.check_request(registered, dynamic_batch=False, input_dtype="float32")
 
 
 def test_a_key_or_a_format_that_is_taken_is_refused(registered: targets.Target) -> None:

@@ -27,7 +27,7 @@ def test_names_ask_for_rows() -> None:
     [
         ("andriod", None, "unknown target 'andriod'; did you mean android?", "targets"),
         ("tv", None, "unknown target 'tv'; choose from ios, android, onnx, all", "targets"),
-        ("ios", "onnx", "target ios is not offered as onnx; choose from coreml, executorch", "format"),
+        ("ios", "onnx", "target ios is not offered as onnx; choose from coreml, executorch, coreai, all", "format"),
     ],
 )
 def test_what_is_not_offered_is_refused(name: str, format: str | None, message: str, field: str) -> None:
@@ -42,19 +42,29 @@ def test_files_are_known_by_their_manifest_or_their_name() -> None:
     with pytest.raises(UsageError, match="no target tv in format onnx"):
         targets.find("tv", "onnx")
     with pytest.raises(
-        InputError, match=r"a\.bin: its suffix is not an artifact's; give a \.mlpackage, \.pte or \.onnx"
+        InputError,
+        match=r"a\.bin: its suffix is not an artifact's; give a \.mlpackage, \.pte, \.onnx, \.aimodel or \.tflite",
     ):
         targets.of(Path("a.bin"))
+
+
+def test_all_formats_are_those_of_each_platform() -> None:
+    assert targets.select("all", "all") == sorted(
+        targets.TARGETS, key=lambda row: targets.platforms().index(row.platform)
+    )
+    assert [row.format for row in targets.select("android", "all")] == ["executorch", "litert"]
+    assert [row.key for row in targets.select("all")] == ["ios", "android", "onnx"]
 
 
 @pytest.mark.parametrize("row", targets.TARGETS, ids=lambda row: row.key)
 def test_a_row_accepts_what_it_says(row: targets.Target) -> None:
     ios = 16 if row.ios is None else row.ios[-1]
     dtype = "uint8" if row.uint8_input else "float32"
-    targets.check_request(row, min_ios=ios, dynamic_batch=row.dynamic_batch, input_dtype=dtype)
+    row.check_min_ios(ios)
+    targets.check_request(row, dynamic_batch=row.dynamic_batch, input_dtype=dtype)
     if row.ios is not None:
         with pytest.raises(UsageError, match="`min_ios` is 19") as caught:
-            targets.check_request(row, min_ios=19, dynamic_batch=False, input_dtype="float32")
+            row.check_min_ios(19)
         assert caught.value.field == "min_ios"
 
 

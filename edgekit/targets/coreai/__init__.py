@@ -4,7 +4,7 @@ from edgekit.targets.base import Runtime, Target
 
 __all__ = ["IOS", "IOS_VERSIONS"]
 
-IOS_VERSIONS = range(27, 28)  # the first with Core AI, and so far the newest
+IOS_VERSIONS = (27,)  # the first with Core AI, and so far the newest
 
 IOS = Target(
     key="ios-coreai",
@@ -19,5 +19,7 @@ IOS = Target(
     extra="coreai",
     runtime=Runtime("coreai-core", "Linux CPU", "coreai.runtime", threads=False),
     ios=IOS_VERSIONS,
-    samples=16,
+    default_ios=27,
+    newer_ios="Core AI, Apple's newer runtime, whose files are verified here with Apple's own runtime",
+    samples=16,  # a second of CPU time and more an image
 )

@@ -2,9 +2,9 @@
 
 from edgekit.targets.base import Runtime, Target
 
-__all__ = ["IOS", "IOS_VERSIONS"]
+__all__ = ["IOS", "IOS_VERSIONS", "specification"]
 
-IOS_VERSIONS = range(15, 19)  # from the first ML programs to the newest target of coremltools 9
+IOS_VERSIONS = (15, 16, 17, 18, 26, 27)  # from the first with ML programs
 
 IOS = Target(
     key="ios",
@@ -22,3 +22,8 @@ IOS = Target(
     image_input=True,
     wide_norm=False,
 )
+
+
+def specification(min_ios: int) -> str:
+    """The name of coremltools' deployment target: iOS 26 and 27 load what iOS 18 does, the newest of coremltools 9."""
+    return f"iOS{min(min_ios, 18)}"

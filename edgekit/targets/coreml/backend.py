@@ -18,7 +18,7 @@ from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import check_images, no_op, perhaps, refuse_bfloat16, replaced
-from edgekit.targets.coreml import IOS
+from edgekit.targets.coreml import IOS, specification
 from edgekit.targets.wide import half_but, handles, marked
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _converted(ct: Any, program: ExportedProgram, size: tuple[int, int], options
             inputs=[ct.ImageType(name="image", shape=(1, 3, *size), color_layout=ct.colorlayout.RGB)],
             outputs=[ct.TensorType(name="embedding", dtype=np.float32)],
             compute_precision=_compute_precision(ct, program, options),
-            minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
+            minimum_deployment_target=getattr(ct.target, specification(options.min_ios)),
             skip_model_load=True,
             pass_pipeline=passes,
         )

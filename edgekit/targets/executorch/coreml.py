@@ -15,6 +15,7 @@ from edgekit.support.drafts import scratch
 from edgekit.support.quiet import quiet
 from edgekit.targets.base import Coverage, LowerOptions
 from edgekit.targets.common import replaced
+from edgekit.targets.coreml import specification
 from edgekit.targets.executorch import IOS
 from edgekit.targets.executorch.backend import coverage, explained, write
 from edgekit.targets.wide import half_but, handles, marked
@@ -57,7 +58,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         raise MissingDependencyError(_INSTALL) from error
     specs = CoreMLBackend.generate_compile_specs(
         compute_precision=ct.precision.FLOAT16 if options.precision == "fp16" else ct.precision.FLOAT32,
-        minimum_deployment_target=getattr(ct.target, f"iOS{options.min_ios}"),
+        minimum_deployment_target=getattr(ct.target, specification(options.min_ios)),
     )
     with (
         quiet("executorch", native=True),
