@@ -41,9 +41,8 @@ def test_an_older_ios_has_core_ml_beside_core_ai(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(("min_ios", "choice"), [(26, "27"), (16, "27")])
 def test_core_ai_alone_is_not_for_an_older_ios(min_ios: int, choice: str) -> None:
-    with pytest.raises(
-        UsageError, match=rf"`min_ios` is {min_ios}, .*ios \(coreai\).*choose one of {choice}$"
-    ) as caught:
+    message = rf"`min_ios` is {min_ios}, .*ios \(coreai\).*choose one of {choice}$"
+    with pytest.raises(UsageError, match=message) as caught:
         fit("ios", "coreai", min_ios=min_ios)
     assert caught.value.field == "min_ios"
 
