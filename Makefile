@@ -34,7 +34,7 @@ test-harnesses: environment ## what runs on phones, as far as it runs here; docs
 test-slow: environment ## the long matrices; needs gcc, cmake, and for arm64 what tests/bench_native/arm64.py names
 	$(BIN)/python -m pytest -m slow
 
-matrix: environment ## every listed backbone to all three formats, as a table
+matrix: environment ## every listed backbone to all five formats, as a table
 	$(BIN)/python benchmarks/matrix.py
 
 zoo: environment ## a backbone of every timm module, torchvision's classifiers and more, on the whole road (hours)

@@ -145,6 +145,46 @@ def coreml(name: str, path: Path, photos: int, *, bits: int | None) -> None:
             shutil.move(f"{folder}/model.mlpackage", path)
 
 
+def coreai(name: str, path: Path, photos: int, *, bits: int | None) -> None:
+    from coreai.runtime import AIModelAssetMetadata
+    from coreai_opt.palettization import KMeansPalettizer, KMeansPalettizerConfig
+    from coreai_opt.quantization import Quantizer, QuantizerConfig
+    from coreai_torch import TorchConverter, get_decomp_table
+
+    with _silent(), torch.no_grad():
+        embedder = build(name)
+        example = (embedder.example(),)
+        if bits is None:
+            quantizer = Quantizer(embedder, QuantizerConfig())
+            prepared = quantizer.prepare(example)
+            with quantizer.calibration_mode():
+                for image in _photos(embedder, photos):
+                    prepared(torch.from_numpy(image))
+            small = quantizer.finalize()
+        else:
+            palettizer = KMeansPalettizer(embedder, KMeansPalettizerConfig())
+            palettizer.prepare(example)
+            small = palettizer.finalize()
+        program = torch.export.export(small, example).run_decompositions(get_decomp_table())
+        TorchConverter().add_exported_program(program).to_coreai().save_asset(path, AIModelAssetMetadata())
+
+
+def litert(name: str, path: Path, photos: int, *, static: bool) -> None:
+    import litert_torch
+    from ai_edge_quantizer import quantizer, recipe
+
+    with _silent(), tempfile.TemporaryDirectory() as folder:
+        embedder, plain = build(name), Path(folder) / "plain.tflite"
+        litert_torch.convert(embedder, (embedder.example(),)).export(str(plain))
+        rules = recipe.static_wi8_ai8() if static else recipe.dynamic_wi8_afp32()
+        small = quantizer.Quantizer(str(plain), rules)
+        calibrated = None
+        if static:
+            images = [{"args_0": image} for image in _photos(embedder, photos)]
+            calibrated = small.calibrate({"serving_default": images}, num_threads=1)
+        small.quantize(calibrated, enable_progress_report=False).export_model(path)
+
+
 # File format -> what made a file -> how to make it: (model, path, calibration photos).
 TOOLS: dict[str, dict[str, Callable[[str, Path, int], None]]] = {
     "onnx": {
@@ -159,5 +199,13 @@ TOOLS: dict[str, dict[str, Callable[[str, Path, int], None]]] = {
     "coreml": {
         "coremltools 8 bits": partial(coreml, bits=None),
         "coremltools palette, 4 bits": partial(coreml, bits=4),
+    },
+    "coreai": {
+        "coreai-opt 8 bits": partial(coreai, bits=None),
+        "coreai-opt palette, 4 bits": partial(coreai, bits=4),
+    },
+    "litert": {
+        "ai-edge-quantizer static": partial(litert, static=True),
+        "ai-edge-quantizer dynamic": partial(litert, static=False),
     },
 }
