@@ -1,4 +1,4 @@
-"""Draw what `edgekit export --target all` prints, as docs/export.svg: python docs/terminal.py"""
+"""Draw what `edgekit export --target all --format all` prints, as docs/export.svg: python docs/terminal.py"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-COMMAND = "edgekit export --target all"
+COMMAND = "edgekit export --target all --format all"
 OUT = Path(__file__).with_name("export.svg")
 
 
