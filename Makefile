@@ -12,17 +12,26 @@ UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# The stamp holds the environment: it is rebuilt only when the pins or the project file change.
-$(VENV)/.ready: pyproject.toml constraints.txt
+# A stamp holds an environment: it is made anew only when the pins or the project file change.
+define VENV_READY
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "EdgeKit needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(UV_INSTALL) --constraint constraints.txt --editable '.[dev]'
+endef
+
+$(VENV)/.export: pyproject.toml constraints.txt
+	$(VENV_READY)
+	$(UV_INSTALL) --constraint constraints.txt --editable '.[coreml]'
 	touch $@
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(VENV_READY)
+	$(UV_INSTALL) --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.export
 
 environment: $(VENV)/.ready ## .venv with everything pinned
 
-export: environment ## the bundled model as a verified Core ML package
+export: $(VENV)/.export ## the bundled model as a verified Core ML package
 	$(BIN)/edgekit export --target ios
 
 test: environment ## the tests
