@@ -102,7 +102,12 @@ def test_firebase_sends_a_model_to_the_phones_that_run_it(model: str, places: se
     for place in places:
         (tmp_path / "job" / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "job" / place).write_bytes(b"x")
-    script = tmp_path / _firebase(tmp_path, AppJob.model_construct(model=model))
+    format_ = {"model.aimodel": "coreai", "model.onnx": "onnx"}[model]
+    facts = {"name": "toy", "format": format_, "sha256": "0" * 64, "bytes": 1, "input": [4, 4]}
+    sizes = {"count": 1, "height": 4, "width": 4, "dim": 8, "layout": "nchw", "threads": 1}
+    often = {"warmup": 0, "iterations": 1, "duration": 0}
+    asked = {"schema": "edgekit.job/2", "run_id": "0" * 32, "model": model, "format": format_, "facts": facts}
+    script = tmp_path / _firebase(tmp_path, AppJob.model_validate(asked | sizes | often))
     (tmp_path / "app.zip").write_bytes(b"")
     _, *command = command_of(script, tmp_path, "app.zip")
     on_ios = model == "model.aimodel"
