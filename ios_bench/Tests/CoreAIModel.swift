@@ -76,7 +76,7 @@
         func run() async throws {
             do {
                 var outputs = try await function.run(inputs: ["image": input])
-                output = outputs.remove("embedding")?.ndArray
+                if let value = outputs.remove("embedding") { output = value.ndArray }
             } catch {
                 throw Problem.from(error, doing: "the model cannot be run", advice: again)
             }
@@ -84,9 +84,6 @@
 
         func embedding() throws -> [Float] {
             guard let output else { throw Problem.runtime("the model gave no 'embedding': \(again)") }
-            guard output.interleaveLayout == nil else {
-                throw Problem.input("the model interleaves its 'embedding': \(again)")
-            }
             switch output.scalarType {
             case .float32: return values(of: output, as: Float.self)
             case .float16: return values(of: output, as: Float16.self)
@@ -112,11 +109,12 @@
         view.copyElements(fromContentsOf: elements)
     }
 
+    /// What a function gives is contiguous and in row-major order, as Apple documents `run`.
     @available(iOS 27, *)
     private func values<Element: BinaryFloatingPoint & BitwiseCopyable>(
         of array: NDArray, as type: Element.Type
     ) -> [Float] {
-        let places = offsets(shape: array.shape, strides: array.strides)
-        return array.view(as: type).withUnsafePointer { pointer, _, _ in places.map { Float(pointer[$0]) } }
+        let count = array.shape.reduce(1, *)
+        return array.view(as: type).withUnsafePointer { pointer, _, _ in (0..<count).map { Float(pointer[$0]) } }
     }
 #endif

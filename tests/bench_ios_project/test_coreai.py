@@ -97,7 +97,6 @@ def test_a_half_precision_embedding_is_read(core: Core) -> None:
         ("does-not-run", 3, "the model cannot be run "),
         ("no-output", 3, "the model gave no 'embedding'"),
         ("whole", 2, "'embedding' is neither float32 nor float16"),
-        ("interleaved", 2, "the model interleaves its 'embedding'"),
     ],
 )
 def test_an_asset_that_cannot_be_measured_is_told_in_one_line(core: Core, fault: str, code: int, told: str) -> None:

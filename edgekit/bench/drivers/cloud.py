@@ -84,7 +84,7 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     """Write what `lab` needs to measure an artifact: its job and a script or test spec, with how to use it on top.
 
     Args:
-        request: with one artifact, for no driver, and one of the compute units at most, of a Core ML package.
+        request: with one artifact, for no driver, and one of the compute units at most, of a model for iPhones.
         lab: which one.
         out: where; None for a folder of its own below `emitted`.
         reporter: is told what happens.

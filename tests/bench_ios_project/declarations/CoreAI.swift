@@ -2,7 +2,7 @@
 // Names, labels, types and what throws are those of the documentation for iOS 27. It does not print which types may not
 // be copied or escape; those that "consume" or "borrow" there are ~Copyable here, and views too. `Span` is the standard
 // library's from Swift 6.2 on. Unlike the other declarations, these work: on a linear model, so that CoreAIModel.swift
-// runs on Linux, with rows that end in padding. That Apple's framework does the same, only an iPhone can show.
+// runs on Linux; rows of inputs end in padding. That Apple's framework does the same, only an iPhone can show.
 import Foundation
 
 public enum ComputeUnitKind: String, Sendable { case cpu, gpu, neuralEngine }
@@ -19,7 +19,6 @@ public struct Span<Element> {}
 
 public struct NDArray {
     public enum ScalarType: String { case float32, float16, int32 }
-    public struct InterleaveLayout {}
 
     final class Storage {
         let bytes: UnsafeMutableRawBufferPointer
@@ -31,15 +30,13 @@ public struct NDArray {
     }
 
     public let shape: [Int]
-    public let strides: [Int]
+    let strides: [Int]
     public let scalarType: ScalarType
-    public let interleaveLayout: InterleaveLayout?
     var storage: Storage
 
     public init(descriptor: consuming NDArrayDescriptor) {
         shape = descriptor.shape
         scalarType = descriptor.scalarType
-        interleaveLayout = descriptor.interleaved ? InterleaveLayout() : nil
         var strides: [Int] = [], step = 1
         for (axis, extent) in shape.enumerated().reversed() {
             strides.insert(step, at: 0)
@@ -92,7 +89,6 @@ public struct NDArrayDescriptor {
     public let shape: [Int]
     public let scalarType: NDArray.ScalarType
     let padding: Int
-    let interleaved: Bool
 }
 
 public struct ImageDescriptor {}
@@ -103,7 +99,7 @@ public struct InferenceValue: ~Copyable {
         case ndArray(NDArrayDescriptor)
     }
     let array: NDArray
-    public var ndArray: NDArray? { array }
+    public var ndArray: NDArray? { array }  // documented to consume the value; tree-sitter knows no `consuming get`
 }
 
 public struct InferenceFunctionDescriptor {
@@ -190,7 +186,7 @@ struct Simulated {
     var descriptor: InferenceFunctionDescriptor {
         let image = NDArrayDescriptor(
             shape: [1, 3, facts["height"]!, facts["width"]!], scalarType: has("half-input") ? .float16 : .float32,
-            padding: 5, interleaved: false)
+            padding: 5)
         return InferenceFunctionDescriptor(
             inputs: ["image": has("image-input") ? .image(ImageDescriptor()) : .ndArray(image)],
             outputNames: [has("other-output") ? "other" : "embedding"])
@@ -204,9 +200,7 @@ struct Simulated {
             image.storage.bytes.load(fromByteOffset: 4 * place, as: Float.self)
         }
         let type: NDArray.ScalarType = has("half") ? .float16 : has("whole") ? .int32 : .float32
-        let output = NDArray(
-            descriptor: NDArrayDescriptor(
-                shape: [1, dim], scalarType: type, padding: 3, interleaved: has("interleaved")))
+        let output = NDArray(descriptor: NDArrayDescriptor(shape: [1, dim], scalarType: type, padding: 0))
         let bytes = output.storage.bytes
         for (d, place) in output.places.enumerated() {
             var sum = 0.0
