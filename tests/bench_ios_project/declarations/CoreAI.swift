@@ -1,8 +1,9 @@
 // https://developer.apple.com/documentation/coreai, and Apple's own calls in https://github.com/apple/coreai-models
-// Names, labels, types and what throws are those of the documentation for iOS 27. It does not print which types may not
-// be copied or escape; those that "consume" or "borrow" there are ~Copyable here, and views too. `Span` is the standard
-// library's from Swift 6.2 on. Unlike the other declarations, these work: on a linear model, so that CoreAIModel.swift
-// runs on Linux; rows of inputs end in padding. That Apple's framework does the same, only an iPhone can show.
+// Names, labels, types, what throws and what may not be copied are those of the documentation for iOS 27 and of the
+// macOS 27 SDK's interface files, as far as they are public. Views may not escape there either, which Swift 6.0 cannot
+// say, and `Span` is the standard library's from Swift 6.2 on. Unlike the other declarations, these work: on a linear
+// model, so that CoreAIModel.swift runs on Linux; rows of inputs end in padding. That Apple's framework does the same,
+// only an iPhone can show.
 import Foundation
 
 public enum ComputeUnitKind: String, Sendable { case cpu, gpu, neuralEngine }
