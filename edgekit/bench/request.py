@@ -34,7 +34,7 @@ class BenchRequest:
     airplane: bool | None = None  # meanwhile; default False
     stay_awake: bool | None = None  # keep the screen on meanwhile; default True
     cooldown_minutes: float | None = None  # to wait until the device is cool, at most; default 5
-    compute_units: Sequence[str] = ()  # of Core ML, each a run of its own; default: all
+    compute_units: Sequence[str] = ()  # of Core ML and Core AI, each a run of its own; default: all
 
     def __post_init__(self) -> None:
         """Raises UsageError where a number is not one that can be meant."""

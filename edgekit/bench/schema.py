@@ -99,7 +99,7 @@ class Runtime(Part):
     name: Text
     version: Text | None = None
     backend: Text | None = Field(
-        None, description="For example XNNPACK, CPUExecutionProvider, or Core ML's compute units."
+        None, description="For example XNNPACK, CPUExecutionProvider, or what Core ML or Core AI was asked for."
     )
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     cores: tuple[_CoreId, ...] | None = Field(
@@ -190,7 +190,9 @@ class Latency(Part):
 
     cold_load: Milliseconds | None = Field(None, description="Opening the model in a fresh process.")
     warm_load: Milliseconds | None = Field(None, description="Opening it again.")
-    compile: Milliseconds | None = Field(None, description="Compiling the model on the device, with Core ML.")
+    compile: Milliseconds | None = Field(
+        None, description="Compiling (Core ML) or specializing (Core AI) it on the device."
+    )
     first: Milliseconds | None = Field(None, description="The first inference of a fresh process.")
     samples: tuple[Milliseconds, ...] = Field(
         max_length=MAX_SAMPLES, description="Every inference after warm-up, in order."

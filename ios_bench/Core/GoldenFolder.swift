@@ -48,14 +48,15 @@ struct GoldenFolder: Sendable {
     /// `decode` gives a photo's pixels as they are stored, `sha256` the hexadecimal digest of a file.
     func compare(
         model: Model, sha256: ([UInt8]) -> String, decode: ([UInt8], String) throws -> Pixels
-    ) throws -> [GoldenItem] {
+    ) async throws -> [GoldenItem] {
         let imageBytes = 3 * preprocessing.height * preprocessing.width
         let due = try folder.read(
             BenchProtocol.inputsFile, key: GoldenFolder.file, bytes: product(items.count, imageBytes),
             meaning: "uint8 images [items,height,width,3]")
         let embeddings = try folder.embeddings(
             BenchProtocol.embeddingsFile, key: GoldenFolder.file, count: items.count, dim: dim)
-        return try items.enumerated().map { index, item in
+        var results: [GoldenItem] = []
+        for (index, item) in items.enumerated() {
             let name = "\(GoldenFolder.file) \(shown(item.file))"
             let bytes = try readFile(
                 try folder.place(item.file, key: GoldenFolder.file), name: name, most: BenchProtocol.maxPhotoBytes)
@@ -66,18 +67,30 @@ struct GoldenFolder: Sendable {
             let image = try preprocessing.apply(to: try decode(bytes, item.file).upright(turn))
             let wanted = [UInt8](due[index * imageBytes..<(index + 1) * imageBytes])
             let golden = embeddings[index * dim..<(index + 1) * dim]
-            return GoldenItem(
-                file: item.file, orientationFound: turn == item.orientation,
-                pixelsMaxAbs: zip(image.bytes, wanted).map { abs(Int($0) - Int($1)) }.max() ?? 0,
-                pixelsEqual: Double(zip(image.bytes, wanted).filter { $0 == $1 }.count) / Double(imageBytes),
-                samePixels: try check(model, wanted, golden), ownPixels: try check(model, image.bytes, golden))
+            results.append(
+                GoldenItem(
+                    file: item.file, orientationFound: turn == item.orientation,
+                    pixelsMaxAbs: zip(image.bytes, wanted).map { abs(Int($0) - Int($1)) }.max() ?? 0,
+                    pixelsEqual: Double(zip(image.bytes, wanted).filter { $0 == $1 }.count) / Double(imageBytes),
+                    samePixels: try await check(model, wanted, golden),
+                    ownPixels: try await check(model, image.bytes, golden)))
         }
+        return results
     }
 
-    private func check(_ model: Model, _ pixels: [UInt8], _ golden: ArraySlice<Float>) throws -> Check {
+    /// Which file of the folder is the model that the embeddings belong to, and what runs it.
+    func model() throws -> (ModelFormat, String) {
+        guard let format = ModelFormat(rawValue: facts.fields?["format"]?.string ?? "") else {
+            let taken = ModelFormat.allCases.map(\.rawValue).joined(separator: " or ")
+            throw Problem.input("\(GoldenFolder.file): its model's format is not \(taken): make it of a model for iOS")
+        }
+        return (format, "model.\(format.suffix)")
+    }
+
+    private func check(_ model: Model, _ pixels: [UInt8], _ golden: ArraySlice<Float>) async throws -> Check {
         var result = Check(images: 1)
         try pixels.withUnsafeBufferPointer { try model.set($0) }
-        try model.run()
+        try await model.run()
         let output = try model.embedding()
         guard output.count == dim else {
             throw Problem.input(

@@ -1,9 +1,32 @@
 // job.json, schema edgekit.job/2: what to measure and how, as the driver wrote it.
 import Foundation
 
+/// What this app runs.
+enum ModelFormat: String, CaseIterable, Sendable {
+    case coreml, coreai
+
+    /// How a folder of this format is called.
+    var suffix: String {
+        switch self {
+        case .coreml: return "mlpackage"
+        case .coreai: return "aimodel"
+        }
+    }
+}
+
 /// The names are the schema's and those of MLComputeUnits.
 enum ComputeUnits: String, CaseIterable, Sendable {
     case all, cpuAndNeuralEngine, cpuAndGPU, cpuOnly
+
+    /// What the runtime is asked for: Core AI is told a unit to prefer, and may use the others but for `cpuOnly`.
+    func asked(of format: ModelFormat) -> String {
+        switch (format, self) {
+        case (.coreml, _), (.coreai, .cpuOnly): return rawValue
+        case (.coreai, .all): return "default"
+        case (.coreai, .cpuAndNeuralEngine): return "prefers neuralEngine"
+        case (.coreai, .cpuAndGPU): return "prefers gpu"
+        }
+    }
 }
 
 struct Job: Sendable {
@@ -34,6 +57,7 @@ struct Job: Sendable {
     let folder: Folder
     let runID: String
     let model: String
+    let format: ModelFormat
     let facts: JSON
     let inputs: String
     let golden: String
@@ -61,15 +85,21 @@ struct Job: Sendable {
         for key in fields.keys.sorted() where Key(rawValue: key) == nil {
             throw Problem.input("\(Job.file): unknown key '\(shown(key))': use the driver of this version")
         }
-        guard try read.choice(.format, of: BenchProtocol.formats) == "coreml" else {
-            throw Problem.input("\(Job.file): format is not coreml: give this app a .mlpackage")
+        guard let format = ModelFormat(rawValue: try read.choice(.format, of: BenchProtocol.formats)) else {
+            let taken = ModelFormat.allCases.map { "\($0.rawValue) (.\($0.suffix))" }.joined(separator: " or ")
+            throw Problem.input("\(Job.file): format is not what this app runs: give it \(taken)")
         }
-        _ = try read.choice(.layout, of: BenchProtocol.layouts)
+        // A Core ML model takes an image, whatever the layout of the others is.
+        guard try read.choice(.layout, of: BenchProtocol.layouts) == "nchw" || format == .coreml else {
+            throw Problem.input(
+                "\(Job.file): layout is not nchw, which \(format.rawValue) takes: export the model again")
+        }
         _ = try read.whole(.threads, 1...BenchProtocol.maxThreads)
         guard let facts = fields[Key.facts.rawValue], facts.fields != nil else {
             throw read.wrong(.facts, "the model part of a result, an object")
         }
         self.folder = files
+        self.format = format
         self.facts = facts
         runID = try read.hexadecimal(.runID, digits: BenchProtocol.runIdDigits)
         model = try read.path(.model)

@@ -5,8 +5,19 @@ import Foundation
 /// One opened model. `set` puts one image (uint8 RGB [height,width,3]) into the input and forgets the last output.
 protocol Model: AnyObject {
     func set(_ pixels: UnsafeBufferPointer<UInt8>) throws
-    func run() throws
+    func run() async throws
     func embedding() throws -> [Float]
+}
+
+/// A model that this device has made ready: compiled for Core ML, specialized for Core AI.
+protocol Prepared: Sendable {
+    /// How long making it ready took, in nanoseconds.
+    var took: UInt64 { get }
+
+    func open(height: Int, width: Int) async throws -> Model
+
+    /// Take away what making it ready has left on the device.
+    func remove()
 }
 
 /// Bytes of this process; nil is unknown.
@@ -65,27 +76,29 @@ struct Measurement: Sendable {
     var check = Check()
 }
 
-func nanoseconds<Value>(_ work: () throws -> Value) rethrows -> (Value, UInt64) {
+func nanoseconds<Value>(_ work: () async throws -> Value) async rethrows -> (Value, UInt64) {
     let start = DispatchTime.now().uptimeNanoseconds
-    let value = try work()
+    let value = try await work()
     return (value, DispatchTime.now().uptimeNanoseconds - start)
 }
 
 /// Measure one model in this fresh process. `open` is called twice.
-func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model) throws -> Measurement {
+func measureModel(
+    _ job: Job, memory: () -> MemoryNow, open: () async throws -> Model
+) async throws -> Measurement {
     let images = try job.readImages()
     let golden = try job.readGolden()
     let imageBytes = job.height * job.width * 3
     var measured = Measurement()
     var turns = 0
 
-    func next(_ model: Model) throws -> UInt64 {
+    func next(_ model: Model) async throws -> UInt64 {
         let image = turns % job.count
         turns += 1
         try images.withUnsafeBufferPointer {
             try model.set(UnsafeBufferPointer(rebasing: $0[image * imageBytes..<(image + 1) * imageBytes]))
         }
-        let (_, took) = try nanoseconds(model.run)
+        let (_, took) = try await nanoseconds(model.run)
         let output = try model.embedding()
         guard output.count == job.dim else {
             throw Problem.input("\(job.model): gives \(output.count) values, dim is \(job.dim): correct dim")
@@ -95,17 +108,17 @@ func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model)
     }
 
     let before = memory()
-    var (model, took): (Model?, UInt64) = try nanoseconds(open)
+    var (model, took): (Model?, UInt64) = try await nanoseconds(open)
     measured.coldLoad = took
     if let model {
-        measured.first = try next(model)
-        for _ in 0..<job.warmup { _ = try next(model) }
+        measured.first = try await next(model)
+        for _ in 0..<job.warmup { _ = try await next(model) }
         let start = DispatchTime.now().uptimeNanoseconds
         let least = UInt64((job.duration * 1e9).rounded(.up))
         while measured.samples.count < BenchProtocol.maxSamples,
             measured.samples.count < job.iterations || DispatchTime.now().uptimeNanoseconds - start < least
         {
-            measured.samples.append(try next(model))
+            measured.samples.append(try await next(model))
         }
     }
     measured.memory = memory().since(before)
@@ -114,7 +127,7 @@ func measureModel(_ job: Job, memory: () -> MemoryNow, open: () throws -> Model)
     }
 
     model = nil
-    (model, measured.warmLoad) = try nanoseconds(open)
+    (model, measured.warmLoad) = try await nanoseconds(open)
     measured.check.images = min(turns, job.count)
     return measured
 }

@@ -59,3 +59,13 @@ struct Pixels: Equatable, Sendable {
         return try Pixels(width: outWidth, height: outHeight, bytes: out)
     }
 }
+
+/// uint8 RGB [height,width,3] as float32 [3,height,width], 0 to 255.
+func fillPlanes(_ planes: inout [Float], from pixels: UnsafeBufferPointer<UInt8>) {
+    let plane = pixels.count / 3
+    for at in 0..<plane {
+        planes[at] = Float(pixels[3 * at])
+        planes[plane + at] = Float(pixels[3 * at + 1])
+        planes[2 * plane + at] = Float(pixels[3 * at + 2])
+    }
+}

@@ -67,8 +67,8 @@ struct Report: Sendable {
             ]),
             "model": job.facts,
             "runtime": .object([
-                "name": .text("coreml"), "version": .text(runtimeVersion), "backend": .text(job.computeUnits.rawValue),
-                "threads": .null,
+                "name": .text(job.format.rawValue), "version": .text(runtimeVersion),
+                "backend": .text(job.computeUnits.asked(of: job.format)), "threads": .null,
             ]),
             "device": device.json,
             "protocol": .object([

@@ -14,23 +14,19 @@ final class BenchTests: XCTestCase {
         await Phone.waitUntilInFront()
         let device = await Phone.device()
         let before = await Phone.state()
-        let (compiled, compileTime) = try await compile(try job.folder.place(job.model, key: "model"), name: job.model)
-        defer { try? FileManager.default.removeItem(at: compiled) }
+        let ready = try await prepare(
+            try job.folder.place(job.model, key: "model"), format: job.format, units: job.computeUnits, name: job.model)
+        defer { ready.remove() }
         // A thread of its own with the priority of what a person waits for: not the small cores.
         let measured = try await Task.detached(priority: .userInitiated) {
-            try measureModel(job, memory: Phone.memory) {
-                // Without a pool of its own the first model could live on until the thread ends.
-                try autoreleasepool {
-                    try CoreMLModel(
-                        compiled: compiled, units: job.computeUnits, height: job.height, width: job.width,
-                        name: job.model)
-                }
+            try await measureModel(job, memory: Phone.memory) {
+                try await ready.open(height: job.height, width: job.width)
             }
         }.value
         let after = await Phone.state()
-        let (plan, planErrors) = await plan(of: compiled, for: job)
+        let (plan, planErrors) = await plan(of: ready, for: job)
         let report = Report(
-            job: job, measured: measured, startedUTC: started, compile: compileTime,
+            job: job, measured: measured, startedUTC: started, compile: ready.took,
             runtimeVersion: device.os, device: device, before: before, after: after,
             edgekit: bundleVersion(of: BenchTests.self),
             harness: ProcessInfo.processInfo.environment["EDGEKIT_HARNESS"], errors: planErrors)
@@ -41,11 +37,11 @@ final class BenchTests: XCTestCase {
         attach(try report.write(), name: "edgekit-result-\(job.runID).json")
     }
 
-    /// A measurement is kept where its plan cannot be had.
-    private func plan(of compiled: URL, for job: Job) async -> (Data?, [String]) {
+    /// A measurement is kept where its plan cannot be had. Core AI tells no app where it runs an operator.
+    private func plan(of ready: any Prepared, for job: Job) async -> (Data?, [String]) {
+        guard let ready = ready as? PreparedCoreML else { return (nil, []) }
         do {
-            let plan = try await computePlan(of: compiled, units: job.computeUnits, runID: job.runID)
-            return (plan?.document(), [])
+            return (try await ready.plan(runID: job.runID)?.document(), [])
         } catch {
             return (nil, ["no \(BenchProtocol.computePlanFile): \(error.localizedDescription)"])
         }

@@ -10,13 +10,12 @@ final class GoldenTests: XCTestCase {
 
     private func compareGolden() async throws {
         let golden = try GoldenFolder(folder: try documents("edgekit-golden"))
-        let package = try golden.folder.place("model.mlpackage", key: "model")
-        let (compiled, _) = try await compile(package, name: "model.mlpackage")
-        defer { try? FileManager.default.removeItem(at: compiled) }
-        let spec = golden.preprocessing
-        let model = try CoreMLModel(
-            compiled: compiled, units: .all, height: spec.height, width: spec.width, name: "model.mlpackage")
-        let results = try golden.compare(model: model, sha256: hexadecimal, decode: { try decode($0, name: $1) })
+        let (format, name) = try golden.model()
+        let ready = try await prepare(
+            try golden.folder.place(name, key: "model"), format: format, units: .all, name: name)
+        defer { ready.remove() }
+        let model = try await ready.open(height: golden.preprocessing.height, width: golden.preprocessing.width)
+        let results = try await golden.compare(model: model, sha256: hexadecimal, decode: { try decode($0, name: $1) })
         let document = JSON.object([
             "schema": .text("edgekit.golden-result/1"), "model": golden.facts, "device": await Phone.device().json,
             "min_cosine": .number(BenchProtocol.minCosine), "items": .list(results.map(\.json)),

@@ -88,12 +88,22 @@ class Core:
 
 
 def build(swift: Swift) -> Core:
-    """Compile Core without a warning."""
-    program = swift.work / "core"
-    files = swift.sources(SOURCES / "Core", HERE / "swift")
-    done = swift.run(["swiftc", "-O", "-wmo", *WARNED, "5", "-o", swift.seen(program), *files])
-    assert done.returncode == 0, done.stderr
+    """Compile Core without a warning, and with it what runs Core AI models, on our own Core AI."""
+    program, runtime = swift.work / "core", swift.work / "runtime"
+    runtime.mkdir()
+    (simulated,) = (path for path in swift.sources(HERE / "declarations") if path.endswith("/CoreAI.swift"))
+    compiled = swift.seen(runtime / "CoreAI.o")
+    module = ["-emit-module", "-emit-module-path", swift.seen(runtime / "CoreAI.swiftmodule"), "-module-name", "CoreAI"]
+    _compiled(swift, [*module, "-parse-as-library", *WARNED, "5", "-c", simulated, "-o", compiled])
+    (model,) = (path for path in swift.sources(SOURCES / "Tests") if path.endswith("/CoreAIModel.swift"))
+    files = [*swift.sources(SOURCES / "Core", HERE / "swift"), model, compiled]
+    _compiled(swift, [*WARNED, "5", "-I", swift.seen(runtime), "-o", swift.seen(program), *files])
     return Core(swift, swift.seen(program))
+
+
+def _compiled(swift: Swift, words: Sequence[str]) -> None:
+    done = swift.run(["swiftc", "-O", "-wmo", *words])
+    assert done.returncode == 0, done.stderr
 
 
 def linear(images: np.ndarray, dim: int) -> np.ndarray:
@@ -121,12 +131,13 @@ def write_job(folder: Path, images: np.ndarray, golden: np.ndarray, **changes: o
     """A job folder; `min_cosine=0.9` changes a key of job.json, `out=...` leaves one out."""
     images.tofile(folder / "inputs.bin")
     golden.astype("<f4").tofile(folder / "golden.bin")
-    (folder / "model.mlpackage").mkdir(exist_ok=True)
+    model = str(changes.get("model", "model.mlpackage"))
+    (folder / model).mkdir(exist_ok=True)
     count, height, width, _ = images.shape
     given: dict[str, object] = {
         "schema": "edgekit.job/2",
         "run_id": RUN_ID,
-        "model": "model.mlpackage",
+        "model": model,
         "format": "coreml",
         "facts": facts(),
         "inputs": "inputs.bin",

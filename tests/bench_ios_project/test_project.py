@@ -134,6 +134,9 @@ def test_targets_and_settings(project: Any, configuration: str) -> None:
     assert of_tests["TEST_HOST"] == "$(BUILT_PRODUCTS_DIR)/EdgeKitBench.app/EdgeKitBench"
     assert of_tests["BUNDLE_LOADER"] == "$(TEST_HOST)"
     assert (SOURCES / of_app["INFOPLIST_FILE"]).is_file() and "INFOPLIST_FILE" not in of_tests
+    # Core AI is linked weakly, for iOS 17 to 26, and only where the SDK has it: not in Xcode 26, not for simulators.
+    linked = {key: found[key] for found in (of_app, of_tests) for key in found if key.startswith("OTHER_LDFLAGS")}
+    assert linked == {"OTHER_LDFLAGS[sdk=iphoneos27*]": ["$(inherited)", "-weak_framework", "CoreAI"]}
     assert of_app["SWIFT_OPTIMIZATION_LEVEL"] == {"Debug": "-Onone", "Release": "-O"}[configuration]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import pytest
@@ -11,7 +12,10 @@ from .harness import HERE, SOURCES, WARNED, Swift
 pytestmark = pytest.mark.toolchain
 
 # In the order of what they import.
-MODULES = ("ObjectiveC", "CoreVideo", "CoreML", "CoreGraphics", "UIKit", "SwiftUI", "XCTest", "CryptoKit", "Darwin")
+MODULES = (
+    *("ObjectiveC", "CoreVideo", "CoreML", "CoreGraphics", "UIKit", "SwiftUI", "XCTest", "CryptoKit", "Darwin"),
+    "CoreAI",
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +53,44 @@ def test_tests(swift: Swift, modules: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_tests_where_the_sdk_has_no_core_ai(swift: Swift, modules: str) -> None:
+    older = swift.work / "older"
+    older.mkdir()
+    for name in MODULES:
+        if name != "CoreAI":
+            shutil.copy(swift.work / "modules" / f"{name}.swiftmodule", older)
+    files = swift.sources(SOURCES / "Core", SOURCES / "Tests")
+    done = checked(swift, swift.seen(older), "5", files)
+    assert (done.returncode, done.stderr) == (0, "")
+    user = older / "user.swift"
+    user.write_text("func user(_ model: PreparedCoreAI) {}\n")
+    without = checked(swift, swift.seen(older), "5", [*files, swift.seen(user)])
+    assert "cannot find type 'PreparedCoreAI'" in without.stderr
+    assert checked(swift, modules, "5", [*files, swift.seen(user)]).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [
         ("measureModel(job,", "measure(job,", "measure"),
         ("units: job.computeUnits", "units: job.units", "has no member 'units'"),
         ("await Phone.state()", "Phone.state()", "'async'"),
+        ("preferredComputeUnitKind: .gpu", "computeUnitKind: .gpu", "computeUnitKind"),
+        ("try await AIModel(", "try AIModel(", "'async'"),
+        ("output = value.ndArray", "output = value.pixels", "no member 'pixels'"),
     ],
-    ids=["hidden-by-xctest", "no-such-name", "no-await"],
+    ids=[
+        "hidden-by-xctest",
+        "no-such-name",
+        "no-await",
+        "core-ai-label",
+        "core-ai-no-await",
+        "core-ai-no-such-name",
+    ],
 )
 def test_ordinary_mistakes_are_found(swift: Swift, modules: str, right: str, wrong: str, told: str) -> None:
     files = swift.sources(SOURCES / "Core", SOURCES / "Tests")
-    copy = swift.work / f"{SOURCES.name}-Tests" / "BenchTests.swift"
-    text = copy.read_text()
-    assert right in text
-    copy.write_text(text.replace(right, wrong))
+    (copy,) = (path for path in (swift.work / f"{SOURCES.name}-Tests").glob("*.swift") if right in path.read_text())
+    copy.write_text(copy.read_text().replace(right, wrong))
     done = checked(swift, modules, "5", files)
     assert done.returncode != 0 and told in done.stderr

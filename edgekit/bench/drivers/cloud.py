@@ -12,7 +12,7 @@ from typing import Literal
 from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.app import PACKAGE, STORAGE
-from edgekit.bench.drivers.table import refuse
+from edgekit.bench.drivers.table import DRIVERS, refuse
 from edgekit.bench.golden import golden_of
 from edgekit.bench.protocol import JOB, JOB_FOLDER, AppJob, compute_units_of, job_of, write_job
 from edgekit.bench.request import BenchRequest
@@ -84,7 +84,7 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     """Write what `lab` needs to measure an artifact: its job and a script or test spec, with how to use it on top.
 
     Args:
-        request: with one artifact, for no driver, and one of the compute units at most, of a Core ML package.
+        request: with one artifact, for no driver, and one of the compute units at most, of a model for iPhones.
         lab: which one.
         out: where; None for a folder of its own below `emitted`.
         reporter: is told what happens.
@@ -106,12 +106,14 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     with reporter.stage(f"open {artifact.name}"):
         opened = open_artifact(artifact, allow_bare=request.allow_bare)
         golden = golden_of(opened, request.images)
-    on_ios = opened.path.suffix == ".mlpackage"
+    on_ios = _on_ios(opened.path.suffix)
     if on_ios and lab == "devicefarm":
         why = "no file can be put into an iOS app's folder on Device Farm"
         raise UsageError(f'{opened.path}: {why}; give `lab="firebase"`', field="lab")
     if request.compute_units and not on_ios:
-        raise UsageError(f"{opened.path}: `compute_units` are for Core ML; leave them out", field="compute_units")
+        raise UsageError(
+            f"{opened.path}: `compute_units` are for Core ML and Core AI; leave them out", field="compute_units"
+        )
     (units,) = compute_units_of(request.compute_units)
     run_id, _ = s.new_run()
     job = job_of(opened, golden, request, run_id, units if on_ios else None)
@@ -127,8 +129,12 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     return [out / name for name in written]
 
 
+def _on_ios(suffix: str) -> bool:
+    return any(suffix in (row.formats or ()) for row in DRIVERS if row.key == "ios")
+
+
 def _firebase(folder: Path, job: AppJob) -> str:
-    on_ios = job.format == "coreml"
+    on_ios = _on_ios(Path(job.model).suffix)
     there = _IOS_JOB if on_ios else ANDROID_JOB
     names = list_files(folder / "job")
     if odd := [name for name in names if set(name) & set(",=")]:

@@ -45,7 +45,7 @@ _IOS_DRIVER = "edgekit.bench.drivers.ios.driver:IosDriver"
 DRIVERS = [
     Row(key="host", formats=None, fields=frozenset({"threads"}), driver=_HOST_DRIVER, in_turns=True),
     Row(key="android", formats=(".onnx", ".pte"), fields=_ANDROID, driver=_ANDROID_DRIVER),
-    Row(key="ios", formats=(".mlpackage",), fields=_DEVICES | {"compute_units"}, driver=_IOS_DRIVER),
+    Row(key="ios", formats=(".mlpackage", ".aimodel"), fields=_DEVICES | {"compute_units"}, driver=_IOS_DRIVER),
 ]
 
 

@@ -172,7 +172,7 @@ def _model(result: Result) -> tuple[object, ...]:
 
 
 def _means(result: Result) -> dict[str, object]:
-    """What measured, and how: a Core ML model's backend is its compute units."""
+    """What measured, and how: on iPhones the backend is what the compute units ask for."""
     runtime = result.runtime
     return {"runner": result.tool.runner, "backend": runtime.backend, "threads": runtime.threads}
 

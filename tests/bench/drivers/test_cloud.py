@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
+from edgekit.bench.drivers.cloud import _firebase
 from edgekit.bench.protocol import AppJob
 from edgekit.bench.schema import Result, read_result
 from edgekit.support.files import list_files
@@ -92,6 +93,27 @@ def test_firebase_for_ios_carries_the_package(package: Path, tmp_path: Path, inv
     assert {there.removeprefix(prefix) for there in pairs} == set(list_files(out / "job"))
     assert f"{prefix}model.mlpackage/Manifest.json" in pairs
     assert json.loads((out / "job" / "job.json").read_text())["compute_units"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("model", "places"), [("model.aimodel", {"model.aimodel/main.mlirb"}), ("model.onnx", {"model.onnx"})]
+)
+def test_firebase_sends_a_model_to_the_phones_that_run_it(model: str, places: set[str], tmp_path: Path) -> None:
+    for place in places:
+        (tmp_path / "job" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "job" / place).write_bytes(b"x")
+    format_ = {"model.aimodel": "coreai", "model.onnx": "onnx"}[model]
+    facts = {"name": "toy", "format": format_, "sha256": "0" * 64, "bytes": 1, "input": [4, 4]}
+    sizes = {"count": 1, "height": 4, "width": 4, "dim": 8, "layout": "nchw", "threads": 1}
+    often = {"warmup": 0, "iterations": 1, "duration": 0}
+    asked = {"schema": "edgekit.job/2", "run_id": "0" * 32, "model": model, "format": format_, "facts": facts}
+    script = tmp_path / _firebase(tmp_path, AppJob.model_validate(asked | sizes | often))
+    (tmp_path / "app.zip").write_bytes(b"")
+    _, *command = command_of(script, tmp_path, "app.zip")
+    on_ios = model == "model.aimodel"
+    assert command[2] == ("ios" if on_ios else "android")
+    there = "dev.edgekit.bench:/Documents/edgekit-job/" if on_ios else "/data/local/tmp/edgekit-job/"
+    assert option(command, "--other-files").split(",") == [f"{there}{place}=job/{place}" for place in places]
 
 
 def test_device_farm_gets_a_spec_and_the_job_as_zip(tower: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -1,9 +1,11 @@
 // A command line around ios_bench/Core for the tests on Linux: the parts of the app that need no iPhone.
 //
 //   core measure FOLDER [FAULT...]       measure a linear model that is worked out here, write the result
+//   core coreai FOLDER                   measure the asset that job.json names with declarations/CoreAI.swift
 //   core preprocess FOLDER               cases.json: raw decoded pixels and a preprocessing each
 //   core orientation FOLDER              one number a line for the files 0, 1, 2 ...
 //   core golden FOLDER                   one JSON document; photos' pixels stand beside them, as FILE.rgb
+//   core model FOLDER                    which file of a golden folder is the model
 import Foundation
 
 func fail(_ problem: Problem) -> Never {
@@ -72,16 +74,19 @@ func memoryNow() -> MemoryNow {
     return MemoryNow(resident: bytes("VmRSS"), residentPeak: bytes("VmHWM"), footprintPeak: nil)
 }
 
-func runMeasure(_ folder: URL, _ faults: Set<String>) throws {
+func runMeasure(_ folder: URL, _ faults: Set<String>, coreAI: Bool = false) async throws {
     let started = utcNow()
     let job = try Job(folder: folder)
     let before = State(
         thermalStatus: 0, batteryPercent: 80, charging: nil, lowPower: faults.contains("low-power"),
         inFront: !faults.contains("background"))
+    let asset = try job.folder.place(job.model, key: "model")
+    let ready = coreAI ? try await PreparedCoreAI(asset: asset, units: job.computeUnits, name: job.model) : nil
+    defer { ready?.remove() }
     let measured: Measurement
     do {
-        measured = try measureModel(job, memory: faults.contains("no-memory") ? { MemoryNow() } : memoryNow) {
-            try Linear(dim: job.dim, faults: faults)
+        measured = try await measureModel(job, memory: faults.contains("no-memory") ? { MemoryNow() } : memoryNow) {
+            try await ready?.open(height: job.height, width: job.width) ?? Linear(dim: job.dim, faults: faults)
         }
     } catch {
         throw Problem.from(error, doing: "\(job.model): cannot be measured", advice: "export it again")
@@ -90,8 +95,8 @@ func runMeasure(_ folder: URL, _ faults: Set<String>) throws {
         model: "iPhone0,0", os: "iOS 17.0", abi: "arm64", ramBytes: nil, cores: 2,
         emulated: faults.contains("emulated"))
     let report = Report(
-        job: job, measured: measured, startedUTC: started, compile: 1_500_000, runtimeVersion: nil, device: device,
-        before: before, after: before, edgekit: "0", harness: "tests\n",
+        job: job, measured: measured, startedUTC: started, compile: ready?.took ?? 1_500_000, runtimeVersion: nil,
+        device: device, before: before, after: before, edgekit: "0", harness: "tests\n",
         errors: faults.contains("no-plan") ? ["no plan:\n\u{2028}test"] : [])
     let written = try report.write()
     print(written.count)
@@ -131,9 +136,9 @@ func decodeRaw(_ folder: URL, _ file: String) throws -> Pixels {
     return try Pixels(width: sizes[0], height: sizes[1], bytes: Array(raw[8...]))
 }
 
-func runGolden(_ folder: URL, _ faults: Set<String>) throws {
+func runGolden(_ folder: URL, _ faults: Set<String>) async throws {
     let golden = try GoldenFolder(folder: folder)
-    let found = try golden.compare(
+    let found = try await golden.compare(
         model: try Linear(dim: golden.dim, faults: faults), sha256: { String($0.count) },
         decode: { _, file in try decodeRaw(folder, file) })
     print(String(decoding: JSON.list(found.map(\.json)).document(), as: UTF8.self))
@@ -142,16 +147,25 @@ func runGolden(_ folder: URL, _ faults: Set<String>) throws {
     }
 }
 
+func runModel(_ folder: URL) throws {
+    let (format, name) = try GoldenFolder(folder: folder).model()
+    print(format.rawValue, name)
+}
+
 setvbuf(stdout, nil, _IOFBF, 1 << 16)
 let arguments = CommandLine.arguments
-guard arguments.count >= 3 else { fail(.input("usage: core measure|preprocess|orientation|golden FOLDER")) }
+guard arguments.count >= 3 else {
+    fail(.input("usage: core measure|coreai|preprocess|orientation|golden|model FOLDER"))
+}
 let folder = URL(fileURLWithPath: arguments[2], isDirectory: true)
 do {
     switch arguments[1] {
-    case "measure": try runMeasure(folder, Set(arguments.dropFirst(3)))
+    case "measure": try await runMeasure(folder, Set(arguments.dropFirst(3)))
+    case "coreai": try await runMeasure(folder, [], coreAI: true)
     case "preprocess": try runPreprocess(folder)
     case "orientation": try runOrientation(folder)
-    case "golden": try runGolden(folder, Set(arguments.dropFirst(3)))
+    case "golden": try await runGolden(folder, Set(arguments.dropFirst(3)))
+    case "model": try runModel(folder)
     default: throw Problem.input("'\(shown(arguments[1]))' is not a command")
     }
 } catch {

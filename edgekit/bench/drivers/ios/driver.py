@@ -81,8 +81,9 @@ class IosDriver:
         """Measure with each of the compute units; an outcome each, fewer where the device cannot be used any more.
 
         Errors, raised or in outcomes: DeviceError where the device is lost, locked, full or silent, does not trust this
-        computer, or the test fails on it; InputError where the result is none; MissingDependencyError where a program
-        is not installed; IntegrityError where the model has changed.
+        computer, or the test fails on it; UsageError where its iOS is too old for the model; InputError where the
+        result is none; MissingDependencyError where a program is not installed; IntegrityError where the model has
+        changed.
         """
         if not is_udid(serial):
             raise UsageError(f"{serial[:60]!r} is not the identifier of a device; give one as Xcode shows it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,21 +24,42 @@ from edgekit.bench.protocol import COMPUTE_PLAN, COMPUTE_UNITS, RESULT, AppJob, 
 from edgekit.errors import DeviceError, EdgeKitError, InputError, UsageError
 from edgekit.support.files import read_json
 from edgekit.support.version import VERSION
+from edgekit.targets.coreai import IOS_VERSIONS
 
-__all__ = ["Device", "IosJob", "answer", "ask", "measure", "remove"]
+__all__ = ["Device", "IosJob", "answer", "ask", "backend_of", "measure", "remove"]
 
 _ATTEMPT = 10.0  # seconds that one try to remove the job may take
 _LARGEST = s.MAX_BYTES + (1 << 20)
+_PREFERENCES = {"cpuAndNeuralEngine": "prefers neuralEngine", "cpuAndGPU": "prefers gpu", "cpuOnly": "cpuOnly"}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A format that the app runs: how its folders end, the first iOS that can, and what to do on an older one."""
+
+    suffix: str
+    ios: int
+    older: str
+
+
+_KINDS = {
+    "coreml": _Kind(".mlpackage", 17, "the app needs iOS 17; update it"),
+    "coreai": _Kind(
+        ".aimodel",
+        IOS_VERSIONS.start,
+        f"Core AI needs iOS {IOS_VERSIONS.start}; update it, or give it a .mlpackage",
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class IosJob(PhoneJob):
     """What to measure on every device, with each of the compute units in turn, which are set anew for each run.
 
-    `app` is the folder that `xcodebuild build-for-testing` filled. UsageError where the model is no .mlpackage.
+    `app` is the folder that `xcodebuild build-for-testing` filled. UsageError where the app does not run the model.
     """
 
-    spare_s: ClassVar[float] = 600.0  # Core ML compiles the model first
+    spare_s: ClassVar[float] = 600.0  # the device compiles or specializes the model first
 
     app: Path
     compute_units: Sequence[ComputeUnits] = COMPUTE_UNITS[:1]
@@ -45,8 +67,10 @@ class IosJob(PhoneJob):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model.suffix != ".mlpackage" or self.asked.format != "coreml":
-            raise UsageError(f"{self.model}: iPhones take .mlpackage; give one of those", field="artifacts")
+        kind = _KINDS.get(self.asked.format)
+        if kind is None or self.model.suffix != kind.suffix:
+            taken = " and ".join(one.suffix for one in _KINDS.values())
+            raise UsageError(f"{self.model}: iPhones take {taken}; give one of those", field="artifacts")
 
 
 @dataclass
@@ -75,7 +99,7 @@ class Device:
 
 
 async def ask(device: Device) -> None:
-    """Learn what it is; DeviceError says why it cannot be used now."""
+    """Learn what it is; DeviceError says why it cannot be used now, UsageError that its iOS cannot run the model."""
     answers = []
     with TemporaryDirectory(prefix="edgekit-") as folder:
         for number, argv in enumerate(device.tools.asking(device.udid, Path(folder) / "answer.json")):
@@ -84,6 +108,15 @@ async def ask(device: Device) -> None:
     device.facts = device.tools.asked(answers)
     if device.facts.trouble is not None:
         raise DeviceError(f"{plain(device.udid)}: {device.facts.trouble}")
+    kind, major = _KINDS[device.job.asked.format], re.match(r"iOS (\d{1,4})\b", device.facts.os or "")
+    if major and int(major[1]) < kind.ios:
+        raise UsageError(f"{plain(device.udid)}: has {device.facts.os}, {kind.older}", field="artifacts")
+
+
+def backend_of(asked: AppJob) -> str:
+    """What a runtime is asked for by compute units, in its words: Core AI prefers one, and never leaves another out."""
+    units = asked.compute_units or COMPUTE_UNITS[0]
+    return _PREFERENCES.get(units, "default") if asked.format == "coreai" else units
 
 
 def answer(done: Done, path: Path, name: str) -> Any:
@@ -192,7 +225,7 @@ def _merge(written: s.Result, device: Device, asked: AppJob, started: str, wrong
         started,
         protocol={"screen_on": written.protocol.screen_on},
         tool=s.Tool(edgekit=VERSION, runner="ios-app", harness=device.tools.harness),
-        runtime=s.Runtime(**{**runtime, "backend": asked.compute_units}),
+        runtime=s.Runtime(**{**runtime, "backend": backend_of(asked)}),
         device=s.Device(**{**phone, "lab": lab}),
         errors=tuple(plain(line) for line in errors)[-64:],
     )

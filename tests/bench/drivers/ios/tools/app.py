@@ -24,7 +24,8 @@ def run_app(device: Device) -> str | None:
     for name, size in sizes.items():
         if (folder / name).stat().st_size != size:
             return f"{name}: not {size} bytes"
-    if not (folder / job["model"] / "Manifest.json").is_file():
+    whole = {"coreml": "Manifest.json", "coreai": "main.mlirb"}[job["format"]]
+    if not (folder / job["model"] / whole).is_file():
         return f"{job['model']}: no model"
     if any(path.stat().st_mode & 0o666 != 0o666 for path in (folder, *folder.rglob("*"))):
         return "the job folder cannot be written to"
@@ -38,7 +39,8 @@ def run_app(device: Device) -> str | None:
     if device.has("test-fails"):
         return "model.mlpackage: cannot be compiled; export it again"
     write_result(device, folder / job["out"], job)
-    write_compute_plan(device, folder / "compute-plan.json", job)
+    if job["format"] == "coreml":
+        write_compute_plan(device, folder / "compute-plan.json", job)
     return None
 
 

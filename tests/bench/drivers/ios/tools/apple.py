@@ -110,7 +110,7 @@ def shown(udid: str) -> dict[str, Any]:
         },
         "deviceProperties": {
             "name": "\u001b[2Jsomeone's phone",
-            "osVersionNumber": "18.5",
+            "osVersionNumber": device.state.get("ios", "18.5"),
             "developerModeStatus": "disabled" if device.has("no-developer-mode") else "enabled",
         },
     }

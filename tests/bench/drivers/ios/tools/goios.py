@@ -41,7 +41,8 @@ def go_ios(words: list[str]) -> None:
     if command == ("info",):
         if device.has("hang-ask"):
             hang(device, stubborn=False)
-        print(json.dumps({"ProductType": "iPhone16,1", "ProductVersion": "18.5", "DeviceName": "\u001b[2Jx"}))
+        version = device.state.get("ios", "18.5")
+        print(json.dumps({"ProductType": "iPhone16,1", "ProductVersion": version, "DeviceName": "\u001b[2Jx"}))
         return
     if command == ("devmode", "get"):
         print(json.dumps({"DeveloperModeEnabled": not device.has("no-developer-mode")}))
