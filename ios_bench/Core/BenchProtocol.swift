@@ -30,6 +30,6 @@ enum BenchProtocol {
     static let maxPhotoBytes = 67_108_864
     static let minCosine = 0.99
 
-    static let formats = ["coreml", "executorch", "onnx"]
-    static let layouts = ["nchw", "nhwc_u8"]
+    static let formats = ["coreml", "coreai", "executorch", "litert", "onnx"]
+    static let layouts = ["nchw", "nhwc", "nhwc_u8"]
 }

@@ -27,6 +27,7 @@ from edgekit.support.version import VERSION
 __all__ = ["Device", "IosJob", "answer", "ask", "measure", "remove"]
 
 _ATTEMPT = 10.0  # seconds that one try to remove the job may take
+_FORMATS = {".mlpackage": "coreml", ".aimodel": "coreai"}
 _LARGEST = s.MAX_BYTES + (1 << 20)
 
 
@@ -34,7 +35,7 @@ _LARGEST = s.MAX_BYTES + (1 << 20)
 class IosJob(PhoneJob):
     """What to measure on every device, with each of the compute units in turn, which are set anew for each run.
 
-    `app` is the folder that `xcodebuild build-for-testing` filled. UsageError where the model is no .mlpackage.
+    `app` is the folder that `xcodebuild build-for-testing` filled. UsageError where the model is none of iPhones.
     """
 
     spare_s: ClassVar[float] = 600.0  # Core ML compiles the model first
@@ -45,8 +46,10 @@ class IosJob(PhoneJob):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model.suffix != ".mlpackage" or self.asked.format != "coreml":
-            raise UsageError(f"{self.model}: iPhones take .mlpackage; give one of those", field="artifacts")
+        if _FORMATS.get(self.model.suffix) != self.asked.format:
+            raise UsageError(
+                f"{self.model}: iPhones take {' and '.join(_FORMATS)}; give one of those", field="artifacts"
+            )
 
 
 @dataclass
