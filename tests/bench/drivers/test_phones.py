@@ -62,7 +62,7 @@ def test_a_device_of_another_processor(
     lab: Bench, published: Path, invoke: Invoke, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """Push, run and pull with the arm64 runner and library; qemu runs what was pushed."""
-    arm64 = arm64_machine(tmp_path, pytestconfig.cache.mkdir("onnxruntime-arm64"))
+    arm64 = arm64_machine(tmp_path, pytestconfig.cache.mkdir("arm64"))
     qemu = " ".join(map(shlex.quote, arm64.prefix))
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in arm64.environment.items())
     taskset = lab.folder / "tools" / "taskset"
