@@ -82,8 +82,8 @@ def bench() -> None:
     "--compute-units",
     multiple=True,
     type=click.Choice(["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly", "cpu", "gpu"]),
-    help="Processors that Core ML and Core AI may use on iPhones, or the accelerator of LiteRT on Android: cpu or gpu. May "
-    "be repeated; each gives a result of its own.  [default: all, or cpu]",
+    help="Processors that Core ML and Core AI may use on iPhones, or the accelerator of LiteRT on Android: cpu or gpu. "
+    "May be repeated; each gives a result of its own.  [default: all, or cpu]",
 )
 @click.option(
     "--runner",
