@@ -119,7 +119,8 @@ static void *room_for(size_t bytes) {
     if (posix_memalign(&memory, 64, bytes + SPARE) != 0) {
         fail(EXIT_RUNTIME, "no memory for one image and its embedding: free some or use a smaller model");
     }
-    return memset(memory, 0, bytes + SPARE);
+    memset(memory, 0, bytes + SPARE);
+    return memory;
 }
 
 static void bind_model(Runner *runner) {
