@@ -59,4 +59,5 @@ dependencies {
     implementation(project(":core"))
     implementation("com.microsoft.onnxruntime:onnxruntime-android:${shared("onnxruntime")}")
     implementation("org.pytorch:executorch-android:${shared("executorch")}")
+    implementation("com.google.ai.edge.litert:litert:${shared("litert")}")
 }

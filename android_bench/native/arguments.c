@@ -1,5 +1,5 @@
 /* The command line, and the files that it names. */
-#include "common.h"
+#include "runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@ void fail(int code, const char *format, ...) {
     _exit(code);
 }
 
-typedef enum { TEXT, WHOLE, REAL, HEX, LAYOUT } Kind;
+typedef enum { TEXT, WHOLE, REAL, HEX, LAYOUT, FORMAT } Kind;
 
 typedef struct {
     const char *name, *value_name;
@@ -36,6 +36,8 @@ typedef struct {
     void *into;
     bool given;
 } Option;
+
+static const char *const LAYOUTS[] = {[NCHW] = "nchw", [NHWC] = "nhwc", [NHWC_U8] = "nhwc_u8"};
 
 static void set_whole(const Option *option, const char *value) {
     size_t digits = strspn(value, "0123456789");
@@ -75,6 +77,26 @@ static void set_text(const Option *option, const char *value) {
     *(const char **)option->into = value;
 }
 
+static void set_layout(const Option *option, const char *value) {
+    for (size_t i = 0; i < sizeof LAYOUTS / sizeof *LAYOUTS; i++) {
+        if (strcmp(value, LAYOUTS[i]) == 0) {
+            *(Layout *)option->into = (Layout)i;
+            return;
+        }
+    }
+    fail(EXIT_BAD_INPUT, "--layout is '%.40s': give %s", value, option->value_name);
+}
+
+static void set_format(const Option *option, const char *value) {
+    for (size_t i = 0; i < RUNTIME_COUNT; i++) {
+        if (strcmp(value, RUNTIMES[i]->format) == 0) {
+            *(const Runtime **)option->into = RUNTIMES[i];
+            return;
+        }
+    }
+    fail(EXIT_BAD_INPUT, "--format is '%.40s': give %s", value, option->value_name);
+}
+
 static void set(Option *option, const char *value) {
     if (option->given) fail(EXIT_BAD_INPUT, "--%s is given twice: give it once", option->name);
     option->given = true;
@@ -86,10 +108,10 @@ static void set(Option *option, const char *value) {
         set_real(option, value);
         return;
     case LAYOUT:
-        if (strcmp(value, "nchw") != 0 && strcmp(value, "nhwc_u8") != 0) {
-            fail(EXIT_BAD_INPUT, "--layout is '%.40s': give nchw or nhwc_u8", value);
-        }
-        *(bool *)option->into = strcmp(value, "nhwc_u8") == 0;
+        set_layout(option, value);
+        return;
+    case FORMAT:
+        set_format(option, value);
         return;
     case TEXT:
     case HEX:
@@ -102,15 +124,16 @@ Arguments parse_arguments(int count, char **values) {
     Arguments parsed;
     memset(&parsed, 0, sizeof parsed);
     Option options[] = {
-        {"model", "FILE.onnx", TEXT, 0, 0, &parsed.model, false},
-        {"library", "libonnxruntime.so", TEXT, 0, 0, &parsed.library, false},
+        {"format", "onnx|litert", FORMAT, 0, 0, &parsed.runtime, false},
+        {"model", "FILE", TEXT, 0, 0, &parsed.model, false},
+        {"library", "FILE.so", TEXT, 0, 0, &parsed.library, false},
         {"inputs", "FILE", TEXT, 0, 0, &parsed.inputs, false},
         {"golden", "FILE", TEXT, 0, 0, &parsed.golden, false},
         {"count", "IMAGES", WHOLE, 1, MAX_IMAGES, &parsed.count, false},
         {"height", "PIXELS", WHOLE, 1, MAX_SIDE, &parsed.height, false},
         {"width", "PIXELS", WHOLE, 1, MAX_SIDE, &parsed.width, false},
         {"dim", "VALUES", WHOLE, 1, MAX_DIM, &parsed.dim, false},
-        {"layout", "nchw|nhwc_u8", LAYOUT, 0, 0, &parsed.bytes, false},
+        {"layout", "nchw|nhwc|nhwc_u8", LAYOUT, 0, 0, &parsed.layout, false},
         {"warmup", "INFERENCES", WHOLE, 0, MAX_SAMPLES, &parsed.warmup, false},
         {"iterations", "INFERENCES", WHOLE, 1, MAX_SAMPLES, &parsed.iterations, false},
         {"duration", "SECONDS", REAL, 0, MAX_DURATION_S, &parsed.duration, false},
@@ -208,11 +231,12 @@ Files read_files(const Arguments *arguments) {
         fail(EXIT_BAD_INPUT, "--model %.200s: %s: push it first", arguments->model, strerror(errno));
     }
     if (!S_ISREG(about.st_mode) || about.st_size <= 0) {
-        fail(EXIT_BAD_INPUT, "--model %.200s: empty or not a regular file: give an .onnx file", arguments->model);
+        fail(EXIT_BAD_INPUT, "--model %.200s: empty or not a regular file: give a %s file", arguments->model,
+             arguments->runtime->suffix);
     }
     files.model_bytes = (uint64_t)about.st_size;
     files.image_bytes = product(product(arguments->height, arguments->width), CHANNELS);
-    if (!arguments->bytes) product(files.image_bytes, sizeof(float)); /* as the model takes it */
+    if (arguments->layout != NHWC_U8) product(files.image_bytes, sizeof(float)); /* as the model takes it */
     size_t all_images = product(arguments->count, files.image_bytes);
     size_t all_golden = product(product(arguments->count, arguments->dim), sizeof(float));
     files.images = read_exactly("inputs", arguments->inputs, all_images, "uint8 images [count,height,width,3]");

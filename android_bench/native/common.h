@@ -15,11 +15,16 @@
 enum { EXIT_BAD_INPUT = 2, EXIT_RUNTIME = 3 };
 enum { CHANNELS = 3 };
 
+typedef struct Runtime Runtime;
+
+typedef enum { NCHW, NHWC, NHWC_U8 } Layout; /* float32 [1,3,H,W] or [1,H,W,3] of 0-255, or uint8 [1,H,W,3] */
+
 typedef struct {
+    const Runtime *runtime; /* that --format names */
     const char *model, *library, *inputs, *golden, *out, *run_id, *model_sha256;
     size_t count, height, width, dim, warmup, iterations, threads;
     double duration, min_cosine;
-    bool bytes; /* the model takes uint8 [1,H,W,3]; otherwise float32 [1,3,H,W] */
+    Layout layout; /* what the model takes */
 } Arguments;
 
 typedef struct {

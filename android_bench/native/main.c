@@ -1,4 +1,4 @@
-/* edgekit_bench: measure an ONNX embedder on this device and write one edgekit.bench/1 result. See ../README.md. */
+/* edgekit_bench: measure an embedder on this device and write one edgekit.bench/1 result. See ../README.md. */
 #include "common.h"
 
 #include <stdlib.h>

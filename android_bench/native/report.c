@@ -2,7 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif
-#include "common.h"
+#include "runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,15 +74,18 @@ static void put_report(FILE *file, const Arguments *arguments, const Files *file
     put_text(file, EDGEKIT_VERSION, strlen(EDGEKIT_VERSION), TEXT_SAFE);
     fputs(", \"runner\": \"android-native\"},\n \"model\": {\"name\": ", file);
     put_name(file, arguments->model);
-    fprintf(file, ", \"format\": \"onnx\", \"sha256\": \"%s\", \"bytes\": %" PRIu64 ", \"input\": [%zu, %zu]},\n",
-            arguments->model_sha256, files->model_bytes, arguments->height, arguments->width);
-    fputs(" \"runtime\": {\"name\": \"onnxruntime\", \"version\": ", file);
+    fprintf(file,
+            ", \"format\": \"%s\", \"sha256\": \"%s\", \"bytes\": %" PRIu64 ", \"input\": [%zu, %zu]},\n"
+            " \"runtime\": {\"name\": \"%s\", \"version\": ",
+            arguments->runtime->format, arguments->model_sha256, files->model_bytes, arguments->height,
+            arguments->width, arguments->runtime->name);
     if (measured->version == NULL) {
         fputs("null", file);
     } else {
         put_text(file, measured->version, strlen(measured->version), TEXT_SAFE);
     }
-    fprintf(file, ", \"backend\": \"CPUExecutionProvider\", \"threads\": %zu, \"cores\": ", arguments->threads);
+    fprintf(file, ", \"backend\": \"%s\", \"threads\": %zu, \"cores\": ", arguments->runtime->backend,
+            arguments->threads);
     put_cores(file);
     fprintf(file,
             "},\n \"device\": {\"platform\": \"android\"},\n"

@@ -38,7 +38,9 @@ def profile_ops(path: Path, threads: int) -> list[Operator]:
     artifact = open_artifact(path, allow_bare=True)
     tool = _TOOLS.get(artifact.path.suffix)
     if tool is None:
-        raise UsageError(f"{path}: this format cannot be profiled here; for a .mlpackage use Xcode's Core ML report")
+        raise UsageError(
+            f"{path}: this format cannot be profiled here; for a .mlpackage or .aimodel use Xcode's report"
+        )
     runner = timed(artifact.runner)
     ready = runner.ready(np.full((*runner.input_size, 3), 127, np.uint8))
     return sorted(tool(artifact.path, ready, threads), key=lambda operator: -operator.ms)
@@ -90,4 +92,15 @@ def _executorch(path: Path, ready: Any, threads: int) -> list[Operator]:
         ]
 
 
-_TOOLS: dict[str, Callable[[Path, Any, int], list[Operator]]] = {".onnx": _onnx, ".pte": _executorch}
+def _litert(path: Path, ready: Any, threads: int) -> list[Operator]:
+    from edgekit.bench.profile_litert import times_of
+
+    times = times_of(path, threads, _WARMUP, _RUNS)
+    return [Operator(f"{kind} #{number}", kind, took / 1e3) for number, (kind, took) in enumerate(times, 1)]
+
+
+_TOOLS: dict[str, Callable[[Path, Any, int], list[Operator]]] = {
+    ".onnx": _onnx,
+    ".pte": _executorch,
+    ".tflite": _litert,
+}

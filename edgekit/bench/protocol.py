@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args
 
 from pydantic import ConfigDict, Field
 
@@ -17,7 +18,18 @@ from edgekit.bench.request import BenchRequest
 from edgekit.errors import UsageError
 from edgekit.support.documents import Document
 
-__all__ = ["COMPUTE_UNITS", "AppJob", "ComputeUnits", "compute_units_of", "job_of", "write_job"]
+__all__ = [
+    "ACCELERATORS",
+    "COMPUTE_UNITS",
+    "UNITS",
+    "Accelerator",
+    "AppJob",
+    "ComputeUnits",
+    "compute_units_of",
+    "job_of",
+    "layout_of",
+    "write_job",
+]
 
 JOB: str = CONSTANTS["job_file"]
 JOB_FOLDER: str = CONSTANTS["job_folder"]  # in the app's own documents, or below /data/local/tmp
@@ -25,7 +37,18 @@ RESULT: str = CONSTANTS["result_file"]
 COMPUTE_PLAN: str = CONSTANTS["compute_plan_file"]
 ComputeUnits = Literal["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"]
 COMPUTE_UNITS: tuple[ComputeUnits, ...] = get_args(ComputeUnits)
+Accelerator = Literal["cpu", "gpu"]
+ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
+# Of each format that has some: the first is the one to measure with where none is asked for.
+UNITS: Mapping[str, Sequence[ComputeUnits] | Sequence[Accelerator]] = {
+    "coreml": COMPUTE_UNITS,
+    "coreai": COMPUTE_UNITS,
+    "litert": ACCELERATORS,
+}
+Layout = Literal["nchw", "nhwc", "nhwc_u8"]
+_LAYOUT = re.compile(r"[^x]+x(\d+)x(\d+)x3")  # of a manifest: batch, height, width and channels
 _FileName = Annotated[str, Field(pattern=f"^{CONSTANTS['file_name_pattern']}$")]
+_Unit = TypeVar("_Unit", bound=str)
 _Inferences = Annotated[int, Field(ge=0, le=CONSTANTS["max_samples"])]
 
 
@@ -51,8 +74,8 @@ class AppJob(Document):
     dim: Annotated[int, Field(ge=1, le=CONSTANTS["max_dim"])] = Field(
         description="Values of an embedding; `golden` is float32 little-endian [count,dim]."
     )
-    layout: Literal["nchw", "nhwc_u8"] = Field(
-        description="What the model takes: float32 [1,3,H,W] of 0-255, or uint8 [1,H,W,3]."
+    layout: Layout = Field(
+        description="What the model takes: float32 [1,3,H,W] or [1,H,W,3] of 0-255, or uint8 [1,H,W,3]."
     )
     warmup: _Inferences = Field(description="Inferences between the first one and the first sample.")
     iterations: _Inferences = Field(ge=1, description="The least number of samples.")
@@ -61,23 +84,42 @@ class AppJob(Document):
     )
     threads: Annotated[int, Field(ge=1, le=CONSTANTS["max_threads"])]
     min_cosine: Annotated[float, Field(ge=-1, le=1)] = TOLERANCE
-    compute_units: ComputeUnits | None = Field(None, description="For Core ML alone.")
+    compute_units: ComputeUnits | Accelerator | None = Field(
+        None, description="Of Core ML and Core AI; the accelerator of LiteRT; null for other formats."
+    )
     out: _FileName = Field(RESULT, description="The name of the result's file.")
 
 
-def compute_units_of(names: Sequence[str]) -> Sequence[ComputeUnits]:
-    """The compute units of these names, the first of all where there are none; UsageError where one is unknown."""
-    if not set(names) <= set(COMPUTE_UNITS):
-        known = ", ".join(COMPUTE_UNITS)
-        raise UsageError(f"`compute_units` are {', '.join(names)}; give some of {known}", field="compute_units")
-    return cast("Sequence[ComputeUnits]", names) or COMPUTE_UNITS[:1]
+def compute_units_of(names: Sequence[str], known: Sequence[_Unit]) -> Sequence[_Unit]:
+    """Those of `known` that have these names, the first of all where there are none; UsageError where one has not."""
+    if not set(names) <= set(known):
+        raise UsageError(
+            f"`compute_units` are {', '.join(names)}; give some of {', '.join(known)}", field="compute_units"
+        )
+    return cast("Sequence[_Unit]", names) or known[:1]
+
+
+def layout_of(artifact: Artifact) -> Layout:
+    """What an artifact takes, as its manifest says; without one, what EdgeKit makes of its format."""
+    if artifact.manifest is None:
+        return "nhwc" if artifact.target.format == "litert" else "nchw"
+    taken = artifact.manifest.input
+    if taken.dtype == "uint8":
+        return "nhwc_u8"
+    sizes = _LAYOUT.fullmatch(taken.layout)
+    last = sizes is not None and tuple(map(int, sizes.groups())) == tuple(artifact.runner.input_size)
+    return "nhwc" if last else "nchw"
 
 
 def job_of(
-    artifact: Artifact, golden: Golden, request: BenchRequest, run_id: str, units: ComputeUnits | None = None
+    artifact: Artifact,
+    golden: Golden,
+    request: BenchRequest,
+    run_id: str,
+    units: ComputeUnits | Accelerator | None = None,
 ) -> AppJob:
     """The job of measuring `artifact` as `request` says."""
-    facts, manifest = model_of(artifact), artifact.manifest
+    facts = model_of(artifact)
     count, height, width = golden.images.shape[:3]
     return AppJob(
         run_id=run_id,
@@ -88,7 +130,7 @@ def job_of(
         height=height,
         width=width,
         dim=golden.embeddings.shape[1],
-        layout="nhwc_u8" if manifest is not None and manifest.input.dtype == "uint8" else "nchw",
+        layout=layout_of(artifact),
         warmup=request.warmup,
         iterations=request.min_iterations,
         duration=request.min_duration_s,

@@ -30,11 +30,13 @@ class BenchRequest:
     all_devices: bool | None = None  # all that are connected, at once
     app: OptionalPath = Converted(optional_path, None)  # android_bench's APK, or what Xcode built of ios_bench
     runner: OptionalPath = Converted(optional_path, None)  # in place of `app`: android_bench's native runner
-    library: OptionalPath = Converted(optional_path, None)  # and the libonnxruntime.so that it opens
+    library: OptionalPath = Converted(
+        optional_path, None
+    )  # and the runtime that it opens: libonnxruntime.so, libLiteRt.so
     airplane: bool | None = None  # meanwhile; default False
     stay_awake: bool | None = None  # keep the screen on meanwhile; default True
     cooldown_minutes: float | None = None  # to wait until the device is cool, at most; default 5
-    compute_units: Sequence[str] = ()  # of Core ML and Core AI, each a run of its own; default: all
+    compute_units: Sequence[str] = ()  # or LiteRT's accelerators, each a run of its own; default: all, cpu
 
     def __post_init__(self) -> None:
         """Raises UsageError where a number is not one that can be meant."""

@@ -81,8 +81,9 @@ def bench() -> None:
 @click.option(
     "--compute-units",
     multiple=True,
-    type=click.Choice(["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly"]),
-    help="Processors that Core ML may use on iPhones. May be repeated; each gives a result of its own.  [default: all]",
+    type=click.Choice(["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly", "cpu", "gpu"]),
+    help="Processors that Core ML and Core AI may use on iPhones, or the accelerator of LiteRT on Android: cpu or gpu. "
+    "May be repeated; each gives a result of its own.  [default: all, or cpu]",
 )
 @click.option(
     "--runner",
@@ -91,7 +92,10 @@ def bench() -> None:
     help="On Android, in place of --app: the program edgekit_bench, built from android_bench/native.",
 )
 @click.option(
-    "--library", type=PATH, metavar="FILE", help="With --runner: libonnxruntime.so for the device's processor."
+    "--library",
+    type=PATH,
+    metavar="FILE",
+    help="With --runner: libonnxruntime.so or libLiteRt.so for the device's processor.",
 )
 @click.option("--airplane", is_flag=True, default=None, help="Measure Android devices in airplane mode.")
 @click.option(
@@ -125,7 +129,7 @@ def bench_run(
     quiet: bool,
     **asked: Any,
 ) -> None:
-    """Measure ARTIFACTs on this machine, turn by turn (.onnx, .pte; .mlpackage on macOS), or on phones.
+    """Measure ARTIFACTs on this machine, turn by turn (.onnx, .pte, .tflite, .aimodel; .mlpackage on macOS), or on phones.
 
     Each inference gets a different image, and its embedding is compared with the file's own. Loading and the first
     inference are measured in a fresh process.

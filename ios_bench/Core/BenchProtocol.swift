@@ -31,5 +31,5 @@ enum BenchProtocol {
     static let minCosine = 0.99
 
     static let formats = ["coreml", "coreai", "executorch", "litert", "onnx"]
-    static let layouts = ["nchw", "nhwc_u8"]
+    static let layouts = ["nchw", "nhwc", "nhwc_u8"]
 }

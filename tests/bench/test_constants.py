@@ -15,7 +15,7 @@ from edgekit.bench.constants import CONSTANTS
 from edgekit.bench.drivers.android.app import STORAGE
 from edgekit.bench.drivers.ios import compute_plan
 from edgekit.bench.preprocessing import MAX_PHOTOS, GoldenFolder, Preprocessing, _variants
-from edgekit.bench.protocol import AppJob, ComputeUnits
+from edgekit.bench.protocol import Accelerator, AppJob, ComputeUnits
 from edgekit.data.images import MAX_PIXELS
 
 ROOT = Path(__file__).parents[2]
@@ -35,12 +35,12 @@ LANGUAGES: dict[str, tuple[Path, str, Callable[[str], str]]] = {
 NEEDLESS = {
     "kotlin": "compute_plan_schema embeddings_file result_file compute_plan_file max_cores min_cosine formats "
     "compute_units runners reasons",
-    "swift": "result_file run_folder_prefix file_name_pattern max_cores max_result_bytes compute_units interpolations "
-    "crop_modes runners reasons",
+    "swift": "result_file run_folder_prefix file_name_pattern max_cores max_result_bytes compute_units accelerators "
+    "interpolations crop_modes runners reasons",
     "c": "job_schema golden_schema compute_plan_schema job_file inputs_file embeddings_file result_file golden_file "
     "compute_plan_file job_folder run_folder_prefix file_name_pattern max_text max_crop_pct max_pixels "
     "max_golden_items max_job_bytes max_golden_bytes max_photo_bytes max_result_bytes min_cosine formats layouts "
-    "compute_units interpolations crop_modes runners reasons",
+    "compute_units accelerators interpolations crop_modes runners reasons",
 }
 
 
@@ -113,6 +113,7 @@ def test_pythons_words_are_those_of_the_file() -> None:
     for schema, model in documents:
         assert get_args(model.model_fields["schema_"].annotation) == (CONSTANTS[schema],)
     assert get_args(ComputeUnits) == tuple(CONSTANTS["compute_units"])
+    assert get_args(Accelerator) == tuple(CONSTANTS["accelerators"])
     assert get_args(s.Reason) == tuple(CONSTANTS["reasons"])
     choices: tuple[tuple[str, type[BaseModel], str], ...] = (
         ("formats", AppJob, "format"),
@@ -150,12 +151,13 @@ def test_the_keys_of_a_job_are_those_of_python() -> None:
         (SWIFT / "Core/Report.swift", r'"runner": \.text\("(.+?)"\)', "runners", 1),
         (KOTLIN / "Filters.kt", r'^    "(\w+)" to Filter', "interpolations", 5),
         (KOTLIN / "Report.kt", r'reasons\.put\("(.+?)"\)', "reasons", 3),
-        (KOTLIN / "Job.kt", r'oneOf\("format", "(.+?)", "(.+?)"\)', "formats", 2),
+        (KOTLIN / "Job.kt", r'oneOf\("format", "(.+?)", "(.+?)", "(.+?)"\)', "formats", 3),
         (ROOT / "android_bench/app/src/main/kotlin/dev/edgekit/bench/Run.kt", r'report\(.*"(.*?)", h', "runners", 1),
         (C / "report.c", r'\\"runner\\": \\"(.+?)\\"', "runners", 1),
         (C / "report.c", r'"" : "\\"(.+?)\\""', "reasons", 1),
-        (C / "report.c", r'\\"format\\": \\"(.+?)\\"', "formats", 1),
-        (C / "arguments.c", r'strcmp\(value, "(.+?)"\) != 0', "layouts", 2),
+        (C / "ort.c", r'\.format = "(.+?)"', "formats", 1),
+        (C / "litert.c", r'\.format = "(.+?)"', "formats", 1),
+        (C / "arguments.c", r'\[N\w+\] = "(\w+)"', "layouts", 3),
     ],
 )
 def test_the_words_of_every_language_are_known(path: Path, pattern: str, words: str, count: int) -> None:

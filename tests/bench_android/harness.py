@@ -22,7 +22,7 @@ from edgekit.data.images import load_image
 from edgekit.support.progress import Silent
 from tests.waiting import PATIENCE
 
-from ..bench_native.harness import golden_of, linear, photographs, tool
+from ..bench_native.harness import golden_of, linear, linear_golden, lite, lite_library, photographs, tool
 
 SOURCES = Path(__file__).parents[2] / "android_bench"
 RUN_ID = "0123456789abcdef" * 2
@@ -51,7 +51,7 @@ class Built:
     @property
     def classes(self) -> list[Path]:
         """EdgeKit's own."""
-        return [self.folder / module / "classes" for module in ("app", "core")]
+        return [self.folder / module / "classes" for module in ("app", "core")]  # litert's stand for Google's
 
     def library(self, name: str) -> Path:
         """A library that the app is compiled against."""
@@ -83,6 +83,7 @@ def build(out: Path, case: Path) -> Built:
     # The core's own tests are run by tests/bench_jvm; the app has its own switch.
     command = [mvn, "-B", "-ntp", "-f", SOURCES / "pom.xml", "-pl", "app", "-am", "-Dmaven.test.skip"]
     command += [f"-Dedgekit.build={out}", f"-Dedgekit.case={case}", f"-Dexecutorch.jar={jar}"]
+    command += [f"-Dlitert.library={lite_library()}"]
     command += ["-Dmaven.test.failure.ignore=true", f"-Dmdep.outputFile={classpath}", "-Dmdep.includeScope=test"]
     command += ["test", "dependency:build-classpath"]
     done = subprocess.run([str(one) for one in command], capture_output=True, text=True, timeout=PATIENCE)
@@ -112,6 +113,7 @@ def on_android(jar: Path, out: Path) -> Path:
 def write_case(folder: Path) -> Path:
     """All that the Kotlin tests are given."""
     write_job(folder / "job")
+    write_litert(folder / "litert")
     write_golden(folder / "golden")
     write_pictures(folder / "pictures")
     return folder
@@ -122,21 +124,38 @@ def write_job(folder: Path) -> None:
     folder.mkdir(parents=True)
     model = linear(folder / "model.onnx", "nhwc_u8", (5, 7), 11)
     images = photographs(4, 5, 7)
+    write_parts(folder, model, "onnx", "nhwc_u8", images, golden_of(model, images))
+
+
+def write_litert(folder: Path) -> None:
+    """The same model for LiteRT, a job for each layout; and a file that gives two embeddings."""
+    images = photographs(4, 5, 7)
+    for layout in ("nchw", "nhwc", "nhwc_u8"):
+        (folder / layout).mkdir(parents=True)
+        model = lite(folder / layout / "model.tflite", layout, (5, 7), 11)
+        write_parts(folder / layout, model, "litert", layout, images, linear_golden(layout, images, 11))
+    lite(folder / "two.tflite", "nhwc", (5, 7), 11, outputs=2)
+
+
+def write_parts(
+    folder: Path, model: Path, format: str, layout: str, images: np.ndarray, embeddings: np.ndarray
+) -> None:
+    """What belongs to a model of a job: its images, their golden embeddings, and the job."""
     images.tofile(folder / "inputs.bin")
-    golden_of(model, images).astype("<f4").tofile(folder / "golden.bin")
+    embeddings.astype("<f4").tofile(folder / "golden.bin")
     facts = {
         "name": "linear",
-        "format": "onnx",
+        "format": format,
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "bytes": model.stat().st_size,
         "precision": "float32",
         "parity_min_cosine": 0.999987,
         "input": [5, 7],
     }
-    sizes = {"count": 4, "height": 5, "width": 7, "dim": 11, "layout": "nhwc_u8"}
+    sizes = {"count": 4, "height": 5, "width": 7, "dim": 11, "layout": layout}
     protocol = {"warmup": 2, "iterations": 10, "duration": 0.0, "threads": 1, "min_cosine": 0.9999}
-    files = {"model": "model.onnx", "inputs": "inputs.bin", "golden": "golden.bin", "out": "result.json"}
-    start = {"schema": "edgekit.job/2", "run_id": RUN_ID, "format": "onnx", "facts": facts, "compute_units": None}
+    files = {"model": model.name, "inputs": "inputs.bin", "golden": "golden.bin", "out": "result.json"}
+    start = {"schema": "edgekit.job/2", "run_id": RUN_ID, "format": format, "facts": facts, "compute_units": None}
     (folder / "job.json").write_text(json.dumps(start | files | sizes | protocol))
 
 

@@ -68,6 +68,18 @@ def test_result_of_each_way_in(built: Built, name: str, harness: str | None) -> 
     assert result.memory_bytes.peak_rss and result.memory_bytes.peak_rss > 1 << 20
 
 
+@pytest.mark.parametrize("layout", ["nchw", "nhwc", "nhwc_u8"])
+def test_result_of_litert(built: Built, layout: str) -> None:
+    """LiteRT itself ran, through the desktop's part of its Kotlin interface."""
+    result = result_of(built, f"litert-{layout}")
+    facts = json.loads((built.case / "litert" / layout / "job.json").read_text())["facts"]
+    assert result.model.model_dump(mode="json") == facts and facts["format"] == "litert"
+    runtime = result.runtime
+    assert (runtime.name, runtime.version, runtime.backend, runtime.threads) == ("litert", None, "XNNPACK", 1)
+    assert result.check.passed and result.check.images == 4 and result.check.min_cosine == pytest.approx(1, abs=1e-6)
+    assert result.validity.valid and len(result.latency_ms.samples) == 10 and min(result.latency_ms.samples) > 0
+
+
 def test_result_says_how_the_phone_is(built: Built) -> None:
     result = result_of(built, "instrumentation")
     for state in (result.state.before, result.state.after):
@@ -154,6 +166,8 @@ def test_apk_holds_the_app_and_its_runtimes(apk: Path, built: Built) -> None:
     assert {"Ldev/edgekit/bench/MeasureInstrumentation;", "Ldev/edgekit/bench/OnnxModel;"} < own <= found
     runtimes = {"Lai/onnxruntime/OrtSession;", "Lorg/pytorch/executorch/Module;", "Lkotlin/Unit;"}
     assert runtimes < found
+    assert "Ldev/edgekit/bench/LiteRtModel;" in own
+    assert not any(name.startswith(("Lcom/google/ai/", "Lcom/sun/jna/")) for name in found)  # Gradle takes Google's
     # Tests and what Android brings itself stay out.
     assert not any(re.match(r"L(org/json|android|org/robolectric|org/junit)/|.*Test;", name) for name in found)
     assert "lib/arm64-v8a/libonnxruntime.so" in names

@@ -42,6 +42,8 @@ def test_gradle_and_maven_name_the_same_versions() -> None:
     # A .pte file is read by the ExecuTorch that wrote it.
     pinned = re.search(r"^executorch==(.+)$", (ROOT / "constraints.txt").read_text(), re.M)
     assert pinned is not None and gradle["executorch"] == pinned.group(1)
+    lite = re.search(r"^ai-edge-litert==(.+)$", (ROOT / "constraints.txt").read_text(), re.M)
+    assert lite is not None and gradle["litert"] == lite.group(1)
 
 
 def test_every_shared_setting_is_there_and_used() -> None:
@@ -61,6 +63,7 @@ def test_gradle_takes_what_the_app_runs_on() -> None:
         ":core",
         "com.microsoft.onnxruntime:onnxruntime-android",
         "org.pytorch:executorch-android",
+        "com.google.ai.edge.litert:litert",
     }
     assert 'include(":core", ":app")' in (SOURCES / "settings.gradle.kts").read_text()
 

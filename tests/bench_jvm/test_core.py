@@ -16,7 +16,7 @@ from onnx import helper
 
 from edgekit import __version__
 
-from ..bench_native.harness import golden_of, linear, photographs
+from ..bench_native.harness import golden_of, linear, linear_golden, photographs
 from .harness import RUN_ID, SOURCES, Case, Core
 
 pytestmark = pytest.mark.toolchain
@@ -50,10 +50,10 @@ def test_the_versions_are_those_of_the_package() -> None:
     assert pom.findtext("{*}version") == __version__
 
 
-@pytest.mark.parametrize("layout", ["nchw", "nhwc_u8"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc", "nhwc_u8"])
 def test_a_model_is_measured(small: Case, tmp_path: Path, layout: str) -> None:
     model = linear(tmp_path / "this.onnx", layout, (5, 7), 11)
-    case = dataclasses.replace(small, model=model, layout=layout, golden=golden_of(model, small.images))
+    case = dataclasses.replace(small, model=model, layout=layout, golden=linear_golden(layout, small.images, 11))
     result = case.result()
     assert result.check.passed and result.check.images == 4
     assert result.check.min_cosine == pytest.approx(1, abs=1e-6)

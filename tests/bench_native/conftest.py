@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from .harness import ZIG, Case, build, golden_of, host_library, linear, photographs, tool
+from .harness import (
+    ZIG,
+    Case,
+    build,
+    golden_of,
+    host_library,
+    linear,
+    linear_golden,
+    lite,
+    lite_library,
+    photographs,
+    tool,
+)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +48,18 @@ def small(runner: Path, tmp_path: Path) -> Case:
     model = linear(tmp_path / "small.onnx", "nhwc_u8", (5, 7), 11)
     images = photographs(4, 5, 7)
     return Case(tmp_path, model, images, golden_of(model, images), "nhwc_u8", (str(runner),), host_library())
+
+
+@pytest.fixture(scope="session")
+def lites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The small model for LiteRT, by its layout; read only."""
+    folder = tmp_path_factory.mktemp("lite")
+    return {layout: lite(folder / f"{layout}.tflite", layout, (5, 7), 11) for layout in ("nchw", "nhwc", "nhwc_u8")}
+
+
+@pytest.fixture
+def small_lite(runner: Path, lites: dict[str, Path], tmp_path: Path) -> Case:
+    """The small model for LiteRT, float32 [1,5,7,3] to 11 values."""
+    images, command = photographs(4, 5, 7), (str(runner),)
+    golden = linear_golden("nhwc", images, 11)
+    return Case(tmp_path, lites["nhwc"], images, golden, "nhwc", command, lite_library(), format="litert")

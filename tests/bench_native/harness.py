@@ -46,6 +46,15 @@ def build(out: Path, compiler: Sequence[str], *extra: str, sources: Sequence[Pat
     return out
 
 
+def lite_library() -> Path:
+    """LiteRT's runtime of the installed ai-edge-litert wheel."""
+    import ai_edge_litert
+
+    found = Path(ai_edge_litert.__file__).parent / "libLiteRt.so"
+    assert found.is_file(), "this ai-edge-litert wheel has no libLiteRt.so: pip install ai-edge-litert"
+    return found
+
+
 def host_library() -> Path:
     """The runtime of the installed onnxruntime wheel: the one of its libraries that exports OrtGetApiBase."""
     import onnxruntime
@@ -99,6 +108,7 @@ class Case:
     command: tuple[str, ...]  # that starts the runner
     library: Path
     environment: dict[str, str] = field(default_factory=dict)
+    format: str = "onnx"
 
     def arguments(self, **changes: object) -> list[str]:
         """The command line of a short run; `min_cosine=0.9` changes an argument, None leaves it out."""
@@ -107,6 +117,7 @@ class Case:
         self.golden.astype("<f4").tofile(golden)
         count, height, width, _ = self.images.shape
         given: dict[str, object] = {
+            "format": self.format,
             "model": self.model,
             "library": self.library,
             "inputs": inputs,
@@ -151,9 +162,7 @@ class Case:
 
 def linear(path: Path, layout: str, size: tuple[int, int], dim: int, *, tail: Sequence[onnx.NodeProto] = ()) -> Path:
     """A small model: random weights on every pixel. `tail` turns `flat` into `embedding`; else they are the same."""
-    height, width = size
-    shape = [1, height, width, 3] if layout == "nhwc_u8" else [1, 3, height, width]
-    weights = np.random.default_rng(3).normal(size=(3 * height * width, dim)).astype(np.float32) / 100
+    shape, weights = shape_of(layout, size), weights_of(size, dim)
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["pixels"], ["row"]),
@@ -171,6 +180,41 @@ def linear(path: Path, layout: str, size: tuple[int, int], dim: int, *, tail: Se
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+    return path
+
+
+def shape_of(layout: str, size: tuple[int, int]) -> list[int]:
+    return [1, 3, *size] if layout == "nchw" else [1, *size, 3]
+
+
+def weights_of(size: tuple[int, int], dim: int) -> np.ndarray:
+    """Of a linear model: float32 [3*H*W,dim]."""
+    return np.random.default_rng(3).normal(size=(3 * size[0] * size[1], dim)).astype(np.float32) / 100
+
+
+def linear_golden(layout: str, images: np.ndarray, dim: int) -> np.ndarray:
+    """What a linear model of this layout gives for uint8 [N,H,W,3]."""
+    taken = images.transpose(0, 3, 1, 2) if layout == "nchw" else images
+    flat: np.ndarray = taken.reshape(len(images), -1).astype(np.float32) @ weights_of(images.shape[1:3], dim)
+    return flat
+
+
+def lite(path: Path, layout: str, size: tuple[int, int], dim: int, *, outputs: int = 1) -> Path:
+    """The same linear model as LiteRT's converter makes it, without EdgeKit; with `outputs`, the same one often."""
+    import litert_torch
+    import torch
+
+    class Linear(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = torch.nn.Parameter(torch.from_numpy(weights_of(size, dim)))
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+            embedding = image.to(torch.float32).flatten(1) @ self.weights
+            return embedding if outputs == 1 else tuple(embedding * (number + 1) for number in range(outputs))
+
+    dtype = torch.uint8 if layout == "nhwc_u8" else torch.float32
+    litert_torch.convert(Linear().eval(), (torch.zeros(*shape_of(layout, size), dtype=dtype),)).export(str(path))
     return path
 
 

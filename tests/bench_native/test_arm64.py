@@ -1,4 +1,4 @@
-"""edgekit_bench built for arm64 with zig, under qemu, with the arm64 runtime."""
+"""edgekit_bench built for arm64 with zig, under qemu, with the arm64 runtimes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from .arm64 import Arm64, arm64_machine
-from .harness import Case, tool
+from .harness import Case, linear_golden, tool
 
 pytestmark = pytest.mark.slow  # it downloads a wheel
 
@@ -18,12 +18,13 @@ pytestmark = pytest.mark.slow  # it downloads a wheel
 @pytest.fixture(scope="module")
 def arm64(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Arm64:
     assert pytestconfig.cache is not None
-    return arm64_machine(tmp_path_factory.mktemp("arm64"), Path(pytestconfig.cache.mkdir("onnxruntime-arm64")))
+    return arm64_machine(tmp_path_factory.mktemp("arm64"), Path(pytestconfig.cache.mkdir("arm64")))
 
 
 def on_arm64(case: Case, arm64: Arm64) -> Case:
     command = (*arm64.prefix, str(arm64.runner))
-    return dataclasses.replace(case, command=command, library=arm64.library, environment=arm64.environment)
+    library = arm64.lite_library if case.format == "litert" else arm64.library
+    return dataclasses.replace(case, command=command, library=library, environment=arm64.environment)
 
 
 def test_it_is_an_arm64_program(arm64: Arm64) -> None:
@@ -45,6 +46,15 @@ def test_the_tower_gives_the_golden_embeddings_of_this_machine(tower: Case, arm6
 
 def test_bytes_as_input(small: Case, arm64: Arm64) -> None:
     assert on_arm64(small, arm64).run().result().check.passed
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc", "nhwc_u8"])
+def test_litert(small_lite: Case, lites: dict[str, Path], arm64: Arm64, layout: str) -> None:
+    golden = linear_golden(layout, small_lite.images, 11)
+    case = on_arm64(dataclasses.replace(small_lite, model=lites[layout], layout=layout, golden=golden), arm64)
+    result = case.run(threads=2).result()
+    assert result.check.passed and result.validity.valid and result.runtime.name == "litert"
+    case.run(layout="nchw" if layout != "nchw" else "nhwc").failed(3, "its input is not float32")
 
 
 def test_wrong_outputs_are_told(small: Case, arm64: Arm64) -> None:

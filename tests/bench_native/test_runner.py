@@ -141,7 +141,8 @@ def test_samples_are_capped_at_what_a_document_holds(small: Case) -> None:
         *[("width", text) for text in ("65537", "99999999999999999999999", " 7", "7 ", "0x7", "+7", "7\n")],
         *[("duration", text) for text in ("-1", "nan", "inf", "1e999", "0x1", "86401", "", "1,5", ".", "1" * 60)],
         *[("min-cosine", text) for text in ("1.01", "-2", "nan", "--", "e")],
-        *[("layout", text) for text in ("NCHW", "nhwc", "")],
+        *[("layout", text) for text in ("NCHW", "nhcw", "")],
+        *[("format", text) for text in ("ONNX", "executorch", "")],
         *[("run-id", text) for text in ("", "a" * 31, "a" * 33, "A" * 32, "a" * 31 + "\n", "a" * 31 + '"')],
         *[("model-sha256", text) for text in ("", "a" * 63, "g" * 64)],
         *[("warmup", text) for text in ("1000001", "-0")],
@@ -174,8 +175,8 @@ def test_sizes_beyond_addresses_of_32_bits(small: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("model", "library", "inputs", "golden", "count", "height", "width", "dim", "layout", "warmup", "iterations"),
-        *("duration", "threads", "min-cosine", "run-id", "model-sha256", "out"),
+        *("format", "model", "library", "inputs", "golden", "count", "height", "width", "dim", "layout", "warmup"),
+        *("iterations", "duration", "threads", "min-cosine", "run-id", "model-sha256", "out"),
     ],
 )
 def test_every_argument_is_needed_once(small: Case, name: str) -> None:

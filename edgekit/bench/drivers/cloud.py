@@ -12,9 +12,9 @@ from typing import Literal
 from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.app import PACKAGE, STORAGE
-from edgekit.bench.drivers.table import DRIVERS, refuse
+from edgekit.bench.drivers.table import refuse
 from edgekit.bench.golden import golden_of
-from edgekit.bench.protocol import JOB, JOB_FOLDER, AppJob, compute_units_of, job_of, write_job
+from edgekit.bench.protocol import JOB, JOB_FOLDER, UNITS, AppJob, compute_units_of, job_of, write_job
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import InputError, UsageError
 from edgekit.support.files import list_files, read_json
@@ -25,6 +25,7 @@ __all__ = ["Lab", "emit"]
 
 Lab = Literal["firebase", "devicefarm"]
 ANDROID_JOB = f"/data/local/tmp/{JOB_FOLDER}"  # where the app looks when nobody names a job; readable to apps
+_ON_IOS = ("coreml", "coreai")
 _IOS_JOB = f"{PACKAGE}:/Documents/{JOB_FOLDER}"
 _MARK, _EMITTED = "emitted.json", "edgekit.emitted/1"
 _WRITTEN = re.compile(r"run\.sh|testspec\.yml|edgekit-job\.zip|job/[^\0]+")
@@ -84,7 +85,7 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     """Write what `lab` needs to measure an artifact: its job and a script or test spec, with how to use it on top.
 
     Args:
-        request: with one artifact, for no driver, and one of the compute units at most, of a model for iPhones.
+        request: with one artifact, for no driver, and one of the compute units at most, where the format has some.
         lab: which one.
         out: where; None for a folder of its own below `emitted`.
         reporter: is told what happens.
@@ -106,17 +107,18 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     with reporter.stage(f"open {artifact.name}"):
         opened = open_artifact(artifact, allow_bare=request.allow_bare)
         golden = golden_of(opened, request.images)
-    on_ios = _on_ios(opened.path.suffix)
+    on_ios = opened.target.format in _ON_IOS
     if on_ios and lab == "devicefarm":
         why = "no file can be put into an iOS app's folder on Device Farm"
         raise UsageError(f'{opened.path}: {why}; give `lab="firebase"`', field="lab")
-    if request.compute_units and not on_ios:
+    known = UNITS.get(opened.target.format)
+    if request.compute_units and known is None:
         raise UsageError(
-            f"{opened.path}: `compute_units` are for Core ML and Core AI; leave them out", field="compute_units"
+            f"{opened.path}: `compute_units` are for {', '.join(UNITS)}; leave them out", field="compute_units"
         )
-    (units,) = compute_units_of(request.compute_units)
     run_id, _ = s.new_run()
-    job = job_of(opened, golden, request, run_id, units if on_ios else None)
+    units = None if known is None else compute_units_of(request.compute_units, known)[0]
+    job = job_of(opened, golden, request, run_id, units)
     out = out or Path("emitted") / f"{opened.path.parent.name if opened.manifest else opened.path.name}-{lab}"
     with staging(out, _own_files) as folder:
         (folder / "job").mkdir()
@@ -129,12 +131,8 @@ def emit(request: BenchRequest, lab: Lab, out: Path | None, reporter: Reporter) 
     return [out / name for name in written]
 
 
-def _on_ios(suffix: str) -> bool:
-    return any(suffix in (row.formats or ()) for row in DRIVERS if row.key == "ios")
-
-
 def _firebase(folder: Path, job: AppJob) -> str:
-    on_ios = _on_ios(Path(job.model).suffix)
+    on_ios = job.format in _ON_IOS
     there = _IOS_JOB if on_ios else ANDROID_JOB
     names = list_files(folder / "job")
     if odd := [name for name in names if set(name) & set(",=")]:

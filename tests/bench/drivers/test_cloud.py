@@ -20,6 +20,7 @@ from edgekit.bench.drivers.cloud import _firebase
 from edgekit.bench.protocol import AppJob
 from edgekit.bench.schema import Result, read_result
 from edgekit.support.files import list_files
+from tests.bench_native.harness import lite
 from tests.waiting import PATIENCE
 
 Invoke = Callable[..., click.testing.Result]
@@ -370,8 +371,8 @@ def test_each_model_and_lab_has_a_folder_of_its_own(
         (("--emit", "firebase", "--app", "x.apk"), "app"),
         (("--emit", "firebase", "--serial", "x"), "serial"),
         (("--emit", "firebase", "--profile"), "--profile"),
-        (("--emit", "firebase", "--compute-units", "cpuOnly"), "Core ML"),
-        (("--compute-units", "cpuOnly"), "is for ios"),
+        (("--emit", "firebase", "--compute-units", "cpuOnly"), "coreml, coreai, litert"),
+        (("--compute-units", "cpuOnly"), "is for android and ios"),
         (("--all-devices",), "is for android and ios"),
         (("--duration", "nan"), "nan"),
     ],
@@ -388,6 +389,20 @@ def test_a_compute_unit_is_passed_on(package: Path, tmp_path: Path, invoke: Invo
     run = ("bench", package, "--emit", "firebase", "--compute-units", "cpuOnly", "--out", tmp_path / "out", "--quiet")
     assert invoke(*run).exit_code == 0
     assert json.loads((tmp_path / "out" / "job" / "job.json").read_text())["compute_units"] == "cpuOnly"
+
+
+def test_litert_goes_to_android_with_its_accelerator(tmp_path: Path, invoke: Invoke) -> None:
+    model = lite(tmp_path / "small.tflite", "nhwc", (32, 32), 11)
+    run = ("bench", model, "--no-manifest", "--emit", "firebase", "--out", tmp_path / "out", "--quiet")
+    for units, due in (((), "cpu"), (("--compute-units", "gpu"), "gpu")):
+        result = invoke(*run, *units)
+        assert result.exit_code == 0, result.output
+        job = json.loads((tmp_path / "out" / "job" / "job.json").read_text())
+        assert (job["format"], job["model"], job["layout"]) == ("litert", "model.tflite", "nhwc")
+        assert job["compute_units"] == due
+        assert "--type game-loop" in (tmp_path / "out" / "run.sh").read_text()
+    refused = invoke(*run, "--compute-units", "cpuOnly")
+    assert refused.exit_code == 2 and "cpu, gpu" in refused.stderr
 
 
 def test_a_document_that_claims_a_person_s_file_does_not_get_it(tower: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -17,7 +17,7 @@ from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.schema import read_result
 from tests.bench.drivers.adb_device import Bench, bench
 from tests.bench_native.arm64 import arm64_machine
-from tests.bench_native.harness import ZIG, build, host_library
+from tests.bench_native.harness import ZIG, build, host_library, lite, lite_library
 
 Invoke = Callable[..., click.testing.Result]
 
@@ -57,12 +57,24 @@ def test_a_device_measures_what_this_machine_exported(
     assert not list(device.folder.rglob("edgekit-*"))
 
 
+def test_a_device_measures_a_litert_file(lab: Bench, runner: Path, invoke: Invoke, tmp_path: Path) -> None:
+    lab.add()
+    model = lite(tmp_path / "small.tflite", "nhwc", (32, 32), 11)
+    run = ("bench", model, "--no-manifest", "--on", "android", "--runner", runner, "--library", lite_library())
+    result = invoke(*run, "--duration", 0, "--iterations", 20, "--out", tmp_path / "out", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    (path,) = (tmp_path / "out").iterdir()
+    found = read_result(path)
+    assert (found.model.format, found.runtime.name, found.runtime.backend) == ("litert", "litert", "XNNPACK")
+    assert found.check.passed and len(found.latency_ms.samples) == 20
+
+
 @pytest.mark.slow  # needs qemu, and downloads a wheel
 def test_a_device_of_another_processor(
     lab: Bench, published: Path, invoke: Invoke, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """Push, run and pull with the arm64 runner and library; qemu runs what was pushed."""
-    arm64 = arm64_machine(tmp_path, pytestconfig.cache.mkdir("onnxruntime-arm64"))
+    arm64 = arm64_machine(tmp_path, pytestconfig.cache.mkdir("arm64"))
     qemu = " ".join(map(shlex.quote, arm64.prefix))
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in arm64.environment.items())
     taskset = lab.folder / "tools" / "taskset"
@@ -138,6 +150,8 @@ def test_what_is_measured_is_kept_whatever_comes_after_it(
 
 def test_what_is_missing_is_one_line(lab: Bench, runner: Path, published: Path, invoke: Invoke, tmp_path: Path) -> None:
     (artifact,), (package,) = published.glob("*/*.onnx"), published.glob("*/*.mlpackage")
+    lite_file = tmp_path / "m.tflite"
+    lite_file.write_bytes(b"is not opened")
     whole = ("--on", "android", "--runner", runner, "--library", host_library(), "--quiet")
     for arguments, code, said in (
         ((artifact, "--on", "android", "--quiet"), 2, "runner"),
@@ -149,7 +163,11 @@ def test_what_is_missing_is_one_line(lab: Bench, runner: Path, published: Path, 
             "no such file",
         ),
         ((artifact, *whole), 2, "no device is connected"),
-        ((package, *whole), 2, "takes .onnx"),
+        ((package, *whole), 2, "takes .onnx, .pte and .tflite"),
+        ((artifact, lite_file, *whole), 2, "in runs of their own"),
+        ((lite_file, *whole, "--compute-units", "gpu"), 2, "the native runner measures on the CPU"),
+        ((artifact, "--on", "android", "--app", runner, "--compute-units", "gpu", "--quiet"), 2, "are for .tflite"),
+        ((lite_file, "--on", "android", "--app", runner, "--compute-units", "all", "--quiet"), 2, "some of cpu, gpu"),
     ):
         result = invoke("bench", *arguments)
         assert result.exit_code == code, result.stderr

@@ -7,18 +7,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edgekit.artifact.folder import find
 from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.drivers.android.steps import measure
 from edgekit.bench.drivers.base import Outcome, Say, chosen, require_formats
 from edgekit.bench.drivers.phone import opened
+from edgekit.bench.protocol import ACCELERATORS, compute_units_of
 from edgekit.bench.request import BenchRequest
-from edgekit.errors import InputError, UsageError
+from edgekit.errors import EdgeKitError, InputError, UsageError
 from edgekit.support.progress import Reporter
 
 __all__ = ["AndroidDriver"]
 
 _README = "android_bench/README.md says how to get"
+_NATIVE = (".onnx", ".tflite")
+
+
+def _check_native(request: BenchRequest) -> None:
+    """UsageError where the native runner cannot do what is asked for: it has one library, and measures on the CPU."""
+    if request.compute_units:
+        raise UsageError(
+            "`compute_units` on Android are for `app`; the native runner measures on the CPU", field="compute_units"
+        )
+    require_formats(request, _NATIVE, "the native runner takes")
+    if len({find(path)[0].suffix for path in request.artifacts}) > 1:
+        raise UsageError(
+            f"`library` opens one format; give {' and '.join(_NATIVE)} files in runs of their own", field="artifacts"
+        )
 
 
 class AndroidDriver:
@@ -36,7 +52,10 @@ class AndroidDriver:
             if not path.is_file():
                 raise InputError(f"{path}: no such file for `{name}`; {_README} one", field=name)
         if request.app is None:
-            require_formats(request, (".onnx",), "the native runner takes")
+            _check_native(request)
+        if request.compute_units:
+            require_formats(request, (".tflite",), "`compute_units` on Android are for")
+        self._accelerators = compute_units_of(request.compute_units, ACCELERATORS)
         self._request, self._reporter = request, reporter
         self._adb = adb or Adb()
         self._undo: dict[str, Undo] = {}
@@ -54,23 +73,31 @@ class AndroidDriver:
         asked: dict[str, Any] = {"airplane": request.airplane, "stay_awake": request.stay_awake}
         asked |= {"cooldown_timeout_s": None if minutes is None else 60 * minutes}
         given = {name: value for name, value in asked.items() if value is not None}
-        job = AndroidJob(**opened(path, request, self._reporter), **self._tools, **given)
+        given |= opened(path, request, self._reporter)
+        if request.app is not None and given["asked"].format == "litert":
+            given["accelerators"] = self._accelerators
+        job = AndroidJob(**self._tools, **given)
         _ = job.files  # read here, once for all devices
         yield job
 
     async def measure(self, job: AndroidJob, serial: str, say: Say) -> AsyncIterator[Outcome]:
-        """Measure once.
+        """Measure once, or with each of the accelerators; an outcome each.
 
-        Raises:
+        Errors, in outcomes:
             DeviceError: the device is lost, unauthorised, offline, full or silent, or the runner fails on it.
             InputError: a file of the job cannot be used, or the device's result is none.
             IntegrityError: a file has other bytes than it should, here or on the device.
         """
         adb = self._adb.at(serial)
-        undo = self._undo[serial] = Undo(adb, job.cleanup_timeout_s)
-        result = await measure(adb, job, undo, say)
-        say("putting it back")
-        yield Outcome(serial, result)
+        for accelerator in job.accelerators:
+            undo = self._undo[serial] = Undo(adb, job.cleanup_timeout_s)
+            try:
+                result = await measure(adb, job, undo, say, accelerator)
+                say("putting it back")
+                outcome = Outcome(serial, result)
+            except EdgeKitError as error:
+                outcome = Outcome(serial, error=error)
+            yield outcome
 
     async def restore(self, serial: str) -> list[str]:
         """Restore settings and remove files and the app; what could not be."""

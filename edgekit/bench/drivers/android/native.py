@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android.adb import Adb
-from edgekit.bench.drivers.android.job import LIBRARY, RUNNER, AndroidJob
+from edgekit.bench.drivers.android.job import LIBRARIES, RUNNER, AndroidJob
 from edgekit.bench.drivers.android.state import big_cores
 from edgekit.bench.protocol import AppJob
 
 __all__ = ["cores_of", "run"]
 
 # Fields of a job that the runner's options are called as.
-_GIVEN = {"model", "inputs", "golden", "count", "height", "width", "dim", "layout"}
+_GIVEN = {"format", "model", "inputs", "golden", "count", "height", "width", "dim", "layout"}
 _ASKED = {"warmup", "iterations", "duration", "threads", "min_cosine", "run_id", "out"}
 _RUN = f"""cd "$1" && chmod 755 {RUNNER} && echo $$ >pid && export LD_LIBRARY_PATH="$PWD" && shift && exec "$@\""""
 
@@ -30,7 +30,7 @@ async def cores_of(adb: Adb, job: AndroidJob, device: s.Device) -> tuple[int, ..
 async def run(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, cores: tuple[int, ...] | None) -> str:
     """Measure; the path of the result on the device. DeviceError where it is lost, or the runner fails on it."""
     options = {name: getattr(asked, name) for name in sorted(_GIVEN | _ASKED)}
-    options |= {"library": f"./{LIBRARY}", "model_sha256": asked.facts.sha256}
+    options |= {"library": f"./{LIBRARIES[asked.format]}", "model_sha256": asked.facts.sha256}
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     kept = [] if cores is None else ["taskset", _mask(cores)]
     argv = ["sh", "-c", _RUN, "sh", folder, *kept, f"./{RUNNER}", *words]

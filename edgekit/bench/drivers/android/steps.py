@@ -16,7 +16,7 @@ from edgekit.bench.drivers.android.job import AndroidJob, File
 from edgekit.bench.drivers.android.state import Snapshot, battery_celsius, facts_of, snapshot_of
 from edgekit.bench.drivers.base import Say
 from edgekit.bench.drivers.phone import merged, result_of
-from edgekit.bench.protocol import RESULT, AppJob
+from edgekit.bench.protocol import RESULT, Accelerator, AppJob
 from edgekit.errors import DeviceError, IntegrityError
 from edgekit.support.text import human_size
 from edgekit.support.version import VERSION
@@ -32,11 +32,11 @@ _REMOVE = """if read p <"$1/pid" && [ "$(readlink "/proc/$p/cwd")" = "$1" ]; the
 rm -rf "$1"; [ ! -e "$1" ]"""
 
 
-async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say) -> s.Result:
+async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say, accelerator: Accelerator | None = None) -> s.Result:
     """Take one device through all steps, and tell `undo` of each change first; raises as `AndroidDriver.measure`."""
     pushed = job.files
     run_id, started = s.new_run()
-    asked = job.asked.model_copy(update={"run_id": run_id})
+    asked = job.asked.model_copy(update={"run_id": run_id, "compute_units": accelerator})
     folder = f"/data/local/tmp/edgekit-{run_id}"
     say("preflight")
     device = await facts_of(adb, job.step_timeout_s)

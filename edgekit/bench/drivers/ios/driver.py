@@ -19,7 +19,7 @@ from edgekit.bench.drivers.ios.steps import Device, IosJob, answer, ask, measure
 from edgekit.bench.drivers.ios.tools import Tools, is_udid, trouble
 from edgekit.bench.drivers.phone import opened
 from edgekit.bench.drivers.program import call
-from edgekit.bench.protocol import ComputeUnits, compute_units_of
+from edgekit.bench.protocol import COMPUTE_UNITS, ComputeUnits, compute_units_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.support.progress import Reporter
@@ -53,7 +53,7 @@ class IosDriver:
             raise UsageError(needs, field="app")
         self._app = request.app
         find_products(self._app)  # says at once what is wrong with it
-        self._units = compute_units_of(request.compute_units)
+        self._units = compute_units_of(request.compute_units, COMPUTE_UNITS)
         self._request, self._reporter = request, reporter
         self._tools = tools or tools_of()
         self._devices: dict[str, Device] = {}

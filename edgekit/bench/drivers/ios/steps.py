@@ -46,8 +46,8 @@ _KINDS = {
     "coreml": _Kind(".mlpackage", 17, "the app needs iOS 17; update it"),
     "coreai": _Kind(
         ".aimodel",
-        IOS_VERSIONS.start,
-        f"Core AI needs iOS {IOS_VERSIONS.start}; update it, or give it a .mlpackage",
+        IOS_VERSIONS[0],
+        f"Core AI needs iOS {IOS_VERSIONS[0]}; update it, or give it a .mlpackage",
     ),
 }
 

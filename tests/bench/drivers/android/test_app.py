@@ -16,7 +16,7 @@ import pytest
 from edgekit.bench.drivers.android.adb import Adb
 from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.golden import Golden
-from edgekit.bench.protocol import AppJob
+from edgekit.bench.protocol import ACCELERATORS, AppJob
 from edgekit.bench.schema import Model, Result
 from edgekit.errors import DeviceError, EdgeKitError, InputError
 from edgekit.support.files import sha256_file
@@ -33,6 +33,11 @@ crashed) echo "INSTRUMENTATION_RESULT: shortMsg=Process crashed."; echo "INSTRUM
 told) echo "INSTRUMENTATION_RESULT: error=model.pte: no such operator: export it again"; echo "INSTRUMENTATION_CODE: 0"
   exit ;;
 silent) exit ;;
+no-gpu) if grep -q '"compute_units": "gpu"' "$1"; then
+  echo "INSTRUMENTATION_RESULT: error=model.tflite: cannot load this model: measure it on the CPU"
+  echo "INSTRUMENTATION_CODE: 0"
+  exit
+  fi ;;
 esac
 {sys.executable} - "$1" <<'END'
 import json, os, sys
@@ -47,7 +52,8 @@ for name in ("model", "inputs", "golden"):
 result = {{
     "schema": "edgekit.bench/1", "run_id": job["run_id"], "started_utc": "1970-01-01T00:00:00Z",
     "tool": {{"edgekit": "0", "runner": "android-app"}}, "model": job["facts"],
-    "runtime": {{"name": "executorch", "version": None, "backend": "XNNPACK", "threads": job["threads"]}},
+    "runtime": {{"name": "executorch", "version": None, "backend": job["compute_units"] or "XNNPACK",
+                "threads": job["threads"]}},
     "device": {{"platform": "android", "model": "says the app"}},
     "protocol": {{"warmup": job["warmup"], "min_iterations": job["iterations"], "min_duration_s": job["duration"],
                  "iterations": job["iterations"], "inputs": job["count"]}},
@@ -106,6 +112,32 @@ def test_the_app_measures_and_nothing_of_it_is_left(lab: Bench, job: AndroidJob)
     assert (found.tool.runner, found.runtime.name, found.runtime.cores) == ("android-app", "executorch", None)
     assert (found.model, found.device.model) == (job.asked.facts, "Fone 7")
     assert (found.latency_ms.p50, found.validity.valid) == (2.5, True)
+    assert_clean(lab, device)
+
+
+@pytest.fixture
+def lite(job: AndroidJob) -> AndroidJob:
+    """For LiteRT, with each of its accelerators."""
+    facts = job.asked.facts.model_copy(update={"format": "litert"})
+    asked = job.asked.model_copy(update={"format": "litert", "model": "model.tflite", "facts": facts})
+    return replace(job, asked=asked, accelerators=ACCELERATORS)
+
+
+def test_each_accelerator_is_a_run_of_its_own(lab: Bench, lite: AndroidJob) -> None:
+    device = lab.add()
+    outcomes = asyncio.run(bench_devices(Adb(server_port=lab.port), lite, [device.serial]))
+    found = [outcome.result for outcome in outcomes if outcome.result is not None]
+    assert [result.runtime.backend for result in found] == list(ACCELERATORS) == ["cpu", "gpu"]
+    assert len({result.run_id for result in found}) == 2 and all(result.validity.valid for result in found)
+    assert_clean(lab, device)
+
+
+def test_an_accelerator_that_does_not_take_the_model_costs_the_other_nothing(lab: Bench, lite: AndroidJob) -> None:
+    device = lab.add(FAULT="no-gpu")
+    every = replace(lite, accelerators=("gpu", "cpu"))
+    gpu, cpu = asyncio.run(bench_devices(Adb(server_port=lab.port), every, [device.serial]))
+    assert isinstance(gpu.error, DeviceError) and "measure it on the CPU" in str(gpu.error)
+    assert cpu.result is not None and cpu.result.runtime.backend == "cpu" and cpu.result.validity.valid
     assert_clean(lab, device)
 
 

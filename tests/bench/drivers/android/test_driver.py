@@ -42,7 +42,7 @@ while [ $# -gt 1 ]; do
   case "$1" in
   --run-id) run=$2 ;; --model-sha256) sha=$2 ;; --out) out=$2 ;; --model) model=$2 ;; --library) library=$2 ;;
   --inputs) inputs=$2 ;; --golden) golden=$2 ;; --layout | --threads | --duration | --warmup | --iterations) ;;
-  --count | --height | --width | --dim | --min-cosine) ;;
+  --count | --height | --width | --dim | --min-cosine | --format) ;;
   *) echo "unknown $1" >&2; exit 2 ;;
   esac
   shift 2
@@ -344,9 +344,20 @@ def test_a_job_that_cannot_be(lab: Bench, job: AndroidJob) -> None:
     for wrong in ({"app": job.runner}, {"library": None}):
         with pytest.raises(UsageError):
             replace(job, **wrong)
+    pte = job.asked.model_copy(update={"format": "executorch"})
+    with pytest.raises(UsageError, match="the native runner takes onnx and litert files"):
+        replace(job, asked=pte)
     with pytest.raises(InputError, match="do not have the sizes that the job says"):
         replace(job, asked=job.asked.model_copy(update={"count": 3}))
     assert len(device.commands) == commands
+
+
+@pytest.mark.parametrize(("format", "library"), [("onnx", "libonnxruntime.so"), ("litert", "libLiteRt.so")])
+def test_each_format_has_a_library_of_its_own_name(lab: Bench, job: AndroidJob, format: str, library: str) -> None:
+    facts = job.asked.facts.model_copy(update={"format": format})
+    job = replace(job, asked=job.asked.model_copy(update={"format": format, "facts": facts}))
+    assert library in {file.name for file in job.files}
+    assert measure(lab, lab.add(), job).model.format == format
 
 
 def test_who_is_measured(lab: Bench, job: AndroidJob) -> None:

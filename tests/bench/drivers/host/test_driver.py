@@ -25,6 +25,7 @@ from edgekit.bench.golden import Golden, golden_of
 from edgekit.bench.measure import measure
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import OutputError
+from tests.bench_native.harness import lite
 from tests.waiting import PATIENCE, until
 
 Invoke = Callable[..., click.testing.Result]
@@ -146,6 +147,18 @@ def test_a_profile_names_the_slowest_operators_first(published: Path, invoke: In
     assert times == sorted(times, reverse=True)
     assert sum(times) > 0
     assert any("conv" in one["kind"].lower() for one in operators)
+
+
+def test_litert_files_take_turns_and_are_profiled(tmp_path: Path, invoke: Invoke) -> None:
+    files = [lite(tmp_path / f"{layout}.tflite", layout, (32, 32), 64) for layout in ("nhwc", "nhwc_u8")]
+    run = invoke("bench", *files, "--no-manifest", "--duration", 0, "--iterations", 20, "--warmup", 1, "--json")
+    assert run.exit_code == 0, run.output
+    results = json.loads(run.stdout)["results"]
+    assert [result["model"]["format"] for result in results] == ["litert", "litert"]
+    assert all(result["check"]["passed"] and result["runtime"]["backend"] == "XNNPACK" for result in results)
+    told = invoke("bench", files[0], "--no-manifest", "--profile", "--json")
+    assert told.exit_code == 0, told.output
+    assert "#1" in told.stdout
 
 
 def test_a_core_ml_package_is_not_timed_on_a_stand_in(published: Path, invoke: Invoke) -> None:

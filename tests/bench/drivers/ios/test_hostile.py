@@ -18,7 +18,7 @@ from edgekit.bench.drivers.ios.devicectl import DEVICECTL
 from edgekit.bench.drivers.ios.steps import IosJob
 from edgekit.bench.drivers.ios.tools import Tools
 from edgekit.bench.golden import Golden
-from edgekit.bench.protocol import compute_units_of
+from edgekit.bench.protocol import COMPUTE_UNITS, compute_units_of
 from edgekit.errors import InputError, IntegrityError, UsageError
 from edgekit.support.files import sha256_tree
 from tests.bench.drivers.ios.tools.cases import bench_phones, bundle, choose, failure, measure, plist
@@ -132,8 +132,8 @@ def test_a_job_that_cannot_be(tools: Tools, world: World, job: IosJob, tmp_path:
     with pytest.raises(InputError, match="do not have the sizes that the job says"):
         replace(job, golden=Golden(job.golden.images[:1], job.golden.embeddings))
     with pytest.raises(UsageError, match="`compute_units` are gpu; give some of all,"):
-        compute_units_of(["gpu"])
-    with pytest.raises(UsageError, match=r"iPhones take \.mlpackage"):
+        compute_units_of(["gpu"], COMPUTE_UNITS)
+    with pytest.raises(UsageError, match=r"iPhones take \.mlpackage and \.aimodel"):
         replace(job, model=tmp_path / "m.onnx")
     assert world.calls == []
 

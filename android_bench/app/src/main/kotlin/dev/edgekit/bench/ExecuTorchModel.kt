@@ -21,10 +21,10 @@ internal fun loadExecuTorch() {
 
 /** A `.pte` file in ExecuTorch: one image in, one embedding out. */
 internal class ExecuTorchModel(private val job: Job) : Model {
-    private val area = job.height * job.width
-    private val planes = FloatArray(if (job.layout == "nhwc_u8") 0 else 3 * area)
-    private val floats: FloatBuffer = Tensor.allocateFloatBuffer(planes.size)
-    private val bytes: ByteBuffer = Tensor.allocateByteBuffer(if (planes.isEmpty()) 3 * area else 0)
+    private val count = 3 * job.height * job.width
+    private val values = FloatArray(if (job.takesBytes) 0 else count)
+    private val floats: FloatBuffer = Tensor.allocateFloatBuffer(values.size)
+    private val bytes: ByteBuffer = Tensor.allocateByteBuffer(if (job.takesBytes) count else 0)
     private val module = load()
     private var input: EValue? = null
     private var output: Array<EValue>? = null
@@ -37,19 +37,16 @@ internal class ExecuTorchModel(private val job: Job) : Model {
 
     /** A new tensor for every run: without an input ExecuTorch runs on memory that it has used for other things. */
     override fun set(pixels: ByteArray) {
-        val (height, width) = job.height.toLong() to job.width.toLong()
         output = null
-        if (planes.isEmpty()) {
+        if (job.takesBytes) {
             bytes.clear()
             bytes.put(pixels).rewind()
-            input = EValue.from(Tensor.fromBlobUnsigned(bytes, longArrayOf(1, height, width, 3)))
+            input = EValue.from(Tensor.fromBlobUnsigned(bytes, inputShape(job)))
         } else {
-            for (at in 0 until area) {
-                for (plane in 0..2) planes[plane * area + at] = (pixels[3 * at + plane].toInt() and 255).toFloat()
-            }
+            spread(job, pixels) { at, value -> values[at] = value }
             floats.clear()
-            floats.put(planes).rewind()
-            input = EValue.from(Tensor.fromBlob(floats, longArrayOf(1, 3, height, width)))
+            floats.put(values).rewind()
+            input = EValue.from(Tensor.fromBlob(floats, inputShape(job)))
         }
     }
 

@@ -4,5 +4,6 @@ package dev.edgekit.bench
 internal fun openerOf(job: Job): Opener = when (job.format) {
     "onnx" -> Opener(::OnnxModel).also { loadOnnxRuntime() }
     "executorch" -> Opener(::ExecuTorchModel).also { loadExecuTorch() }
-    else -> throw BenchError("format ${job.format}: this app runs onnx and executorch: measure it elsewhere")
+    "litert" -> Opener(::LiteRtModel).also { loadLiteRt() }
+    else -> throw BenchError("format ${job.format}: this app runs onnx, executorch and litert: measure it elsewhere")
 }

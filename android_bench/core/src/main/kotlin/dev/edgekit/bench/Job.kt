@@ -31,6 +31,7 @@ data class Job(
     val threads: Int,
     val minCosine: Double,
     val out: File,
+    val accelerator: String? = null, // of LiteRT
 )
 
 /** Read a job file. */
@@ -91,9 +92,8 @@ private class JobReader(private val where: String, private val values: Map<Strin
         if (missing.isNotEmpty()) {
             throw BenchError("$where: ${missing.joinToString()} missing: give a whole ${Protocol.JOB_SCHEMA}")
         }
-        if (values[OPTIONAL] ?: "null" != "null") wrong(OPTIONAL, "leave it out, it is for Core ML")
         val (height, width) = whole("height", 1, Protocol.MAX_SIDE) to whole("width", 1, Protocol.MAX_SIDE)
-        val format = oneOf("format", "onnx", "executorch")
+        val format = oneOf("format", "onnx", "executorch", "litert")
         return Job(
             runId = hex("run_id", Protocol.RUN_ID_DIGITS),
             model = given("model"),
@@ -112,7 +112,20 @@ private class JobReader(private val where: String, private val values: Map<Strin
             threads = whole("threads", 1, Protocol.MAX_THREADS),
             minCosine = real("min_cosine", -1.0, 1.0),
             out = file("out"),
+            accelerator = accelerator(format),
         )
+    }
+
+    private fun accelerator(format: String): String? {
+        val given = values[OPTIONAL] ?: "null"
+        if (format == "litert") return if (given == "null") Protocol.ACCELERATORS.first() else known(given)
+        if (given != "null") wrong(OPTIONAL, "leave it out, here it is for LiteRT")
+        return null
+    }
+
+    private fun known(accelerator: String): String {
+        if (accelerator !in Protocol.ACCELERATORS) wrong(OPTIONAL, "give ${Protocol.ACCELERATORS.joinToString(" or ")}")
+        return accelerator
     }
 
     private fun wrong(key: String, advice: String): Nothing =

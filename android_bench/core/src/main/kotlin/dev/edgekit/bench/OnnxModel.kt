@@ -28,12 +28,12 @@ private fun onnxEnvironment(): OrtEnvironment =
     }
 
 /** An .onnx file in ONNX Runtime, on the CPU. */
-class OnnxModel(job: Job) : Model {
+class OnnxModel(private val job: Job) : Model {
     private val environment = onnxEnvironment()
     private val name = job.model.name
     private val session: OrtSession
     private val input: ByteBuffer
-    private val planes: FloatBuffer?
+    private val floats: FloatBuffer?
     private val output: FloatBuffer
     private val inputs: Map<String, OnnxTensor>
     private val outputs: Map<String, OnnxTensor>
@@ -45,15 +45,14 @@ class OnnxModel(job: Job) : Model {
     init {
         session = attempt("cannot be loaded", "export it again, or take a newer ONNX Runtime") { open(job) }
         try {
-            val (height, width) = job.height.toLong() to job.width.toLong()
-            val bytes = job.layout == "nhwc_u8"
-            val shape = if (bytes) longArrayOf(1, height, width, 3) else longArrayOf(1, 3, height, width)
+            val bytes = job.takesBytes
+            val shape = inputShape(job)
             val type = if (bytes) OnnxJavaType.UINT8 else OnnxJavaType.FLOAT
             val embedding = longArrayOf(1, job.dim.toLong())
             val inputName = expect("input", session.inputInfo, type, shape)
             val outputName = expect("output", session.outputInfo, OnnxJavaType.FLOAT, embedding)
             input = room(shape, if (bytes) 1 else Float.SIZE_BYTES)
-            planes = if (bytes) null else input.asFloatBuffer()
+            floats = if (bytes) null else input.asFloatBuffer()
             output = room(embedding, Float.SIZE_BYTES).asFloatBuffer()
             // Both are direct and of the native order: the tensors use their memory, nothing is copied.
             inputs = mapOf(inputName to attempt("cannot be given an input", ADVICE) { tensor(shape) })
@@ -67,16 +66,11 @@ class OnnxModel(job: Job) : Model {
     }
 
     override fun set(pixels: ByteArray) {
-        if (planes == null) {
+        if (floats == null) {
             (input as Buffer).rewind() // ByteBuffer has a rewind of its own only on newer Androids
             input.put(pixels)
         } else {
-            val area = pixels.size / 3
-            for (at in 0 until area) {
-                for (channel in 0 until 3) {
-                    planes.put(channel * area + at, (pixels[3 * at + channel].toInt() and 255).toFloat())
-                }
-            }
+            spread(job, pixels) { at, value -> floats.put(at, value) }
         }
         for (i in 0 until output.capacity()) output.put(i, Float.NaN) // an output left as it was shows
     }
@@ -109,8 +103,8 @@ class OnnxModel(job: Job) : Model {
         }
 
     private fun tensor(shape: LongArray): OnnxTensor =
-        if (planes == null) OnnxTensor.createTensor(environment, input, shape, OnnxJavaType.UINT8)
-        else OnnxTensor.createTensor(environment, planes, shape)
+        if (floats == null) OnnxTensor.createTensor(environment, input, shape, OnnxJavaType.UINT8)
+        else OnnxTensor.createTensor(environment, floats, shape)
 
     private fun room(shape: LongArray, each: Int): ByteBuffer {
         val bytes = shape.fold(each.toLong()) { product, size -> product * size }

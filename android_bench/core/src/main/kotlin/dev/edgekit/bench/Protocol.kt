@@ -30,7 +30,8 @@ object Protocol {
     const val MAX_PHOTO_BYTES = 67_108_864L
     const val MAX_RESULT_BYTES = 16_777_216L
 
-    val LAYOUTS = listOf("nchw", "nhwc_u8")
+    val LAYOUTS = listOf("nchw", "nhwc", "nhwc_u8")
+    val ACCELERATORS = listOf("cpu", "gpu")
     val INTERPOLATIONS = listOf("bicubic", "bilinear", "nearest", "lanczos", "box", "hamming")
     val CROP_MODES = listOf("center", "squash", "border")
 }

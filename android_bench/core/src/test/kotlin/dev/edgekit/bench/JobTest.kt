@@ -55,7 +55,18 @@ class JobTest {
             refused("job.json: ", key, "missing") { readJob(jobFile { it.remove(key) }) }
         }
         readJob(jobFile { it.put("compute_units", JSONObject.NULL) })
-        refused("compute_units", "Core ML") { readJob(jobFile { it.put("compute_units", "all") }) }
+        refused("compute_units", "LiteRT") { readJob(jobFile { it.put("compute_units", "all") }) }
+    }
+
+    @Test
+    fun liteRtHasAccelerators() {
+        val facts = facts().put("format", "litert").toString()
+        fun job(units: String?) = jobOf(texts("format" to "litert", "facts" to facts, "compute_units" to units), folder)
+        assertEquals("cpu", job(null).accelerator)
+        assertEquals("cpu", job("null").accelerator)
+        assertEquals("gpu", job("gpu").accelerator)
+        for (other in listOf("all", "GPU", "", "npu")) refused("compute_units", "cpu or gpu") { job(other) }
+        assertEquals(null, jobOf(texts(), folder).accelerator)
     }
 
     @Test
@@ -76,7 +87,7 @@ class JobTest {
             "schema" to listOf("edgekit.job/1", ""),
             "run_id" to listOf("", RUN_ID.uppercase(), RUN_ID + "\n", RUN_ID.drop(1), "../" + RUN_ID.drop(3)),
             "format" to listOf("coreml", "ONNX", "onnx "),
-            "layout" to listOf("nhwc", "nchw\u0000"),
+            "layout" to listOf("nhcw", "nchw\u0000"),
             "count" to listOf("0", "-1", "+1", "1.0", "1e3", " 1", "", "100001", "9".repeat(20), "\u0661", "0x1"),
             "warmup" to listOf("-1", "1000001", "null"),
             "threads" to listOf("0", "257"),
