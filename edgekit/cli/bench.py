@@ -129,7 +129,9 @@ def bench_run(
     quiet: bool,
     **asked: Any,
 ) -> None:
-    """Measure ARTIFACTs on this machine, turn by turn (.onnx, .pte, .tflite, .aimodel; .mlpackage on macOS), or on phones.
+    """Measure ARTIFACTs on phones, or on this machine, turn by turn.
+
+    This machine takes .onnx, .pte, .tflite and .aimodel files, and .mlpackage on macOS.
 
     Each inference gets a different image, and its embedding is compared with the file's own. Loading and the first
     inference are measured in a fresh process.
