@@ -178,8 +178,15 @@ def vanishing_floors(lowered: Lowered) -> str | None:
     def vanishes(number: object) -> bool:
         return isinstance(number, float) and 0 < number < _TO_ZERO
 
-    found = [node for node in floors if node not in last and vanishes(node.args[1]) and _divides(node)]
+    found = [node for node in floors if node not in last and vanishes(_least(node)) and _divides(node)]
     return said([*found, *(node for node in norms if vanishes(arg(node, "eps")))])
+
+
+def _least(node: Node) -> Any:
+    """What a call adds to its operand, or the least that it leaves of it."""
+    from edgekit.graph.edit import arg, argument_names
+
+    return arg(node, "min" if "min" in argument_names(node) else "other")
 
 
 def _divides(node: Node) -> bool:
@@ -205,17 +212,16 @@ def softmax_of_images(lowered: Lowered) -> str | None:
 
 def shared_dynamic_input(lowered: Lowered) -> str | None:
     """A value that is scaled as the model runs for convolutions of one pixel and of more."""
-    from edgekit.graph.edit import aten, op_name, val
+    from edgekit.graph.edit import aten, op_name, source_of, val
 
     kinds: dict[Node, set[bool]] = {}
     for node in lowered.calls(aten.conv2d.default):
-        chain = node.args[0]
-        integers = getattr(chain, "args", ())[:1]
-        if not integers or not op_name(chain).startswith("dequantize"):
+        levels = source_of(node)
+        if not op_name(levels).startswith("dequantize") or not op_name(source_of(levels)).startswith("quantize"):
             continue
-        scaled = [item for item in integers[0].all_input_nodes if "choose_qparams" in str(item.args[:1])]
-        if scaled and op_name(integers[0]).startswith("quantize"):
-            kinds.setdefault(integers[0].args[0], set()).add(set(val(node.args[1]).shape[2:]) == {1})
+        integers = source_of(levels)
+        if any("choose_qparams" in str(item.args[:1]) for item in integers.all_input_nodes):
+            kinds.setdefault(source_of(integers), set()).add(set(val(node.args[1]).shape[2:]) == {1})
     return said([node for node, own in kinds.items() if len(own) > 1], "an input that convolutions of two kinds share")
 
 
@@ -272,7 +278,9 @@ def expanded(lowered: Lowered) -> str | None:
     from edgekit.graph.edit import aten, int_shape
 
     calls = lowered.calls(aten.expand.default)
-    return said([node for node in calls if int_shape(node) != int_shape(node.args[0]) and lowered.computed(node.args[0])])
+    return said(
+        [node for node in calls if int_shape(node) != int_shape(node.args[0]) and lowered.computed(node.args[0])]
+    )
 
 
 def _pairs(lowered: Lowered) -> Iterable[tuple[Node, list[int], list[int]]]:
