@@ -223,6 +223,9 @@ class Hazard(Part):
     effect: str
     remedy: str
     options: dict[str, str] = Field(default={}, description="Options of the runtime's session that avoid it.")
+    runtime: str | None = Field(default=None, description="Null in manifests of earlier versions.")
+    compute_unit: str | None = Field(default=None, description="Null in manifests of earlier versions.")
+    source: str | None = Field(default=None, description="The public thread; null in manifests of earlier versions.")
 
 
 class FileEntry(Part):

@@ -170,7 +170,7 @@ SPELLED: dict[Any, Callable[..., Any]] = {
 
 def norm_at_the_end(result: Node) -> tuple[Node, set[Node]]:
     """What the last L2 norm divides, and the calls of that norm; the result itself where there is none."""
-    if result.op == "call_function" and result.target is aten.div.Tensor:
+    if result.op == "call_function" and result.target is aten.div.Tensor and isinstance(result.args[1], Node):
         features, *queue = args_of(result)
         tail = {result}
         while queue and len(tail) < 8:

@@ -10,7 +10,9 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from edgekit.errors import UsageError
+from edgekit.graph.align_operands import align_operands
 from edgekit.graph.batch_matmul import batch_matmul
+from edgekit.graph.convolve_linears import convolve_linears
 from edgekit.graph.drop_identities import drop_expands, drop_identities
 from edgekit.graph.edit import to_graph, to_program
 from edgekit.graph.fold_batch_norm import fold_batch_norm
@@ -31,6 +33,8 @@ from edgekit.graph.resize_product import resize_product, resize_rows_columns
 from edgekit.graph.spell_arithmetic import spell_arithmetic, spell_rare_arithmetic
 from edgekit.graph.spell_axes import spell_axes
 from edgekit.graph.spell_complex import spell_complex
+from edgekit.graph.spell_gelu import spell_gelu
+from edgekit.graph.spell_log_softmax import spell_log_softmax
 from edgekit.graph.spell_norms import spell_norms, split_silu
 from edgekit.graph.spell_padding import spell_padding
 from edgekit.graph.spell_pooling import spell_adaptive_pooling, spell_pooling
@@ -39,12 +43,15 @@ from edgekit.graph.spell_reductions import spell_boolean_sums, spell_maxima, spe
 from edgekit.graph.spell_resizes import spell_antialiased, spell_resizes
 from edgekit.graph.spell_scatters import spell_masked_scatters, spell_puts, spell_scattered_means, spell_scatters
 from edgekit.graph.spell_shapes import spell_shapes
+from edgekit.graph.spell_softplus import spell_softplus
 from edgekit.graph.spell_sorts import spell_medians, spell_scans, spell_sorts
 from edgekit.graph.spell_transposed import spell_made_kernels, spell_output_padding, spell_transposed
 from edgekit.graph.spell_volumes import spell_pools_of_volumes, spell_volumes
 from edgekit.graph.spell_windows import spell_strides, spell_windows
 from edgekit.graph.split_depthwise import split_depthwise
+from edgekit.graph.turn_attention import turn_attention
 from edgekit.graph.untie_kernels import untie_kernels
+from edgekit.graph.wide_pads import wide_pads
 
 __all__ = [
     "ALL",
@@ -66,6 +73,7 @@ ALL = frozenset({"coreml", "coreai", "executorch", "litert", "onnx"})
 XNNPACK = frozenset({"executorch", "litert"})
 ONNX = frozenset({"onnx"})
 COREML = frozenset({"coreml", "coreai"})
+LITERT = frozenset({"litert"})
 
 
 class Rewrite(NamedTuple):
@@ -125,6 +133,11 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_pooling", spell_pooling, ALL),
     Rewrite("spell_sorts", spell_sorts, XNNPACK),
     Rewrite("spell_volumes", spell_volumes, XNNPACK),
+    Rewrite("spell_gelu", spell_gelu, COREML - {"coreai"}),
+    Rewrite("spell_softplus", spell_softplus, COREML),
+    Rewrite("spell_log_softmax", spell_log_softmax, COREML),
+    Rewrite("convolve_linears", convolve_linears, COREML),
+    Rewrite("turn_attention", turn_attention, COREML - {"coreai"}),
     Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
@@ -138,6 +151,8 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_resizes", spell_resizes, ALL),
     Rewrite("spell_axes", partial(spell_axes, most=5), COREML),
     Rewrite("spell_axes", partial(spell_axes, most=6), XNNPACK),
+    Rewrite("wide_pads", wide_pads, LITERT),
+    Rewrite("align_operands", align_operands, LITERT),
     Rewrite("merge_views", merge_views, ALL),
     Rewrite("keep_small_steps", keep_small_steps, ONNX),
     Rewrite("remove_dead", remove_dead, ALL),

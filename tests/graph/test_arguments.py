@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 import edgekit.graph
 from edgekit.graph import prepare, specialize
+from edgekit.graph.rewrites import ALL
 from tests.graph.argument_rows import EXEMPT, ROWS, Case, Given
 
 aten = torch.ops.aten
@@ -217,7 +218,7 @@ def test_rewrites_keep_the_numbers_whatever_the_arguments(group: int) -> None:
         expected = module(*(tensor.clone() for tensor in module.inputs))
         program = torch.export.export(module, tuple(module.inputs), strict=False)
     prepared, _ = prepare(program)
-    programs = {which: specialize(prepared, which)[0] for which in ("coreml", "executorch", "onnx")}
+    programs = {which: specialize(prepared, which)[0] for which in sorted(ALL)}
     for name, new in {"prepare": prepared, **programs}.items():
         actual = run(new, [tensor.clone() for tensor in module.inputs])
         for label, got, want in zip(module.labels, actual, expected, strict=True):

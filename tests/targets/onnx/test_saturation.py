@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from edgekit.artifact.hazards import Row, hazards
 from edgekit.targets.onnx import session as onnx_session
 from edgekit.targets.onnx.saturation import exposed
 from edgekit.targets.onnx.static import own_weights
@@ -165,11 +163,3 @@ def test_the_question_put_to_the_cpu_is_a_product_that_cannot_fit() -> None:
     levels = numpy_helper.to_array(weight)
     assert can_saturate(levels.T)
     assert isinstance(onnx_session.saturates(), bool)
-
-
-def test_a_hazard_is_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    row = Row("toy", "onnx", "everywhere", "nothing", "none", lambda path: path.name if path.suffix else None)
-    monkeypatch.setattr("edgekit.artifact.hazards.HAZARDS", (row,))
-    (found,) = hazards(tmp_path / "a.onnx", "onnx")
-    assert (found.name, found.concerns, found.options) == ("toy", "a.onnx", {})
-    assert hazards(tmp_path / "a", "onnx") == hazards(tmp_path / "a.onnx", "executorch") == []
