@@ -14,7 +14,7 @@ from edgekit.parity.report import ParityReport
 from edgekit.recipe import Recipe
 from edgekit.support.files import sha256_file
 from edgekit.targets import Coverage, LowerOptions, Target
-from edgekit.targets.hazards import Found, found
+from edgekit.targets.hazards import Found
 
 if TYPE_CHECKING:
     from edgekit.graph import LeftOut
@@ -45,13 +45,12 @@ class Made:
     float32_calls: Sequence[WideCall] = ()
     report: ParityReport | None = None  # None: not verified
     payoff: m.Payoff | None = None
-    hazards: Sequence[Found] | None = None  # None: only the file was looked at
+    hazards: Sequence[Found] = ()
 
 
 def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
     """The manifest of the artifact at `path`, in whose folder every file is hashed."""
     target, coverage = made.target, made.coverage
-    known = found(None, target, made.options, path) if made.hazards is None else made.hazards
     return m.Manifest(
         created=m.created_now(),
         artifact=path.name,
@@ -74,7 +73,7 @@ def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
         ),
         rewrites=dict(sorted(made.rewrites.items())),
         rewrites_left_out=[m.RewriteLeftOut(**item._asdict()) for item in made.left_out],
-        hazards=hazards(known),
+        hazards=hazards(made.hazards),
         float32_ops=[
             m.Float32Op(
                 op=call.op, node=call.node, module=call.module, largest=float(f"{call.largest:.4g}"), reason=call.reason

@@ -138,6 +138,7 @@ def _show_export(result: ExportResult) -> None:
         if item.manifest is not None and item.manifest.payoff is not None:
             _show_payoff(item.target.key, item.manifest.payoff)
     _show_float32(result)
+    _show_hazards(result)
     for item in result.exports:
         if item.artifact is not None:
             click.echo(f"{item.artifact}")
@@ -153,6 +154,17 @@ def _show_float32(result: ExportResult) -> None:
     if rows:
         columns = ("target", "op", "module", "largest value", "what half precision does")
         table("Operators in float32", columns, rows, right=columns[3:4])
+
+
+def _show_hazards(result: ExportResult) -> None:
+    rows = [
+        (item.target.key, hazard.where, hazard.concerns, hazard.effect, hazard.remedy, hazard.source or "-")
+        for item in result.exports
+        if item.manifest is not None
+        for hazard in item.manifest.hazards
+    ]
+    if rows:
+        table("Known hazards", ("target", "where", "of this file", "what happens", "remedy", "reported in"), rows)
 
 
 def _show_payoff(target: str, payoff: Payoff) -> None:

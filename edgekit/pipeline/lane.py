@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,10 @@ from edgekit.support.drafts import scratch
 from edgekit.support.progress import Reporter
 from edgekit.support.text import reason_of
 from edgekit.targets import Coverage, LowerOptions, Precision, Target
+from edgekit.targets.hazards import found
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.export import ExportedProgram
 
     from edgekit.graph import LeftOut
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from edgekit.quantization import Plan
 
 __all__ = ["Lane"]
+
+_LOOKED_AT = 2  # images on which hazards of large values are looked for
 
 
 @dataclass(frozen=True)
@@ -126,13 +131,16 @@ class Lane:
         )
         coverage = self._lower(f"lower to {path.name}", program, path, options)
         interrupt.check()
+        images: Sequence[Tensor] = ()
         if self.judge is not None:
             self.report = self._verify(path, self.precision, self.judge)
             last = Attempt(program, options, coverage, self.report)
             if self.report.verdict == "fail" and self.precision == "fp16":
                 last = self._try_again(last, path, self.judge)
-            program, coverage, self.report, calls = last.program, last.coverage, last.report, last.calls
-            counts = {**counts, **last.counts}
+            program, options, coverage = last.program, last.options, last.coverage
+            self.report, calls, counts = last.report, last.calls, {**counts, **last.counts}
+            first = (picture.image[None] for picture in islice(self.judge.data, _LOOKED_AT))
+            images = [self.judge.embedder.pixels(image) for image in first]
         made = Made(
             recipe=request.recipe,
             target=self.target,
@@ -145,6 +153,7 @@ class Lane:
             left_out=rewritten.left_out,
             float32_calls=calls,
             report=self.report,
+            hazards=found(program, self.target, options, path, images),
         )
         return made, program
 
