@@ -13,10 +13,10 @@ from edgekit.targets.litert.draft import Tensor
 from edgekit.targets.litert.layout import Value, arranged, natural
 from edgekit.targets.litert.translate import Translation, dtype_of, row
 
-__all__ = ["activated", "common_order", "spread_to"]
+__all__ = ["ACTIVATIONS", "activated", "common_order", "spread_to"]
 
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
-_ACTIVATIONS = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
+ACTIVATIONS = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
 _FUSED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL", "DIV"})
 _UNARY = {
     aten.sigmoid.default: "LOGISTIC", aten.tanh.default: "TANH", aten.exp.default: "EXP", aten.sqrt.default: "SQRT",
@@ -80,7 +80,7 @@ def activated(translation: Translation, node: Node, low: float, high: float) -> 
     draft, value = translation.draft, translation.plain(translation.value(node.args[0]))
     if value.tensor.dtype != "float32":
         return None
-    maker, code = draft.maker(value.tensor), _ACTIVATIONS.get((low, high))
+    maker, code = draft.maker(value.tensor), ACTIVATIONS.get((low, high))
     alone = isinstance(node.args[0], Node) and len(node.args[0].users) == 1
     if maker is not None and maker.kind in _FUSED and code is not None and alone:
         if maker.options.get("fusedActivationFunction", NONE) == NONE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from edgekit.targets.litert.layout import NHWC, Value, arranged, natural
 from edgekit.targets.litert.shapes import padded
 from edgekit.targets.litert.translate import Translation, dtype_of, row
 
-__all__ = ["Window", "convolution", "linear"]
+__all__ = ["Window", "convolution", "linear", "pooled"]
 
 SAME, VALID = 0, 1
 
@@ -87,19 +88,19 @@ def convolution(
         options["depthMultiplier"] = weight.shape[0] // channels
     else:
         kernels, kind = arranged(draft, weight, NHWC), "CONV_2D"
-    kernels = _along(translation, kernels, 3 if kind == "DEPTHWISE_CONV_2D" else 0)
+    kernels = _as_taken(translation, node, kernels, result)
     shape = [int(node.meta["val"].shape[axis]) for axis in NHWC]
     dtype = result.pop("dtype", "float32")
     return Value(draft.emit(kind, [taken, kernels, bias], shape, dtype, **result, **options), NHWC, dtype == "int8")
 
 
-def _along(translation: Translation, weight: Tensor, axis: int) -> Tensor:
-    """A weight of integers whose scales follow the axis on which its output channels lie now."""
-    from dataclasses import replace
+def _as_taken(translation: Translation, node: Node, weight: Tensor, result: Mapping[str, Any]) -> Tensor:
+    """A weight as the layer takes it: integers where its input is some, or becomes some as the model runs."""
+    from edgekit.targets.litert.integers import dynamic
 
-    if weight.steps is None or weight.steps.axis == axis or weight.data is None:
+    if weight.steps is None or result.get("dtype") == "int8" or dynamic(node.args[0]):
         return weight
-    return translation.draft.constant(weight.data, replace(weight.steps, axis=axis), weight.dtype)
+    return translation.plain(Value(weight, natural(len(weight.shape)), coded=True)).tensor
 
 
 @row(aten.linear.default)
@@ -120,6 +121,7 @@ def linear(
         return None
     order = (*(axis for axis in value.order if axis != rank - 1), rank - 1)
     taken, kernels = arranged(draft, value, order), arranged(draft, weight, (0, 1))
+    kernels = _as_taken(translation, node, kernels, result)
     shape = [int(node.meta["val"].shape[axis]) for axis in order]
     dtype = result.pop("dtype", "float32")
     made = draft.emit(
@@ -149,24 +151,33 @@ def _bmm(translation: Translation, node: Node) -> Value | None:
 
 @row(aten.max_pool2d.default, aten.avg_pool2d.default)
 def _pool(translation: Translation, node: Node) -> Value | None:
-    value, kernel = translation.plain(translation.value(node.args[0])), pair(arg(node, "kernel_size"))
-    if len(value.order) != 4 or value.tensor.dtype != "float32" or arg(node, "ceil_mode"):
+    value = translation.value(node.args[0])
+    if not value.coded or node.target is not aten.max_pool2d.default:
+        value = translation.plain(value)
+    return pooled(translation, node, value)
+
+
+def pooled(translation: Translation, node: Node, value: Value) -> Value | None:
+    """A pool of floats, or of integers, which gives integers in the same steps."""
+    kernel, maximum = pair(arg(node, "kernel_size")), node.target is aten.max_pool2d.default
+    dtype = value.tensor.dtype
+    if len(value.order) != 4 or dtype not in ("float32", "int8") or arg(node, "ceil_mode"):
         return None
-    window, maximum = Window(node, kernel, arg(node, "padding")), node.target is aten.max_pool2d.default
-    if window.dilations != (1, 1):
+    window = Window(node, kernel, arg(node, "padding"))
+    if window.dilations != (1, 1) or (not maximum and arg(node, "divisor_override") is not None):
         return None
     counted = not maximum and arg(node, "count_include_pad") and not window.bare
-    if not maximum and arg(node, "divisor_override") is not None:
-        return None
     if counted or (not window.bare and not window.same):
         if not maximum and not counted:
             return None
-        filling = float(np.finfo(np.float32).min) if maximum else 0.0
-        value = padded(translation, value, window.amounts, filling)
+        lowest = -128.0 if dtype == "int8" else float(np.finfo(np.float32).min)
+        value = padded(translation, value, window.amounts, lowest if maximum else 0.0)
         window.amounts = [0] * 4
     kind = "MAX_POOL_2D" if maximum else "AVERAGE_POOL_2D"
     options = {**window.options(), "filterHeight": kernel[0], "filterWidth": kernel[1], "fusedActivationFunction": 0}
-    return translation.emit(kind, [arranged(translation.draft, value, NHWC)], node, NHWC, **options)
+    taken, shape = arranged(translation.draft, value, NHWC), [int(node.meta["val"].shape[axis]) for axis in NHWC]
+    made = translation.draft.emit(kind, [taken], shape, dtype, steps=taken.steps, **options)
+    return Value(made, NHWC, value.coded)
 
 
 @row(aten.adaptive_avg_pool2d.default)

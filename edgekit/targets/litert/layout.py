@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,7 +58,8 @@ def arranged(draft: Draft, value: Value, order: Sequence[int]) -> Tensor:
     shape = [tensor.shape[place] for place in moves]
     moved = [place for place in moves if tensor.shape[place] != 1]
     if tensor.data is not None:
-        return draft.constant(tensor.data.transpose(moves), tensor.steps, tensor.dtype)
+        steps = tensor.steps and replace(tensor.steps, axis=moves.index(tensor.steps.axis) if moves else 0)
+        return draft.constant(tensor.data.transpose(moves), steps, tensor.dtype)
     if moved == sorted(moved):  # only axes of one entry move
         return reshape(draft, tensor, shape)
     permutation = draft.constant(np.array(moves, np.int32))

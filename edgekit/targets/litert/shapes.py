@@ -181,6 +181,6 @@ def padded(translation: Translation, value: Value, amounts: list[int], filling: 
     shape = [size + low + high for size, (low, high) in zip(value.tensor.shape, inner, strict=True)]
     inputs = [value.tensor, draft.constant(np.array(inner, np.int32))]
     if filling:
-        inputs.append(draft.constant(np.float32(filling)))
+        inputs.append(draft.constant(np.array(filling, value.tensor.dtype), value.tensor.steps))
     made = draft.emit("PADV2" if filling else "PAD", inputs, shape, value.tensor.dtype, steps=value.tensor.steps)
     return Value(made, value.order, value.coded)
