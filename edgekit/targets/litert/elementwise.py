@@ -157,9 +157,7 @@ def _power(translation: Translation, node: Node) -> Value | None:
     value = translation.plain(translation.value(node.args[0]))
     if value.tensor.dtype != "float32" or node.args[1] != 2:
         return None
-    return translation.emit(
-        "MUL", [value.tensor, value.tensor], node, value.order, fusedActivationFunction=NONE
-    )
+    return translation.emit("MUL", [value.tensor, value.tensor], node, value.order, fusedActivationFunction=NONE)
 
 
 @row(aten.to.dtype, aten._to_copy.default)

@@ -146,9 +146,7 @@ def _layer(translation: Translation, node: Node, steps: Steps, code: int) -> Val
     return function(translation, node, value, *made, dtype="int8", steps=steps, activation=code)
 
 
-def _with_bias(
-    translation: Translation, given: Steps, weight: Value, bias: np.ndarray
-) -> tuple[Value, Tensor] | None:
+def _with_bias(translation: Translation, given: Steps, weight: Value, bias: np.ndarray) -> tuple[Value, Tensor] | None:
     """A layer's weight, and its bias in steps of input times weight; None where a bias is too large for that.
 
     A channel of zeros has the scale of its bias: its own may be so small that the bias would not fit.

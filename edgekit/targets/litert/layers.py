@@ -203,9 +203,7 @@ def _resize(translation: Translation, node: Node) -> Value | None:
         return None
     taken = [arranged(translation.draft, value, NHWC), translation.draft.constant(np.array(sizes, np.int32))]
     kind = "RESIZE_BILINEAR" if smooth else "RESIZE_NEAREST_NEIGHBOR"
-    return translation.emit(
-        kind, taken, node, NHWC, alignCorners=corners, halfPixelCenters=smooth and not corners
-    )
+    return translation.emit(kind, taken, node, NHWC, alignCorners=corners, halfPixelCenters=smooth and not corners)
 
 
 def _exact(node: Node, given: tuple[int, ...], sizes: list[int]) -> bool:

@@ -100,7 +100,7 @@ def _groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int]
     while i < len(before) or j < len(after):
         one, other = [], []
         have, want = 1, 1
-        while not one and not other or have != want:
+        while (not one and not other) or have != want:
             if have <= want and i < len(before) and (have < want or not one):
                 have *= before[i]
                 one.append(i)

@@ -161,7 +161,7 @@ def _softmax(translation: Translation, node: Node) -> Value | None:
 def _pad(translation: Translation, node: Node) -> Value | None:
     amounts = list(arg(node, "pad"))
     filling = arg(node, "value") or 0
-    if node.target is aten.pad.default and arg(node, "mode") != "constant" or min(amounts) < 0:
+    if (node.target is aten.pad.default and arg(node, "mode") != "constant") or min(amounts) < 0:
         return None
     value = translation.value(node.args[0])
     if filling or not value.coded:

@@ -1,9 +1,9 @@
-"""A rewritten program as a draft of a LiteRT file: each operator by a row of a table, or by litert-torch's converter."""
+"""A rewritten program as a draft of a LiteRT file: each operator by a row of a table, or by litert-torch."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from edgekit.graph.edit import op_name, to_graph
+from edgekit.graph.edit import to_graph
 from edgekit.targets.litert.draft import Draft, Tensor
 from edgekit.targets.litert.layout import Value, arranged, natural
 
@@ -90,7 +90,6 @@ def translate(program: ExportedProgram, float32_calls: Collection[str] = ()) -> 
     translation = Translation()
     draft = translation.draft
     graph_module = to_graph(program)
-    kept: list[Any] = []
     for node in graph_module.graph.nodes:
         draft.label, draft.wide = node.name, node.name in float32_calls
         if node.op == "placeholder":
@@ -108,7 +107,7 @@ def translate(program: ExportedProgram, float32_calls: Collection[str] = ()) -> 
         else:
             function = ROWS.get(node.target)
             made = None if function is None else function(translation, node)
-            translation.values[node] = foreign.call(translation, node, kept) if made is None else made
+            translation.values[node] = foreign.call(translation, node) if made is None else made
     draft.prune()
     return draft
 
@@ -134,7 +133,3 @@ def _taken(translation: Translation, node: Node) -> Value:
     source: Any = translation.values[node.args[0]]  # type: ignore[index]  # a node that gives several
     taken: Value = source[node.args[1]]
     return taken
-
-
-def names(nodes: Iterable[Node]) -> str:
-    return ", ".join(op_name(node) for node in nodes)

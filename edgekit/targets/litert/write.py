@@ -26,8 +26,9 @@ _OPTIONS = {
 }  # fmt: skip
 # The version of the format's operator that first meant what is written here: of floats, and of integers.
 _VERSIONS: dict[str, tuple[int, int]] = {
-    "CONV_2D": (1, 3), "DEPTHWISE_CONV_2D": (2, 3), "FULLY_CONNECTED": (5, 5), "DEQUANTIZE": (3, 2), "QUANTIZE": (1, 2),
-    "RESIZE_BILINEAR": (3, 3), "RESIZE_NEAREST_NEIGHBOR": (3, 3), "SELECT_V2": (1, 1), "GELU": (1, 2),
+    "CONV_2D": (1, 3), "DEPTHWISE_CONV_2D": (2, 3), "FULLY_CONNECTED": (5, 5), "DEQUANTIZE": (3, 2),
+    "QUANTIZE": (1, 2), "RESIZE_BILINEAR": (3, 3), "RESIZE_NEAREST_NEIGHBOR": (3, 3), "SELECT_V2": (1, 1), "GELU": (1, 2),
+    "RESHAPE": (1, 1), "CAST": (1, 1), "BROADCAST_TO": (2, 2),
 }  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def _buffer(schema: Any, content: bytes) -> Any:
     """A buffer whose bytes lie at multiples of 16, which the schema's own packing forgets."""
 
     class Aligned(schema.BufferT):  # type: ignore[misc]  # the schema has no types
-        def Pack(self, builder: Any) -> Any:  # noqa: N802  # the schema's name
+        def Pack(self, builder: Any) -> Any:  # the schema's name
             if content:
                 builder.StartVector(1, len(content), 16)
                 builder.head -= len(content)
