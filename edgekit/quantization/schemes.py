@@ -95,7 +95,8 @@ _ROWS = (
     ),
     Scheme(
         key="palette6", help="weights are indices into a table of 64 or 16 values", weights="palette", weight_bits=6,
-        forms={**_XNNPACK, **_LITERT, "onnx": {_ANY: WEIGHTS_ONLY}}, ios=16, colour=COLOURS[5],  # ONNX has no integers of 6 bits
+        forms={**_XNNPACK, **_LITERT, "onnx": {_ANY: WEIGHTS_ONLY}}, ios=16,
+        colour=COLOURS[5],  # ONNX has no integers of 6 bits
     ),
     Scheme(
         key="palette4", help="weights are indices into a table of 64 or 16 values", weights="palette", weight_bits=4,

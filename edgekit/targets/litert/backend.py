@@ -25,8 +25,8 @@ _INSTALL = "run `pip install 'edgekit[litert]'`"
 def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Coverage:
     """Write `program` as one LiteRT file at `path`, byte for byte the same for the same program.
 
-    The signature `serving_default` takes `image`, float32 [1,H,W,3] of values 0 to 255 (or uint8, where the program
-    does), and gives `embedding`, float32 [1,D]. Inside, maps have their channels last, and nothing transposes the image.
+    The signature `serving_default` takes `image`, float32 [1,H,W,3] of values 0 to 255 (uint8, where the program's is),
+    and gives `embedding`, float32 [1,D]. Inside, maps have their channels last, and nothing transposes the image.
     At fp16 the weights are stored in half precision, and computed with in float32 on a CPU. A plan's layers are
     integers with the plan's own codes and ranges.
 

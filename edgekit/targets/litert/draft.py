@@ -15,7 +15,7 @@ __all__ = ["Draft", "Op", "Steps", "Tensor"]
 
 @dataclass(frozen=True)
 class Steps:
-    """What integers stand for: (q - zero) * scale, one scale, or one for each index of `axis` (then all zeros are 0)."""
+    """What integers stand for: (q - zero) * scale; one scale, or with a zero of 0 one for each index of `axis`."""
 
     scale: tuple[float, ...]
     zero: int = 0
@@ -31,7 +31,6 @@ class Tensor:
     data: np.ndarray | None = None  # of a constant; of "int4" one int8 a value
     steps: Steps | None = None
     name: str = ""
-    wide: bool = False  # a constant that stays in float32
 
 
 @dataclass(eq=False)
@@ -42,6 +41,7 @@ class Op:
     inputs: list[Tensor | None]
     outputs: list[Tensor]
     options: dict[str, Any] = field(default_factory=dict)
+    wide: bool = False  # its constants stay in float32
     foreign: Any = None  # (type, table, version) of an operator that another converter wrote
 
 
@@ -53,7 +53,7 @@ class Draft:
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.label = ""  # of the call that is being translated; tensors are named after it
-        self.wide = False  # whether that call's constants stay in float32
+        self.wide = False  # whether that call stays in float32
         self._constants: dict[tuple[Any, ...], Tensor] = {}
         self._makers: dict[Tensor, Op] = {}
 
@@ -61,9 +61,9 @@ class Draft:
         """A constant of these values; the same one for the same values."""
         data = np.ascontiguousarray(data).reshape(data.shape)
         dtype = dtype or str(data.dtype)
-        key = (dtype, data.shape, hashlib.sha256(data.tobytes()).digest(), steps, self.wide)
+        key = (dtype, data.shape, hashlib.sha256(data.tobytes()).digest(), steps)
         if key not in self._constants:
-            self._constants[key] = Tensor(data.shape, dtype, data, steps, name=self.label, wide=self.wide)
+            self._constants[key] = Tensor(data.shape, dtype, data, steps, name=self.label)
         return self._constants[key]
 
     def emit(
@@ -82,6 +82,7 @@ class Draft:
         return result
 
     def add(self, op: Op) -> None:
+        op.wide = self.wide
         self.ops.append(op)
         self._makers.update(dict.fromkeys(op.outputs, op))
 

@@ -42,12 +42,12 @@ def _unary(translation: Translation, node: Node) -> Value | None:
 
 @row(*_BINARY)
 def _binary(translation: Translation, node: Node) -> Value | None:
-    if (node.kwargs.get("alpha", 1) != 1) or len(node.args) != 2 or dtype_of(node.meta["val"]) != "float32":
+    dtype, kind = dtype_of(node.meta["val"]), _BINARY[node.target]
+    if node.kwargs.get("alpha", 1) != 1 or len(node.args) != 2 or dtype not in ("float32", "int32"):
         return None
-    values = [translation.plain(translation.value(item)) for item in node.args]
-    if any(value.tensor.dtype != "float32" for value in values):
+    values = [translation.plain(translation.value(item, dtype)) for item in node.args]
+    if any(value.tensor.dtype != dtype for value in values) or (kind == "DIV" and dtype == "int32"):
         return None
-    kind = _BINARY[node.target]
     order = common_order(values, node.meta["val"].dim())
     options = {"fusedActivationFunction": NONE} if kind in _WITH_ACTIVATION else {}
     return translation.emit(kind, [spread_to(translation, value, order) for value in values], node, order, **options)
@@ -82,10 +82,10 @@ def activated(translation: Translation, node: Node, low: float, high: float) -> 
         return None
     maker, code = draft.maker(value.tensor), ACTIVATIONS.get((low, high))
     alone = isinstance(node.args[0], Node) and len(node.args[0].users) == 1
-    if maker is not None and maker.kind in _FUSED and code is not None and alone:
-        if maker.options.get("fusedActivationFunction", NONE) == NONE:
-            maker.options["fusedActivationFunction"] = code
-            return value
+    free = maker is not None and maker.kind in _FUSED and not maker.options.get("fusedActivationFunction", NONE)
+    if maker is not None and free and alone and code is not None:
+        maker.options["fusedActivationFunction"] = code
+        return value
     if code is not None and code != RELU_N1_TO_1:
         return translation.emit("RELU" if code == RELU else "RELU6", [value.tensor], node, value.order)
     tensor = value.tensor

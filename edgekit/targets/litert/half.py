@@ -22,7 +22,7 @@ def to_half(draft: Draft) -> None:
     widened: dict[Tensor, Tensor] = {}
     before: list[Op] = []
     for op in draft.ops:
-        if op.kind not in _LAYERS or any(tensor is not None and tensor.steps for tensor in op.inputs):
+        if op.wide or op.kind not in _LAYERS or any(tensor is not None and tensor.steps for tensor in op.inputs):
             continue
         for place, tensor in enumerate(op.inputs):
             if tensor is None or not _fits(tensor):
@@ -37,6 +37,6 @@ def to_half(draft: Draft) -> None:
 
 
 def _fits(tensor: Tensor) -> bool:
-    if tensor.data is None or tensor.dtype != "float32" or tensor.wide or tensor.data.size < _FEWEST:
+    if tensor.data is None or tensor.dtype != "float32" or tensor.data.size < _FEWEST:
         return False
     return bool(np.abs(tensor.data).max() <= _LARGEST)

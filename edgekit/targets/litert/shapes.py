@@ -72,7 +72,7 @@ def _part(translation: Translation, node: Node, axis: int, start: int, step: int
         made = draft.emit("SLICE", [value.tensor, *constants], shape, value.tensor.dtype, **options)  # type: ignore[arg-type]  # steps
         return Value(made, value.order, value.coded)
     ends, strides = list(value.tensor.shape), [1] * len(shape)
-    strides[place] = step
+    strides[place], ends[place] = step, start + (shape[place] - 1) * step + 1
     constants += [draft.constant(np.array(ends, np.int32)), draft.constant(np.array(strides, np.int32))]
     made = draft.emit("STRIDED_SLICE", [value.tensor, *constants], shape, value.tensor.dtype, **options)  # type: ignore[arg-type]  # steps
     return Value(made, value.order, value.coded)
@@ -110,6 +110,31 @@ def _cat(translation: Translation, node: Node) -> Value | None:
     tensors = [arranged(translation.draft, value, order) for value in values]
     axis = order.index(arg(node, "dim") % len(order))
     return translation.emit("CONCATENATION", tensors, node, order, axis=axis, fusedActivationFunction=0)
+
+
+@row(aten.stack.default)
+def _stack(translation: Translation, node: Node) -> Value | None:
+    items: Any = node.args[0]
+    values = [translation.plain(translation.value(item)) for item in items]
+    rank = node.meta["val"].dim()
+    axis = arg(node, "dim") % rank
+    if len({value.tensor.dtype for value in values}) != 1:
+        return None
+    alone = [size if number != axis else 1 for number, size in enumerate(_sizes(node))]
+    tensors = [
+        arranged(translation.draft, reshaped(translation.draft, value, alone), natural(rank)) for value in values
+    ]
+    return translation.emit("CONCATENATION", tensors, node, natural(rank), axis=axis, fusedActivationFunction=0)
+
+
+@row(aten.index_select.default)
+def _gather(translation: Translation, node: Node) -> Value | None:
+    value, index = translation.plain(translation.value(node.args[0])), translation.value(node.args[2])
+    if index.tensor.data is None or not value.order or value.tensor.dtype not in ("float32", "int32"):
+        return None
+    indices = translation.draft.constant(index.tensor.data.astype(np.int32))
+    place = value.place(arg(node, "dim"))
+    return translation.emit("GATHER", [value.tensor, indices], node, value.order, axis=place, batchDims=0)
 
 
 @row(aten.expand.default)

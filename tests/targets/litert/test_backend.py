@@ -97,9 +97,7 @@ def test_xnnpack_takes_the_whole_toy(tmp_path: Path) -> None:
 
 
 def test_half_precision_halves_the_weights(files: tuple[Path, Path]) -> None:
-    half, full = (files[0] / f"{precision}.tflite" for precision in ("fp16", "fp32"))
-    assert half.stat().st_size < 0.62 * full.stat().st_size
-    own = schema.ModelT.InitFromPackedBuf(bytearray(half.read_bytes()), 0)
+    own = schema.ModelT.InitFromPackedBuf(bytearray((files[0] / "fp16.tflite").read_bytes()), 0)
     tensors = own.subgraphs[0].tensors
     large = {item.type for item in tensors if own.buffers[item.buffer].data is not None and np.prod(item.shape) > 200}
     assert large == {schema.TensorType.FLOAT16}
