@@ -13,7 +13,7 @@ from edgekit.targets.litert.draft import Tensor
 from edgekit.targets.litert.layout import Value, arranged, natural
 from edgekit.targets.litert.translate import Translation, dtype_of, row
 
-__all__ = ["ACTIVATIONS", "activated", "common_order", "spread_to"]
+__all__ = ["ACTIVATIONS", "activated", "common_order", "spread_to", "zeros"]
 
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
 ACTIVATIONS = {(0.0, math.inf): RELU, (-1.0, 1.0): RELU_N1_TO_1, (0.0, 6.0): RELU6}
@@ -48,9 +48,19 @@ def _binary(translation: Translation, node: Node) -> Value | None:
     values = [translation.plain(translation.value(item, dtype)) for item in node.args]
     if any(value.tensor.dtype != dtype for value in values) or (kind == "DIV" and dtype == "int32"):
         return None
+    added = values[1:] if kind == "SUB" else values if kind == "ADD" else []
+    for value in added:  # what a layer of zeros gives: the branch that begins with it goes
+        other = values[1 - values.index(value)]
+        if zeros(value.tensor) and other.shape == tuple(node.meta["val"].shape):
+            return other
     order = common_order(values, node.meta["val"].dim())
     options = {"fusedActivationFunction": NONE} if kind in _WITH_ACTIVATION else {}
     return translation.emit(kind, [spread_to(translation, value, order) for value in values], node, order, **options)
+
+
+def zeros(tensor: Tensor) -> bool:
+    """Whether a tensor is known to be nothing but zeros."""
+    return tensor.data is not None and not tensor.data.any()
 
 
 def common_order(values: list[Value], rank: int) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ def call(translation: Translation, node: Node) -> Value | list[Value]:
     Raises:
         UnsupportedOpError: it knows none, or gives a tensor whose size the image decides.
     """
-    operands = [item for item in node.all_input_nodes if isinstance(translation.values[item], Value)]
+    operands = [item for item in node.all_input_nodes if not isinstance(translation.values[item], list)]
     if len(operands) != len(node.all_input_nodes):
         raise UnsupportedOpError(no_op(_RUNTIME, str(node.target), node))
     known = {item: translation.value(item).tensor.data for item in operands}

@@ -74,7 +74,12 @@ def _quantize(translation: Translation, node: Node) -> Value | None:
     steps = Steps((float(arg(node, "scale")),), int(arg(node, "zero_point")))
     source, views = node.args[0], []
     assert isinstance(source, Node)
-    while source.op == "call_function" and source.target in VIEWS and sole_user(source) is not None:
+    while (
+        source.op == "call_function"
+        and source.target in VIEWS
+        and source.target in ROWS
+        and sole_user(source) is not None
+    ):
         views.append(source)
         source = source.args[0]  # type: ignore[assignment]  # what a view shows
     own = _integers(translation, source, steps) if sole_user(source) is not None else None
@@ -83,9 +88,10 @@ def _quantize(translation: Translation, node: Node) -> Value | None:
     kept = translation.values[source]
     translation.values[source] = own
     for view in reversed(views):
-        shown = ROWS[view.target](translation, view) if view.target in ROWS else None
-        assert isinstance(shown, Value)
-        translation.values[view] = own = shown
+        shown = ROWS[view.target](translation, view)
+        assert shown is not None
+        translation.values[view] = shown
+        own = translation.value(view)
     translation.values[source] = kept
     return replace(own, coded=False)
 

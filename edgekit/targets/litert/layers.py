@@ -10,6 +10,7 @@ from torch.fx import Node
 
 from edgekit.graph.edit import arg, aten, pair
 from edgekit.targets.litert.draft import Tensor
+from edgekit.targets.litert.elementwise import zeros
 from edgekit.targets.litert.layout import NHWC, Value, arranged, natural
 from edgekit.targets.litert.shapes import padded
 from edgekit.targets.litert.translate import Translation, dtype_of, row
@@ -60,6 +61,9 @@ def _conv2d(translation: Translation, node: Node) -> Value | None:
     if len(value.order) != 4 or value.tensor.dtype != "float32" or weight is None:
         return None
     biases = translation.read(bias) if bias is not None else None
+    if zeros(weight.tensor) and (biases is None or zeros(biases)):
+        shape = [int(node.meta["val"].shape[axis]) for axis in NHWC]
+        return Value(translation.draft.constant(np.zeros(shape, np.float32)), NHWC)
     return convolution(translation, node, value, weight, biases)
 
 
@@ -109,7 +113,26 @@ def _linear(translation: Translation, node: Node) -> Value | None:
     bias = arg(node, "bias")
     if value.tensor.dtype != "float32" or weight is None or len(weight.order) != 2:
         return None
+    if not weight.coded and _averages(weight.tensor):
+        return _mean(translation, node, value, bias)
     return linear(translation, node, value, weight, translation.read(bias) if bias is not None else None)
+
+
+def _averages(weight: Tensor) -> bool:
+    """Whether a weight [1,C] gives the mean of C numbers, which is how the rewrites for XNNPACK write one."""
+    data = weight.data
+    return data is not None and data.shape[0] == 1 and bool((data == np.float32(1 / data.shape[1])).all())
+
+
+def _mean(translation: Translation, node: Node, value: Value, bias: Node | None) -> Value:
+    """A mean over the last axis, and a number added: LiteRT's own operator is faster than a layer of one output."""
+    draft, last = translation.draft, value.place(-1)
+    places = draft.constant(np.array([last], np.int32))
+    shape = [size if place != last else 1 for place, size in enumerate(value.tensor.shape)]
+    made = draft.emit("MEAN", [value.tensor, places], shape, keepDims=True)
+    if bias is not None:
+        made = draft.emit("ADD", [made, translation.read(bias)], shape, fusedActivationFunction=0)
+    return Value(made, value.order)
 
 
 def linear(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from edgekit.graph.edit import arg, aten
+from edgekit.graph.edit import arg, aten, source_of
 from edgekit.targets.litert.elementwise import common_order, spread_to
-from edgekit.targets.litert.layout import Value, arranged, natural, reshaped
+from edgekit.targets.litert.layout import Value, View, arranged, natural, reshaped
 from edgekit.targets.litert.translate import Translation, dtype_of, row
 
 __all__ = ["reduced"]
@@ -27,27 +27,26 @@ def _sizes(node: Node) -> list[int]:
     aten.reshape.default, aten.view.default, aten.unsqueeze.default, aten.squeeze.dim, aten.squeeze.dims,
     aten.squeeze.default, aten.flatten.using_ints, aten.unflatten.int, aten._unsafe_view.default,
 )  # fmt: skip
-def _reshape(translation: Translation, node: Node) -> Value:
-    return reshaped(translation.draft, translation.value(node.args[0]), _sizes(node))
+def _reshape(translation: Translation, node: Node) -> Value | View:
+    source, shape = source_of(node), _sizes(node)
+    view = translation.view(source).reshaped(shape)
+    return reshaped(translation.draft, translation.value(source), shape) if view is None else view
 
 
 @row(aten.permute.default)
-def _permute(translation: Translation, node: Node) -> Value:
-    value = translation.value(node.args[0])
-    axes: Any = node.args[1]
-    return value.permuted([axis % len(value.order) for axis in axes])
+def _permute(translation: Translation, node: Node) -> View:
+    view, axes = translation.view(source_of(node)), arg(node, "dims")
+    return view.permuted([axis % len(view.axes) for axis in axes])
 
 
 @row(aten.transpose.int, aten.t.default)
-def _transpose(translation: Translation, node: Node) -> Value:
-    value = translation.value(node.args[0])
-    axes = list(natural(len(value.order)))
-    one, other = node.args[1:3] if len(node.args) == 3 else (0, len(axes) - 1)
-    assert isinstance(one, int)
-    assert isinstance(other, int)
-    if len(axes) > 1:
+def _transpose(translation: Translation, node: Node) -> View:
+    view = translation.view(source_of(node))
+    axes = list(natural(len(view.axes)))
+    one, other = (0, len(axes) - 1) if node.target is aten.t.default else (arg(node, "dim0"), arg(node, "dim1"))
+    if axes:
         axes[one], axes[other] = axes[other], axes[one]
-    return value.permuted(axes)
+    return view.permuted(axes)
 
 
 @row(aten.slice.Tensor)

@@ -13,11 +13,11 @@ from torch.fx import Node
 
 from edgekit.graph.edit import to_graph
 from edgekit.targets.litert.draft import Draft, Tensor
-from edgekit.targets.litert.layout import Value, arranged, natural
+from edgekit.targets.litert.layout import Value, View, arranged, natural, settled, viewed
 
 __all__ = ["Translation", "dtype_of", "row", "translate"]
 
-Result = Value | list[Value]
+Result = Value | View | list[Value]
 ROWS: dict[Any, Callable[[Translation, Node], Result | None]] = {}
 # LiteRT's converter and runtimes count in 32 bits.
 _NARROW = {torch.int64: "int32", torch.float64: "float32"}
@@ -50,9 +50,17 @@ class Translation:
         """The value of an operand: a node, or a number, which becomes a constant without axes."""
         if isinstance(item, Node):
             found = self.values[item]
+            if isinstance(found, View):
+                self.values[item] = found = settled(self.draft, found)
             assert isinstance(found, Value)
             return found
         return Value(self.draft.constant(np.array(item, dtype)), ())
+
+    def view(self, item: Node) -> View:
+        """The value of an operand, to be seen in another shape or order; nothing moves yet."""
+        found = self.values[item]
+        assert not isinstance(found, list)
+        return found if isinstance(found, View) else viewed(found)
 
     def plain(self, value: Value) -> Value:
         """The value as the program means it: integers that stand for numbers become these."""
