@@ -41,6 +41,23 @@ COLUMNS = (
 )  # fmt: skip
 
 
+def trained(name: str) -> Embedder:
+    """A backbone as `build` gives it, without the gains of 0 that some begin with: a converter may leave out what
+    such a gain hides, and training makes it another number.
+    """
+    embedder = build(name)
+    with torch.no_grad():
+        for parameter in embedder.parameters():
+            if parameter.dim() == 1 and not parameter.requires_grad_(False).any() and _is_gain(embedder, parameter):
+                parameter.fill_(0.1)
+    return embedder
+
+
+def _is_gain(embedder: Embedder, parameter: torch.Tensor) -> bool:
+    norms = (module for module in embedder.modules() if hasattr(module, "running_mean"))
+    return any(module.weight is parameter for module in norms)
+
+
 def one_liner(embedder: Embedder, path: Path) -> None:
     import litert_torch
 
@@ -78,7 +95,7 @@ def bare(path: Path, pixels: np.ndarray) -> tuple[Callable[[], np.ndarray], np.n
 
 
 def measure(name: str, folder: Path, rounds: int, plans: Path | None) -> dict[str, Any]:
-    embedder = build(name)
+    embedder = trained(name)
     ours = folder / f"{name}.tflite"
     seconds = {"edgekit_lowering_cpu_s": made(ours, partial(in_float, embedder))}
     if plans is None:

@@ -67,7 +67,7 @@ def packed(draft: Draft, metadata: Mapping[str, str], description: str) -> bytes
 def _buffer(schema: Any, content: bytes) -> Any:
     """A buffer whose bytes lie at multiples of 16, which the schema's own packing forgets."""
 
-    class Aligned(schema.BufferT):  # type: ignore[misc]  # the schema has no types
+    class Aligned(schema.BufferT):
         def Pack(self, builder: Any) -> Any:  # the schema's name
             if content:
                 builder.StartVector(1, len(content), 16)
