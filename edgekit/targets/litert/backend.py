@@ -39,8 +39,8 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         raise UsageError("LiteRT files take one image at a time: leave `dynamic_batch` out, or export to ONNX")
     refuse_bfloat16(program, "LiteRT")
     from edgekit.targets.litert.half import to_half
+    from edgekit.targets.litert.program import translate
     from edgekit.targets.litert.session import coverage
-    from edgekit.targets.litert.translate import translate
     from edgekit.targets.litert.write import packed
 
     draft = translate(program, options.float32_calls)
@@ -121,7 +121,7 @@ class _Runner:
             raise InputError(f"{path}: not an embedder, whose input is one image: export it again")
         self._in, self._out, self._dtype = image["index"], embedding["index"], image["dtype"]
         self._channels_last = channels_last
-        self.input_size: tuple[int, int] = shape[1:3] if channels_last else shape[2:4]  # type: ignore[assignment]  # two
+        self.input_size: tuple[int, int] = shape[1:3] if channels_last else shape[2:4]
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         import numpy as np

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from edgekit.graph.edit import arg, aten
+from edgekit.graph.edit import arg, aten, operator_of
 from edgekit.targets.litert.draft import Tensor
 from edgekit.targets.litert.layout import Value, arranged, natural
 from edgekit.targets.litert.translate import Translation, dtype_of, row
@@ -37,12 +37,12 @@ def _unary(translation: Translation, node: Node) -> Value | None:
     value = translation.plain(translation.value(node.args[0]))
     if value.tensor.dtype != "float32" or dtype_of(node.meta["val"]) != "float32":
         return None
-    return translation.emit(_UNARY[node.target], [value.tensor], node, value.order)
+    return translation.emit(_UNARY[operator_of(node)], [value.tensor], node, value.order)
 
 
 @row(*_BINARY)
 def _binary(translation: Translation, node: Node) -> Value | None:
-    dtype, kind = dtype_of(node.meta["val"]), _BINARY[node.target]
+    dtype, kind = dtype_of(node.meta["val"]), _BINARY[operator_of(node)]
     if node.kwargs.get("alpha", 1) != 1 or len(node.args) != 2 or dtype not in ("float32", "int32"):
         return None
     values = [translation.plain(translation.value(item, dtype)) for item in node.args]
@@ -101,7 +101,7 @@ def activated(translation: Translation, node: Node, low: float, high: float) -> 
     tensor = value.tensor
     for kind, bound in (("MAXIMUM", low), ("MINIMUM", high)):
         if math.isfinite(bound):
-            tensor = draft.emit(kind, [tensor, draft.constant(np.float32(bound))], tensor.shape)
+            tensor = draft.emit(kind, [tensor, draft.constant(np.array(bound, np.float32))], tensor.shape)
     return Value(tensor, value.order)
 
 
@@ -132,7 +132,7 @@ def _hardsigmoid(translation: Translation, node: Node) -> Value | None:
     draft, shape = translation.draft, value.tensor.shape
     if value.tensor.dtype != "float32":
         return None
-    three, sixth = draft.constant(np.float32(3)), draft.constant(np.float32(1 / 6))
+    three, sixth = (draft.constant(np.array(number, np.float32)) for number in (3, 1 / 6))
     raised = draft.emit("ADD", [value.tensor, three], shape, fusedActivationFunction=RELU6)
     return translation.emit("MUL", [raised, sixth], node, value.order, fusedActivationFunction=NONE)
 

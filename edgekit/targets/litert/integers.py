@@ -16,15 +16,15 @@ import torch
 import torch.ao.quantization.fx._decomposed  # the operators' names
 from torch.fx import Node
 
-from edgekit.graph.edit import VIEWS, arg, aten, is_call, sole_user
+from edgekit.graph.edit import VIEWS, arg, aten, sole_user, source_of
 from edgekit.targets.litert.draft import Steps, Tensor
 from edgekit.targets.litert.elementwise import ACTIVATIONS, common_order, spread_to
-from edgekit.targets.litert.layers import convolution, linear
+from edgekit.targets.litert.layers import convolution, linear, pooled
 from edgekit.targets.litert.layout import Value
 from edgekit.targets.litert.shapes import reduced
 from edgekit.targets.litert.translate import ROWS, Translation, row
 
-__all__ = ["dynamic"]
+__all__: list[str] = []  # rows of the table
 
 _own = torch.ops.quantized_decomposed
 _LOGISTIC = Steps((1 / 256,), -128)  # what LiteRT's kernels of integers give for a sigmoid
@@ -40,11 +40,6 @@ def _ranges(translation: Translation, node: Node) -> list[Value]:
 @row(_own.quantize_per_tensor.tensor, _own.dequantize_per_tensor.tensor)
 def _as_it_runs(translation: Translation, node: Node) -> Value:
     return translation.value(node.args[0])
-
-
-def dynamic(item: Any) -> bool:
-    """Whether a layer's input is one that is quantized as the model runs."""
-    return is_call(item, _own.dequantize_per_tensor.tensor)
 
 
 @row(_own.dequantize_per_tensor.default)
@@ -72,8 +67,7 @@ def _quantize(translation: Translation, node: Node) -> Value | None:
     if arg(node, "dtype") is not torch.int8:
         return None
     steps = Steps((float(arg(node, "scale")),), int(arg(node, "zero_point")))
-    source, views = node.args[0], []
-    assert isinstance(source, Node)
+    source, views = source_of(node), []
     while (
         source.op == "call_function"
         and source.target in VIEWS
@@ -81,7 +75,7 @@ def _quantize(translation: Translation, node: Node) -> Value | None:
         and sole_user(source) is not None
     ):
         views.append(source)
-        source = source.args[0]  # type: ignore[assignment]  # what a view shows
+        source = source_of(source)
     own = _integers(translation, source, steps) if sole_user(source) is not None else None
     if own is None:
         return _coded(translation, translation.value(node.args[0]), steps)
@@ -119,12 +113,13 @@ def _integers(translation: Translation, source: Node, steps: Steps) -> Value | N
 
 def _activation(source: Node) -> tuple[int, Node | None]:
     """The activation that `source` is, with what it is applied to; no activation, and `source`, otherwise."""
-    bounds = {
+    known: dict[Any, Callable[[], tuple[Any, Any]]] = {
         aten.relu.default: lambda: (0.0, math.inf),
         aten.relu6.default: lambda: (0.0, 6.0),
         aten.hardtanh.default: lambda: (arg(source, "min_val"), arg(source, "max_val")),
         aten.clamp.default: lambda: (arg(source, "min"), arg(source, "max")),
-    }.get(source.target)
+    }
+    bounds = known.get(source.target)
     if bounds is None:
         return 0, source
     low, high = bounds()
@@ -212,8 +207,6 @@ def _mean(translation: Translation, node: Node, steps: Steps, code: int) -> Valu
 
 def _pool(translation: Translation, node: Node, steps: Steps, code: int) -> Value | None:
     """A pool of integers gives some of them: where others are asked for, they are made of these."""
-    from edgekit.targets.litert.layers import pooled
-
     value = translation.value(node.args[0])
     if not value.coded or code:
         return None

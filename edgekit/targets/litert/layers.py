@@ -98,11 +98,14 @@ def convolution(
     return Value(draft.emit(kind, [taken, kernels, bias], shape, dtype, **result, **options), NHWC, dtype == "int8")
 
 
+def _scaled_as_it_runs(item: Any) -> bool:
+    """Whether a layer's input is one that is quantized as the model runs."""
+    return isinstance(item, Node) and str(item.target) == "quantized_decomposed.dequantize_per_tensor.tensor"
+
+
 def _as_taken(translation: Translation, node: Node, weight: Tensor, result: Mapping[str, Any]) -> Tensor:
     """A weight as the layer takes it: integers where its input is some, or becomes some as the model runs."""
-    from edgekit.targets.litert.integers import dynamic
-
-    if weight.steps is None or result.get("dtype") == "int8" or dynamic(node.args[0]):
+    if weight.steps is None or result.get("dtype") == "int8" or _scaled_as_it_runs(node.args[0]):
         return weight
     return translation.plain(Value(weight, natural(len(weight.shape)), coded=True)).tensor
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgekit.targets.litert.draft import Draft, Tensor
 
-__all__ = ["NHWC", "Value", "View", "arranged", "natural", "reshaped", "settled", "viewed"]
+__all__ = ["NHWC", "Value", "View", "arranged", "natural", "reshape", "reshaped", "settled", "viewed"]
 
 NHWC = (0, 2, 3, 1)
 
@@ -117,6 +117,7 @@ def arranged(draft: Draft, value: Value, order: Sequence[int]) -> Tensor:
 
 
 def reshape(draft: Draft, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """A tensor in another shape, as it lies; of what was given another shape before, one operator makes both."""
     if tensor.data is not None:
         return draft.constant(tensor.data.reshape(tuple(shape)), tensor.steps, tensor.dtype)
     maker = draft.maker(tensor)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from edgekit.graph.edit import arg, aten, source_of
+from edgekit.graph.edit import arg, aten, operator_of, source_of
 from edgekit.targets.litert.elementwise import common_order, spread_to
 from edgekit.targets.litert.layout import Value, View, arranged, natural, reshaped
 from edgekit.targets.litert.translate import Translation, dtype_of, row
@@ -68,12 +68,12 @@ def _part(translation: Translation, node: Node, axis: int, start: int, step: int
     options = {"steps": value.tensor.steps}
     if step == 1:
         constants.append(draft.constant(np.array(shape, np.int32)))
-        made = draft.emit("SLICE", [value.tensor, *constants], shape, value.tensor.dtype, **options)  # type: ignore[arg-type]  # steps
+        made = draft.emit("SLICE", [value.tensor, *constants], shape, value.tensor.dtype, **options)
         return Value(made, value.order, value.coded)
     ends, strides = list(value.tensor.shape), [1] * len(shape)
     strides[place], ends[place] = step, start + (shape[place] - 1) * step + 1
     constants += [draft.constant(np.array(ends, np.int32)), draft.constant(np.array(strides, np.int32))]
-    made = draft.emit("STRIDED_SLICE", [value.tensor, *constants], shape, value.tensor.dtype, **options)  # type: ignore[arg-type]  # steps
+    made = draft.emit("STRIDED_SLICE", [value.tensor, *constants], shape, value.tensor.dtype, **options)
     return Value(made, value.order, value.coded)
 
 
@@ -153,7 +153,7 @@ def _reduce(translation: Translation, node: Node) -> Value | None:
     value = translation.plain(translation.value(node.args[0]))
     if value.tensor.dtype != "float32" or dtype_of(node.meta["val"]) != "float32":
         return None
-    return reduced(translation, node, value, _REDUCTIONS[node.target])
+    return reduced(translation, node, value, _REDUCTIONS[operator_of(node)])
 
 
 def reduced(translation: Translation, node: Node, value: Value, kind: str, **more: Any) -> Value | None:
