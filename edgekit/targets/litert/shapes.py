@@ -12,7 +12,7 @@ from edgekit.targets.litert.elementwise import common_order, spread_to
 from edgekit.targets.litert.layout import Value, View, arranged, natural, reshaped
 from edgekit.targets.litert.translate import Translation, dtype_of, row
 
-__all__ = ["reduced"]
+__all__ = ["padded", "reduced"]
 
 _REDUCTIONS = {
     aten.mean.dim: "MEAN", aten.sum.dim_IntList: "SUM", aten.amax.default: "REDUCE_MAX", aten.amin.default: "REDUCE_MIN"
