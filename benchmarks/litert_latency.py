@@ -1,9 +1,9 @@
 """LiteRT latency: EdgeKit's .tflite over what `litert_torch.convert` writes for the same embedder, in the same runtime.
 
-A backbone that the one-liner cannot convert is named and left out. Both files run in one process, one thread, one pinned core, turn by turn; and beside them EdgeKit's .pte and .onnx, the
-faster of which the .tflite is compared with. With `int8`, EdgeKit's file of a plan takes the place of the one-liner's:
-the ratio is then that of integers over float. Times are CPU time of that thread, so that what else the machine does at
-the moment is not counted.
+A backbone that the one-liner cannot convert is named and left out. Both files run in one process, one thread, one
+pinned core, turn by turn; and beside them EdgeKit's .pte and .onnx, the faster of which the .tflite is compared with.
+With `int8`, EdgeKit's file of a plan takes the place of the one-liner's: the ratio is then that of integers over float.
+Times are CPU time of that thread, so that what else the machine does at the moment is not counted.
 """
 
 from __future__ import annotations
