@@ -116,5 +116,6 @@ def _input(made: Made, size: tuple[int, int]) -> m.InputInfo:
     if made.target.image_input:
         return m.InputInfo(layout=f"RGB image {width}x{height}", dtype="image")
     batch = "N" if made.options.dynamic_batch else "1"
-    layout = f"{batch}x{height}x{width}x3" if made.input_dtype == "uint8" else f"{batch}x3x{height}x{width}"
+    last = made.input_dtype == "uint8" or made.target.channels_last
+    layout = f"{batch}x{height}x{width}x3" if last else f"{batch}x3x{height}x{width}"
     return m.InputInfo(layout=layout, dtype=made.input_dtype)

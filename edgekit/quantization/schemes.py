@@ -33,6 +33,8 @@ TARGETS = ("coreml", "coreai", "executorch", "litert", "onnx")  # whose forms of
 _ANY = "*"  # any other kind of layer
 # XNNPACK takes 8-bit weights only with 8-bit activations, and fewer bits not at all.
 _XNNPACK = {"executorch": {_ANY: "w8a8-dynamic", "depthwise": "float"}}
+# LiteRT has weights of 8 bits alone; its kernels take 4 bits only with dynamic activations and one scale a channel.
+_LITERT = {"litert": {_ANY: WEIGHTS_ONLY}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +95,17 @@ _ROWS = (
     ),
     Scheme(
         key="palette6", help="weights are indices into a table of 64 or 16 values", weights="palette", weight_bits=6,
-        forms={**_XNNPACK, "onnx": {_ANY: WEIGHTS_ONLY}}, ios=16, colour=COLOURS[5],  # ONNX has no integers of 6 bits
+        forms={**_XNNPACK, **_LITERT, "onnx": {_ANY: WEIGHTS_ONLY}}, ios=16,
+        colour=COLOURS[5],  # ONNX has no integers of 6 bits
     ),
     Scheme(
         key="palette4", help="weights are indices into a table of 64 or 16 values", weights="palette", weight_bits=4,
-        forms=_XNNPACK, ios=16, colour=COLOURS[4],
+        forms={**_XNNPACK, **_LITERT}, ios=16, colour=COLOURS[4],
     ),
     Scheme(
         key="w4", help="4-bit weights on 16 even steps, with one scale per block of input channels",
         weights="steps", weight_bits=4,
-        forms=_XNNPACK, ios=18, colour=COLOURS[6],
+        forms={**_XNNPACK, **_LITERT}, ios=18, colour=COLOURS[6],
     ),
     Scheme(
         key="float", help="not quantized", weights="float", weight_bits=32, ios=15, colour=COLOURS[3], choice=False

@@ -140,6 +140,7 @@ class Target:
     image_input: bool = False  # the files take an image, not a tensor
     dynamic_batch: bool = False  # the files can take any number of images
     uint8_input: bool = False  # the files can take uint8 [1,H,W,3]
+    channels_last: bool = False  # the files take [1,H,W,3] also in float32
     wide_norm: bool = True  # at fp16 the last normalization stays in float32
     samples: int | None = None  # images to verify on where nobody says how many; None: all that there are
 

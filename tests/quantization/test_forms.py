@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgekit import graph
 from edgekit import quantization as quantize
 from edgekit.targets import LowerOptions, find
 from tests.quantization import kinds
 
-TARGETS = {"ios": "coreml", "android": "executorch", "onnx": "onnx"}
+TARGETS = {"ios": "coreml", "android": "executorch", "onnx": "onnx", "litert": "litert"}
 # What the layer that is tried has, and what the layers around it have.
 FORMS: tuple[tuple[str, str], ...] = (
     ("w8a8", "w8a8"),
@@ -34,6 +36,10 @@ QUICK = (
     ("padded", "w8a8", "w8a8", "onnx"),
     ("zero depthwise channels", "w8a8", "w8a8", "onnx"),
     ("padded depthwise", "w8a8", "w8a8", "ios"),
+    ("padded", "w8a8", "w8a8", "litert"),
+    ("zero depthwise channels", "w8a8", "w8a8", "litert"),
+    ("linear 4", "w8a8-dynamic", "w8a8", "litert"),
+    ("padded depthwise", "w8", "w8a8", "litert"),
 )
 
 
@@ -43,7 +49,11 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 def lowered(kind: str, own: str, around: str, name: str, folder: Path) -> tuple[Path, float, float]:
     """The file, and its smallest cosine to the quantized program in PyTorch and to the float module."""
-    module, target, images = kinds.between(kind), find(name, TARGETS[name]), kinds.images()
+    module, target, images = (
+        kinds.between(kind),
+        find("android" if name == "litert" else name, TARGETS[name]),
+        kinds.images(),
+    )
     program = kinds.prepared(module)
     plan = kinds.plan(program, lambda layer: own if layer.startswith("tried") else around)
     quantized, levels = quantize.apply(program, plan, target.rewrites)
@@ -72,6 +82,28 @@ def test_every_form_of_every_kind(kind: str, name: str, tmp_path: Path) -> None:
         _, to_plan, to_float = lowered(kind, own, around, name, tmp_path)
         assert to_plan > 0.9995, (own, around)
         assert to_float > 0.999, (own, around)
+
+
+def test_layers_of_integers_are_integers_in_litert_files(tmp_path: Path) -> None:
+    """Between static layers nothing goes back to float, and the codes and scales are the plan's own."""
+    path, _, _ = lowered("padded depthwise", "w8a8", "w8a8", "litert", tmp_path)
+    interpreter = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    operators = interpreter._get_ops_details()
+    assert [item["op_name"] for item in operators] == [
+        "QUANTIZE", "CONV_2D", "PAD", "DEPTHWISE_CONV_2D", "CONV_2D", "DEQUANTIZE", "MEAN", "RESHAPE",
+    ]  # fmt: skip
+    tensors = {item["index"]: item for item in interpreter.get_tensor_details()}
+    for item in operators:
+        if item["op_name"].endswith("CONV_2D"):
+            kinds = [tensors[int(index)]["dtype"] for index in (*item["inputs"], *item["outputs"])]
+            assert kinds == [np.int8, np.int8, np.int32, np.int8]
+            weight = tensors[int(item["inputs"][1])]["quantization_parameters"]
+            assert len(weight["scales"]) == width_of(tensors[int(item["outputs"][0])])
+
+
+def width_of(tensor: dict[str, Any]) -> int:
+    """The output channels of a layer whose result this is."""
+    return int(tensor["shape"][-1])
 
 
 def test_zeros_are_put_around_integers(tmp_path: Path) -> None:

@@ -802,5 +802,6 @@ REFUSED: dict[str, frozenset[str]] = {
         }
     ),
     "executorch": COMPLEX_REFUSED | {"convolution: transposed 3d", "shape: view dtype"},
+    "litert": COMPLEX_REFUSED | {"convolution: transposed 3d", "shape: view dtype"},
     "onnx": COMPLEX_REFUSED | {"shape: view dtype"},
 }

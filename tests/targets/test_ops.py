@@ -20,7 +20,7 @@ from edgekit.graph import capture, rewrite
 from edgekit.targets.base import LowerOptions
 from tests.targets.op_rows import QUICK, REFUSED, ROWS
 
-SUFFIX = {"coreml": ".mlpackage", "executorch": ".pte", "onnx": ".onnx"}
+SUFFIX = {"coreml": ".mlpackage", "executorch": ".pte", "litert": ".tflite", "onnx": ".onnx"}
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 24, 20, 3)).astype(np.uint8)
 
 

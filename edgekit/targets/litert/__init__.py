@@ -15,5 +15,7 @@ ANDROID = Target(
     module="edgekit.targets.litert.backend",
     packages=("litert_torch", "ai_edge_litert"),
     extra="litert",
+    channels_last=True,
+    uint8_input=True,
     runtime=Runtime("ai-edge-litert", "XNNPACK", "ai_edge_litert.interpreter"),
 )
