@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Made", "describe"]
 
 _PACKAGES = (
-    "coremltools", "executorch", "numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "timm", "torch", "torchao",
+    "ai-edge-litert", "coreai-core", "coreai-torch", "coremltools", "executorch", "litert-torch", "numpy", "onnx",
+    "onnxruntime", "onnxscript", "pillow", "timm", "torch", "torchao",
 )  # fmt: skip
 
 

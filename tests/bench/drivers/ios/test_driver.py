@@ -75,19 +75,6 @@ def test_a_measurement_with_each_of_the_compute_units(tools: Tools, world: World
     assert sum("install" in call for call in world.calls) == 1
 
 
-def test_a_core_ai_asset_goes_there_whole(tools: Tools, world: World, job: IosJob) -> None:
-    phone, asset = world.add(), job.model.with_suffix(".aimodel")
-    job.model.rename(asset)
-    facts = job.asked.facts.model_copy(update={"format": "coreai"})
-    asked = job.asked.model_copy(update={"format": "coreai", "model": "model.aimodel", "facts": facts})
-    (outcome,) = run(bench_phones(tools, replace(job, model=asset, asked=asked), [phone.udid]))
-    clean(tools, [phone])
-    assert outcome.result is not None, outcome.error
-    assert outcome.result.model.format == "coreai" and phone.jobs[0]["model"] == "model.aimodel"
-    with pytest.raises(UsageError, match=r"iPhones take \.mlpackage and \.aimodel"):
-        replace(job, model=asset)
-
-
 @pytest.mark.parametrize(
     "fault, said",
     [
