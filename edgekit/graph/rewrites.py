@@ -99,7 +99,7 @@ PREPARE: tuple[Rewrite, ...] = (
     Rewrite("spell_puts", spell_puts, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
     Rewrite("fold_normalization", fold_normalization, ALL),
-    Rewrite("plain_attention", plain_attention, ALL),
+    Rewrite("plain_attention", plain_attention, ALL - {"coreai"}),
     Rewrite("normalize_views", normalize_views, ALL),
     Rewrite("batch_matmul", batch_matmul, ALL),
     Rewrite("hoist_slices", hoist_slices, ALL),

@@ -42,7 +42,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
 
         if options.precision == "fp16":
             program = to_half(program, options.float32_calls)
-        code = steady_names(bytecode(program))
+        code = steady_names(bytecode(program, options.levels))
     write(path, code, _metadata(size, dim, options))
     return Coverage(backend="coreai", delegated=1.0, partitions=1, outside={})
 

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
 import torch
 from coreai import authoring
-from coreai._compiler.dialects import coreai
-from coreai_torch import TorchConverter, get_decomp_table
+from coreai_torch import get_decomp_table
 from coreai_torch._aten_to_core import _aten_to_core_resolver, _higher_order_resolver
 from torch.export import ExportedProgram
 from torch.fx import Node
 
 from edgekit.errors import ModelError, UnsupportedOpError
+from edgekit.graph.levels import Levels
 from edgekit.support.text import reason_of
 from edgekit.targets.common import no_op, perhaps, replaced
+from edgekit.targets.coreai.levels import Converter, lowerings
 
 __all__ = ["bytecode"]
 
 aten = torch.ops.aten
 
 
-def bytecode(program: ExportedProgram) -> bytes:
+def bytecode(program: ExportedProgram, levels: Sequence[Levels] = ()) -> bytes:
     """The program as Core AI's bytecode, with input `image` and output `embedding`.
 
+    Weights that are equal to one of `levels` are stored as codes.
     Raises UnsupportedOpError for an op that coreai-torch does not know, ModelError where it fails otherwise.
     """
     numbers = itertools.count()
@@ -42,9 +42,11 @@ def bytecode(program: ExportedProgram) -> bytes:
     table.pop(aten.linear.default, None)
     try:
         program = program.run_decompositions(table)
-        _check_known(program)
-        converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
-        converter.register_torch_lowering("aten::linear.default")(_Linear(program))
+        converter = Converter(levels)
+        own = lowerings(converter, program)
+        _check_known(program, own)
+        for name, lowering in own.items():
+            converter.register_torch_lowering(name)(lowering)
         converter.add_exported_program(program, input_names=["image"], output_names=["embedding"])
         with (
             replaced(authoring.func, _randomize_fn_name=numbered),
@@ -62,45 +64,13 @@ def bytecode(program: ExportedProgram) -> bytes:
         raise ModelError(f"coreai-torch cannot convert this model{perhaps(program)}: {reason}") from error
 
 
-class _Linear:
-    """A linear layer as one product and one sum, its weight turned here and not each time that the model runs."""
-
-    def __init__(self, program: ExportedProgram) -> None:
-        self._weights = dict(_constants(program))
-
-    def __call__(self, values: dict[str, Any], node: Node, _location: Any) -> Any:
-        taken, weight, *rest = node.args
-        assert isinstance(taken, Node)
-        assert isinstance(weight, Node)
-        rows = values[taken.name]
-        known = self._weights.get(weight.name)
-        if known is None:
-            turned = coreai.transpose(values[weight.name], np.array([1, 0], np.uint32))
-        else:
-            turned = coreai.constant(np.ascontiguousarray(known.detach().numpy().T))
-        flat = rows.type.rank == 1
-        product = coreai.broadcasting_batch_matmul(coreai.expand_dims(rows, [0]) if flat else rows, turned)
-        product = coreai.shrink_dims(product, [0]) if flat else product
-        bias = rest[0] if rest else node.kwargs.get("bias")
-        return coreai.broadcasting_add(product, values[bias.name]) if isinstance(bias, Node) else product
-
-
-def _constants(program: ExportedProgram) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights and constants of a program, by the name of the node that stands for each."""
-    for spec in program.graph_signature.input_specs:
-        if spec.target is not None:
-            held = program.constants if spec.target in program.constants else program.state_dict
-            if isinstance(value := held.get(spec.target), torch.Tensor):
-                yield spec.arg.name, value
-
-
-def _check_known(program: ExportedProgram) -> None:
+def _check_known(program: ExportedProgram, own: Collection[str]) -> None:
+    known = {f"aten::{name}" for name in _aten_to_core_resolver}
+    known |= {f"higher_order::{name}" for name in _higher_order_resolver} | set(own)
     for node in program.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OperatorBase):
             continue
-        space, _, name = str(node.target).partition(".")
-        known = {"aten": {*_aten_to_core_resolver, "linear.default"}, "higher_order": {*_higher_order_resolver}}
-        if space not in ("coreai", "coreaix") and name not in known.get(space, ()) and not _is_check(node):
+        if "::".join(str(node.target).split(".", 1)) not in known and not _is_check(node):
             raise UnsupportedOpError(no_op("Core AI", str(node.target), node))
 
 
