@@ -18,6 +18,7 @@ from edgekit.graph.fold_constants import fold_constants, remove_dead
 from edgekit.graph.fold_normalization import fold_normalization
 from edgekit.graph.fold_scales import fold_scales
 from edgekit.graph.functionalize import functionalize, without_hazards
+from edgekit.graph.gather_heads import gather_heads
 from edgekit.graph.hoist_slices import hoist_slices
 from edgekit.graph.keep_small_steps import keep_small_steps
 from edgekit.graph.narrow_doubles import narrow_doubles
@@ -66,6 +67,7 @@ ALL = frozenset({"coreml", "coreai", "executorch", "litert", "onnx"})
 XNNPACK = frozenset({"executorch", "litert"})
 ONNX = frozenset({"onnx"})
 COREML = frozenset({"coreml", "coreai"})
+COREAI = frozenset({"coreai"})
 
 
 class Rewrite(NamedTuple):
@@ -99,10 +101,12 @@ PREPARE: tuple[Rewrite, ...] = (
     Rewrite("spell_puts", spell_puts, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
     Rewrite("fold_normalization", fold_normalization, ALL),
-    Rewrite("plain_attention", plain_attention, ALL - {"coreai"}),
+    Rewrite("plain_attention", plain_attention, ALL - COREAI),
     Rewrite("normalize_views", normalize_views, ALL),
     Rewrite("batch_matmul", batch_matmul, ALL),
-    Rewrite("hoist_slices", hoist_slices, ALL),
+    Rewrite("gather_heads", gather_heads, COREAI),
+    Rewrite("hoist_slices", hoist_slices, ALL - COREAI),
+    Rewrite("hoist_slices", partial(hoist_slices, splits=False), COREAI),
     Rewrite("fold_scales", fold_scales, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
     Rewrite("drop_expands", drop_expands, ALL),
@@ -145,7 +149,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
 REWRITES = (*PREPARE, *SPECIALIZE)
 # What only a quantized program wants.
 INTEGERS = (Rewrite("split_silu", split_silu, ALL),)
-PREPARATION = (*PREPARE, *INTEGERS)
+PREPARATION = (*(row for row in PREPARE if row.sets != COREAI), *INTEGERS)
 
 
 def rewrite(
