@@ -21,7 +21,6 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from coreai.authoring import AIModelAsset
 from coreai_torch import TorchConverter, get_decomp_table
 from matrix import BACKBONES
 from side_by_side import build, image_of, pin
@@ -31,6 +30,7 @@ from edgekit.model.embedder import Embedder
 from edgekit.support.progress import table
 from edgekit.support.quiet import quiet
 from edgekit.targets import LowerOptions
+from edgekit.targets.coreai.asset import operators
 from edgekit.targets.coreai.backend import lower
 from edgekit.targets.coreai.runner import CoreAIRunner
 
@@ -55,13 +55,6 @@ def export(name: str, folder: Path) -> tuple[Embedder, Path, Path]:
         program, _ = rewrite(capture(embedder, embedder.example()), "coreai")
         lower(program, ours, LowerOptions(min_ios=27))
     return embedder, naive, ours
-
-
-def operators(path: Path) -> dict[str, int]:
-    """By Apple's summary of the asset, constants left out."""
-    summary = AIModelAsset.load(path).summary()
-    assert summary is not None
-    return {name: count for name, count in summary.operation_distribution if name != "constant"}
 
 
 def size(path: Path) -> int:

@@ -20,6 +20,7 @@ from edgekit.graph.fold_scales import fold_scales
 from edgekit.graph.functionalize import functionalize, without_hazards
 from edgekit.graph.gather_heads import gather_heads
 from edgekit.graph.hoist_slices import hoist_slices
+from edgekit.graph.join_slices import join_slices
 from edgekit.graph.keep_small_steps import keep_small_steps
 from edgekit.graph.narrow_doubles import narrow_doubles
 from edgekit.graph.normalize_views import merge_views, normalize_views
@@ -143,6 +144,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_axes", partial(spell_axes, most=5), COREML),
     Rewrite("spell_axes", partial(spell_axes, most=6), XNNPACK),
     Rewrite("merge_views", merge_views, ALL),
+    Rewrite("join_slices", join_slices, COREAI),
     Rewrite("keep_small_steps", keep_small_steps, ONNX),
     Rewrite("remove_dead", remove_dead, ALL),
 )

@@ -13,7 +13,7 @@ from edgekit.errors import InputError
 from edgekit.support.text import shown
 from edgekit.targets.coreai.bytecode import MAGIC, NEWEST, version_of
 
-__all__ = ["ASSET_VERSION", "PROGRAM", "check", "write"]
+__all__ = ["ASSET_VERSION", "check", "operators", "write"]
 
 PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
 ASSET_VERSION = (2, 0)  # the newest that coreai-core 1.0 knows
@@ -31,6 +31,15 @@ def write(path: Path, code: bytes, metadata: Mapping[str, Any]) -> None:
     (path / PROGRAM).write_bytes(code)
     (path / HASH).write_bytes(hashlib.sha256(code).digest())
     (path / METADATA).write_text(json.dumps(metadata, indent=2, sort_keys=True) + "\n")
+
+
+def operators(path: Path) -> dict[str, int]:
+    """Count of each operator of an asset, by name, constants left out, as Apple's own summary tells it."""
+    from coreai.authoring import AIModelAsset
+
+    summary = AIModelAsset.load(path).summary()
+    assert summary is not None
+    return {name: count for name, count in summary.operation_distribution if name != "constant"}
 
 
 def check(path: Path) -> None:

@@ -10,7 +10,7 @@ from edgekit.support.quiet import quiet
 from edgekit.targets.base import Coverage, LowerOptions, Runner
 from edgekit.targets.common import refuse_bfloat16
 from edgekit.targets.coreai import IOS
-from edgekit.targets.coreai.asset import ASSET_VERSION, check, write
+from edgekit.targets.coreai.asset import ASSET_VERSION, check, operators, write
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -24,6 +24,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     The asset takes float32 `image` [1,3,H,W] and gives float32 `embedding` [1,D], whatever the precision inside: the
     format has images too, but only Apple's systems can give it one. `options.metadata` names author, license, version
     and description; every other key is kept as `edgekit.<key>`.
+    Which compute unit runs an operator is decided on the device: the coverage counts the operators of the asset.
     Raises UsageError for an iOS version or batch that the format does not have, UnsupportedOpError for an op that
     coreai-torch does not know, ModelError where the conversion fails otherwise.
     """
@@ -43,8 +44,9 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         if options.precision == "fp16":
             program = to_half(program, options.float32_calls)
         code = steady_names(bytecode(program, options.levels))
-    write(path, code, _metadata(size, dim, options))
-    return Coverage(backend="coreai", delegated=1.0, partitions=1, outside={})
+        write(path, code, _metadata(size, dim, options))
+        counts = operators(path)
+    return Coverage(backend="coreai", delegated=1.0, partitions=1, outside={}, operators=counts)
 
 
 def open(path: Path, *, threads: int = 1) -> Runner:

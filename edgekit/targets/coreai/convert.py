@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,18 +12,21 @@ import torch
 from coreai import authoring
 from coreai_torch import get_decomp_table
 from coreai_torch._aten_to_core import _aten_to_core_resolver, _higher_order_resolver
+from torch._decomp import decomposition_table
 from torch.export import ExportedProgram
 from torch.fx import Node
 
 from edgekit.errors import ModelError, UnsupportedOpError
+from edgekit.graph.edit import module_path
 from edgekit.graph.levels import Levels
 from edgekit.support.text import reason_of
 from edgekit.targets.common import no_op, perhaps, replaced
-from edgekit.targets.coreai.levels import Converter, lowerings
+from edgekit.targets.coreai.levels import OWN, Converter, lowerings
 
 __all__ = ["bytecode"]
 
 aten = torch.ops.aten
+_ROUNDS = 5  # what an operator is decomposed into may be unknown as well
 
 
 def bytecode(program: ExportedProgram, levels: Sequence[Levels] = ()) -> bytes:
@@ -38,14 +41,10 @@ def bytecode(program: ExportedProgram, levels: Sequence[Levels] = ()) -> bytes:
         """In place of a suffix of random letters, which would make other bytes each time."""
         return f"{name}_{next(numbers)}"
 
-    table = get_decomp_table()
-    table.pop(aten.linear.default, None)
     try:
-        program = program.run_decompositions(table)
+        program = _decomposed(program)
         converter = Converter(levels)
-        own = lowerings(converter, program)
-        _check_known(program, own)
-        for name, lowering in own.items():
+        for name, lowering in lowerings(converter, program).items():
             converter.register_torch_lowering(name)(lowering)
         converter.add_exported_program(program, input_names=["image"], output_names=["embedding"])
         with (
@@ -64,14 +63,62 @@ def bytecode(program: ExportedProgram, levels: Sequence[Levels] = ()) -> bytes:
         raise ModelError(f"coreai-torch cannot convert this model{perhaps(program)}: {reason}") from error
 
 
-def _check_known(program: ExportedProgram, own: Collection[str]) -> None:
-    known = {f"aten::{name}" for name in _aten_to_core_resolver}
-    known |= {f"higher_order::{name}" for name in _higher_order_resolver} | set(own)
+def _decomposed(program: ExportedProgram) -> ExportedProgram:
+    """The program in operators that the converter knows, by Apple's table, and by torch's own for what that leaves."""
+    table = get_decomp_table()
+    table.pop(aten.linear.default, None)
+    table.update(_OWN_SPELLINGS)
+    program = first = program.run_decompositions(table)
+    for _ in range(_ROUNDS):
+        more = {node.target for node in _unknown(program)}.intersection(decomposition_table)
+        if not more:
+            break
+        program = program.run_decompositions({target: decomposition_table[target] for target in more})
+    for node in _unknown(program):
+        blamed = [other for other in _unknown(first) if module_path(other) == module_path(node)]
+        named = blamed[0] if blamed else node
+        raise UnsupportedOpError(no_op("Core AI", str(named.target), named))
+    _keep_casts(program)
+    return program
+
+
+def _keep_casts(program: ExportedProgram) -> None:
+    """Cut fractions off before a cast to whole numbers, and compare with zero in place of a cast to booleans: Core AI's
+    compiler (coreai-core 1.0.0b3) takes a cast there and back for no cast, whatever it lost.
+    """
+    graph = program.graph
+    for node in graph.find_nodes(op="call_function", target=aten._to_copy.default):
+        source, dtype = node.args[0], node.meta["val"].dtype
+        before = source.meta["val"].dtype
+        if dtype == torch.bool and before != torch.bool:
+            node.target, node.args, node.kwargs = aten.ne.Scalar, (source, 0), {}
+        elif before.is_floating_point and not dtype.is_floating_point:
+            with graph.inserting_before(node):
+                whole = graph.call_function(aten.trunc.default, (source,))
+            whole.meta = dict(source.meta)
+            node.args = (whole,)
+
+
+def _remainder(dividend: torch.Tensor, divisor: float) -> torch.Tensor:
+    """coreai-torch 0.4.3 knows remainders of tensors alone."""
+    return aten.remainder.Tensor(dividend, torch.full_like(dividend, divisor))
+
+
+def _is_nan(values: torch.Tensor) -> torch.Tensor:
+    return aten.ne.Tensor(values, values)
+
+
+_OWN_SPELLINGS = {aten.remainder.Scalar: _remainder, aten.isnan.default: _is_nan}
+
+
+def _unknown(program: ExportedProgram) -> Iterator[Node]:
+    known = {f"aten::{name}" for name in _aten_to_core_resolver} | OWN
+    known |= {f"higher_order::{name}" for name in _higher_order_resolver}
     for node in program.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OperatorBase):
             continue
         if "::".join(str(node.target).split(".", 1)) not in known and not _is_check(node):
-            raise UnsupportedOpError(no_op("Core AI", str(node.target), node))
+            yield node
 
 
 def _is_check(node: Node) -> bool:

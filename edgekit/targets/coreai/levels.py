@@ -16,7 +16,7 @@ from torch.fx import Node
 
 from edgekit.graph.levels import CENTER, Levels, finder
 
-__all__ = ["Converter", "constants", "lowerings"]
+__all__ = ["OWN", "Converter", "lowerings"]
 
 _BYTE = 8  # bits
 _Lowering = Callable[[dict[str, Any], Node, Any], Any]
@@ -71,15 +71,24 @@ class Converter(TorchConverter):
         return coreai.ConstantOp(value=attribute).result
 
 
+OWN = frozenset((
+    "aten::linear.default",
+    "quantized_decomposed::quantize_per_tensor.default",
+    "quantized_decomposed::dequantize_per_tensor.default",
+    "quantized_decomposed::dequantize_per_channel.default",
+))  # fmt: skip
+
+
 def lowerings(converter: TorchConverter, program: ExportedProgram) -> dict[str, _Lowering]:
-    """By operator, what a linear layer and the operators of a quantized program become."""
-    known = dict(constants(program))
-    return {
-        "aten::linear.default": _Linear(converter, known),
-        "quantized_decomposed::quantize_per_tensor.default": _quantize,
-        "quantized_decomposed::dequantize_per_tensor.default": _dequantize,
-        "quantized_decomposed::dequantize_per_channel.default": _Channels(known),
+    """By operator of `OWN`, what a linear layer and the operators of a quantized program become."""
+    known = dict(_constants(program))
+    rows: dict[str, _Lowering] = {
+        "linear": _Linear(converter, known),
+        "quantize_per_tensor": _quantize,
+        "dequantize_per_tensor": _dequantize,
+        "dequantize_per_channel": _Channels(known),
     }
+    return {name: rows[name.partition("::")[2].removesuffix(".default")] for name in sorted(OWN)}
 
 
 class _Linear:
@@ -154,7 +163,7 @@ def _steps(scale: Any, zero: Any, dtype: torch.dtype) -> tuple[Any, Any, Any]:
     )
 
 
-def constants(program: ExportedProgram) -> Iterator[tuple[str, torch.Tensor]]:
+def _constants(program: ExportedProgram) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights and constants of a program, by the name of the node that stands for each."""
     for spec in program.graph_signature.input_specs:
         if spec.target is not None:

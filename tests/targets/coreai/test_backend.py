@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.errors import InputError, ModelError, UnsupportedOpError, UsageError
-from edgekit.graph import capture, rewrite
+from edgekit.graph import capture
 from edgekit.model.embedder import Embedder
 from edgekit.targets import Precision
 from edgekit.targets.base import LowerOptions
@@ -195,7 +195,10 @@ def test_an_asset_replaces_what_was_there(program: ExportedProgram, tmp_path: Pa
     coverage = target.lower(program, path, LowerOptions(min_ios=27))
     assert {file.name for file in path.iterdir()} == {"main.mlirb", "main.hash", "metadata.json"}
     assert (path / "main.mlirb").read_bytes() == (assets[0] / "fp32.aimodel" / "main.mlirb").read_bytes()
-    assert coverage.backend == "coreai"
+    assert (coverage.backend, coverage.delegated, coverage.outside) == ("coreai", 1.0, {})
+    convolutions = sum("conv2d" in str(node.target) for node in program.graph.nodes)
+    assert coverage.operators["conv2d"] == convolutions > 0
+    assert "constant" not in coverage.operators
 
 
 @pytest.mark.parametrize("min_ios", [16, 26, 28])
@@ -323,5 +326,3 @@ def test_names_are_not_made_steady_in_what_is_no_bytecode(assets: tuple[Path, Pa
     assert steady_names(code) == code
     with pytest.raises(ValueError, match=r"bytecode|number|section|strings|subsection"):
         steady_names(code[:size])
-
-
