@@ -128,7 +128,7 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_output_padding", spell_output_padding, COREML),
     Rewrite("spell_pools_of_volumes", spell_pools_of_volumes, ALL),
     Rewrite("spell_pooling", spell_pooling, ALL),
-    Rewrite("spell_sorts", spell_sorts, XNNPACK),
+    Rewrite("spell_sorts", spell_sorts, XNNPACK | COREAI),
     Rewrite("spell_volumes", spell_volumes, XNNPACK),
     Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),

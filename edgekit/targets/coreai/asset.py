@@ -53,8 +53,8 @@ def check(path: Path) -> None:
         if not 0 < file.stat().st_size <= most:
             raise InputError(f"{path}: {name} has {file.stat().st_size} bytes, at most {most} allowed: export it again")
     _check_metadata(path)
-    with (path / PROGRAM).open("rb") as file:
-        version = version_of(file.read(16))
+    with (path / PROGRAM).open("rb") as program:
+        version = version_of(program.read(16))
         if version is None:
             raise InputError(f"{path}: {PROGRAM} is no MLIR bytecode, which begins with {MAGIC!r}: export it again")
         if version > NEWEST:
@@ -62,8 +62,8 @@ def check(path: Path) -> None:
                 f"{path}: {PROGRAM} is bytecode of version {version}, newer than {NEWEST}, the newest that is known "
                 "here: update coreai-core and EdgeKit"
             )
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").digest()
+        program.seek(0)
+        digest = hashlib.file_digest(program, "sha256").digest()
     if digest != (path / HASH).read_bytes():
         raise InputError(
             f"{path}: {PROGRAM} does not have the hash that {HASH} states, so it was edited or damaged: export it again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from edgekit.errors import ModelError, UnsupportedOpError
-from edgekit.graph.edit import module_path
+from edgekit.graph.edit import module_path, source_of, val
 from edgekit.graph.levels import Levels
 from edgekit.support.text import reason_of
 from edgekit.targets.common import no_op, perhaps, replaced
@@ -70,14 +71,19 @@ def _decomposed(program: ExportedProgram) -> ExportedProgram:
     table.update(_OWN_SPELLINGS)
     program = first = program.run_decompositions(table)
     for _ in range(_ROUNDS):
-        more = {node.target for node in _unknown(program)}.intersection(decomposition_table)
+        unknown = {node.target for node in _unknown(program)}
+        more = {target: spelled for target, spelled in decomposition_table.items() if target in unknown}
         if not more:
             break
-        program = program.run_decompositions({target: decomposition_table[target] for target in more})
+        program = program.run_decompositions(more)
     for node in _unknown(program):
         blamed = [other for other in _unknown(first) if module_path(other) == module_path(node)]
         named = blamed[0] if blamed else node
         raise UnsupportedOpError(no_op("Core AI", str(named.target), named))
+    for node in program.graph.find_nodes(op="call_function", target=operator.getitem):
+        # The places that coreai-torch 0.4.3 gives beside maxima are not PyTorch's.
+        if node.args[1] == 1 and source_of(node).target is aten.max_pool2d_with_indices.default:
+            raise UnsupportedOpError(no_op("Core AI", f"the places of {source_of(node).target}", source_of(node)))
     _keep_casts(program)
     return program
 
@@ -88,8 +94,8 @@ def _keep_casts(program: ExportedProgram) -> None:
     """
     graph = program.graph
     for node in graph.find_nodes(op="call_function", target=aten._to_copy.default):
-        source, dtype = node.args[0], node.meta["val"].dtype
-        before = source.meta["val"].dtype
+        source = source_of(node)
+        dtype, before = val(node).dtype, val(source).dtype
         if dtype == torch.bool and before != torch.bool:
             node.target, node.args, node.kwargs = aten.ne.Scalar, (source, 0), {}
         elif before.is_floating_point and not dtype.is_floating_point:
@@ -104,11 +110,39 @@ def _remainder(dividend: torch.Tensor, divisor: float) -> torch.Tensor:
     return aten.remainder.Tensor(dividend, torch.full_like(dividend, divisor))
 
 
+def _smallest(values: torch.Tensor, axis: int | None = None, keepdim: bool = False) -> torch.Tensor:
+    return aten.argmax.default(-values, axis, keepdim)
+
+
 def _is_nan(values: torch.Tensor) -> torch.Tensor:
     return aten.ne.Tensor(values, values)
 
 
-_OWN_SPELLINGS = {aten.remainder.Scalar: _remainder, aten.isnan.default: _is_nan}
+def _uncounted(
+    image: torch.Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    ceil: bool = False,
+    counts_padding: bool = True,
+    divisor: int | None = None,
+) -> torch.Tensor:
+    """coreai-torch 0.4.3 counts the padding in an average pool that is not to count it."""
+    if counts_padding or divisor is not None or not any(padding):
+        return NotImplemented
+    means, shares = (
+        aten.avg_pool2d.default(values, kernel, stride, padding, ceil, True)
+        for values in (image, torch.ones_like(image[:1, :1]))
+    )
+    return means / shares
+
+
+_OWN_SPELLINGS = {
+    aten.argmin.default: _smallest,
+    aten.avg_pool2d.default: _uncounted,
+    aten.isnan.default: _is_nan,
+    aten.remainder.Scalar: _remainder,
+}
 
 
 def _unknown(program: ExportedProgram) -> Iterator[Node]:

@@ -14,6 +14,7 @@ from coreai_torch.converter import TorchConverter, coreai
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from edgekit.graph.edit import args_of, val
 from edgekit.graph.levels import CENTER, Levels, finder
 
 __all__ = ["OWN", "Converter", "lowerings"]
@@ -98,9 +99,7 @@ class _Linear:
         self._converter, self._known, self._channels = converter, known, _Channels(known)
 
     def __call__(self, values: dict[str, Any], node: Node, location: Any) -> Any:
-        taken, weight, *rest = node.args
-        assert isinstance(taken, Node)
-        assert isinstance(weight, Node)
+        taken, weight, *rest = args_of(node)
         rows = values[taken.name]
         flat = rows.type.rank == 1
         product = coreai.broadcasting_batch_matmul(
@@ -126,9 +125,8 @@ class _Channels:
 
     def __call__(self, values: dict[str, Any], node: Node, _location: Any, turned: bool = False) -> Any:
         held, scales, zeros = (self._known[item.name].detach() for item in node.all_input_nodes[:3])
-        axis = node.args[3]
-        assert isinstance(axis, int)
-        codes, width = held.numpy(), node.meta["val"].dtype
+        axis = args_of(node)[3]
+        codes, width = held.numpy(), val(node).dtype
         if turned:
             codes, axis = codes.T, 1 - axis
         kind = torch.zeros(0, dtype=width).numpy().dtype
@@ -142,13 +140,13 @@ class _Channels:
 
 
 def _quantize(values: dict[str, Any], node: Node, _location: Any) -> Any:
-    taken, scale, zero = node.args[:3]
-    return coreai.quantize(values[taken.name], *_steps(scale, zero, node.args[0].meta["val"].dtype), _FIRST)
+    taken, scale, zero = args_of(node)[:3]
+    return coreai.quantize(values[taken.name], *_steps(scale, zero, val(taken).dtype), _FIRST)
 
 
 def _dequantize(values: dict[str, Any], node: Node, _location: Any) -> Any:
-    taken, scale, zero = node.args[:3]
-    return coreai.dequantize(values[taken.name], *_steps(scale, zero, node.meta["val"].dtype), _FIRST)
+    taken, scale, zero = args_of(node)[:3]
+    return coreai.dequantize(values[taken.name], *_steps(scale, zero, val(node).dtype), _FIRST)
 
 
 _FIRST = np.array(0, np.int32)  # an axis, of which one scale for a whole tensor makes no use
