@@ -70,9 +70,10 @@ def _decomposed(program: ExportedProgram) -> ExportedProgram:
     table.pop(aten.linear.default, None)
     table.update(_OWN_SPELLINGS)
     program = first = program.run_decompositions(table)
+    spellings = {**decomposition_table, **_OWN_SPELLINGS}
     for _ in range(_ROUNDS):
         unknown = {node.target for node in _unknown(program)}
-        more = {target: spelled for target, spelled in decomposition_table.items() if target in unknown}
+        more = {target: spelled for target, spelled in spellings.items() if target in unknown}
         if not more:
             break
         program = program.run_decompositions(more)
@@ -114,6 +115,15 @@ def _smallest(values: torch.Tensor, axis: int | None = None, keepdim: bool = Fal
     return aten.argmax.default(-values, axis, keepdim)
 
 
+def _mean_of_all(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """torch spells a global pool with strides, which Core AI does not have."""
+    return aten.mean.dim(image, [-2, -1], True) if [*size] == [1, 1] else NotImplemented
+
+
+def _or_number(condition: torch.Tensor, values: torch.Tensor, number: float) -> torch.Tensor:
+    return aten.where.self(condition, values, torch.full((), number, dtype=values.dtype))
+
+
 def _is_nan(values: torch.Tensor) -> torch.Tensor:
     return aten.ne.Tensor(values, values)
 
@@ -138,10 +148,12 @@ def _uncounted(
 
 
 _OWN_SPELLINGS = {
+    aten.adaptive_avg_pool2d.default: _mean_of_all,
     aten.argmin.default: _smallest,
     aten.avg_pool2d.default: _uncounted,
     aten.isnan.default: _is_nan,
     aten.remainder.Scalar: _remainder,
+    aten.where.ScalarOther: _or_number,
 }
 
 

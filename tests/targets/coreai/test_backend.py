@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.errors import InputError, ModelError, UnsupportedOpError, UsageError
-from edgekit.graph import capture
+from edgekit.graph import capture, rewrite
+from edgekit.graph.levels import Levels
 from edgekit.model.embedder import Embedder
 from edgekit.targets import Precision
 from edgekit.targets.base import LowerOptions
@@ -308,6 +309,34 @@ def test_bytecode_that_crashes_the_compiler_is_an_error_like_others(copy: Path) 
         outcomes.add(str(caught.value))
         assert "\n" not in str(caught.value)
     assert outcomes
+
+
+def on_levels(shape: tuple[int, ...], bits: int, even: bool) -> Levels:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2**bits, shape).astype(np.uint8)
+    if even:
+        blocks = 1 if shape[1] < 16 else 2
+        return Levels(codes, bits, scales=rng.uniform(0.01, 0.1, (shape[0], blocks)).astype(np.float16).astype("f4"))
+    return Levels(codes, bits, table=rng.normal(size=2**bits).astype(np.float16).astype("f4"))
+
+
+@pytest.mark.parametrize(("bits", "even"), [(4, False), (6, False), (8, False), (4, True)])
+def test_weights_on_few_levels_are_stored_in_few_bits(tmp_path: Path, bits: int, even: bool) -> None:
+    pooled = nn.AdaptiveAvgPool2d(1)  # torch spells it with strides, which the converter refuses
+    convolution, linear = nn.Conv2d(3, 32, 3, padding=1), nn.Linear(32, 512)
+    levels = [on_levels(tuple(layer.weight.shape), bits, even) for layer in (convolution, linear)]
+    for layer, own in zip((convolution, linear), levels, strict=True):
+        layer.weight.data = torch.from_numpy(own.values())
+    module = nn.Sequential(convolution, pooled, nn.Flatten(), linear).eval()
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    program = rewrite(capture(module, pixels[:1]), "coreai")[0]
+    target.lower(program, tmp_path / "few.aimodel", LowerOptions(min_ios=27, levels=levels))
+    with torch.no_grad():
+        due = module(pixels).numpy()
+    np.testing.assert_allclose(target.open(tmp_path / "few.aimodel").embed(images), due, rtol=1e-3, atol=1e-3)
+    most = 11000 + sum(own.codes.size for own in levels) * bits / 8  # bytes, with the program, biases and scales
+    assert (tmp_path / "few.aimodel" / "main.mlirb").stat().st_size < most
 
 
 def test_an_asset_that_is_no_embedder_is_told(program: ExportedProgram, tmp_path: Path) -> None:
