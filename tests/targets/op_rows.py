@@ -801,6 +801,7 @@ REFUSED: dict[str, frozenset[str]] = {
         "resize: grid sample nearest",
         "resize: grid sample reflection",
         "shape: index put added",
+        "shape: view dtype",
     },
     "coreml": COMPLEX_REFUSED
     | frozenset(

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from coreai import authoring
@@ -70,7 +71,7 @@ def _decomposed(program: ExportedProgram) -> ExportedProgram:
     table.pop(aten.linear.default, None)
     table.update(_OWN_SPELLINGS)
     program = first = program.run_decompositions(table)
-    spellings = {**decomposition_table, **_OWN_SPELLINGS}
+    spellings: dict[Any, Any] = {**decomposition_table, **_OWN_SPELLINGS}
     for _ in range(_ROUNDS):
         unknown = {node.target for node in _unknown(program)}
         more = {target: spelled for target, spelled in spellings.items() if target in unknown}
