@@ -71,6 +71,7 @@ def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
             delegated=round(coverage.delegated, 4),
             partitions=coverage.partitions,
             outside=dict(sorted(coverage.outside.items())),
+            operators=dict(sorted(coverage.operators.items())),
         ),
         rewrites=dict(sorted(made.rewrites.items())),
         rewrites_left_out=[m.RewriteLeftOut(**item._asdict()) for item in made.left_out],

@@ -123,6 +123,10 @@ class Coverage(Part):
     delegated: float = Field(ge=0, le=1, description="Share of the compute operators inside the delegate.")
     partitions: int = Field(ge=0, description="Pieces that the delegate received; each border costs a copy.")
     outside: dict[str, int] = Field(description="Count of each operator left outside, by name.")
+    operators: dict[str, int] = Field(
+        default_factory=dict,
+        description="Count of each operator of the file, by name, where only the device knows which are delegated.",
+    )
 
 
 class RewriteLeftOut(Part):

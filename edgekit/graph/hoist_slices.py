@@ -45,12 +45,13 @@ _UNARY = (
 _BINARY = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor)
 
 
-def hoist_slices(graph_module: GraphModule) -> int:
+def hoist_slices(graph_module: GraphModule, *, splits: bool = True) -> int:
     """Move each slice over the calls it reads from, as far up as that costs nothing.
 
     Over a linear or convolution's outputs it slices the weights: one qkv projection becomes three, and the reshape,
     permute and unbind between them disappear. Over a token axis it leaves everything after the last attention to the
-    one token that is read. A call that somebody else reads whole is never passed.
+    one token that is read. A call that somebody else reads whole is never passed. Without `splits` no layer is parted,
+    and no view that several read.
     """
     count, changed = 0, True
     while changed:
@@ -60,7 +61,7 @@ def hoist_slices(graph_module: GraphModule) -> int:
                 continue
             _merge_twins(node)
             window = _window(node)
-            new = None if window is None else _hoisted(node, *window)
+            new = None if window is None else _hoisted(node, splits, *window)
             if new is not None:
                 replace(node, new)
                 count, changed = count + 1, True
@@ -85,7 +86,7 @@ def _merge_twins(node: Node) -> None:
             replace(other, node)
 
 
-def _hoisted(node: Node, axis: int, start: int, end: int) -> Node | None:
+def _hoisted(node: Node, splits: bool, axis: int, start: int, end: int) -> Node | None:
     source = node.args[0]
     inner = int_shape(source)
     if not isinstance(source, Node) or source.op != "call_function" or inner is None or end <= start:
@@ -94,12 +95,15 @@ def _hoisted(node: Node, axis: int, start: int, end: int) -> Node | None:
     def cut(part: Node, at: int) -> Node:
         return emit(node, aten.slice.Tensor, part, at, start, end, like=source)
 
+    layer = is_call(source, aten.linear.default, aten.conv2d.default)
+    if not splits and (len(source.users) != 1 or (layer and axis == features_axis(source))):
+        return None
     if is_call(source, aten.permute.default):
         order = [item % len(inner) for item in args_of(source)[1]]
         return emit(node, aten.permute.default, cut(source_of(source), order[axis]), order, like=source)
     if is_call(source, aten.reshape.default):
-        return _over_reshape(node, source, axis, start, end)
-    if is_call(source, aten.linear.default, aten.conv2d.default) and axis == features_axis(source):
+        return _over_reshape(node, source, splits, axis, start, end)
+    if layer and axis == features_axis(source):
         if not all(is_call(user, aten.slice.Tensor) and (_window(user) or [None])[0] == axis for user in source.users):
             return None
         return _with_outputs(node, source, torch.arange(start, end))
@@ -144,7 +148,7 @@ def _over_binary(node: Node, source: Node, axis: int, start: int, end: int, inne
     return emit(node, source.target, *operands, like=source, **kwargs_of(source))
 
 
-def _over_reshape(node: Node, source: Node, axis: int, start: int, end: int) -> Node | None:
+def _over_reshape(node: Node, source: Node, splits: bool, axis: int, start: int, end: int) -> Node | None:
     origin = source_of(source)
     before, after = int_shape(origin), int_shape(source)
     if before is None or after is None:
@@ -162,7 +166,7 @@ def _over_reshape(node: Node, source: Node, axis: int, start: int, end: int) -> 
             bounds = start * outer // inner, end * outer // inner
             part = emit(node, aten.slice.Tensor, origin, first, *bounds, like=source)
             return emit(node, aten.reshape.default, part, size, like=source)
-    if not is_call(origin, aten.linear.default, aten.conv2d.default):
+    if not splits or not is_call(origin, aten.linear.default, aten.conv2d.default):
         return None
     features = features_axis(origin)
     if features is None or inputs != [features]:

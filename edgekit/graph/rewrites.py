@@ -20,7 +20,9 @@ from edgekit.graph.fold_constants import fold_constants, remove_dead
 from edgekit.graph.fold_normalization import fold_normalization
 from edgekit.graph.fold_scales import fold_scales
 from edgekit.graph.functionalize import functionalize, without_hazards
+from edgekit.graph.gather_heads import gather_heads
 from edgekit.graph.hoist_slices import hoist_slices
+from edgekit.graph.join_slices import join_slices
 from edgekit.graph.keep_small_steps import keep_small_steps
 from edgekit.graph.narrow_doubles import narrow_doubles
 from edgekit.graph.normalize_views import merge_views, normalize_views
@@ -73,6 +75,7 @@ ALL = frozenset({"coreml", "coreai", "executorch", "litert", "onnx"})
 XNNPACK = frozenset({"executorch", "litert"})
 ONNX = frozenset({"onnx"})
 COREML = frozenset({"coreml", "coreai"})
+COREAI = frozenset({"coreai"})
 LITERT = frozenset({"litert"})
 
 
@@ -107,10 +110,12 @@ PREPARE: tuple[Rewrite, ...] = (
     Rewrite("spell_puts", spell_puts, ALL),
     Rewrite("fold_batch_norm", fold_batch_norm, ALL),
     Rewrite("fold_normalization", fold_normalization, ALL),
-    Rewrite("plain_attention", plain_attention, ALL),
+    Rewrite("plain_attention", plain_attention, ALL - COREAI),
     Rewrite("normalize_views", normalize_views, ALL),
     Rewrite("batch_matmul", batch_matmul, ALL),
-    Rewrite("hoist_slices", hoist_slices, ALL),
+    Rewrite("gather_heads", gather_heads, COREAI),
+    Rewrite("hoist_slices", hoist_slices, ALL - COREAI),
+    Rewrite("hoist_slices", partial(hoist_slices, splits=False), COREAI),
     Rewrite("fold_scales", fold_scales, ALL),
     Rewrite("fold_constants", fold_constants, ALL),
     Rewrite("drop_expands", drop_expands, ALL),
@@ -131,13 +136,13 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("spell_output_padding", spell_output_padding, COREML),
     Rewrite("spell_pools_of_volumes", spell_pools_of_volumes, ALL),
     Rewrite("spell_pooling", spell_pooling, ALL),
-    Rewrite("spell_sorts", spell_sorts, XNNPACK),
+    Rewrite("spell_sorts", spell_sorts, XNNPACK | COREAI),
     Rewrite("spell_volumes", spell_volumes, XNNPACK),
-    Rewrite("spell_gelu", spell_gelu, COREML - {"coreai"}),
+    Rewrite("spell_gelu", spell_gelu, COREML - COREAI),
     Rewrite("spell_softplus", spell_softplus, COREML),
     Rewrite("spell_log_softmax", spell_log_softmax, COREML),
     Rewrite("convolve_linears", convolve_linears, COREML),
-    Rewrite("turn_attention", turn_attention, COREML - {"coreai"}),
+    Rewrite("turn_attention", turn_attention, COREML - COREAI),
     Rewrite("flat_softmax", flat_softmax, XNNPACK),
     Rewrite("plain_pooling", plain_pooling, XNNPACK),
     Rewrite("plain_layer_norm", plain_layer_norm, XNNPACK),
@@ -154,13 +159,14 @@ SPECIALIZE: tuple[Rewrite, ...] = (
     Rewrite("wide_pads", wide_pads, LITERT),
     Rewrite("align_operands", align_operands, LITERT),
     Rewrite("merge_views", merge_views, ALL),
+    Rewrite("join_slices", join_slices, COREAI),
     Rewrite("keep_small_steps", keep_small_steps, ONNX),
     Rewrite("remove_dead", remove_dead, ALL),
 )
 REWRITES = (*PREPARE, *SPECIALIZE)
 # What only a quantized program wants.
 INTEGERS = (Rewrite("split_silu", split_silu, ALL),)
-PREPARATION = (*PREPARE, *INTEGERS)
+PREPARATION = (*(row for row in PREPARE if row.sets != COREAI), *INTEGERS)
 
 
 def rewrite(

@@ -86,8 +86,11 @@ _ROWS = (
     Scheme(
         key="w8a8-dynamic", help="activations scaled as the model runs", activations="dynamic", ios=17,
         kinds=("conv", "linear"), other_kinds={"depthwise": WEIGHTS_ONLY}, searched=("conv", "linear"),
-        # Core ML has no dynamic activations; ONNX Runtime's are slower than float in convolutions.
-        forms={"coreml": {_ANY: WEIGHTS_ONLY}, "executorch": {"depthwise": "float"}, "onnx": {"conv": WEIGHTS_ONLY}},
+        # Core ML and Core AI have no dynamic activations; ONNX Runtime's are slower than float in convolutions.
+        forms={
+            "coreml": {_ANY: WEIGHTS_ONLY}, "coreai": {_ANY: WEIGHTS_ONLY}, "executorch": {"depthwise": "float"},
+            "onnx": {"conv": WEIGHTS_ONLY},
+        },
         time={_ANY: 0.45, "conv": 0.8}, colour=COLOURS[1],  # convolutions by benchmarks/quantize.py on catalog-b0
     ),
     Scheme(

@@ -50,13 +50,15 @@ class LowerOptions:
 class Coverage:
     """How much of the lowered graph the fast backend takes.
 
-    `delegated` is the share of compute ops (0 to 1) inside the delegate, `outside` counts each op left out by name.
+    `delegated` is the share of compute ops (0 to 1) inside the delegate, `outside` counts each op left out by name, and
+    `operators` each op of the file, where it can only be known on the device which the fast backend takes.
     """
 
     backend: str
     delegated: float
     partitions: int
     outside: Mapping[str, int]
+    operators: Mapping[str, int] = field(default_factory=dict)
 
 
 class Runner(Protocol):

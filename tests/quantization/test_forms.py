@@ -17,7 +17,13 @@ from edgekit import quantization as quantize
 from edgekit.targets import LowerOptions, find
 from tests.quantization import kinds
 
-TARGETS = {"ios": "coreml", "android": "executorch", "onnx": "onnx", "litert": "litert"}
+TARGETS = {
+    "coreai": ("ios", "coreai"),
+    "ios": ("ios", "coreml"),
+    "android": ("android", "executorch"),
+    "litert": ("android", "litert"),
+    "onnx": ("onnx", "onnx"),
+}
 # What the layer that is tried has, and what the layers around it have.
 FORMS: tuple[tuple[str, str], ...] = (
     ("w8a8", "w8a8"),
@@ -40,6 +46,8 @@ QUICK = (
     ("zero depthwise channels", "w8a8", "w8a8", "litert"),
     ("linear 4", "w8a8-dynamic", "w8a8", "litert"),
     ("padded depthwise", "w8", "w8a8", "litert"),
+    ("padded depthwise", "w8a8", "w8a8", "coreai"),
+    ("linear 4", "w8", "float", "coreai"),
 )
 
 
@@ -49,17 +57,15 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 def lowered(kind: str, own: str, around: str, name: str, folder: Path) -> tuple[Path, float, float]:
     """The file, and its smallest cosine to the quantized program in PyTorch and to the float module."""
-    module, target, images = (
-        kinds.between(kind),
-        find("android" if name == "litert" else name, TARGETS[name]),
-        kinds.images(),
-    )
+    module, target, images = kinds.between(kind), find(*TARGETS[name]), kinds.images()
     program = kinds.prepared(module)
     plan = kinds.plan(program, lambda layer: own if layer.startswith("tried") else around)
     quantized, levels = quantize.apply(program, plan, target.rewrites)
     rewritten, _ = graph.specialize(quantized, target.rewrites)
     path = folder / f"toy{target.suffix}"
-    target.backend().lower(rewritten, path, LowerOptions(precision="fp32", min_ios=17, levels=levels))
+    target.backend().lower(
+        rewritten, path, LowerOptions(precision="fp32", min_ios=27 if name == "coreai" else 17, levels=levels)
+    )
     found, run = target.backend().open(path).embed(images), quantized.module()
     with torch.no_grad():
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()

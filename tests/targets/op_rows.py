@@ -792,6 +792,17 @@ QUICK = (
 # What stays refused, and must say so by name.
 COMPLEX_REFUSED = frozenset({"complex: real fft", "complex: fft filter", "complex: fft mixing"})
 REFUSED: dict[str, frozenset[str]] = {
+    "coreai": COMPLEX_REFUSED
+    | {
+        "convolution: transposed 3d",
+        "pool: max unpool",
+        "product: einsum trace",
+        "resize: grid sample bicubic",
+        "resize: grid sample nearest",
+        "resize: grid sample reflection",
+        "shape: index put added",
+        "shape: view dtype",
+    },
     "coreml": COMPLEX_REFUSED
     | frozenset(
         {

@@ -20,7 +20,13 @@ from edgekit.graph import capture, rewrite
 from edgekit.targets.base import LowerOptions
 from tests.targets.op_rows import QUICK, REFUSED, ROWS
 
-SUFFIX = {"coreml": ".mlpackage", "executorch": ".pte", "litert": ".tflite", "onnx": ".onnx"}
+SUFFIX = {
+    "coreai": ".aimodel",
+    "coreml": ".mlpackage",
+    "executorch": ".pte",
+    "litert": ".tflite",
+    "onnx": ".onnx",
+}
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 24, 20, 3)).astype(np.uint8)
 
 
@@ -60,7 +66,7 @@ def both(folder: Path, target: str, *names: str) -> tuple[np.ndarray, np.ndarray
     program, _ = rewrite(capture(module, pixels[:1]), target)
     backend = importlib.import_module(f"edgekit.targets.{target}.backend")
     path = folder / f"rows{SUFFIX[target]}"
-    backend.lower(program, path, LowerOptions(precision="fp32"))
+    backend.lower(program, path, LowerOptions(precision="fp32", min_ios=27 if target == "coreai" else 16))
     return expected, backend.open(path).embed(IMAGES)
 
 

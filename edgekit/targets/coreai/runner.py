@@ -1,0 +1,145 @@
+"""Core AI's own runtime on Linux, which computes on the CPU: slow, and the vendor's, not the device's."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import numpy as np
+from coreai.runtime import AIModel, NDArray
+
+from edgekit.errors import InputError
+from edgekit.support.quiet import quiet
+from edgekit.support.text import reason_of, shown
+from edgekit.targets.common import check_images
+
+__all__ = ["CoreAIRunner"]
+
+_Result = TypeVar("_Result")
+_PATIENCE = 3600  # seconds for the compiler
+
+
+class CoreAIRunner:
+    """An asset, compiled for this machine.
+
+    `embed` runs as many images at once as there are cores, with paddings as copies, which the runtime is faster with;
+    the first image is also run as the file says, and where that does not give the very same floats, all are.
+    `run` always computes as the file says.
+    """
+
+    runtime = "coreai (Linux CPU)"
+    reference = False
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._folder = TemporaryDirectory(prefix="edgekit-coreai-")
+        folder = Path(self._folder.name)
+        _compile(path, folder)
+        self._written = _loaded(path, folder / "written.aimodelx")
+        quick = folder / "quick.aimodelx"
+        self._quick = _loaded(path, quick) if quick.is_dir() else None
+        self._quick_agrees = self._quick is None
+        self._at_once = max(threads, _cores())
+        self._input, self._output, self.input_size = _borders(path, self._written.desc)
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed uint8 [N,H,W,3] RGB images; returns float32 [N,D]."""
+        check_images(images, self.input_size)
+        if not self._quick_agrees and len(images):
+            self._compare(images[0])
+        function = self._quick or self._written
+        starts = range(0, len(images), self._at_once)
+        rows = [row for start in starts for row in self._run(function, images[start : start + self._at_once])]
+        return np.stack(rows) if rows else np.zeros((0, self._written.desc.output_descriptor(self._output).shape[1]))
+
+    def ready(self, image: np.ndarray) -> Any:
+        """One uint8 [H,W,3] image as the runtime takes it."""
+        return NDArray(np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32))
+
+    def run(self, ready: Any) -> np.ndarray:
+        """The embedding float32 [D] of an image that is ready."""
+        return self._row(_wait(_call(self._written, [{self._input: ready}]))[0])
+
+    def _compare(self, image: np.ndarray) -> None:
+        due = self.run(self.ready(image))
+        (found,) = self._run(self._quick, image[None])
+        if not np.array_equal(due, found):
+            self._quick = None
+        self._quick_agrees = True
+
+    def _run(self, function: Any, images: np.ndarray) -> list[np.ndarray]:
+        feeds = [{self._input: self.ready(image)} for image in images]
+        return [self._row(answer) for answer in _wait(_call(function, feeds))]
+
+    def _row(self, answer: dict[str, Any]) -> np.ndarray:
+        return np.array(answer[self._output].numpy(), dtype=np.float32).reshape(-1)
+
+
+def _compile(path: Path, folder: Path) -> None:
+    """Compile in a process of its own: hostile bytecode crashes the compiler."""
+    program = str(Path(__file__).with_name("compiling.py"))
+    command = [sys.executable, "-P", program, str(path.absolute()), str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"{path}: Core AI's compiler did not end within an hour: export it again") from error
+    if done.returncode:
+        lines = done.stderr[-4096:].decode(errors="replace").strip().splitlines()
+        said = "it crashed" if done.returncode < 0 or not lines else shown(lines[-1], 200)
+        raise InputError(f"{path}: Core AI cannot compile this asset ({said}): export it again")
+
+
+def _loaded(path: Path, compiled: Path) -> Any:
+    async def load() -> Any:
+        return (await AIModel.load(compiled)).load_function("main")
+
+    with quiet("Core AI", native=True):
+        try:
+            return _wait(load())
+        except Exception as error:
+            raise InputError(f"{path}: Core AI cannot load this asset ({reason_of(error)}): export it again") from error
+
+
+def _borders(path: Path, description: Any) -> tuple[str, str, tuple[int, int]]:
+    """The names of the one input and output, and (height, width)."""
+    inputs, outputs = description.input_names, description.output_names
+    if len(inputs) == len(outputs) == 1 and not description.state_names:
+        taken, given = description.input_descriptor(inputs[0]), description.output_descriptor(outputs[0])
+        size = list(taken.shape)
+        floats = taken.dtype == given.dtype == "float32"
+        if floats and len(size) == 4 and size[:2] == [1, 3] and None not in size and len(given.shape) == 2:
+            return inputs[0], outputs[0], (int(size[2]), int(size[3]))
+    raise InputError(
+        f"{path}: not an embedder, which takes one float32 [1, 3, H, W] and gives one float32 [1, D]: export it again"
+    )
+
+
+async def _call(function: Any, feeds: Sequence[dict[str, Any]]) -> list[Any]:
+    return list(await asyncio.gather(*(function(feed) for feed in feeds)))
+
+
+def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of asynchronous work, wherever this is called from."""
+    future: Future[_Result] = asyncio.run_coroutine_threadsafe(work, _loop())
+    return future.result()
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The process's event loop for Core AI, which runs in a thread of its own: the caller may have another."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="Core AI", daemon=True).start()
+    return loop
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
