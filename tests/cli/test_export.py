@@ -39,7 +39,11 @@ def test_all_three_formats_come_out_verified(published: Path) -> None:
     [
         (["--target", "ios", "--format", "executorch"], "ios-executorch-fp16"),
         (["--target", "ios", "--precision", "fp32", "--min-ios", "18"], "ios-fp32"),
+        (["--target", "ios", "--format", "coreai"], "ios-coreai-fp16"),
         (["--target", "android", "--precision", "fp16"], "android-fp16"),
+        (["--target", "android", "--format", "litert"], "android-litert-fp32"),
+        (["--target", "android", "--format", "litert", "--precision", "fp16"], "android-litert-fp16"),
+        (["--target", "android", "--format", "litert", "--input", "uint8"], "android-litert-fp32"),
         (["--target", "android", "--target", "onnx", "--input", "uint8"], "onnx-fp32"),
         (["--target", "onnx", "--precision", "fp16", "--dynamic-batch"], "onnx-fp16"),
         (["--target", "onnx", "--dim", "16", "--seed", "3"], "onnx-fp32"),

@@ -165,7 +165,7 @@ HAZARDS: list[Row] = [
     ),
     Row(
         name="image-scale",
-        places=CORE_ML,
+        places=frozenset({("coreml", "coreml")}),  # a delegate's input is no image
         runtime="Core ML",
         compute_unit="every compute unit",
         effect="factors for the channels of an image input are laid along its columns: an error, or wrong pixels",
