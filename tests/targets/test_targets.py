@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +70,23 @@ def test_a_row_accepts_what_it_says(row: targets.Target) -> None:
         assert caught.value.field == "min_ios"
 
 
-def test_a_missing_package_is_named_with_its_command() -> None:
-    row = replace(targets.find("onnx", "onnx"), packages=("onnx", "package_that_nobody_wrote"))
-    with pytest.raises(MissingDependencyError, match=r"package_that_nobody_wrote: pip install 'edgekit\[onnx\]'"):
-        row.backend()
+@pytest.mark.parametrize("row", targets.TARGETS, ids=lambda row: row.key)
+def test_a_missing_package_is_named_with_its_command(row: targets.Target) -> None:
+    without = replace(row, packages=(*row.packages, "package_that_nobody_wrote"))
+    command = re.escape(f"package_that_nobody_wrote: pip install 'edgekit[{row.extra}]'")
+    with pytest.raises(MissingDependencyError, match=command):
+        without.backend()
+    extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(row.extra.split(",")) <= set(extras)
+
+
+@pytest.mark.parametrize("row", targets.TARGETS, ids=lambda row: row.key)
+def test_what_a_row_does_not_accept_is_refused_with_those_that_do(row: targets.Target) -> None:
+    if not row.dynamic_batch:
+        with pytest.raises(UsageError, match="`dynamic_batch` is for onnx") as caught:
+            targets.check_request(row, dynamic_batch=True, input_dtype="float32")
+        assert caught.value.field == "dynamic_batch"
+    if not row.uint8_input:
+        with pytest.raises(UsageError, match='`input_dtype="uint8"` is for android and onnx') as caught:
+            targets.check_request(row, dynamic_batch=False, input_dtype="uint8")
+        assert caught.value.field == "input_dtype"
