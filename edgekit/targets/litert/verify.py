@@ -242,7 +242,7 @@ def _options(kind: int, options: _Table) -> None:
     elif kind == 30:
         if len(options.numbers(0, "<i") or []) > _MOST_AXES:
             _broken("a shape has too many axes")
-    elif kind == 66 or kind in (79, 92, 93):
+    elif kind in (92, 93):
         _broken("an operator has options that no embedder has")
 
 
