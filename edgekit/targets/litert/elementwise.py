@@ -30,15 +30,17 @@ _BINARY = {
     aten.mul.Scalar: "MUL", aten.div.Scalar: "DIV",
 }  # fmt: skip
 _WITH_ACTIVATION = frozenset({"ADD", "SUB", "MUL", "DIV"})
+_OF_INTEGERS = frozenset({"ABS", "NEG"})
 _FEW_CHANNELS = 16
 
 
 @row(*_UNARY)
 def _unary(translation: Translation, node: Node) -> Value | None:
-    value = translation.plain(translation.value(node.args[0]))
-    if value.tensor.dtype != "float32" or dtype_of(node.meta["val"]) != "float32":
+    value, kind = translation.plain(translation.value(node.args[0])), _UNARY[operator_of(node)]
+    known = ("float32", "int32") if kind in _OF_INTEGERS else ("float32",)
+    if value.tensor.dtype not in known or dtype_of(node.meta["val"]) != value.tensor.dtype:
         return None
-    return translation.emit(_UNARY[operator_of(node)], [value.tensor], node, value.order)
+    return translation.emit(kind, [value.tensor], node, value.order)
 
 
 @row(*_BINARY)
