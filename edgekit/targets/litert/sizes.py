@@ -6,90 +6,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-__all__ = ["Broken", "Call", "Known", "broken", "results"]
+from edgekit.targets.litert.call import Call, Shape, broken, check, place_of, together, wrong
 
-Shape = tuple[int, ...]
+__all__ = ["results", "same_types"]
+
 _FLOATS = (0, 1)  # the numbers of their types
 _MOST_WORK = 2**36  # numbers that one operator multiplies
-
-
-class Broken(Exception):
-    """What is wrong with a file, in words."""
-
-
-def broken(what: str) -> NoReturn:
-    raise Broken(what)
-
-
-@dataclass(frozen=True)
-class Known:
-    """A tensor of a file: its shape, the number of its type, and where it is a constant of whole numbers, these."""
-
-    shape: Shape
-    kind: int
-    constant: bool = False
-    numbers: tuple[int, ...] | None = None
-
-    @property
-    def count(self) -> int:
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True)
-class Call:
-    """An operator of a file; `option` reads one of its numbers: field, code of its type, what it is when left out."""
-
-    inputs: Sequence[Known | None]
-    outputs: int
-    option: Callable[[int, str, int], int]
-    axes: Sequence[int] = ()  # of SQUEEZE
-
-    def given(self, number: int) -> Known:
-        """An operand that has to be there."""
-        found = self.inputs[number] if number < len(self.inputs) else None
-        return found if found is not None else broken("an operator reads no tensor")
-
-    def numbers(self, number: int, count: int | None = None) -> tuple[int, ...]:
-        """The numbers of an operand that has to be a constant."""
-        found = self.given(number).numbers
-        if found is None or (count is not None and len(found) != count):
-            broken("an operator's sizes or axes are not there")
-        return found
-
-    def axis(self, number: int, rank: int) -> int:
-        return _place(self.numbers(number, 1)[0], rank)
-
-    def places(self, number: int, rank: int) -> list[int]:
-        return [_place(axis, rank) for axis in self.numbers(number)]
-
-
-def _wrong() -> NoReturn:
-    broken("an operator's sizes do not go together")
-
-
-def _check(fits: bool) -> None:
-    if not fits:
-        _wrong()
-
-
-def _place(axis: int, rank: int) -> int:
-    _check(-rank <= axis < rank)
-    return axis % rank
-
-
-def _together(*shapes: Sequence[int]) -> Shape:
-    """What tensors of these shapes give number by number."""
-    rank = max(len(shape) for shape in shapes)
-    full = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-    sizes = []
-    for row in zip(*full, strict=True):
-        wide = {size for size in row if size != 1}
-        _check(len(wide) <= 1)
-        sizes.append(wide.pop() if wide else 1)
-    return tuple(sizes)
 
 
 def _same(call: Call) -> list[Shape]:
@@ -98,23 +22,23 @@ def _same(call: Call) -> list[Shape]:
 
 def _quotient(call: Call) -> list[Shape]:
     divisor = call.given(1)
-    _check(divisor.kind in _FLOATS or (divisor.numbers is not None and 0 not in divisor.numbers))
+    check(divisor.kind in _FLOATS or (divisor.numbers is not None and 0 not in divisor.numbers))
     return _each(call)
 
 
 def _each(call: Call) -> list[Shape]:
-    return [_together(*(call.given(number).shape for number in range(len(call.inputs))))]
+    return [together(*(call.given(number).shape for number in range(len(call.inputs))))]
 
 
 def _select(call: Call) -> list[Shape]:
     asked, one, other = (call.given(number).shape for number in range(3))
-    _check(one == other and (asked == one or not asked or (len(asked) == 1 and asked == one[:1])))
+    check(one == other and (asked == one or not asked or (len(asked) == 1 and asked == one[:1])))
     return [one]
 
 
 def _rectified(call: Call) -> list[Shape]:
     given = call.given(0).shape
-    _check(_together(given, call.given(1).shape) == given)
+    check(together(given, call.given(1).shape) == given)
     return [given]
 
 
@@ -123,30 +47,30 @@ def _reshape(call: Call) -> list[Shape]:
     open_sizes = [place for place, size in enumerate(shape) if size == -1]
     if open_sizes:
         rest = math.prod(size for size in shape if size != -1)
-        _check(len(open_sizes) == 1 and rest > 0)
+        check(len(open_sizes) == 1 and rest > 0)
         shape = tuple(given.count // rest if size == -1 else size for size in shape)
-    _check(all(size > 0 for size in shape) and math.prod(shape) == given.count)
+    check(all(size > 0 for size in shape) and math.prod(shape) == given.count)
     return [shape]
 
 
 def _permuted(call: Call) -> list[Shape]:
     given = call.given(0).shape
     places = call.places(1, len(given))
-    _check(sorted(places) == list(range(len(given))))
+    check(sorted(places) == list(range(len(given))))
     return [tuple(given[place] for place in places)]
 
 
 def _padded(call: Call) -> list[Shape]:
     given = call.given(0).shape
     amounts = call.numbers(1, 2 * len(given))
-    _check(min(amounts, default=0) >= 0)
+    check(min(amounts, default=0) >= 0)
     return [tuple(size + amounts[2 * axis] + amounts[2 * axis + 1] for axis, size in enumerate(given))]
 
 
 def _mirrored(call: Call) -> list[Shape]:
     given, mode = call.given(0).shape, call.option(0, "<b", 0)
     amounts = call.numbers(1, 2 * len(given))
-    _check(mode in (0, 1) and all(amount < given[place // 2] + mode for place, amount in enumerate(amounts)))
+    check(mode in (0, 1) and all(amount < given[place // 2] + mode for place, amount in enumerate(amounts)))
     return _padded(call)
 
 
@@ -170,7 +94,7 @@ def _sliced(call: Call) -> list[Shape]:
     shape = []
     for whole, start, size in zip(given, starts, sizes, strict=True):
         shape.append(whole - start if size == -1 else size)
-        _check(0 <= start < whole and 0 < shape[-1] <= whole - start)
+        check(0 <= start < whole and 0 < shape[-1] <= whole - start)
     return [tuple(shape)]
 
 
@@ -178,10 +102,10 @@ def _strided(call: Call) -> list[Shape]:
     given = call.given(0).shape
     rows = [call.numbers(number, len(given)) for number in (1, 2, 3)]
     without_start, without_end, ellipsis, new, alone = (call.option(field, "<i", 0) for field in range(5))
-    _check(not ellipsis and not new and not call.option(5, "<B", 0))
+    check(not ellipsis and not new and not call.option(5, "<B", 0))
     shape = []
     for axis, (size, start, end, step) in enumerate(zip(given, *rows, strict=True)):
-        _check(step != 0)
+        check(step != 0)
         low, high = (0, size) if step > 0 else (-1, size - 1)
         first, last = (max(low, min(high, place + size if place < 0 else place)) for place in (start, end))
         if without_start >> axis & 1:
@@ -189,66 +113,66 @@ def _strided(call: Call) -> list[Shape]:
         if without_end >> axis & 1:
             last = high if step > 0 else low
         if alone >> axis & 1:
-            _check(-size <= start < size and step > 0)
+            check(-size <= start < size and step > 0)
         else:
             shape.append(len(range(first, last, step)))
-            _check(shape[-1] > 0)
+            check(shape[-1] > 0)
     return [tuple(shape)]
 
 
 def _gathered(call: Call) -> list[Shape]:
     given, index = call.given(0).shape, call.given(1)
-    axis, shared = _place(call.option(0, "<i", 0), len(given)), call.option(1, "<i", 0)
-    _check(0 <= shared <= min(axis, len(index.shape)) and given[:shared] == index.shape[:shared])
-    _check(all(0 <= number < given[axis] for number in index.numbers or ()))
+    axis, shared = place_of(call.option(0, "<i", 0), len(given)), call.option(1, "<i", 0)
+    check(0 <= shared <= min(axis, len(index.shape)) and given[:shared] == index.shape[:shared])
+    check(all(0 <= number < given[axis] for number in index.numbers or ()))
     return [(*given[:axis], *index.shape[shared:], *given[axis + 1 :])]
 
 
 def _looked_up(call: Call) -> list[Shape]:
     index, given = call.given(0), call.given(1).shape
-    _check(len(index.shape) == 1 and len(given) >= 2)
-    _check(all(0 <= number < given[0] for number in index.numbers or ()))
+    check(len(index.shape) == 1 and len(given) >= 2)
+    check(all(0 <= number < given[0] for number in index.numbers or ()))
     return [(*index.shape, *given[1:])]
 
 
 def _gathered_at(call: Call) -> list[Shape]:
     given, index = call.given(0).shape, call.given(1)
-    _check(len(index.shape) >= 1 and 1 <= index.shape[-1] <= len(given))
+    check(len(index.shape) >= 1 and 1 <= index.shape[-1] <= len(given))
     depth = index.shape[-1]
     for number, place in enumerate(index.numbers or ()):
-        _check(0 <= place < given[number % depth])
+        check(0 <= place < given[number % depth])
     return [(*index.shape[:-1], *given[depth:])]
 
 
 def _scattered(call: Call) -> list[Shape]:
     index, shape = call.given(0), call.numbers(2)
-    _check(len(index.shape) >= 1 and 1 <= index.shape[-1] <= len(shape) and all(size > 0 for size in shape))
-    _check(call.given(1).shape == (*index.shape[:-1], *shape[index.shape[-1] :]))
+    check(len(index.shape) >= 1 and 1 <= index.shape[-1] <= len(shape) and all(size > 0 for size in shape))
+    check(call.given(1).shape == (*index.shape[:-1], *shape[index.shape[-1] :]))
     for number, place in enumerate(index.numbers or ()):
-        _check(0 <= place < shape[number % index.shape[-1]])
+        check(0 <= place < shape[number % index.shape[-1]])
     return [shape]
 
 
 def _joined(call: Call) -> list[Shape]:
     shapes = [call.given(number).shape for number in range(len(call.inputs))]
-    axis = _place(call.option(0, "<i", 0), len(shapes[0]))
+    axis = place_of(call.option(0, "<i", 0), len(shapes[0]))
     rests = {(*shape[:axis], None, *shape[axis + 1 :]) for shape in shapes}
-    _check(len(rests) == 1)
+    check(len(rests) == 1)
     return [(*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])]
 
 
 def _packed(call: Call) -> list[Shape]:
     shapes = {call.given(number).shape for number in range(len(call.inputs))}
-    _check(len(shapes) == 1 and call.option(0, "<i", 0) == len(call.inputs))
+    check(len(shapes) == 1 and call.option(0, "<i", 0) == len(call.inputs))
     (shape,) = shapes
-    axis = _place(call.option(1, "<i", 0), len(shape) + 1)
+    axis = place_of(call.option(1, "<i", 0), len(shape) + 1)
     return [(*shape[:axis], len(call.inputs), *shape[axis:])]
 
 
 def _unpacked(call: Call) -> list[Shape]:
     given = call.given(0).shape
-    axis = _place(call.option(1, "<i", 0), len(given))
-    _check(call.option(0, "<i", 0) == given[axis] == call.outputs)
+    axis = place_of(call.option(1, "<i", 0), len(given))
+    check(call.option(0, "<i", 0) == given[axis] == call.outputs)
     return [(*given[:axis], *given[axis + 1 :])] * call.outputs
 
 
@@ -256,14 +180,14 @@ def _split(call: Call) -> list[Shape]:
     given = call.given(1).shape
     axis = call.axis(0, len(given))
     parts = call.option(0, "<i", 0)
-    _check(parts == call.outputs and given[axis] % parts == 0)
+    check(parts == call.outputs and given[axis] % parts == 0)
     return [(*given[:axis], given[axis] // parts, *given[axis + 1 :])] * parts
 
 
 def _cut(call: Call) -> list[Shape]:
     given, sizes = call.given(0).shape, call.numbers(1)
     axis = call.axis(2, len(given))
-    _check(
+    check(
         len(sizes) == call.outputs == call.option(0, "<i", 0)
         and sum(sizes) == given[axis]
         and min(sizes, default=0) > 0
@@ -273,8 +197,8 @@ def _cut(call: Call) -> list[Shape]:
 
 def _squeezed(call: Call) -> list[Shape]:
     given = call.given(0).shape
-    gone = {_place(axis, len(given)) for axis in call.axes} or {axis for axis, size in enumerate(given) if size == 1}
-    _check(all(given[axis] == 1 for axis in gone))
+    gone = {place_of(axis, len(given)) for axis in call.axes} or {axis for axis, size in enumerate(given) if size == 1}
+    check(all(given[axis] == 1 for axis in gone))
     return [tuple(size for axis, size in enumerate(given) if axis not in gone)]
 
 
@@ -286,32 +210,32 @@ def _expanded(call: Call) -> list[Shape]:
 
 def _top(call: Call) -> list[Shape]:
     given, (count,) = call.given(0).shape, call.numbers(1, 1)
-    _check(len(given) >= 1 and 0 < count <= given[-1])
+    check(len(given) >= 1 and 0 < count <= given[-1])
     return [(*given[:-1], count)] * 2
 
 
 def _resized(call: Call) -> list[Shape]:
     (batch, *_, channels), sizes = _map(call.given(0).shape), call.numbers(1, 2)
-    _check(min(sizes) > 0)
+    check(min(sizes) > 0)
     return [(batch, *sizes, channels)]
 
 
 def _tiled(call: Call) -> list[Shape]:
     given = call.given(0).shape
     times = call.numbers(1, len(given))
-    _check(min(times, default=1) > 0)
+    check(min(times, default=1) > 0)
     return [tuple(size * time for size, time in zip(given, times, strict=True))]
 
 
 def _spread(call: Call) -> list[Shape]:
     shape = call.numbers(1)
-    _check(len(shape) >= len(call.given(0).shape) and _together(call.given(0).shape, shape) == shape)
+    check(len(shape) >= len(call.given(0).shape) and together(call.given(0).shape, shape) == shape)
     return [shape]
 
 
 def _filled(call: Call) -> list[Shape]:
     shape = call.numbers(0)
-    _check(all(size > 0 for size in shape))
+    check(all(size > 0 for size in shape))
     return [shape]
 
 
@@ -322,13 +246,13 @@ def _along(call: Call) -> list[Shape]:
 
 def _updated(call: Call) -> list[Shape]:
     given, part = call.given(0).shape, call.given(1).shape
-    _check(len(given) == len(part) and all(size <= whole for size, whole in zip(part, given, strict=True)))
-    _check(call.given(2).shape == (len(given),))
+    check(len(given) == len(part) and all(size <= whole for size, whole in zip(part, given, strict=True)))
+    check(call.given(2).shape == (len(given),))
     return [given]
 
 
 def _map(shape: Shape) -> Shape:
-    _check(len(shape) == 4)
+    check(len(shape) == 4)
     return shape
 
 
@@ -338,9 +262,9 @@ def _window(call: Call, kernel: Iterable[int], dilations: tuple[int, int] = (1, 
     same, strides = call.option(0, "<b", 0) == 0, (call.option(2, "<i", 0), call.option(1, "<i", 0))
     found = []
     for size, step, reach, wide in zip(sizes, strides, kernel, dilations, strict=True):
-        _check(step > 0 and wide > 0 and reach > 0)
+        check(step > 0 and wide > 0 and reach > 0)
         found.append(-(-size // step) if same else (size - (reach - 1) * wide - 1) // step + 1)
-        _check(found[-1] > 0)
+        check(found[-1] > 0)
     return found[0], found[1]
 
 
@@ -354,7 +278,7 @@ def _convolved(call: Call) -> list[Shape]:
     weight = _map(call.given(1).shape)
     made = _window(call, weight[1:3], (call.option(5, "<i", 1), call.option(4, "<i", 1)))
     batch, *_, channels = call.given(0).shape
-    _check(channels % weight[3] == 0 and weight[0] % (channels // weight[3]) == 0)
+    check(channels % weight[3] == 0 and weight[0] % (channels // weight[3]) == 0)
     return [_with_bias(call, (batch, *made, weight[0]), math.prod(weight[1:]))]
 
 
@@ -362,50 +286,50 @@ def _convolved_apart(call: Call) -> list[Shape]:
     weight = _map(call.given(1).shape)
     made = _window(call, weight[1:3], (call.option(6, "<i", 1), call.option(5, "<i", 1)))
     batch, *_, channels = call.given(0).shape
-    _check(weight[0] == 1 and call.option(3, "<i", 0) * channels == weight[3])
+    check(weight[0] == 1 and call.option(3, "<i", 0) * channels == weight[3])
     return [_with_bias(call, (batch, *made, weight[3]), math.prod(weight[1:3]))]
 
 
 def _with_bias(call: Call, shape: Shape, work: int, place: int = 2) -> Shape:
     bias = call.inputs[place] if len(call.inputs) > place else None
     if bias is None and call.given(1).kind not in _FLOATS and len(call.given(1).shape) == 4:
-        _wrong()  # XNNPACK reads it where a convolution of integers has none
-    _check(bias is None or bias.shape == shape[-1:])
-    _check(math.prod(shape) * work <= _MOST_WORK)
+        wrong()  # XNNPACK reads it where a convolution of integers has none
+    check(bias is None or bias.shape == shape[-1:])
+    check(math.prod(shape) * work <= _MOST_WORK)
     return shape
 
 
 def _turned_convolution(call: Call) -> list[Shape]:
     shape, weight, given = call.numbers(0, 4), _map(call.given(1).shape), _map(call.given(2).shape)
     same, strides = call.option(0, "<b", 0) == 0, (call.option(2, "<i", 0), call.option(1, "<i", 0))
-    _check(shape[0] == given[0] and shape[3] == weight[0] and given[3] == weight[3])
+    check(shape[0] == given[0] and shape[3] == weight[0] and given[3] == weight[3])
     for axis, step in zip((1, 2), strides, strict=True):
-        _check(step > 0)
-        _check((-(-shape[axis] // step) if same else (shape[axis] - weight[axis]) // step + 1) == given[axis])
+        check(step > 0)
+        check((-(-shape[axis] // step) if same else (shape[axis] - weight[axis]) // step + 1) == given[axis])
     return [_with_bias(call, shape, math.prod(weight[1:]), 3)]
 
 
 def _dense(call: Call) -> list[Shape]:
     given, weight = call.given(0), call.given(1).shape
-    _check(len(weight) == 2 and not call.option(1, "<b", 0) and call.outputs == 1)
+    check(len(weight) == 2 and not call.option(1, "<b", 0) and call.outputs == 1)
     if call.option(2, "<B", 0):
-        _check(len(given.shape) >= 1 and given.shape[-1] == weight[1])
+        check(len(given.shape) >= 1 and given.shape[-1] == weight[1])
         shape: Shape = (*given.shape[:-1], weight[0])
     else:
-        _check(given.count % weight[1] == 0)
+        check(given.count % weight[1] == 0)
         shape = (given.count // weight[1], weight[0])
     return [_with_bias(call, shape, weight[1])]
 
 
 def _product(call: Call) -> list[Shape]:
     left, right = (list(call.given(number).shape) for number in (0, 1))
-    _check(2 <= len(left) <= 5 and 2 <= len(right) <= 5)
+    check(2 <= len(left) <= 5 and 2 <= len(right) <= 5)
     for sizes, turned in zip((left, right), (call.option(0, "<B", 0), call.option(1, "<B", 0)), strict=True):
         if turned:
             sizes[-2:] = sizes[:-3:-1]
-    _check(left[-1] == right[-2])
-    shape = (*_together(left[:-2], right[:-2]), left[-2], right[-1])
-    _check(math.prod(shape) * left[-1] <= _MOST_WORK)
+    check(left[-1] == right[-2])
+    shape = (*together(left[:-2], right[:-2]), left[-2], right[-1])
+    check(math.prod(shape) * left[-1] <= _MOST_WORK)
     return [shape]
 
 
@@ -428,6 +352,23 @@ _ROWS: list[tuple[Callable[[Call], list[Shape]], Sequence[int]]] = [
     (_turned_convolution, (67,)), (_dense, (9,)), (_product, (126,)),
 ]  # fmt: skip
 _RULES: dict[int, Any] = {code: rule for rule, codes in _ROWS for code in codes}
+
+
+# The operand whose type the results have, where it is not the first; and the types of those that have their own.
+_TYPED_BY = {7: 1, 49: 1, 64: 1, 67: 2, 94: 1, 122: 1, 123: 1}
+_TYPES: dict[int, tuple[int, ...]] = {
+    6: (0,), 53: (0, 1, 2, 3, 4, 6, 7, 9), 56: (2, 4), 79: (2, 4), 114: (3, 7, 9),
+    **dict.fromkeys((58, 61, 62, 63, 71, 72), (6,)),
+}  # fmt: skip
+_TOP = 48  # its second result is numbers of places
+
+
+def same_types(code: int, call: Call, made: Sequence[int]) -> bool:
+    """Whether an operator's results have types that the runtime's kernels give, which copy bytes without a look."""
+    if code in _TYPES:
+        return made[0] in _TYPES[code]
+    wanted = call.given(_TYPED_BY.get(code, 0)).kind
+    return all(kind == wanted for kind in (made[:1] if code == _TOP else made))
 
 
 def results(code: int, call: Call) -> list[Shape]:

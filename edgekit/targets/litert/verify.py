@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import InputError
-from edgekit.targets.litert.sizes import Broken, Call, Known, broken, results
+from edgekit.targets.litert.call import Broken, Call, Known, broken
+from edgekit.targets.litert.sizes import results, same_types
 
 __all__ = ["verified"]
 
@@ -33,6 +34,7 @@ _REFUSED = {
 # Bytes of a value, by the number of its type; those of strings, resources and variants are not an embedder's.
 _BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 8: 8, 9: 1, 10: 8, 12: 8, 15: 4, 16: 2, 17: 0.5, 18: 2}
 
+_LEAST_SCALE = 2.0**-100  # XNNPACK multiplies and divides scales in float32
 _WHOLE = {2: "i", 4: "q"}  # types of indices and sizes, as `struct` calls them
 _ZEROS = {3: range(256), 9: range(-128, 128)}  # what may stand for zero, by type; 0 alone in others
 _WITH_AXES, _DENSE = (17, 30), 8  # numbers of tables of options
@@ -242,6 +244,8 @@ def _operator(operator: _Table, codes: list[int], tensors: list[Known]) -> tuple
     )
     if results(codes[number], call) != [tensors[index].shape for index in outputs]:
         broken("an operator gives something of another size than the file says")
+    if not same_types(codes[number], call, [tensors[index].kind for index in outputs]):
+        broken("an operator gives something of another type than the file says")
     return inputs, outputs
 
 
@@ -293,7 +297,9 @@ def _steps(steps: _Table, shape: list[int], kind: int) -> None:
         broken("a tensor is quantized as no embedder's is")
     if not scales:
         return
-    if not all(0 < scale < math.inf for scale in scales) or not all(zero in _ZEROS.get(kind, (0,)) for zero in zeros):
+    if not all(_LEAST_SCALE < scale < 1 / _LEAST_SCALE for scale in scales) or not all(
+        zero in _ZEROS.get(kind, (0,)) for zero in zeros
+    ):
         broken("a tensor has no scale")
     if len(zeros) != len(scales):
         broken("a tensor has other zeros than scales")
