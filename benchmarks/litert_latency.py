@@ -1,6 +1,6 @@
 """LiteRT latency: EdgeKit's .tflite over what `litert_torch.convert` writes for the same embedder, in the same runtime.
 
-A backbone that the one-liner cannot convert is named and left out. Both files run in one process, one thread, one
+A backbone that the one-liner cannot convert is named, and not compared. Both files run in one process, one thread, one
 pinned core, turn by turn; and beside them EdgeKit's .pte and .onnx, the faster of which the .tflite is compared with.
 With `int8`, EdgeKit's file of a plan takes the place of the one-liner's: the ratio is then that of integers over float.
 Times are CPU time of that thread, so that what else the machine does at the moment is not counted.
@@ -98,12 +98,15 @@ def measure(name: str, folder: Path, rounds: int, plans: Path | None) -> dict[st
     embedder = trained(name)
     ours = folder / f"{name}.tflite"
     seconds = {"edgekit_lowering_cpu_s": made(ours, partial(in_float, embedder))}
-    if plans is None:
-        first, second = folder / f"{name}.naive.tflite", ours
-        seconds["naive_lowering_cpu_s"] = made(first, partial(one_liner, embedder))
-    else:
+    first, second, refusal = folder / f"{name}.naive.tflite", ours, None
+    if plans is not None:
         first, second = ours, folder / f"{name}.int8.tflite"
         made(second, partial(in_integers, embedder, plan=plans / name / "plan.json"))
+    else:
+        try:
+            seconds["naive_lowering_cpu_s"] = made(first, partial(one_liner, embedder))
+        except ValueError as error:  # litert-torch 0.10 does not convert mobilevitv2_100
+            refusal, first = str(error).splitlines()[0][:120], ours
     others = {"executorch": folder / f"{name}.pte", "onnx": folder / f"{name}.onnx"}
     for (rewrites, path), module in zip(others.items(), (executorch, onnx), strict=True):
         if not path.exists():
@@ -111,22 +114,32 @@ def measure(name: str, folder: Path, rounds: int, plans: Path | None) -> dict[st
     pixels = image_of(embedder)
     with torch.no_grad():
         expected = embedder(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())[0].numpy()
-    runs, rows = zip(*(bare(path, pixels) for path in (first, second, *others.values())), strict=True)
-    cosines = [float(row @ expected / np.linalg.norm(row) / np.linalg.norm(expected)) for row in rows]
+    runs, results = zip(*(bare(path, pixels) for path in (first, second, *others.values())), strict=True)
+    cosines = [float(row @ expected / np.linalg.norm(row) / np.linalg.norm(expected)) for row in results]
     timing = interleave(runs, rounds)
-    best = min(timing.medians[2:])
+    against = {"baseline_ms": timing.medians[0], **timing.figures(), "baseline_cosine": cosines[0]}
     return {
         "backbone": name,
-        "baseline_ms": timing.medians[0],
+        **({"refusal": refusal} if refusal else against),
         "edgekit_ms": timing.medians[1],
-        **timing.figures(),
-        "baseline_cosine": cosines[0],
         "edgekit_cosine": cosines[1],
         "pte_ms": timing.medians[2],
         "onnx_ms": timing.medians[3],
-        "over_best_other": timing.medians[1] / best,
+        "over_best_other": timing.medians[1] / min(timing.medians[2:]),
         **{key: value for key, value in seconds.items() if value is not None},
     }
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A row of the table; of a backbone that the one-liner does not convert, EdgeKit's figures alone."""
+    compared = ("none", "", "", "")
+    if "refusal" not in row:
+        spread = f"{row['ratio_25']:.3f}-{row['ratio_75']:.3f}"
+        compared = (f"{row['baseline_ms']:.2f}", f"{row['ratio']:.3f}", spread, f"{row['baseline_cosine']:.6f}")
+    baseline, ratio, spread, cosine = compared
+    own = f"{row['edgekit_ms']:.2f}", f"{row['edgekit_cosine']:.6f}"
+    other = f"{min(row['pte_ms'], row['onnx_ms']):.2f}", f"{row['over_best_other']:.3f}"
+    return (row["backbone"], baseline, own[0], ratio, spread, cosine, own[1], *other)
 
 
 @click.command(help=__doc__)
@@ -143,30 +156,18 @@ def main(names: str, rounds: int, core: int, cache: Path | None, plans: Path | N
         where = cache or Path(folder)
         where.mkdir(parents=True, exist_ok=True)
         for name in names.split(","):
-            try:
-                rows.append(measure(name, where, rounds, plans))
-            except ValueError as error:  # litert-torch 0.10 does not convert mobilevitv2_100
-                click.echo(f"{name}: the one-liner makes no file ({str(error).splitlines()[0][:120]})", err=True)
-                continue
-            click.echo(f"{name}: {rows[-1]['ratio']:.3f}", err=True)
-    shown = [
-        (
-            row["backbone"],
-            f"{row['baseline_ms']:.2f}",
-            f"{row['edgekit_ms']:.2f}",
-            f"{row['ratio']:.3f}",
-            f"{row['ratio_25']:.3f}-{row['ratio_75']:.3f}",
-            f"{row['baseline_cosine']:.6f}",
-            f"{row['edgekit_cosine']:.6f}",
-            f"{min(row['pte_ms'], row['onnx_ms']):.2f}",
-            f"{row['over_best_other']:.3f}",
-        )
-        for row in rows
-    ]
-    mean = statistics.geometric_mean(row["ratio"] for row in rows)
+            rows.append(measure(name, where, rounds, plans))
+            click.echo(f"{name}: {rows[-1].get('ratio', 'no baseline')}", err=True)
+    compared = [row for row in rows if "refusal" not in row]
+    if not compared:
+        raise click.ClickException("the one-liner converts none of these backbones: give others")
+    mean = statistics.geometric_mean(row["ratio"] for row in compared)
     other = statistics.geometric_mean(row["over_best_other"] for row in rows)
-    worst = max(rows, key=lambda row: row["ratio"])
-    table(f"LiteRT with XNNPACK, 1 thread, core {core}", COLUMNS, shown, right=COLUMNS[1:])
+    worst = max(compared, key=lambda row: row["ratio"])
+    table(f"LiteRT with XNNPACK, 1 thread, core {core}", COLUMNS, [cells(row) for row in rows], right=COLUMNS[1:])
+    for row in rows:
+        if "refusal" in row:
+            click.echo(f"{row['backbone']}: the one-liner makes no file ({row['refusal']})")
     wanted = MAX_MEAN_RATIO if plans is None else MAX_INTEGER_RATIO
     click.echo(f"geometric mean {mean:.3f} (target {wanted}), worst {worst['ratio']:.3f} {worst['backbone']}")
     if plans is None:

@@ -813,6 +813,17 @@ REFUSED: dict[str, frozenset[str]] = {
         }
     ),
     "executorch": COMPLEX_REFUSED | {"convolution: transposed 3d", "shape: view dtype"},
-    "litert": COMPLEX_REFUSED | {"convolution: transposed 3d", "shape: view dtype"},
+    # What litert-torch's converter does not write: bytes that are added, float64, windows that are filled, and weights
+    # of the image with groups.
+    "litert": COMPLEX_REFUSED
+    | {
+        "arithmetic: byte shifts",
+        "arithmetic: float power",
+        "convolution: transposed 3d",
+        "convolution: transposed of a made weight",
+        "mask: one hot",
+        "pool: max unpool",
+        "shape: view dtype",
+    },
     "onnx": COMPLEX_REFUSED | {"shape: view dtype"},
 }

@@ -30,14 +30,17 @@ _BINARY = {
     aten.mul.Scalar: "MUL", aten.div.Scalar: "DIV",
 }  # fmt: skip
 _WITH_ACTIVATION = frozenset({"ADD", "SUB", "MUL", "DIV"})
+_OF_INTEGERS = frozenset({"ABS", "NEG"})
+_FEW_CHANNELS = 16
 
 
 @row(*_UNARY)
 def _unary(translation: Translation, node: Node) -> Value | None:
-    value = translation.plain(translation.value(node.args[0]))
-    if value.tensor.dtype != "float32" or dtype_of(node.meta["val"]) != "float32":
+    value, kind = translation.plain(translation.value(node.args[0])), _UNARY[operator_of(node)]
+    known = ("float32", "int32") if kind in _OF_INTEGERS else ("float32",)
+    if value.tensor.dtype not in known or dtype_of(node.meta["val"]) != value.tensor.dtype:
         return None
-    return translation.emit(_UNARY[operator_of(node)], [value.tensor], node, value.order)
+    return translation.emit(kind, [value.tensor], node, value.order)
 
 
 @row(*_BINARY)
@@ -55,7 +58,28 @@ def _binary(translation: Translation, node: Node) -> Value | None:
             return other
     order = common_order(values, node.meta["val"].dim())
     options = {"fusedActivationFunction": NONE} if kind in _WITH_ACTIVATION else {}
-    return translation.emit(kind, [spread_to(translation, value, order) for value in values], node, order, **options)
+    tensors = [spread_to(translation, value, order) for value in values]
+    kept, tensors = tensors, _in_long_rows(translation, tensors)
+    made = translation.emit(kind, tensors, node, order, **options)
+    if tensors != kept:
+        translation.draft.ops[-1].wide = True  # a handful of numbers: nothing is gained by storing them in half
+    return made
+
+
+def _in_long_rows(translation: Translation, tensors: list[Tensor]) -> list[Tensor]:
+    """A constant for each of a few channels, written for each pixel of a row, beside a map: XNNPACK goes row by row.
+
+    It takes ten times as long with rows of three numbers, which is what an image's channels are.
+    """
+    for number, constant in enumerate(tensors):
+        shape = tensors[1 - number].shape
+        alone = constant.data is not None and constant.steps is None and tensors[1 - number].data is None
+        if alone and len(shape) == 4 and constant.shape[-3:] == (1, 1, shape[3]) and 1 < shape[3] < _FEW_CHANNELS:
+            assert constant.data is not None
+            rows = np.broadcast_to(constant.data.reshape(1, 1, 1, shape[3]), (1, 1, *shape[2:]))
+            tensors = [*tensors]
+            tensors[number] = translation.draft.constant(rows)
+    return tensors
 
 
 def zeros(tensor: Tensor) -> bool:

@@ -33,7 +33,7 @@ def call(translation: Translation, node: Node) -> Value | list[Value]:
     given = [item for item in operands if known[item] is None]
     if not given:
         return _worked_out(translation, node)
-    content = _converted(node, given)
+    content = _converted(translation, node, given)
     draft = translation.draft
     tensors = [arranged(draft, translation.plain(translation.value(item)), natural(item.meta["val"].dim()))
                for item in given]  # fmt: skip
@@ -44,15 +44,14 @@ def call(translation: Translation, node: Node) -> Value | list[Value]:
     return results
 
 
-def _module(node: Node, given: list[Node]) -> GraphModule:
+def _module(translation: Translation, node: Node, given: list[Node]) -> GraphModule:
     """A module that makes this one call; what is known of its operands is inside."""
     root, graph, copies = torch.nn.Module(), Graph(), {}
     for item in given:
         copies[item] = graph.placeholder(item.name)
     for number, item in enumerate(node.all_input_nodes):
         if item not in copies:
-            owner = item.graph.owning_module
-            root.register_buffer(f"constant_{number}", getattr(owner, str(item.target)) if owner else None)
+            root.register_buffer(f"constant_{number}", _known(translation, item))
             copies[item] = graph.get_attr(f"constant_{number}")
     made = graph.node_copy(node, lambda item: copies[item])
     graph.output(made)
@@ -86,7 +85,7 @@ def _known(translation: Translation, item: Node) -> torch.Tensor:
     return torch.from_numpy(data.copy()).to(item.meta["val"].dtype)
 
 
-def _converted(node: Node, given: list[Node]) -> bytes:
+def _converted(translation: Translation, node: Node, given: list[Node]) -> bytes:
     """The file that litert-torch makes of the call."""
     examples = tuple(
         torch.zeros(item.meta["val"].shape, dtype=item.meta["val"].dtype) for item in given
@@ -96,12 +95,18 @@ def _converted(node: Node, given: list[Node]) -> bytes:
             import litert_torch
     except ImportError as error:
         raise MissingDependencyError(f"{error}: run `pip install 'edgekit[litert]'`") from error
-    try:
-        with quiet("litert_torch", native=True):
-            content: bytes = litert_torch.convert(_module(node, given), examples).model_content()
-    except Exception as error:
-        raise UnsupportedOpError(no_op(_RUNTIME, str(node.target).removesuffix(".default"), node)) from error
-    return content
+    module = _module(translation, node, given)
+    refusal: Exception | None = None
+    for taken_apart in (False, True):
+        try:
+            with quiet("litert_torch", native=True):
+                own = torch.export.export(module, examples).run_decompositions().module() if taken_apart else module
+                content: bytes = litert_torch.convert(own, examples).model_content()
+        except Exception as error:
+            refusal = refusal or error
+        else:
+            return content
+    raise UnsupportedOpError(no_op(_RUNTIME, str(node.target).removesuffix(".default"), node)) from refusal
 
 
 def _joined(draft: Draft, content: bytes, tensors: list[Tensor], node: Node) -> list[Tensor]:

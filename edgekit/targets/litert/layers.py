@@ -9,9 +9,9 @@ import numpy as np
 from torch.fx import Node
 
 from edgekit.graph.edit import arg, aten, pair
-from edgekit.targets.litert.draft import Tensor
+from edgekit.targets.litert.draft import Draft, Tensor
 from edgekit.targets.litert.elementwise import zeros
-from edgekit.targets.litert.layout import NHWC, Value, arranged, natural
+from edgekit.targets.litert.layout import NHWC, Value, arranged, natural, reshaped
 from edgekit.targets.litert.shapes import padded
 from edgekit.targets.litert.translate import Translation, dtype_of, row
 
@@ -108,6 +108,74 @@ def _as_taken(translation: Translation, node: Node, weight: Tensor, result: Mapp
     if weight.steps is None or result.get("dtype") == "int8" or _scaled_as_it_runs(node.args[0]):
         return weight
     return translation.plain(Value(weight, natural(len(weight.shape)), coded=True)).tensor
+
+
+@row(aten.conv_transpose2d.input, aten.conv_transpose1d.default)
+def _transposed(translation: Translation, node: Node) -> Value | None:
+    """A transposed convolution, whole; what its padding cuts off is cut off, and what lies beyond it is put on."""
+    value, draft = translation.plain(translation.value(node.args[0])), translation.draft
+    weight, bias = translation.plain(translation.value(node.args[1])), arg(node, "bias")
+    if value.tensor.dtype != "float32" or len(value.order) != len(weight.order):
+        return None
+    if len(value.order) == 3:  # a map of one row
+        value, weight = (reshaped(draft, item, (*item.shape[:2], 1, item.shape[2])) for item in (value, weight))
+    strides, padding, beyond, dilations = (
+        _both(arg(node, name), number)
+        for name, number in (("stride", 1), ("padding", 0), ("output_padding", 0), ("dilation", 1))
+    )
+    kernels = _turned(draft, weight, arg(node, "groups"), dilations)
+    if kernels is None:
+        return None
+    whole = [
+        (size - 1) * step + reach
+        for size, step, reach in zip(value.shape[2:], strides, kernels.shape[1:3], strict=True)
+    ]
+    left = [size - 2 * less + more for size, less, more in zip(whole, padding, beyond, strict=True)]
+    held = [min(size, full - less) for size, full, less in zip(left, whole, padding, strict=True)]
+    batch, channels = value.shape[0], kernels.shape[0]
+    biases = translation.read(bias) if bias is not None else draft.constant(np.zeros(channels, np.float32))
+    sizes = draft.constant(np.array([batch, *whole, channels], np.int32))
+    made = draft.emit(
+        "TRANSPOSE_CONV", [sizes, kernels, arranged(draft, value, NHWC), biases], (batch, *whole, channels),
+        padding=VALID, strideH=strides[0], strideW=strides[1],
+    )  # fmt: skip
+    if held != whole:
+        places = [draft.constant(np.array(row, np.int32)) for row in ([0, *padding, 0], [batch, *held, channels])]
+        made = draft.emit("SLICE", [made, *places], (batch, *held, channels))
+    result = Value(made, NHWC)
+    if held != left:
+        result = _edged(translation, result, biases, [size - inner for size, inner in zip(left, held, strict=True)])
+    return reshaped(draft, result, [int(size) for size in node.meta["val"].shape])
+
+
+def _both(given: Any, least: int) -> tuple[int, int]:
+    """A number for rows and one for columns, of a call that has one for both, or one for the columns of one row."""
+    return (least, int(given[0])) if not isinstance(given, int) and len(given) == 1 else pair(given)
+
+
+def _turned(draft: Draft, weight: Value, groups: int, dilations: tuple[int, int]) -> Tensor | None:
+    """A weight [I,O/G,h,w] as LiteRT takes it, [O,h,w,I]: zeros between its numbers, and between its groups."""
+    if groups == 1 and dilations == (1, 1):
+        return arranged(draft, weight, (1, 2, 3, 0))
+    if weight.tensor.data is None:
+        return None
+    data = arranged(draft, weight, natural(4)).data
+    assert data is not None
+    given, made = data.shape[0] // groups, data.shape[1]
+    reach = [(size - 1) * step + 1 for size, step in zip(data.shape[2:], dilations, strict=True)]
+    kernels = np.zeros((groups * made, *reach, data.shape[0]), np.float32)
+    for group in range(groups):
+        rows, columns = slice(group * made, (group + 1) * made), slice(group * given, (group + 1) * given)
+        kernels[rows, :: dilations[0], :: dilations[1], columns] = data[columns].transpose(1, 2, 3, 0)
+    return draft.constant(kernels)
+
+
+def _edged(translation: Translation, value: Value, biases: Tensor, missing: list[int]) -> Value:
+    """A map with rows and columns after its last, where there is nothing but the bias."""
+    draft = translation.draft
+    without = draft.emit("SUB", [value.tensor, biases], value.tensor.shape, fusedActivationFunction=0)
+    wide = padded(translation, Value(without, NHWC), [0, missing[1], 0, missing[0]])
+    return Value(draft.emit("ADD", [wide.tensor, biases], wide.tensor.shape, fusedActivationFunction=0), NHWC)
 
 
 @row(aten.linear.default)

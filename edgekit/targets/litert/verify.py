@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from edgekit.errors import InputError
+from edgekit.targets.litert.call import Broken, Call, Known, broken
+from edgekit.targets.litert.sizes import results, same_types
 
 __all__ = ["verified"]
 
 _IDENTIFIER = b"TFL3"
 _MOST_PARTS = 200_000  # of one kind in a file
 _MOST_AXES = 8
-_MOST_VALUES = 2**31 - 1  # of one tensor
+_MOST_VALUES = 2**28  # of one tensor
+_MOST_TOGETHER = 2**31  # of all that operators give
 _CUSTOM, _PLACEHOLDER = 32, 127
 _LAST_OPERATOR = 209
 # Operators that reach outside of their own inputs and outputs, or run graphs or hold state: an embedder has none.
@@ -32,13 +34,16 @@ _REFUSED = {
 # Bytes of a value, by the number of its type; those of strings, resources and variants are not an embedder's.
 _BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 8: 8, 9: 1, 10: 8, 12: 8, 15: 4, 16: 2, 17: 0.5, 18: 2}
 
-
-class _Broken(Exception):
-    """What is wrong with a file, in words."""
-
-
-def _broken(what: str) -> NoReturn:
-    raise _Broken(what)
+_LEAST_SCALE = 2.0**-100  # XNNPACK multiplies and divides scales in float32
+_WHOLE = {2: "i", 4: "q"}  # types of indices and sizes, as `struct` calls them
+_ZEROS = {3: range(256), 9: range(-128, 128)}  # what may stand for zero, by type; 0 alone in others
+_WITH_AXES, _DENSE = (17, 30), 8  # numbers of tables of options
+# The options of operators whose numbers are gone by: none other may be read in their place.
+_OPTIONS: dict[int, tuple[int, ...]] = {
+    1: (5,), 2: (10,), 3: (1,), 4: (2,), 9: (8,), 17: (5,), 22: (17,), 36: (23,), 40: (27,), 43: (30,), 45: (32,),
+    49: (35,), 67: (49,), 74: (27,), 81: (27,), 82: (27,), 83: (59,), 88: (64,), 89: (27,), 91: (27,), 100: (77,),
+    102: (79,), 126: (101,), 140: (27,),
+}  # fmt: skip
 
 
 class _Table:
@@ -50,10 +55,10 @@ class _Table:
         table = at - back
         size, self.inline = _number(content, "<H", table), _number(content, "<H", table + 2)
         if size < 4 or size % 2 or table + size > len(content) or at + self.inline > len(content):
-            _broken("a table reaches beyond the file")
+            broken("a table reaches beyond the file")
         self._places = struct.unpack_from(f"<{size // 2 - 2}H", content, table + 4)
         if any(place and not 4 <= place < self.inline for place in self._places):
-            _broken("a field reaches beyond its table")
+            broken("a field reaches beyond its table")
 
     def place(self, field: int, width: int) -> int | None:
         """Where a field's own bytes are; None where the file leaves it out."""
@@ -61,7 +66,7 @@ class _Table:
         if not offset:
             return None
         if offset < 4 or offset + width > self.inline:
-            _broken("a field reaches beyond its table")
+            broken("a field reaches beyond its table")
         return self.at + offset
 
     def number(self, field: int, code: str, default: int = 0) -> int:
@@ -80,7 +85,7 @@ class _Table:
             return None
         count = _number(self.content, "<I", start)
         if start + 4 + count * width > len(self.content):
-            _broken("a list reaches beyond the file")
+            broken("a list reaches beyond the file")
         return start + 4, count
 
     def numbers(self, field: int, code: str) -> list[Any] | None:
@@ -89,7 +94,7 @@ class _Table:
             return None
         start, count = found
         if count > _MOST_PARTS and code != "B":
-            _broken("a list is too long")
+            broken("a list is too long")
         return list(struct.unpack_from(f"<{count}{code[-1]}", self.content, start))
 
     def tables(self, field: int) -> list[_Table]:
@@ -98,7 +103,7 @@ class _Table:
             return []
         start, count = found
         if count > _MOST_PARTS:
-            _broken("a list is too long")
+            broken("a list is too long")
         return [_Table(self.content, _followed(self.content, start + 4 * place)) for place in range(count)]
 
     def table(self, field: int) -> _Table | None:
@@ -109,19 +114,19 @@ class _Table:
         """Look at a text, which ends with a zero."""
         found = self.vector(field, 1)
         if found is not None and (sum(found) >= len(self.content) or self.content[sum(found)]):
-            _broken("a text has no end")
+            broken("a text has no end")
 
 
 def _number(content: bytes, code: str, at: int) -> int:
     if at < 0 or at + struct.calcsize(code) > len(content):
-        _broken("an offset points beyond the file")
+        broken("an offset points beyond the file")
     return int(struct.unpack_from(code, content, at)[0])
 
 
 def _followed(content: bytes, at: int) -> int:
     offset = _number(content, "<I", at)
     if offset < 4 or at + offset + 4 > len(content):
-        _broken("an offset points beyond the file")
+        broken("an offset points beyond the file")
     return at + offset
 
 
@@ -135,153 +140,168 @@ def verified(content: bytes, path: Path) -> None:
         raise InputError(f"{path} is not a LiteRT file (it does not say {_IDENTIFIER.decode()}): give a .tflite")
     try:
         _model(_Table(content, _followed(content, 0)))
-    except _Broken as error:
+    except Broken as error:
         raise InputError(f"{path} is damaged or not an embedder ({error}): export it again") from None
 
 
 def _model(model: _Table) -> None:
     if model.number(0, "<I") != 3:
-        _broken("its version is not 3")
+        broken("its version is not 3")
     codes = [_code(table) for table in model.tables(1)]
     buffers = [_buffer(table) for table in model.tables(4)]
     graphs = model.tables(2)
-    if len(graphs) != 1 or not buffers or buffers[0]:
-        _broken(f"it has {len(graphs)} graphs")
+    if len(graphs) != 1 or not buffers or buffers[0][1]:
+        broken(f"it has {len(graphs)} graphs")
     model.text(3)
     count = _graph(graphs[0], codes, buffers)
     for entry in model.tables(6):
         entry.text(0)
         if entry.number(1, "<I") >= len(buffers):
-            _broken("its metadata are not there")
+            broken("its metadata are not there")
     if model.vector(8, 4) or model.vector(9, 4):
-        _broken("it keeps constants outside of the file")
+        broken("it keeps constants outside of the file")
     for signature in model.tables(7):
         signature.text(2)
         if signature.number(4, "<I"):
-            _broken("a signature is of no graph")
+            broken("a signature is of no graph")
         for entry in (*signature.tables(0), *signature.tables(1)):
             entry.text(0)
             if entry.number(1, "<I") >= count or entry.target(0) is None:
-                _broken("a signature names no tensor")
+                broken("a signature names no tensor")
 
 
 def _code(table: _Table) -> int:
     code = max(table.number(0, "<b"), table.number(3, "<i"))
     table.text(1)
     if not 0 <= code <= _LAST_OPERATOR or code == _PLACEHOLDER:
-        _broken(f"it has an operator {code}, which LiteRT does not know")
+        broken(f"it has an operator {code}, which LiteRT does not know")
     if code in _REFUSED:
-        _broken(f"it has an operator {_REFUSED[code]}, which no embedder has")
+        broken(f"it has an operator {_REFUSED[code]}, which no embedder has")
     if not 0 < table.number(2, "<i", 1) < 100:
-        _broken("an operator has no version")
+        broken("an operator has no version")
     return code
 
 
-def _buffer(table: _Table) -> int:
-    """The bytes that a buffer holds."""
+def _buffer(table: _Table) -> tuple[int, int]:
+    """Where the bytes begin that a buffer holds, and how many there are."""
     if table.number(1, "<Q") or table.number(2, "<Q"):
-        _broken("it keeps constants behind its end")
-    found = table.vector(0, 1)
-    return 0 if found is None else found[1]
+        broken("it keeps constants behind its end")
+    return table.vector(0, 1) or (0, 0)
 
 
-def _graph(graph: _Table, codes: list[int], buffers: list[int]) -> int:
+def _graph(graph: _Table, codes: list[int], buffers: list[tuple[int, int]]) -> int:
     tensors = [_tensor(table, buffers) for table in graph.tables(0)]
     graph.text(4)
+    if sum(tensor.count for tensor in tensors if not tensor.constant) > _MOST_TOGETHER:
+        broken("its tensors are too large together")
     made = set()
     for field in (1, 2):
         ends = graph.numbers(field, "<i") or []
         if len(ends) != 1 or not 0 <= ends[0] < len(tensors):
-            _broken("it does not have one input and one output")
+            broken("it does not have one input and one output")
         if field == 1:
-            if tensors[ends[0]]:
-                _broken("its input is a constant")
+            if tensors[ends[0]].constant:
+                broken("its input is a constant")
             made.add(ends[0])
         else:
             end = ends[0]
     for operator in graph.tables(3):
-        for index in _operator(operator, codes, len(tensors)):
-            if index >= 0 and index not in made and not tensors[index]:
-                _broken("an operator reads what is not there yet")
-        for index in operator.numbers(2, "<i") or []:
-            if tensors[index] or index in made:
-                _broken("an operator writes to what is there")
+        inputs, outputs = _operator(operator, codes, tensors)
+        if any(index >= 0 and index not in made and not tensors[index].constant for index in inputs):
+            broken("an operator reads what is not there yet")
+        for index in outputs:
+            if tensors[index].constant or index in made:
+                broken("an operator writes to what is there")
             made.add(index)
     if end not in made:
-        _broken("nothing gives its output")
+        broken("nothing gives its output")
     return len(tensors)
 
 
-def _operator(operator: _Table, codes: list[int], count: int) -> Iterator[int]:
-    """Look at an operator; the tensors that it reads, -1 for one that is left out."""
-    if operator.number(0, "<I") >= len(codes):
-        _broken("an operator has no name")
+def _operator(operator: _Table, codes: list[int], tensors: list[Known]) -> tuple[list[int], list[int]]:
+    """Look at an operator; the tensors that it reads, -1 for one that is left out, and those that it gives."""
+    count, number = len(tensors), operator.number(0, "<I")
+    if number >= len(codes):
+        broken("an operator has no name")
     inputs, outputs = operator.numbers(1, "<i") or [], operator.numbers(2, "<i") or []
     if not inputs or not outputs or not all(-1 <= index < count for index in inputs):
-        _broken("an operator reads no tensor")
+        broken("an operator reads no tensor")
     if not all(0 <= index < count for index in outputs):
-        _broken("an operator writes to no tensor")
-    for field in (5, 7, 8):
-        operator.vector(field, 1 if field != 8 else 4)
+        broken("an operator writes to no tensor")
     if operator.vector(7, 1) or operator.vector(8, 4) or operator.vector(5, 1) or operator.target(12) is not None:
-        _broken("an operator has options that no embedder has")
+        broken("an operator has options that no embedder has")
     kind, options = operator.number(3, "<B"), operator.table(4)
-    if (kind == 0) != (options is None) and kind:
-        _broken("an operator has no options")
-    if options is not None:
-        _options(kind, options)
-    yield from inputs
+    if options is None and kind:
+        broken("an operator has no options")
+    if kind and kind not in _OPTIONS.get(codes[number], (kind,)):
+        broken("an operator has another operator's options")
+    read = options if options is not None and kind else None
+    call = Call(
+        [tensors[index] if index >= 0 else None for index in inputs],
+        len(outputs),
+        lambda field, code, default: default if read is None else read.number(field, code, default),
+        _axes(kind, read),
+    )
+    if results(codes[number], call) != [tensors[index].shape for index in outputs]:
+        broken("an operator gives something of another size than the file says")
+    if not same_types(codes[number], call, [tensors[index].kind for index in outputs]):
+        broken("an operator gives something of another type than the file says")
+    return inputs, outputs
 
 
-def _options(kind: int, options: _Table) -> None:
-    """Look at the lists that options hold: shapes of RESHAPE and SQUEEZE; the others hold numbers."""
-    if kind == 17:
-        sizes = options.numbers(0, "<i") or []
-        if len(sizes) > _MOST_AXES:
-            _broken("a shape has too many axes")
-    elif kind == 30:
-        if len(options.numbers(0, "<i") or []) > _MOST_AXES:
-            _broken("a shape has too many axes")
-    elif kind == 66 or kind in (79, 92, 93):
-        _broken("an operator has options that no embedder has")
+def _axes(kind: int, options: _Table | None) -> list[int]:
+    """The list that options hold: the shape of RESHAPE, the axes of SQUEEZE; the others hold numbers."""
+    if options is None:
+        return []
+    if kind == _DENSE and options.target(5) is not None:
+        broken("an operator has options that no embedder has")
+    axes = (options.numbers(0, "<i") or []) if kind in _WITH_AXES else []
+    if len(axes) > _MOST_AXES:
+        broken("a shape has too many axes")
+    return axes
 
 
-def _tensor(table: _Table, buffers: list[int]) -> bool:
-    """Look at a tensor; whether it is a constant."""
+def _tensor(table: _Table, buffers: list[tuple[int, int]]) -> Known:
+    """Look at a tensor."""
     shape, kind, buffer = table.numbers(0, "<i") or [], table.number(1, "<b"), table.number(2, "<I")
     table.text(3)
     if kind not in _BYTES or buffer >= len(buffers):
-        _broken("a tensor is of no type or has no values")
+        broken("a tensor is of no type or has no values")
     if len(shape) > _MOST_AXES or not all(0 < size <= _MOST_VALUES for size in shape):
-        _broken("a tensor has no shape")
+        broken("a tensor has no shape")
     if math.prod(shape) > _MOST_VALUES:
-        _broken("a tensor is too large")
+        broken("a tensor is too large")
     if table.number(5, "<B") or table.target(6) is not None or table.vector(9, 4) or table.number(10, "<I"):
-        _broken("a tensor is sparse or keeps something from one image to the next")
+        broken("a tensor is sparse or keeps something from one image to the next")
     signature = table.numbers(7, "<i")
     if signature and signature != shape:
-        _broken("a tensor has no fixed shape")
-    held = buffers[buffer]
+        broken("a tensor has no fixed shape")
+    start, held = buffers[buffer]
     if held and held != math.ceil(math.prod(shape) * _BYTES[kind]):
-        _broken("a constant has another number of values than its shape")
+        broken("a constant has another number of values than its shape")
     steps = table.table(4)
     if steps is not None:
-        _steps(steps, shape)
-    return held > 0
+        _steps(steps, shape, kind)
+    numbers = None
+    if held and kind in _WHOLE and held <= _MOST_PARTS:
+        numbers = struct.unpack_from(f"<{math.prod(shape)}{_WHOLE[kind]}", table.content, start)
+    return Known(tuple(shape), kind, held > 0, numbers)
 
 
-def _steps(steps: _Table, shape: list[int]) -> None:
+def _steps(steps: _Table, shape: list[int], kind: int) -> None:
     scales, zeros = steps.numbers(2, "<f") or [], steps.numbers(3, "<q") or []
     axis = steps.number(6, "<i")
     for field in (0, 1):
         steps.numbers(field, "<f")
     if steps.number(4, "<B") or steps.target(5) is not None:
-        _broken("a tensor is quantized as no embedder's is")
+        broken("a tensor is quantized as no embedder's is")
     if not scales:
         return
-    if not all(0 < scale < math.inf for scale in scales) or not all(-(2**31) <= zero < 2**31 for zero in zeros):
-        _broken("a tensor has no scale")
+    if not all(_LEAST_SCALE < scale < 1 / _LEAST_SCALE for scale in scales) or not all(
+        zero in _ZEROS.get(kind, (0,)) for zero in zeros
+    ):
+        broken("a tensor has no scale")
     if len(zeros) != len(scales):
-        _broken("a tensor has other zeros than scales")
+        broken("a tensor has other zeros than scales")
     if len(scales) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scales)):
-        _broken("a tensor has other scales than channels")
+        broken("a tensor has other scales than channels")

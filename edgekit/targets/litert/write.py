@@ -28,7 +28,7 @@ _OPTIONS = {
 _VERSIONS: dict[str, tuple[int, int]] = {
     "CONV_2D": (1, 3), "DEPTHWISE_CONV_2D": (2, 3), "FULLY_CONNECTED": (5, 5), "DEQUANTIZE": (3, 2),
     "QUANTIZE": (1, 2), "RESIZE_BILINEAR": (3, 3), "RESIZE_NEAREST_NEIGHBOR": (3, 3), "SELECT_V2": (1, 1),
-    "GELU": (1, 2), "RESHAPE": (1, 1), "CAST": (1, 1), "BROADCAST_TO": (2, 2),
+    "GELU": (1, 2), "RESHAPE": (1, 1), "CAST": (1, 1), "BROADCAST_TO": (2, 2), "TRANSPOSE_CONV": (3, 3),
 }  # fmt: skip
 
 
