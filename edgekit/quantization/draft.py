@@ -123,7 +123,7 @@ def searched_row(layer: Layer, choice: Choice) -> LayerPlan:
         targets["executorch"] = "float"  # dynamic activations are what the search avoided
     if SCHEMES[own].static:
         # No machine here can tell on which phones static activations are faster.
-        targets["coreml"] = weights_only
+        targets["coreml"] = targets["coreai"] = weights_only
         if not choice.integers_pay:
             targets["onnx"] = weights_only
     damage = {scheme: round(alone.worst, 8) for scheme, alone in choice.damage.get(layer.name, {}).items()}

@@ -44,7 +44,7 @@ def test_weights_alone_look_at_no_image(program: ExportedProgram, embedder: Embe
 def test_only_shifts_that_a_target_needs_are_kept() -> None:
     rows = [
         LayerPlan(name="float", kind="conv", scheme="float"),
-        LayerPlan(name="few", kind="conv", scheme="palette4", targets={"executorch": "float"}),
+        LayerPlan(name="few", kind="conv", scheme="palette4", targets={"executorch": "float", "litert": "float"}),
         LayerPlan(name="eight", kind="conv", scheme="palette4", targets={"executorch": "w8a8-dynamic"}),
     ]
     shifts = {row.name: np.ones(2, np.float32) for row in rows}
@@ -80,11 +80,11 @@ def of_kind(program: ExportedProgram, kind: str) -> Layer:
     ("scheme", "kind", "forms"),
     [
         ("w8a8", "conv", {}),
-        ("w8a8-dynamic", "conv", {"coreml": "w8", "onnx": "w8"}),
-        ("w8a8-dynamic", "linear 3", {"coreml": "w8"}),
+        ("w8a8-dynamic", "conv", {"coreml": "w8", "coreai": "w8", "onnx": "w8"}),
+        ("w8a8-dynamic", "linear 3", {"coreml": "w8", "coreai": "w8"}),
         ("w8", "depthwise", {"executorch": "float"}),
-        ("palette6", "conv", {"executorch": "w8a8-dynamic", "onnx": "w8"}),
-        ("w4", "linear 3", {"executorch": "w8a8-dynamic"}),
+        ("palette6", "conv", {"executorch": "w8a8-dynamic", "litert": "w8", "onnx": "w8"}),
+        ("w4", "linear 3", {"executorch": "w8a8-dynamic", "litert": "w8"}),
     ],
 )
 def test_a_target_without_the_form_gets_the_nearest(scheme: str, kind: str, forms: dict[str, str]) -> None:
@@ -104,7 +104,7 @@ def test_a_search_leaves_out_what_is_not_known_to_pay() -> None:
     layer = tried("conv")
     choice = Choice("mse", {}, {}, {layer.name: "w8a8"}, {}, {layer.name: {"w8a8": Damage(0.1, 0.2)}}, False)
     row = searched_row(layer, choice)
-    assert row.targets == {"coreml": "w8", "onnx": "w8"}
+    assert row.targets == {"coreml": "w8", "coreai": "w8", "onnx": "w8"}
     assert row.damage == {"w8a8": 0.2}
     milder = searched_row(tried("linear 3"), Choice("mse", {}, {}, {"tried.layer": "w8"}, {}, {}, True))
     assert milder.targets == {"executorch": "float"}
