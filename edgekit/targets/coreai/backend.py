@@ -39,7 +39,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
     with quiet("coreai-torch", native=True):
         from edgekit.targets.coreai.bytecode import steady_names
         from edgekit.targets.coreai.convert import bytecode
-        from edgekit.targets.executorch.half import to_half
+        from edgekit.targets.half import to_half
 
         if options.precision == "fp16":
             program = to_half(program, options.float32_calls)

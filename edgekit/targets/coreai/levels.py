@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from coreai._compiler.ir import DenseResourceElementsAttr, IntegerType, RankedTensorType
+from coreai._compiler.ir import DenseResourceElementsAttr, F16Type, F32Type, IntegerType, RankedTensorType
 from coreai_torch._compression._intx import pack_intx, pack_uintx
 from coreai_torch.converter import TorchConverter, coreai
 from torch.export import ExportedProgram
@@ -125,39 +125,49 @@ class _Channels:
 
     def __call__(self, values: dict[str, Any], node: Node, _location: Any, turned: bool = False) -> Any:
         held, scales, zeros = (self._known[item.name].detach() for item in node.all_input_nodes[:3])
-        axis = args_of(node)[3]
-        codes, width = held.numpy(), val(node).dtype
+        axis, codes = args_of(node)[3], held.numpy()
         if turned:
             codes, axis = codes.T, 1 - axis
-        kind = torch.zeros(0, dtype=width).numpy().dtype
-        return coreai.dequantize(
-            coreai.constant(np.ascontiguousarray(codes)),
-            coreai.constant(scales.numpy().astype(kind)),
-            coreai.constant(zeros.numpy().astype(np.int8)),
-            coreai.constant(np.zeros(len(scales), kind)),
-            np.array(axis, np.int32),
-        )
+        kind = _kind(scales.numpy(), val(node).dtype)
+        steps = _steps(scales.numpy(), zeros.numpy(), kind)
+        codes = coreai.constant(np.ascontiguousarray(codes))
+        return _cast(coreai.dequantize(codes, *steps, np.array(axis, np.int32)), val(node).dtype)
 
 
 def _quantize(values: dict[str, Any], node: Node, _location: Any) -> Any:
     taken, scale, zero = args_of(node)[:3]
-    return coreai.quantize(values[taken.name], *_steps(scale, zero, val(taken).dtype), _FIRST)
+    kind = _kind(scale, val(taken).dtype)
+    return coreai.quantize(_cast(values[taken.name], kind), *_steps(scale, zero, kind), _FIRST)
 
 
 def _dequantize(values: dict[str, Any], node: Node, _location: Any) -> Any:
     taken, scale, zero = args_of(node)[:3]
-    return coreai.dequantize(values[taken.name], *_steps(scale, zero, val(node).dtype), _FIRST)
+    steps = _steps(scale, zero, _kind(scale, val(node).dtype))
+    return _cast(coreai.dequantize(values[taken.name], *steps, _FIRST), val(node).dtype)
 
 
 _FIRST = np.array(0, np.int32)  # an axis, of which one scale for a whole tensor makes no use
 
 
-def _steps(scale: Any, zero: Any, dtype: torch.dtype) -> tuple[Any, Any, Any]:
+def _kind(scales: Any, dtype: torch.dtype) -> torch.dtype:
+    """The precision to compute between integers and numbers of `dtype` in: half only where it has all digits of each
+    scale, which a weight that a batch norm made small leaves soon.
+    """
+    whole = np.min(scales) >= torch.finfo(dtype).smallest_normal and np.max(scales) <= torch.finfo(dtype).max
+    return dtype if whole else torch.float32
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    kind = F16Type.get() if dtype == torch.float16 else F32Type.get()
+    return value if value.type.element_type == kind else coreai.cast(value, kind)
+
+
+def _steps(scales: Any, zeros: Any, dtype: torch.dtype) -> tuple[Any, Any, Any]:
     kind = torch.zeros(0, dtype=dtype).numpy().dtype
     return (
-        coreai.constant(np.array(scale, kind)),
-        coreai.constant(np.array(zero, np.int8)),
-        coreai.constant(np.array(0, kind)),
+        coreai.constant(np.array(scales, kind)),
+        coreai.constant(np.array(zeros, np.int8)),
+        coreai.constant(np.zeros(np.shape(scales), kind)),
     )
 
 

@@ -44,9 +44,9 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-            from edgekit.targets.executorch.half import to_half
             from edgekit.targets.executorch.lean import lean_lowering
             from edgekit.targets.executorch.probe import probe
+            from edgekit.targets.half import to_half
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
     _check_recurrences(program)

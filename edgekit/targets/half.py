@@ -1,4 +1,6 @@
-"""Half precision for ExecuTorch: weights and activations half inside, float32 at the borders and in the last norm."""
+"""Half precision in the program itself, for ExecuTorch and Core AI: weights and activations are half inside, float32 at
+the borders and in the last norm.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import operator
 from collections.abc import Collection
 
 import torch
+import torch.ao.quantization.fx._decomposed  # the operators' names
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
@@ -14,11 +17,15 @@ from edgekit.graph.half_simulation import norm_at_the_end
 
 __all__ = ["to_half"]
 
+_own = torch.ops.quantized_decomposed
+_DEQUANTIZERS = frozenset((_own.dequantize_per_tensor.default, _own.dequantize_per_channel.default))
+
 
 def to_half(program: ExportedProgram, float32_calls: Collection[str] = ()) -> ExportedProgram:
     """A copy of `program` in float16, its input and output as before, and the calls of these names in float32.
 
-    The L2 norm at the end stays float32: a sum of squares leaves half precision's range (65,504) easily.
+    The L2 norm at the end stays float32: a sum of squares leaves half precision's range (65,504) easily. Layers on
+    integers keep their scales as they are, float32 too.
     """
     aten = torch.ops.aten
     module = copy.deepcopy(program.module(check_guards=False))
@@ -33,15 +40,19 @@ def to_half(program: ExportedProgram, float32_calls: Collection[str] = ()) -> Ex
             for user in [user for user in node.users if user is not half and user not in wide]:
                 user.replace_input_with(node, half)
         elif node.op == "call_function" and node not in wide:
+            if node.target in _DEQUANTIZERS:
+                node.kwargs = {**node.kwargs, "out_dtype": torch.float16}
+                continue
             swap = {torch.float32: torch.float16}
             node.args = tuple(swap.get(item, item) if isinstance(item, torch.dtype) else item for item in node.args)
             node.kwargs = {
                 name: swap.get(item, item) if isinstance(item, torch.dtype) else item
                 for name, item in node.kwargs.items()
             }
+    kept = wide | {node for node in graph.nodes if node.target in _DEQUANTIZERS}
     for node in list(graph.nodes):
-        if node.op == "get_attr" and not set(node.users) <= tail | wide:
-            _halve(module, node, wide)
+        if node.op == "get_attr" and not set(node.users) <= tail | kept:
+            _halve(module, node, kept)
     _cast_borders(graph, wide, tail)
     with graph.inserting_after(features):
         single = graph.call_function(aten.to.dtype, (features, torch.float32))
