@@ -86,7 +86,7 @@ def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
     }
     if rounds:
         pixels = image_of(embedder)
-        runners = [CoreAIRunner(path, threads=1) for path in (ours, naive)]
+        runners = [CoreAIRunner(path) for path in (ours, naive)]
         runs = [partial(runner.run, runner.ready(pixels[0])) for runner in runners]
         runs.append(partial(runners[0].embed, pixels))
         rows = [np.ravel(run()) for run in runs]

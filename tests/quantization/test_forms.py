@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgekit import graph
 from edgekit import quantization as quantize
-from edgekit.targets import LowerOptions, find
+from edgekit.targets import LowerOptions, Precision, find
 from tests.quantization import kinds
 
 TARGETS = {
@@ -55,7 +55,9 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(((one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)).min())
 
 
-def lowered(kind: str, own: str, around: str, name: str, folder: Path) -> tuple[Path, float, float]:
+def lowered(
+    kind: str, own: str, around: str, name: str, folder: Path, precision: Precision = "fp32"
+) -> tuple[Path, float, float]:
     """The file, and its smallest cosine to the quantized program in PyTorch and to the float module."""
     module, target, images = kinds.between(kind), find(*TARGETS[name]), kinds.images()
     program = kinds.prepared(module)
@@ -64,7 +66,7 @@ def lowered(kind: str, own: str, around: str, name: str, folder: Path) -> tuple[
     rewritten, _ = graph.specialize(quantized, target.rewrites)
     path = folder / f"toy{target.suffix}"
     target.backend().lower(
-        rewritten, path, LowerOptions(precision="fp32", min_ios=27 if name == "coreai" else 17, levels=levels)
+        rewritten, path, LowerOptions(precision=precision, min_ios=27 if name == "coreai" else 17, levels=levels)
     )
     found, run = target.backend().open(path).embed(images), quantized.module()
     with torch.no_grad():
@@ -78,6 +80,13 @@ def test_the_forms_that_failed(kind: str, own: str, around: str, name: str, tmp_
     _, to_plan, to_float = lowered(kind, own, around, name, tmp_path)
     assert to_plan > 0.9995
     assert to_float > 0.999
+
+
+@pytest.mark.parametrize(("kind", "own", "around"), [("padded depthwise", "w8a8", "w8a8"), ("linear 4", "w8", "float")])
+def test_core_ai_is_half_beside_integers(kind: str, own: str, around: str, tmp_path: Path) -> None:
+    _, to_plan, to_float = lowered(kind, own, around, "coreai", tmp_path, "fp16")
+    assert to_plan > 0.999
+    assert to_float > 0.998
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ __all__ = ["ASSET_VERSION", "check", "operators", "write"]
 PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
 ASSET_VERSION = (2, 0)  # the newest that coreai-core 1.0 knows
 _MOST_METADATA = 1 << 20  # bytes
-_MOST_PROGRAM = 1 << 34
+_MOST_PROGRAM = 1 << 32
 
 
 def write(path: Path, code: bytes, metadata: Mapping[str, Any]) -> None:

@@ -50,14 +50,16 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
 
 
 def open(path: Path, *, threads: int = 1) -> Runner:
-    """Open an asset with Apple's own runtime, which on Linux computes on the CPU, one image a thread.
+    """Open an asset with Apple's own runtime, which on Linux computes on the CPU.
 
+    It takes no number of threads, so `threads` says nothing here: it computes an image in one thread, and `embed` gives
+    it as many images at once as this process has cores.
     Raises InputError where the asset is damaged, edited, of a newer version, or one that Core AI cannot compile.
     """
     check(path)
     from edgekit.targets.coreai.runner import CoreAIRunner
 
-    return CoreAIRunner(path, threads)
+    return CoreAIRunner(path)
 
 
 def _borders(program: ExportedProgram) -> tuple[tuple[int, int], int]:

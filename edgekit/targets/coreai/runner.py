@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import functools
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -25,7 +29,11 @@ from edgekit.targets.common import check_images
 __all__ = ["CoreAIRunner"]
 
 _Result = TypeVar("_Result")
-_PATIENCE = 3600  # seconds for the compiler
+_PROGRAM = Path(__file__).with_name("compiling.py")
+_PATIENCE = 900  # seconds for the compiler, which has a bound of its own in CPU time
+_GRACE, _LOOK, _LOOKS = 5.0, 0.02, 5  # seconds, seconds, and how often nothing is to be seen
+_SAID = 4096  # bytes of its last words
+_SIGNALS = {getattr(signal, "SIGXCPU", 0): "it took too much CPU time"}
 
 
 class CoreAIRunner:
@@ -39,7 +47,7 @@ class CoreAIRunner:
     runtime = "coreai (Linux CPU)"
     reference = False
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._folder = TemporaryDirectory(prefix="edgekit-coreai-")
         folder = Path(self._folder.name)
         _compile(path, folder)
@@ -47,7 +55,7 @@ class CoreAIRunner:
         quick = folder / "quick.aimodelx"
         self._quick = _loaded(path, quick) if quick.is_dir() else None
         self._quick_agrees = self._quick is None
-        self._at_once = max(threads, _cores())
+        self._at_once = _cores()
         self._input, self._output, self.input_size = _borders(path, self._written.desc)
 
     def embed(self, images: np.ndarray) -> np.ndarray:
@@ -84,17 +92,24 @@ class CoreAIRunner:
 
 
 def _compile(path: Path, folder: Path) -> None:
-    """Compile in a process of its own: hostile bytecode crashes the compiler."""
-    program = str(Path(__file__).with_name("compiling.py"))
-    command = [sys.executable, "-P", program, str(path.absolute()), str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PATIENCE, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise InputError(f"{path}: Core AI's compiler did not end within an hour: export it again") from error
-    if done.returncode:
-        lines = done.stderr[-4096:].decode(errors="replace").strip().splitlines()
-        said = "it crashed" if done.returncode < 0 or not lines else shown(lines[-1], 200)
-        raise InputError(f"{path}: Core AI cannot compile this asset ({said}): export it again")
+    """Compile in a process of its own, with bounded time and memory: hostile bytecode crashes the compiler."""
+    command = [sys.executable, "-P", str(_PROGRAM), str(path.absolute()), str(folder)]
+    with (folder / "said").open("w+b") as said:
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=_PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InputError(
+                f"{path}: Core AI's compiler did not end within {_PATIENCE // 60} minutes: export it again"
+            ) from error
+        if not done.returncode:
+            return
+        said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
+        lines = said.read().decode(errors="replace").strip().splitlines()
+    crash = _SIGNALS.get(-done.returncode, "it crashed")
+    reason = crash if done.returncode < 0 or not lines else shown(lines[-1], 200)
+    raise InputError(f"{path}: Core AI cannot compile this asset ({reason}): export it again")
 
 
 def _loaded(path: Path, compiled: Path) -> Any:
@@ -136,8 +151,29 @@ def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
 def _loop() -> asyncio.AbstractEventLoop:
     """The process's event loop for Core AI, which runs in a thread of its own: the caller may have another."""
     loop = asyncio.new_event_loop()
+    atexit.register(_settle)
     threading.Thread(target=loop.run_forever, name="Core AI", daemon=True).start()
     return loop
+
+
+def _settle() -> None:
+    """Let Core AI's threads finish before Python ends: they let go of Python's objects a moment after they gave their
+    result, and one that comes too late aborts the process (coreai-core 1.0.0b3).
+    """
+    still, end = 0, time.monotonic() + _GRACE
+    while still < _LOOKS and time.monotonic() < end:
+        time.sleep(_LOOK)  # they can have Python's lock now
+        still = 0 if _busy() else still + 1
+
+
+def _busy() -> bool:
+    """Whether another thread of this process is running, or would if there were a core for it."""
+    own = str(threading.get_native_id())
+    for thread in Path("/proc/self/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            if thread.parent.name != own and thread.read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
 
 
 def _cores() -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +20,24 @@ from coreai.authoring import AIModelAsset
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from edgekit import pipeline
+from edgekit.data.datasets import CatalogPictures
 from edgekit.errors import InputError, ModelError, UnsupportedOpError, UsageError
 from edgekit.graph import capture, rewrite
 from edgekit.graph.levels import Levels
-from edgekit.model.embedder import Embedder
-from edgekit.targets import Precision
+from edgekit.model.embedder import Embedder, build_embedder
+from edgekit.recipe import resolve_model
+from edgekit.support.progress import Silent
+from edgekit.targets import Precision, find
 from edgekit.targets.base import LowerOptions
 from edgekit.targets.coreai import backend as target
+from edgekit.targets.coreai import compiling
+from edgekit.targets.coreai import runner as running
 from edgekit.targets.coreai.bytecode import steady_names
 from edgekit.targets.coreai.runner import CoreAIRunner
 from tests import warm
 from tests.targets.conftest import METADATA, PRECISIONS, SIZE, build
+from tests.targets.test_half import OnIntegers
 from tests.waiting import PATIENCE
 
 
@@ -337,6 +347,98 @@ def test_weights_on_few_levels_are_stored_in_few_bits(tmp_path: Path, bits: int,
     np.testing.assert_allclose(target.open(tmp_path / "few.aimodel").embed(images), due, rtol=1e-3, atol=1e-3)
     most = 11000 + sum(own.codes.size for own in levels) * bits / 8  # bytes, with the program, biases and scales
     assert (tmp_path / "few.aimodel" / "main.mlirb").stat().st_size < most
+
+
+def test_scales_that_half_precision_lacks_keep_their_digits(tmp_path: Path, images: np.ndarray) -> None:
+    module = OnIntegers().eval()
+    pixels = torch.from_numpy(images[:2]).permute(0, 3, 1, 2).float()
+    exported = torch.export.export(module, (pixels[:1],))
+    target.lower(exported, tmp_path / "integers.aimodel", LowerOptions(precision="fp16", min_ios=27))
+    with torch.no_grad():
+        due = np.concatenate([module(image[None]).numpy() for image in pixels])
+    assert (target.open(tmp_path / "integers.aimodel").embed(images[:2]) * due).sum(axis=1).min() > 0.99999
+
+
+def exported(name: str, folder: Path, samples: int) -> pipeline.Export:
+    recipe = resolve_model(name)
+    if name.startswith("tests."):
+        recipe = recipe.override(input={"size": (SIZE, SIZE)})
+    asked = pipeline.ExportRequest(recipe, [find("ios", "coreai")], out=folder, samples=samples)
+    (made,) = pipeline.export(asked, Silent()).exports
+    assert made.error is None
+    return made
+
+
+def test_an_export_keeps_in_float32_what_half_precision_spoils(tmp_path: Path) -> None:
+    """A toy with four hazards: its first file in half precision, the default, gives no numbers."""
+    made = exported("tests.half_toys:every", tmp_path, 16)
+    assert made.manifest is not None
+    assert (made.precision, made.manifest.parity.verdict) == ("fp16", "pass")
+    assert {item.module for item in made.manifest.float32_ops} >= {f"backbone.hazards.{index}" for index in range(1, 4)}
+
+
+def test_a_bundled_student_is_the_same_in_its_asset(tmp_path: Path) -> None:
+    student = build_embedder(resolve_model("catalog-s0"))
+    photos = np.stack([picture.image for picture in CatalogPictures(2, student.spec)])
+    program = rewrite(capture(student, student.example()), "coreai")[0]
+    target.lower(program, tmp_path / "student.aimodel", LowerOptions(precision="fp16", min_ios=27))
+    found, due = target.open(tmp_path / "student.aimodel").embed(photos), student.embed(photos)
+    assert (found * due).sum(axis=1).min() > 0.999
+    assert (found[0] * due[1]).sum() < 0.99
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [("while True: pass", "it took too much CPU time"), ("bytearray(1 << 40)", "MemoryError")],
+    ids=["time", "memory"],
+)
+def test_a_compiler_that_takes_too_much_is_ended(
+    copy: Path, tmp_path: Path, does: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "compiling.py"
+    source = Path(compiling.__file__).read_text().replace("_SECONDS = 300 ", "_SECONDS = 2 ")
+    program.write_text(source.replace("    compile_asset(Path", f"    {does}\n    compile_asset(Path"))
+    monkeypatch.setattr(running, "_PROGRAM", program)
+    refused(copy, rf"Core AI cannot compile this asset \({said}\)")
+
+
+def test_a_process_that_used_core_ai_ends_with_its_own_code(assets: tuple[Path, Path]) -> None:
+    """Threads of the runtime that come back to Python while it ends would abort it."""
+    program = (
+        "import sys, pathlib, numpy; from edgekit.targets.coreai.backend import open\n"
+        f"open(pathlib.Path(sys.argv[1])).embed(numpy.zeros((4, {SIZE}, {SIZE}, 3), 'uint8')); sys.exit(3)"
+    )
+    command = [sys.executable, "-c", program, str(assets[0] / "fp32.aimodel")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 3, done.stderr
+
+
+def test_files_of_another_kind_in_an_asset_are_refused(copy: Path, tmp_path: Path) -> None:
+    """A pipe would be read for ever; a link may lead anywhere."""
+    for name in ("main.mlirb", "main.hash", "metadata.json"):
+        content = (copy / name).read_bytes()
+        (copy / name).unlink()
+        os.mkfifo(copy / name)
+        refused(copy, f"has no file {name}")
+        (copy / name).unlink()
+        (tmp_path / name).write_bytes(content)
+        (copy / name).symlink_to(tmp_path / name)
+        refused(copy, f"has no file {name}")
+        (copy / name).unlink()
+        (copy / name).write_bytes(content)
+    assert target.open(copy).input_size == (SIZE, SIZE)
+
+
+@pytest.mark.parametrize("size", [31, 33, 64, 65])
+def test_a_hash_of_another_length_is_refused(copy: Path, size: int) -> None:
+    (copy / "main.hash").write_bytes(((copy / "main.hash").read_bytes() * 3)[:size])
+    refused(copy, r"main\.hash")
+
+
+def test_metadata_that_is_too_long_is_not_read(copy: Path) -> None:
+    with (copy / "metadata.json").open("ab") as metadata:
+        metadata.truncate(1 << 40)
+    refused(copy, r"metadata\.json has 1099511627776 bytes, at most 1048576 allowed")
 
 
 def test_an_asset_that_is_no_embedder_is_told(program: ExportedProgram, tmp_path: Path) -> None:
