@@ -813,8 +813,8 @@ REFUSED: dict[str, frozenset[str]] = {
         }
     ),
     "executorch": COMPLEX_REFUSED | {"convolution: transposed 3d", "shape: view dtype"},
-    # What litert-torch's converter does not write: bytes that are added, float64, windows that are filled, and weights
-    # of the image with groups.
+    # What litert-torch's converter does not write: bytes that are added, float64, values that are put to places, and a
+    # transposed convolution in groups whose weights are made of the image.
     "litert": COMPLEX_REFUSED
     | {
         "arithmetic: byte shifts",
@@ -823,6 +823,9 @@ REFUSED: dict[str, frozenset[str]] = {
         "convolution: transposed of a made weight",
         "mask: one hot",
         "pool: max unpool",
+        "resize: grid sample reflection",
+        "shape: index put added",
+        "shape: scatter",
         "shape: view dtype",
     },
     "onnx": COMPLEX_REFUSED | {"shape: view dtype"},

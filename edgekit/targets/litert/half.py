@@ -10,13 +10,14 @@ __all__ = ["to_half"]
 
 _FEWEST = 16  # values of a constant that is worth an operator of its own
 _LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL"})
+_MOST_LOST = 2.0**-11  # of numbers that half precision has; more, where they are too small for it
 _LARGEST = float(np.finfo(np.float16).max)
 
 
 def to_half(draft: Draft) -> None:
     """Store the weights and constants of layers in half precision, except where a call is to stay in float32.
 
-    A constant with a number beyond half precision's range stays as it is, and so does a layer's bias where its weight
+    A constant with numbers too large or too small for half precision stays as it is, and so does a layer's bias where its weight
     is integers.
     """
     widened: dict[Tensor, Tensor] = {}
@@ -39,4 +40,7 @@ def to_half(draft: Draft) -> None:
 def _fits(tensor: Tensor) -> bool:
     if tensor.data is None or tensor.dtype != "float32" or tensor.data.size < _FEWEST:
         return False
-    return bool(np.abs(tensor.data).max() <= _LARGEST)
+    if np.abs(tensor.data).max() > _LARGEST:
+        return False
+    lost = np.linalg.norm(tensor.data - tensor.data.astype(np.float16).astype(np.float32))
+    return bool(lost <= _MOST_LOST * np.linalg.norm(tensor.data))

@@ -19,10 +19,11 @@ from torch.export import ExportedProgram
 from edgekit.errors import InputError, UnsupportedOpError, UsageError
 from edgekit.graph import capture, rewrite
 from edgekit.model.embedder import Embedder
+from edgekit.recipe import InputSpec
 from edgekit.targets import LowerOptions, Precision, find
 from edgekit.targets.litert import backend as target
 from edgekit.targets.litert.verify import verified
-from tests import warm
+from tests import half_toys, warm
 from tests.targets.conftest import METADATA, SIZE, build
 from tests.waiting import PATIENCE
 
@@ -109,6 +110,18 @@ def test_the_weights_of_marked_calls_stay_in_float32(tmp_path: Path) -> None:
     target.lower(program, tmp_path / "wide.tflite", LowerOptions(precision="fp16", float32_calls=calls))
     own = schema.ModelT.InitFromPackedBuf(bytearray((tmp_path / "wide.tflite").read_bytes()), 0)
     assert schema.TensorType.FLOAT16 not in {item.type for item in own.subgraphs[0].tensors}
+
+
+@pytest.mark.parametrize("toy", ["large", "tiny", "every"])
+def test_half_precision_needs_no_second_try_where_values_leave_its_range(
+    toy: str, tmp_path: Path, images: np.ndarray
+) -> None:
+    """Weights alone are in half precision: what is computed, and weights too small for it, are float32."""
+    own = Embedder(getattr(half_toys, toy)(), InputSpec(size=(SIZE, SIZE))).eval()
+    program, _ = rewrite(capture(own, own.example()), "litert")
+    target.lower(program, tmp_path / "large.tflite", LowerOptions(precision="fp16"))
+    found, wanted = target.open(tmp_path / "large.tflite").embed(images), own.embed(images)
+    assert (found * wanted).sum(axis=1).min() >= 0.9999
 
 
 def test_metadata_is_what_the_options_say(model: Any) -> None:
