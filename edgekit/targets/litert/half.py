@@ -17,8 +17,8 @@ _LARGEST = float(np.finfo(np.float16).max)
 def to_half(draft: Draft) -> None:
     """Store the weights and constants of layers in half precision, except where a call is to stay in float32.
 
-    A constant with numbers too large or too small for half precision stays as it is, and so does a layer's bias where its weight
-    is integers.
+    A constant with numbers too large or too small for half precision stays as it is, and so does a layer's bias where
+    its weight is integers.
     """
     widened: dict[Tensor, Tensor] = {}
     before: list[Op] = []
