@@ -826,6 +826,7 @@ REFUSED: dict[str, frozenset[str]] = {
         "resize: grid sample reflection",
         "shape: index put added",
         "shape: scatter",
+        "shape: scatter of an int",
         "shape: view dtype",
     },
     "onnx": COMPLEX_REFUSED | {"shape: view dtype"},

@@ -270,8 +270,20 @@ def pooled(translation: Translation, node: Node, value: Value) -> Value | None:
     kind = "MAX_POOL_2D" if maximum else "AVERAGE_POOL_2D"
     options = {**window.options(), "filterHeight": kernel[0], "filterWidth": kernel[1], "fusedActivationFunction": 0}
     taken, shape = arranged(translation.draft, value, NHWC), [int(node.meta["val"].shape[axis]) for axis in NHWC]
+    if kernel == (1, 1) and dtype == "float32":
+        return _thinned(translation.draft, taken, shape, window)
     made = translation.draft.emit(kind, [taken], shape, dtype, steps=taken.steps, **options)
     return Value(made, NHWC, value.coded)
+
+
+def _thinned(draft: Draft, taken: Tensor, shape: list[int], window: Window) -> Value:
+    """Some of a map's pixels, by a convolution with ones: XNNPACK has no pool of one pixel."""
+    channels = shape[3]
+    ones, nothing = np.ones((1, 1, 1, channels), np.float32), np.zeros(channels, np.float32)
+    tensors = [taken, draft.constant(ones), draft.constant(nothing)]
+    options: dict[str, Any] = {**window.options(), "dilationHFactor": 1, "dilationWFactor": 1}
+    made = draft.emit("DEPTHWISE_CONV_2D", tensors, shape, depthMultiplier=1, fusedActivationFunction=0, **options)
+    return Value(made, NHWC)
 
 
 @row(aten.adaptive_avg_pool2d.default)

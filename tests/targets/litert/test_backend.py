@@ -191,6 +191,20 @@ def test_other_operators_come_from_litert_torch(tmp_path: Path) -> None:
     np.testing.assert_allclose(target.open(tmp_path / "sums.tflite").embed(image), wanted, atol=1e-5)
 
 
+def test_xnnpack_takes_a_pool_of_one_pixel(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AvgPool2d(1, 2), nn.Flatten()).eval()
+    image = np.random.default_rng(0).integers(0, 256, (1, 10, 10, 3), np.uint8)
+    pixels = torch.from_numpy(image).permute(0, 3, 1, 2).float()
+    program, _ = rewrite(capture(module, pixels), "litert")
+    coverage = target.lower(program, tmp_path / "pool.tflite", LowerOptions())
+    assert (coverage.delegated, coverage.outside, coverage.partitions) == (1.0, {}, 1)
+    with torch.no_grad():
+        np.testing.assert_allclose(
+            target.open(tmp_path / "pool.tflite").embed(image), module(pixels), rtol=1e-4, atol=1e-3
+        )
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x0a" * 4000, b"\x1c\0\0\0TFL3" + b"\xff" * 400])
 def test_a_file_that_is_no_model_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.tflite"
