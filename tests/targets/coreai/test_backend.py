@@ -114,8 +114,36 @@ def test_a_quicker_program_that_gives_other_floats_is_not_used(
     other = target.open(assets[0] / "fp16.aimodel")
     assert isinstance(other, CoreAIRunner)
     monkeypatch.setattr(other, "_quick", runner._written)
+    monkeypatch.setattr(other, "_room", None)
     due = [other.run(other.ready(image)) for image in images[:2]]
     np.testing.assert_array_equal(other.embed(images[:2]), due)
+
+
+def test_products_of_half_numbers_are_verified_in_float32_and_rounded(
+    assets: tuple[Path, Path], runner: CoreAIRunner, images: np.ndarray
+) -> None:
+    """The runtime has no kernel for them, and takes a hundred times as long."""
+    half = target.open(assets[0] / "fp16.aimodel")
+    assert isinstance(half, CoreAIRunner)
+    found, due = half.embed(images), np.stack([half.run(half.ready(image)) for image in images])
+    assert half._quick is not None
+    assert not np.array_equal(found, due)
+    assert (found * due).sum(axis=1).min() > 0.9999
+    assert runner._room is None  # no such products in float32
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.nan], ids=["turned", "nan"])
+def test_a_quicker_program_that_is_not_near_is_not_used(
+    assets: tuple[Path, Path], images: np.ndarray, wrong: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = target.open(assets[0] / "fp16.aimodel")
+    assert isinstance(half, CoreAIRunner)
+    due = half.run(half.ready(images[0]))
+    right = half._run
+    monkeypatch.setattr(
+        half, "_run", lambda used, given: [row * (1 if used is half._written else wrong) for row in right(used, given)]
+    )
+    np.testing.assert_array_equal(half.embed(images[:1])[0], due)
 
 
 def test_a_runner_works_from_threads_and_inside_an_event_loop(runner: CoreAIRunner, images: np.ndarray) -> None:
