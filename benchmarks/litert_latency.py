@@ -28,7 +28,7 @@ from edgekit.graph import capture, prepare, rewrite, specialize
 from edgekit.model.embedder import Embedder
 from edgekit.support.progress import table
 from edgekit.support.quiet import quiet
-from edgekit.targets import LowerOptions, TimedRunner
+from edgekit.targets import LowerOptions, timed
 from edgekit.targets.executorch import backend as executorch
 from edgekit.targets.litert import backend as litert
 from edgekit.targets.onnx import backend as onnx
@@ -89,7 +89,7 @@ def made(path: Path, make: Callable[[Path], None]) -> float | None:
 def bare(path: Path, pixels: np.ndarray) -> tuple[Callable[[], np.ndarray], np.ndarray]:
     """A run of a file on one image that is ready, and what it gives."""
     opener = {".tflite": litert.open, ".pte": executorch.open, ".onnx": onnx.open}[path.suffix]
-    runner: TimedRunner = opener(path)  # type: ignore[assignment]  # each of them is one
+    runner = timed(opener(path))
     run = partial(runner.run, runner.ready(pixels[0]))
     return run, run()
 

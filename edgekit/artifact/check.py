@@ -49,8 +49,6 @@ def check_parity(
             "that it was exported from"
         )
     data = pictures(optional_path(images), samples or SAMPLES, embedder.spec, reporter)
-    if artifact.target.samples is not None:
-        data = a_few(data, samples or artifact.target.samples)
-    judge = judge_of(embedder, data, reporter, plain=False)
+    judge = judge_of(embedder, a_few(data, artifact.target.images_for(samples)), reporter, plain=False)
     with reporter.stage(f"embed {len(judge.data)} images with {artifact.path.name}") as tick:
         return judge.report(artifact.runner, recipe.gates.of(gates_for(manifest.precision)), tick)

@@ -102,7 +102,7 @@ def compute_units_of(names: Sequence[str], known: Sequence[_Unit]) -> Sequence[_
 def layout_of(artifact: Artifact) -> Layout:
     """What an artifact takes, as its manifest says; without one, what EdgeKit makes of its format."""
     if artifact.manifest is None:
-        return "nhwc" if artifact.target.format == "litert" else "nchw"
+        return "nhwc" if artifact.target.channels_last else "nchw"
     taken = artifact.manifest.input
     if taken.dtype == "uint8":
         return "nhwc_u8"

@@ -80,9 +80,12 @@ def pictures(images: Path | None, samples: int, spec: InputSpec, reporter: Repor
     return folder
 
 
-def a_few(data: Pictures, most: int) -> Pictures:
-    """At most so many of the images: the first photos of the catalogue, or pairs of neighbours spread over a folder."""
-    if len(data) <= most:
+def a_few(data: Pictures, most: int | None) -> Pictures:
+    """At most so many of the images: the first photos of the catalogue, or pairs of neighbours spread over a folder.
+
+    None: all of them.
+    """
+    if most is None or len(data) <= most:
         return data
     if isinstance(data, CatalogPictures):
         return data.first(most)

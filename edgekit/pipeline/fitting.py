@@ -62,8 +62,8 @@ def _able(request: ExportRequest, planned: bool, reporter: Reporter) -> Iterator
 
 def _tell_newer(request: ExportRequest, reporter: Reporter) -> None:
     """Say which formats the phones that are asked for have besides."""
+    platforms = {target.platform for target in request.targets if target.ios is not None}
     for row in targets.TARGETS:
-        platforms = {target.platform for target in request.targets if target.ios is not None}
         asked = request.min_ios is not None and row.newer_ios and row.takes_ios(request.min_ios)
         if asked and row.platform in platforms and row not in request.targets:
             reporter.note(f'iOS {request.min_ios} has {row.newer_ios}: `format="{row.format}"` makes a file for it')

@@ -48,7 +48,8 @@ def export(request: ExportRequest, reporter: Reporter | None = None) -> ExportRe
     if request.verify and request.plan is not None:
         _warn_of_domain_shift(request.plan, model, data, reporter)
     judges = _judges(request, model, data, reporter)
-    lanes = (Lane(request, row, model, judges.get(row.samples), reporter) for row in request.targets)
+    judged = ((row, judges.get(row.images_for(request.samples))) for row in request.targets)
+    lanes = (Lane(request, row, model, judge, reporter) for row, judge in judged)
     return ExportResult([lane.travel() for lane in lanes])
 
 
@@ -57,8 +58,8 @@ def _judges(request: ExportRequest, model: Original, data: Pictures, reporter: R
     from edgekit.parity.judge import judge_of
 
     judges: dict[int | None, Judge] = {}
-    for most in {row.samples: None for row in request.targets if request.verify}:
-        few = data if most is None else a_few(data, request.samples or most)
+    for most in {row.images_for(request.samples): None for row in request.targets if request.verify}:
+        few = a_few(data, most)
         same = next((judge for judge in judges.values() if judge.data is few), None)
         judges[most] = same or judge_of(model.embedder, few, reporter)
     return judges

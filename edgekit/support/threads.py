@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["in_turn", "one_thread"]
+__all__ = ["cores", "in_turn", "one_thread"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -33,6 +33,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_turn(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
     """What `function` makes of each item, in the order of `items`, several at once: on each core that this process may
     use, torch on one thread, so that every result is what it would be alone.
@@ -41,7 +46,7 @@ def in_turn(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Gen
     """
     import torch
 
-    most = min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    most = min(_MOST, cores())
     running: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(most, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:

@@ -160,6 +160,10 @@ class Target:
                 raise MissingDependencyError(f"target {self} needs {package}: pip install 'edgekit[{self.extra}]'")
         return cast("Backend", importlib.import_module(self.module))
 
+    def images_for(self, samples: int | None) -> int | None:
+        """At most how many images to verify on where `samples` are asked for; None: all that there are."""
+        return None if self.samples is None else samples or self.samples
+
     def takes_ios(self, min_ios: int | None) -> bool:
         """Whether files can be made for that iOS version; for None, for any."""
         return self.ios is not None and (min_ios is None or min_ios in self.ios)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import UnsupportedOpError, UsageError
+from edgekit.errors import ModelError, UnsupportedOpError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-__all__ = ["check_images", "no_op", "perhaps", "refuse_bfloat16", "replaced"]
+__all__ = ["check_images", "converted_last", "image_size", "no_op", "perhaps", "refuse_bfloat16", "replaced"]
 
 # What ordinary modules call beside core ATen: where an error names no operator, these are suspected last.
 _ORDINARY = frozenset((
@@ -56,6 +57,30 @@ def refuse_bfloat16(program: ExportedProgram, runtime: str) -> None:
                 f"{runtime} has no operators in bfloat16, in which {module_path(node)} computes {node.target}: use "
                 "float32 there, or export to another target"
             )
+
+
+def image_size(program: ExportedProgram, runtime: str) -> tuple[int, int]:
+    """Height and width of the program's one input, which must be float32 [1,3,H,W].
+
+    Raises:
+        ModelError: it takes something else.
+    """
+    import torch
+
+    names = program.graph_signature.user_inputs
+    images = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
+    if len(images) != 1 or images[0].dtype != torch.float32 or tuple(images[0].shape[:2]) != (1, 3):
+        given = ", ".join(f"{image.dtype} {list(image.shape)}" for image in images)
+        raise ModelError(f"{runtime} needs a program with one float32 [1, 3, H, W] input, not {given}")
+    return int(images[0].shape[2]), int(images[0].shape[3])
+
+
+def converted_last(error: BaseException, function: str) -> Any:
+    """The local `node` of a toolchain's `function` that was at work when it raised, by the frames; None without one."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == function:
+            return frame.f_locals["node"]
+    return None
 
 
 def no_op(runtime: str, name: str, node: Node | None, program: ExportedProgram | None = None) -> str:

@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from edgekit.graph import capture, rewrite
 from edgekit.model.embedder import Embedder
 from edgekit.recipe import InputSpec
-from edgekit.targets import LowerOptions, Precision
+from edgekit.targets import LowerOptions, Precision, Runner
 from edgekit.targets.coreml import backend as coreml
 from edgekit.targets.onnx import backend as onnx
 from tests import warm
@@ -48,7 +48,32 @@ def rebuild(folder: Path) -> None:
         for precision in PRECISIONS:
             options = LowerOptions(precision=precision, metadata=METADATA)
             module.lower(build(name), folder / f"{name}-{precision}", options)
+
+
+def write_seeded(write: Callable[[Path], None], folder: Path) -> None:
+    """Let `write` fill the folder, and say beside it which seed its process hashes with."""
+    write(folder)
     (folder / "seed").write_text(str(hash("seed")))
+
+
+def made_twice(write: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two folders that `write` filled, in processes with different hash seeds."""
+    here, there = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    process = warm.start(write_seeded, write, there)
+    write_seeded(write, here)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert (here / "seed").read_text() != (there / "seed").read_text()
+    return here, there
+
+
+def check_embeds(runner: Runner, runtime: str, embedder: Embedder, images: np.ndarray, cosine: float) -> None:
+    """Check an opened file of the toy: what it says of itself, and its embeddings against the module's."""
+    found, wanted = runner.embed(images), embedder.embed(images)
+    assert found.dtype == np.float32
+    assert found.shape == wanted.shape
+    assert (found * wanted).sum(axis=1).min() >= cosine
+    assert (runner.runtime, runner.reference, runner.input_size) == (runtime, False, (SIZE, SIZE))
 
 
 class Spectral(nn.Module):
@@ -90,13 +115,7 @@ def images() -> np.ndarray:
 @pytest.fixture(scope="session")
 def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same artifacts from two processes with different hash seeds, as `<target>-<precision>` in each folder."""
-    here, there = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    process = warm.start(rebuild, there)
-    rebuild(here)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, errors
-    assert (here / "seed").read_text() != (there / "seed").read_text()
-    return here, there
+    return made_twice(rebuild, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.ao.quantization.fx._decomposed  # the operators' names
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.nn import functional as F
@@ -224,8 +225,6 @@ class Chains(nn.Module):
 
 
 def test_an_input_scaled_for_two_kinds_of_convolutions_is_found() -> None:
-    import torchao.quantization.pt2e  # noqa: F401  # it defines the operators
-
     target = targets_of(ROWS["shared-dynamic-input"])[0]
     for kernels, expected in (((1, 3), True), ((3, 3), False), ((1, 1), False)):
         program = torch.export.export(Chains(*kernels).eval(), (torch.rand(1, 3, 8, 8),))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ModelError, UsageError
+from edgekit.errors import UsageError
 from edgekit.support.quiet import quiet
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import refuse_bfloat16
+from edgekit.targets.common import image_size, refuse_bfloat16
 from edgekit.targets.coreai import IOS
 from edgekit.targets.coreai.asset import ASSET_VERSION, check, operators, write
 
@@ -34,7 +34,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
             "EdgeKit writes Core AI assets for one image: leave out `dynamic_batch` for this target",
             field="dynamic_batch",
         )
-    size, dim = _borders(program)
+    size, dim = image_size(program, "Core AI"), _width(program)
     refuse_bfloat16(program, "Core AI")
     with quiet("coreai-torch", native=True):
         from edgekit.targets.coreai.bytecode import steady_names
@@ -62,17 +62,10 @@ def open(path: Path, *, threads: int = 1) -> Runner:
     return CoreAIRunner(path)
 
 
-def _borders(program: ExportedProgram) -> tuple[tuple[int, int], int]:
-    """(height, width) of the program's one input, which must be float32 [1,3,H,W], and the width of its one output."""
-    import torch
-
-    names = program.graph_signature.user_inputs
-    images = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
-    if len(images) != 1 or images[0].dtype != torch.float32 or tuple(images[0].shape[:2]) != (1, 3):
-        given = ", ".join(f"{image.dtype} {list(image.shape)}" for image in images)
-        raise ModelError(f"Core AI needs a program with one float32 [1, 3, H, W] input, not {given}")
+def _width(program: ExportedProgram) -> int:
+    """Of the program's one output."""
     (result,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
-    return (int(images[0].shape[2]), int(images[0].shape[3])), int(result.meta["val"].shape[-1])
+    return int(result.meta["val"].shape[-1])
 
 
 def _metadata(size: tuple[int, int], dim: int, options: LowerOptions) -> dict[str, Any]:

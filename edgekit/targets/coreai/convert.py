@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,7 @@ from edgekit.errors import ModelError, UnsupportedOpError
 from edgekit.graph.edit import module_path, source_of, val
 from edgekit.graph.levels import Levels
 from edgekit.support.text import reason_of
-from edgekit.targets.common import no_op, perhaps, replaced
+from edgekit.targets.common import converted_last, no_op, perhaps, replaced
 from edgekit.targets.coreai.levels import OWN, Converter, lowerings
 
 __all__ = ["bytecode"]
@@ -59,8 +58,8 @@ def bytecode(program: ExportedProgram, levels: Sequence[Levels] = ()) -> bytes:
     except UnsupportedOpError:
         raise
     except Exception as error:
-        node, reason = _failed_node(error), reason_of(error)
-        if node is not None:
+        node, reason = converted_last(error, "_handle_call_function_op"), reason_of(error)
+        if isinstance(node, Node):
             raise UnsupportedOpError(f"{no_op('Core AI', str(node.target), node)} ({reason})") from error
         raise ModelError(f"coreai-torch cannot convert this model{perhaps(program)}: {reason}") from error
 
@@ -171,12 +170,3 @@ def _unknown(program: ExportedProgram) -> Iterator[Node]:
 def _is_check(node: Node) -> bool:
     """Whether a call only checks something, which the converter leaves out."""
     return str(node.target).startswith(("aten._assert", "aten.sym_constrain"))
-
-
-def _failed_node(error: BaseException) -> Node | None:
-    """The call that coreai-torch was converting when it raised, read from the traceback's frames."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "_handle_call_function_op":
-            node = frame.f_locals["node"]
-            return node if isinstance(node, Node) else None
-    return None

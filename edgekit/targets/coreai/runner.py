@@ -24,6 +24,7 @@ from coreai.runtime import AIModel, NDArray
 from edgekit.errors import InputError
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of, shown
+from edgekit.support.threads import cores
 from edgekit.targets.common import check_images
 
 __all__ = ["CoreAIRunner"]
@@ -59,7 +60,7 @@ class CoreAIRunner:
         self._quick = _loaded(path, folder / f"{found[0]}.aimodelx") if found else None
         self._room = _ROOM[found[0]] if found else None
         self._quick_agrees = self._quick is None
-        self._at_once = _cores()
+        self._at_once = cores()
         self._input, self._output, self.input_size = _borders(path, self._written.desc)
 
     def embed(self, images: np.ndarray) -> np.ndarray:
@@ -186,8 +187,3 @@ def _busy() -> bool:
             if thread.parent.name != own and thread.read_text().rpartition(")")[2].split()[0] == "R":
                 return True
     return False
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

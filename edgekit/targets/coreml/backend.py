@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import sys
-import traceback
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from edgekit.errors import MissingDependencyError, ModelError, ParityError, Unsu
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, no_op, perhaps, refuse_bfloat16, replaced
+from edgekit.targets.common import check_images, converted_last, image_size, no_op, perhaps, refuse_bfloat16, replaced
 from edgekit.targets.coreml import IOS, specification
 from edgekit.targets.wide import half_but, handles, marked
 
@@ -49,7 +48,7 @@ def lower(program: ExportedProgram, path: Path, options: LowerOptions) -> Covera
         raise UsageError(
             "a Core ML image input holds one image: leave out `dynamic_batch` for this target", field="dynamic_batch"
         )
-    height, width = _input_size(program)
+    height, width = image_size(program, "Core ML")
     refuse_bfloat16(program, "Core ML")
     ct = _coremltools()
     with quiet("coremltools"), marked(program, options.float32_calls):
@@ -148,18 +147,6 @@ def _coremltools() -> Any:
     return coremltools
 
 
-def _input_size(program: ExportedProgram) -> tuple[int, int]:
-    """Height and width of the program's one input, which must be float32 [1,3,H,W]."""
-    import torch
-
-    names = program.graph_signature.user_inputs
-    images = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
-    if len(images) != 1 or images[0].dtype != torch.float32 or tuple(images[0].shape[:2]) != (1, 3):
-        given = ", ".join(f"{image.dtype} {list(image.shape)}" for image in images)
-        raise ModelError(f"Core ML needs a program with one float32 [1, 3, H, W] input, not {given}")
-    return int(images[0].shape[2]), int(images[0].shape[3])
-
-
 def _convertible(program: ExportedProgram) -> ExportedProgram:
     """The program in a dialect that coremltools takes, as it is where coremltools knows every op, else decomposed."""
     from torch._export.verifier import Verifier
@@ -253,11 +240,8 @@ def _passes(ct: Any, program: ExportedProgram, options: LowerOptions) -> Any:
 
 def _failed_node(error: BaseException, program: ExportedProgram) -> Node | None:
     """The program's node that coremltools was converting when it raised, read from the traceback's frames."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "convert_single_node":
-            name = frame.f_locals["node"].name
-            return next((node for node in program.graph.nodes if node.name == name), None)
-    return None
+    found = converted_last(error, "convert_single_node")
+    return next((node for node in program.graph.nodes if found is not None and node.name == found.name), None)
 
 
 def _named_node(message: str, program: ExportedProgram) -> Node | None:

@@ -10,7 +10,7 @@ from torch.fx import Node
 
 from edgekit.graph.edit import arg, aten, operator_of
 from edgekit.targets.litert.draft import Tensor
-from edgekit.targets.litert.layout import Value, arranged, natural
+from edgekit.targets.litert.layout import Value, arranged, natural, reshaped
 from edgekit.targets.litert.translate import Translation, dtype_of, row
 
 __all__ = ["ACTIVATIONS", "activated", "common_order", "spread_to", "zeros"]
@@ -98,8 +98,6 @@ def common_order(values: list[Value], rank: int) -> tuple[int, ...]:
 
 def spread_to(translation: Translation, value: Value, order: tuple[int, ...]) -> Tensor:
     """A value's tensor with its axes in an order that has more of them, as broadcasting counts axes from the last."""
-    from edgekit.targets.litert.layout import reshaped
-
     missing = len(order) - len(value.order)
     if math.prod(value.shape) == 1 and value.tensor.data is not None:
         return translation.draft.constant(value.tensor.data.reshape(()), value.tensor.steps, value.tensor.dtype)

@@ -9,6 +9,7 @@ import torch
 from torch.fx import Graph, GraphModule, Node
 
 from edgekit.errors import MissingDependencyError, UnsupportedOpError
+from edgekit.graph.edit import operator_of
 from edgekit.support.quiet import quiet
 from edgekit.targets.common import no_op
 from edgekit.targets.litert.draft import Draft, Op, Steps, Tensor
@@ -62,7 +63,7 @@ def _worked_out(translation: Translation, node: Node) -> Value | list[Value]:
     """A call that no image reaches, done now."""
     arguments, named = torch.fx.node.map_arg((node.args, node.kwargs), lambda item: _known(translation, item))
     with torch.no_grad():
-        result = node.target(*arguments, **named)  # type: ignore[operator]  # an operator
+        result = operator_of(node)(*arguments, **named)
     results = [result] if isinstance(result, torch.Tensor) else list(result)
     values = []
     for item in results:

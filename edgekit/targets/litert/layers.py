@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from edgekit.graph.edit import arg, aten, pair
+from edgekit.graph.edit import arg, argument_names, aten, pair, source_of
+from edgekit.graph.edit import shape as shape_of
 from edgekit.targets.litert.draft import Draft, Tensor
 from edgekit.targets.litert.elementwise import zeros
 from edgekit.targets.litert.layout import NHWC, Value, arranged, natural, reshaped
@@ -25,9 +26,9 @@ class Window:
 
     def __init__(self, node: Node, kernel: tuple[int, int], padding: Any) -> None:
         self.strides = pair(arg(node, "stride") or list(kernel))
-        self.dilations = pair(arg(node, "dilation")) if _has(node, "dilation") else (1, 1)
+        self.dilations = pair(arg(node, "dilation")) if "dilation" in argument_names(node) else (1, 1)
         self.reach = tuple((size - 1) * step + 1 for size, step in zip(kernel, self.dilations, strict=True))
-        given, made = (item.meta["val"].shape[2:] for item in (node.args[0], node))  # type: ignore[union-attr]  # a node
+        given, made = shape_of(source_of(node))[2:], shape_of(node)[2:]
         self.amounts: list[int] = []  # as `aten.pad` has them
         self.same = True
         low: list[int] = [(reach - 1) // 2 for reach in self.reach] if padding == "same" else list(pair(padding))
@@ -48,10 +49,6 @@ class Window:
             "strideH": self.strides[0],
             "strideW": self.strides[1],
         }
-
-
-def _has(node: Node, name: str) -> bool:
-    return any(entry.name == name for entry in node.target._schema.arguments)  # type: ignore[union-attr]  # an operator
 
 
 @row(aten.conv2d.default, aten.conv2d.padding)

@@ -11,7 +11,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from edgekit.graph.edit import to_graph
+from edgekit.graph.edit import source_of, to_graph
 from edgekit.targets.litert import elementwise, foreign, integers, layers, shapes
 from edgekit.targets.litert.draft import Draft, Tensor
 from edgekit.targets.litert.layout import NHWC, Value, arranged, natural
@@ -65,6 +65,6 @@ def _constant(draft: Draft, tensor: torch.Tensor) -> Value:
 
 @row(operator.getitem)
 def _taken(translation: Translation, node: Node) -> Value:
-    source: Any = translation.values[node.args[0]]  # type: ignore[index]  # a node that gives several
-    taken: Value = source[node.args[1]]
+    several: Any = translation.values[source_of(node)]
+    taken: Value = several[node.args[1]]
     return taken

@@ -35,8 +35,7 @@ from edgekit.targets.coreai import compiling
 from edgekit.targets.coreai import runner as running
 from edgekit.targets.coreai.bytecode import steady_names
 from edgekit.targets.coreai.runner import CoreAIRunner
-from tests import warm
-from tests.targets.conftest import METADATA, PRECISIONS, SIZE, build
+from tests.targets.conftest import METADATA, PRECISIONS, SIZE, build, check_embeds, made_twice
 from tests.targets.test_half import OnIntegers
 from tests.waiting import PATIENCE
 
@@ -55,12 +54,7 @@ def program() -> ExportedProgram:
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same assets from two processes with different hash seeds, as `<precision>.aimodel` in each folder."""
-    here, there = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    process = warm.start(rebuild, there)
-    rebuild(here)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, errors
-    return here, there
+    return made_twice(rebuild, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +86,8 @@ def test_the_asset_embeds_as_the_module_does(
     assets: tuple[Path, Path], precision: str, cosine: float, embedder: Embedder, images: np.ndarray
 ) -> None:
     opened = target.open(assets[0] / f"{precision}.aimodel")
-    found, wanted = opened.embed(images), embedder.embed(images)
-    assert found.dtype == np.float32
-    assert found.shape == wanted.shape
-    assert (found * wanted).sum(axis=1).min() >= cosine
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    assert (opened.runtime, opened.reference, opened.input_size) == ("coreai (Linux CPU)", False, (SIZE, SIZE))
+    check_embeds(opened, "coreai (Linux CPU)", embedder, images, cosine)
+    np.testing.assert_allclose(np.linalg.norm(opened.embed(images), axis=1), 1, atol=1e-5)
 
 
 def test_images_verified_as_copies_are_the_very_floats_of_the_file_as_it_is(

@@ -20,33 +20,23 @@ from edgekit.errors import InputError, UnsupportedOpError, UsageError
 from edgekit.graph import capture, rewrite
 from edgekit.model.embedder import Embedder
 from edgekit.recipe import InputSpec
-from edgekit.targets import LowerOptions, Precision, find
+from edgekit.targets import LowerOptions, find
 from edgekit.targets.litert import backend as target
 from edgekit.targets.litert.verify import verified
-from tests import half_toys, warm
-from tests.targets.conftest import METADATA, SIZE, build
-from tests.waiting import PATIENCE
-
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+from tests import half_toys
+from tests.targets.conftest import METADATA, PRECISIONS, SIZE, build, check_embeds, made_twice
 
 
 def write(folder: Path) -> None:
     for precision in PRECISIONS:
         options = LowerOptions(precision=precision, metadata=METADATA)
         target.lower(build("litert"), folder / f"{precision}.tflite", options)
-    (folder / "seed").write_text(str(hash("seed")))
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same files from two processes with different hash seeds."""
-    here, there = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    process = warm.start(write, there)
-    write(here)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, errors
-    assert (here / "seed").read_text() != (there / "seed").read_text()
-    return here, there
+    return made_twice(write, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +56,7 @@ def kinds(model: Any) -> list[str]:
 def test_the_file_embeds_as_the_module_does(
     files: tuple[Path, Path], precision: str, cosine: float, embedder: Embedder, images: np.ndarray
 ) -> None:
-    runner = target.open(files[0] / f"{precision}.tflite")
-    found, wanted = runner.embed(images), embedder.embed(images)
-    assert found.dtype == np.float32
-    assert found.shape == wanted.shape
-    assert (found * wanted).sum(axis=1).min() >= cosine
-    assert (runner.runtime, runner.reference, runner.input_size) == ("litert", False, (SIZE, SIZE))
+    check_embeds(target.open(files[0] / f"{precision}.tflite"), "litert", embedder, images, cosine)
 
 
 def test_the_signature_names_the_image_with_its_channels_last_and_the_embedding(

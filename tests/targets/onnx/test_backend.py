@@ -14,7 +14,7 @@ from edgekit.errors import InputError, UnsupportedOpError, UsageError
 from edgekit.model.embedder import Embedder
 from edgekit.targets.base import LowerOptions
 from edgekit.targets.onnx import backend as target
-from tests.targets.conftest import METADATA, SIZE, build
+from tests.targets.conftest import METADATA, SIZE, build, check_embeds
 
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 
@@ -28,12 +28,7 @@ def model(rebuilt: tuple[Path, Path]) -> onnx.ModelProto:
 def test_the_file_embeds_as_the_module_does(
     rebuilt: tuple[Path, Path], precision: str, cosine: float, embedder: Embedder, images: np.ndarray
 ) -> None:
-    runner = target.open(rebuilt[0] / f"onnx-{precision}")
-    found, wanted = runner.embed(images), embedder.embed(images)
-    assert found.dtype == np.float32
-    assert found.shape == wanted.shape
-    assert (found * wanted).sum(axis=1).min() >= cosine
-    assert (runner.runtime, runner.reference, runner.input_size) == ("onnxruntime", False, (SIZE, SIZE))
+    check_embeds(target.open(rebuilt[0] / f"onnx-{precision}"), "onnxruntime", embedder, images, cosine)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
