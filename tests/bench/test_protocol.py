@@ -20,9 +20,8 @@ FORMATS = get_args(AppJob.model_fields["format"].annotation)
 def artifact(format: str, layout: str | None, dtype: str = "float32") -> Artifact:
     """What `layout_of` looks at; without a layout there is no manifest."""
     manifest = None if layout is None else SimpleNamespace(input=InputInfo(layout=layout, dtype=dtype))
-    parts: Any = SimpleNamespace(
-        manifest=manifest, target=SimpleNamespace(format=format), runner=SimpleNamespace(input_size=(224, 192))
-    )
+    target = next(row for row in TARGETS if row.format == format)
+    parts: Any = SimpleNamespace(manifest=manifest, target=target, runner=SimpleNamespace(input_size=(224, 192)))
     return cast("Artifact", parts)
 
 
