@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from coreai_torch import TorchConverter, get_decomp_table
 from matrix import BACKBONES
-from side_by_side import build, image_of, pin
+from side_by_side import build, pin
 
+from edgekit.data.datasets import CatalogPictures
 from edgekit.graph import capture, rewrite
 from edgekit.model.embedder import Embedder
 from edgekit.support.progress import table
@@ -85,7 +86,7 @@ def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:
         "plain_bytes": size(naive),
     }
     if rounds:
-        pixels = image_of(embedder)
+        pixels = np.stack([picture.image for picture in CatalogPictures(1, embedder.spec)])
         runners = [CoreAIRunner(path) for path in (ours, naive)]
         runs = [partial(runner.run, runner.ready(pixels[0])) for runner in runners]
         runs.append(partial(runners[0].embed, pixels))

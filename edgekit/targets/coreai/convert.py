@@ -18,7 +18,8 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from edgekit.errors import ModelError, UnsupportedOpError
-from edgekit.graph.edit import module_path, source_of, val
+from edgekit.graph.edit import module_path, source_of, to_graph, to_program, val
+from edgekit.graph.fold_constants import fold_constants
 from edgekit.graph.levels import Levels
 from edgekit.support.text import reason_of
 from edgekit.targets.common import converted_last, no_op, perhaps, replaced
@@ -86,7 +87,9 @@ def _decomposed(program: ExportedProgram) -> ExportedProgram:
         if node.args[1] == 1 and source_of(node).target is aten.max_pool2d_with_indices.default:
             raise UnsupportedOpError(no_op("Core AI", f"the places of {source_of(node).target}", source_of(node)))
     _keep_casts(program)
-    return program
+    graph_module = to_graph(program)
+    # What came of operators that were spelled out.
+    return to_program(graph_module, program) if fold_constants(graph_module) else program
 
 
 def _keep_casts(program: ExportedProgram) -> None:
@@ -140,10 +143,8 @@ def _uncounted(
     """coreai-torch 0.4.3 counts the padding in an average pool that is not to count it."""
     if counts_padding or divisor is not None or not any(padding):
         return NotImplemented
-    means, shares = (
-        aten.avg_pool2d.default(values, kernel, stride, padding, ceil, True)
-        for values in (image, torch.ones_like(image[:1, :1]))
-    )
+    ones = torch.ones([1, 1, *image.shape[-2:]], dtype=image.dtype)
+    means, shares = (aten.avg_pool2d.default(values, kernel, stride, padding, ceil, True) for values in (image, ones))
     return means / shares
 
 

@@ -33,6 +33,7 @@ from edgekit.targets.base import LowerOptions
 from edgekit.targets.coreai import backend as target
 from edgekit.targets.coreai import compiling
 from edgekit.targets.coreai import runner as running
+from edgekit.targets.coreai.asset import operators
 from edgekit.targets.coreai.bytecode import steady_names
 from edgekit.targets.coreai.runner import CoreAIRunner
 from tests.targets.conftest import METADATA, PRECISIONS, SIZE, build, check_embeds, made_twice
@@ -475,3 +476,19 @@ def test_names_are_not_made_steady_in_what_is_no_bytecode(assets: tuple[Path, Pa
     assert steady_names(code) == code
     with pytest.raises(ValueError, match=r"bytecode|number|section|strings|subsection"):
         steady_names(code[:size])
+
+
+class Uncounted(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        pooled = nn.functional.avg_pool2d(image / 255, 3, 1, 1, count_include_pad=False)
+        return nn.functional.normalize(pooled.flatten(1))
+
+
+def test_how_many_pixels_a_window_counts_is_worked_out_once(tmp_path: Path, images: np.ndarray) -> None:
+    """And not pooled beside each image."""
+    module = Uncounted().eval()
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    program = rewrite(capture(module, pixels[:1]), "coreai")[0]
+    target.lower(program, tmp_path / "pool.aimodel", LowerOptions(min_ios=27))
+    assert operators(tmp_path / "pool.aimodel")["sum_pool_2d"] == 1
+    np.testing.assert_allclose(target.open(tmp_path / "pool.aimodel").embed(images), module(pixels), atol=1e-6)
