@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,15 +23,23 @@ __all__ = ["Checked", "LeftOut", "Probe", "checked", "probe", "run_program"]
 _LIMIT = 3e-4
 # How much farther than a change in the last bit of the pixels a rewrite may carry a model that amplifies rounding.
 _AMPLIFIED = 100
+# How far values that the order of arithmetic carries over the edge of a step may move a quantized embedding, where all
+# else is the same: layer norms of MobileViT in 8 bits gave 0.013. Parity judges the file in the end.
+_STEPPED = 0.05
+_ROUNDING = ("quantized_decomposed.quantize_per_tensor", "quantized_decomposed.dequantize_per_tensor")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Inputs as the program takes them, each of one image, and the module's own output for each: float32 [1,D]."""
+    """Inputs as the program takes them, each of one image, and the module's own output for each: float32 [1,D].
+
+    `quantized` is the program that `module` runs, where that rounds to integers.
+    """
 
     module: Callable[[Tensor], Tensor]
     inputs: tuple[Tensor, ...]
     expected: tuple[Tensor, ...]
+    quantized: ExportedProgram | None = None
 
     def error(self, program: ExportedProgram) -> float:
         """The largest distance of the program's output from the module's; infinity where a shape or a NaN differs."""
@@ -41,7 +49,16 @@ class Probe:
     def holds(self, program: ExportedProgram) -> bool:
         """Whether the program gives what the module gives, but for the order of float32 arithmetic."""
         error = self.error(program)
-        return error <= _LIMIT or error <= _AMPLIFIED * self.sensitivity
+        if error <= _LIMIT or error <= _AMPLIFIED * self.sensitivity:
+            return True
+        return error <= _STEPPED and self._holds_unrounded(program)
+
+    def _holds_unrounded(self, program: ExportedProgram) -> bool:
+        """Whether a quantized program computes the same where nothing is rounded to integers."""
+        if self.quantized is None:
+            return False
+        runs = [(_unrounded(program, image), _unrounded(self.quantized, image)) for image in self.inputs]
+        return max(_distance(actual, wanted) for actual, wanted in runs) <= _LIMIT
 
     @cached_property
     def sensitivity(self) -> float:
@@ -79,11 +96,12 @@ class Checked(NamedTuple):
     left_out: tuple[LeftOut, ...]
 
 
-def probe(module: Callable[[Tensor], Tensor], inputs: Iterable[Tensor]) -> Probe:
-    """What `module` makes of each of `inputs`, to hold programs against."""
-    images = tuple(inputs)
+def probe(module: Callable[[Tensor], Tensor] | ExportedProgram, inputs: Iterable[Tensor]) -> Probe:
+    """What a module, or a quantized program, makes of each of `inputs`, to hold programs against."""
+    images, quantized = tuple(inputs), module if isinstance(module, ExportedProgram) else None
+    run = module if quantized is None else partial(run_program, quantized)
     with torch.no_grad():
-        return Probe(module, images, tuple(module(image.clone()).clone() for image in images))
+        return Probe(run, images, tuple(run(image.clone()).clone() for image in images), quantized)
 
 
 def checked(program: ExportedProgram, rows: Sequence[Rewrite], held: Probe) -> Checked:
@@ -175,6 +193,18 @@ def _values(program: ExportedProgram, image: Tensor) -> dict[str, Any]:
     recorder = _Recorder(program.graph_module)
     _run(program, image, recorder)
     return recorder.seen
+
+
+def _unrounded(program: ExportedProgram, image: Tensor) -> Tensor:
+    return _run(program, image, _Unrounded(program.graph_module))
+
+
+class _Unrounded(Interpreter):
+    """Lets activations through as they are where a program rounds them to integers."""
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        rounds = str(target).startswith(_ROUNDING) and args[0].is_floating_point()
+        return args[0] if rounds else super().call_function(target, args, kwargs)
 
 
 class _Recorder(Interpreter):

@@ -182,8 +182,8 @@ class Lane:
         prepared, held = self.model.prepared(), self.model.held
         assert self.target.forms is not None
         quantized, levels = quantization.apply(prepared.program, plan, self.target.forms)
-        rounded = graph.probe(lambda image: graph.run_program(quantized, image), held.inputs)
-        rest = graph.checked(quantized, graph.rows_of(self.target.rewrites, graph.SPECIALIZE), rounded)
+        rows = graph.rows_of(self.target.rewrites, graph.SPECIALIZE)
+        rest = graph.checked(quantized, rows, graph.probe(quantized, held.inputs))
         counts = Counter(prepared.counts) + Counter(rest.counts)
         names = {**prepared.counts, **rest.counts}  # a Counter drops what was applied zero times
         return _Rewritten(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.ao.quantization.fx._decomposed  # the operators' names
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
@@ -16,6 +17,7 @@ from edgekit.graph.edit import calls
 from tests.toys import tower
 
 aten = torch.ops.aten
+own = torch.ops.quantized_decomposed
 ALL = frozenset({"coreml", "executorch", "onnx"})
 
 
@@ -118,3 +120,35 @@ def test_a_model_that_amplifies_rounding_keeps_its_rewrites() -> None:
     found = checked(capture(model, images[0]), rows_of("onnx"), probe(model, images))
     assert found.left_out == ()
     assert found.counts["fold_batch_norm"] == 1
+
+
+class OnSteps(nn.Module):
+    """Halves of steps: the last bit of a product says to which side each goes."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        values = own.quantize_per_tensor.default(image * 0.1, 0.1, 0, -128, 127, torch.int8)
+        return nn.functional.normalize(
+            own.dequantize_per_tensor.default(values, 0.1, 0, -128, 127, torch.int8).flatten(1)
+        )
+
+
+def divides(graph_module: GraphModule) -> int:
+    (node,) = calls(graph_module, aten.mul.Tensor)
+    node.target, node.args = aten.div.Tensor, (node.args[0], 10.0)
+    return 1
+
+
+def cuts(graph_module: GraphModule) -> int:
+    (node,) = calls(graph_module, own.quantize_per_tensor.default)
+    with graph_module.graph.inserting_before(node):
+        node.args = (graph_module.graph.call_function(aten.clamp_max.default, (node.args[0], 2.5)), *node.args[1:])
+    return 1
+
+
+def test_values_that_go_to_the_other_side_of_a_step_spoil_nothing() -> None:
+    image = torch.arange(0.5, 27.5).reshape(1, 3, 3, 3)
+    held = probe(torch.export.export(OnSteps(), (image,)), [image])
+    assert held.quantized is not None
+    found = checked(held.quantized, [Rewrite(rule.__name__, rule, ALL) for rule in (divides, cuts)], held)
+    assert [item.rewrite for item in found.left_out] == ["cuts"]
+    assert held.error(found.program) > 1e-3
