@@ -258,6 +258,19 @@ def test_a_product_that_transposes_by_itself_is_found_in_a_litert_file(tmp_path:
         assert all(hit.concerns == "1 BATCH_MATMUL with a transposed operand" for hit in hits)
 
 
+class Scores(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        rows = (image / 255).reshape(1, 3, -1, 8)
+        return nn.functional.normalize((rows @ rows.transpose(-1, -2)).flatten(1))
+
+
+def test_litert_files_of_edgekit_transpose_by_an_operator(tmp_path: Path) -> None:
+    (target,) = targets_of(ROWS["adjoint-products"])
+    program, _ = rewrite(capture(Scores(), torch.rand(1, 3, 16, 16)), "litert")
+    target.backend().lower(program, tmp_path / "a.tflite", HALF)
+    assert "adjoint-products" not in names(found(program, target, HALF, tmp_path / "a.tflite"))
+
+
 def test_factors_of_a_core_ml_image_are_found(tmp_path: Path) -> None:
     """At three columns coremltools takes factors of three channels for those of the columns."""
     import coremltools as ct

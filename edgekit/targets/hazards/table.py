@@ -310,7 +310,7 @@ HAZARDS: list[Row] = [
         compute_unit=_GPU,
         effect="the delegate does not transpose the operand: wrong values, and no error",
         source="https://github.com/google-ai-edge/LiteRT/issues/8913",
-        remedy="use the CPU",
+        remedy="use the CPU; EdgeKit itself writes a transposition as an operator",
         look_file=files.adjoint_products,
     ),
     Row(

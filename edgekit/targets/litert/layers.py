@@ -235,9 +235,9 @@ def _bmm(translation: Translation, node: Node) -> Value | None:
     draft = translation.draft
     if left.order == turned and right.order == turned:  # the product turned is the product of both turned
         return translation.emit("BATCH_MATMUL", [right.tensor, left.tensor], node, turned, adjX=False, adjY=False)
-    flipped = right.order == turned
-    tensors = [arranged(draft, left, straight), arranged(draft, right, turned if flipped else straight)]
-    return translation.emit("BATCH_MATMUL", tensors, node, straight, adjX=False, adjY=flipped)
+    # The GPU delegate forgets a transposition that is an option of the product (LiteRT#8913).
+    tensors = [arranged(draft, item, straight) for item in (left, right)]
+    return translation.emit("BATCH_MATMUL", tensors, node, straight, adjX=False, adjY=False)
 
 
 @row(aten.max_pool2d.default, aten.avg_pool2d.default)
