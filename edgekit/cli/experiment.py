@@ -152,9 +152,9 @@ def _show_result(result: ExperimentResult, *, as_json: bool) -> None:
         print_json(_plain(result))
         return
     arms = [(arm.name, f"{arm.units:,}", f"{arm.expected:,.0f}") for arm in result.assignment.arms]
-    table(f"Arms, p = {result.assignment.p:.2g} for the planned sizes", ("arm", "units", "planned"), arms, _COLUMNS[1:])
+    table(f"Arms; p = {result.assignment.p:.2g}", ("arm", "units", "planned"), arms, right=("units", "planned"))
     if result.comparisons:
-        title = f"Against {result.control}, {1 - result.alpha:.4g} intervals, correction {result.correction}"
+        title = f"Against {result.control}, {100 * (1 - result.alpha):g} % intervals, correction {result.correction}"
         right = ("control", "arm's value", "effect", "p", "corrected p")
         table(title, _COLUMNS, [_cells(row) for row in result.comparisons], right=right)
     for row in result.comparisons:

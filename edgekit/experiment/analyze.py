@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.experiment.bounds import FEWEST
-from edgekit.experiment.compare import Difference, compare_rates, sequential_test, welch_test
+from edgekit.experiment.compare import Difference, Interval, compare_rates, sequential_test, welch_test
 from edgekit.experiment.metric import guess_metrics
 from edgekit.experiment.moments import Level
 from edgekit.experiment.readings import Reading, is_aggregated, of_totals, of_units
@@ -25,6 +26,7 @@ from edgekit.support.text import shown
 
 __all__ = ["analyze_experiment", "assignment_of"]
 
+_ROUNDING = 1e-12  # share of a value
 _MISMATCH = (
     0.001  # Fabijan et al., 2019, "Diagnosing Sample Ratio Mismatch", and Kohavi et al., 2020, use levels near it
 )
@@ -50,7 +52,7 @@ def analyze_experiment(request: ExperimentRequest, reporter: Reporter | None = N
         raise InputError(
             f"{shown(str(table.path))}: has one arm, {listed([*units])}; an experiment needs a control as well"
         )
-    assignment = assignment_of({control: units[control], **dict(sorted(units.items()))}, request.shares)
+    assignment = assignment_of({control: units[control], **dict(sorted(units.items()))}, dict(request.shares))
     judged = (
         [] if assignment.broken else [row for reading in readings for row in _compare(reading, control, request, table)]
     )
@@ -127,7 +129,7 @@ class _Row:
     test: str
     levels: tuple[Level, Level]
     found: Difference
-    looks: tuple[Look, ...]
+    history: Mapping[date, Difference]
 
 
 def _compare(reading: Reading, control: str, request: ExperimentRequest, table: Table) -> Iterator[_Row]:
@@ -136,7 +138,9 @@ def _compare(reading: Reading, control: str, request: ExperimentRequest, table: 
     for arm in sorted(set(reading.levels) - {control}):
         level = reading.levels[arm]
         where = f"{shown(str(table.path))}: metric {shown(reading.metric.name, 60)!r}"
-        if not (level.variance + ours.variance > 0):
+        if abs(reading.correlation or 0) > 1 - _ROUNDING:
+            raise InputError(f"{where} is the same as its covariate; name a column from before the experiment")
+        if not _spread(ours, level):
             raise InputError(
                 f"{where} has no spread in {shown(control, 60)} and {shown(arm, 60)}: every unit has the same value "
                 f"({float(ours.value):g} and {float(level.value):g}), so no test can be made; leave it out, or check "
@@ -148,7 +152,7 @@ def _compare(reading: Reading, control: str, request: ExperimentRequest, table: 
                 f"{where}: arm {shown(fewest[1], 60)!r} has {fewest[0]:.0f} units; `sequential` needs {FEWEST}"
             )
         test, found = _test(reading, (ours, level), request)
-        yield _Row(reading, arm, test, (ours, level), found, tuple(_looks(reading, control, arm, request)))
+        yield _Row(reading, arm, test, (ours, level), found, dict(_history(reading, control, arm, request)))
 
 
 def _test(reading: Reading, levels: tuple[Level, Level], request: ExperimentRequest) -> tuple[str, Difference]:
@@ -159,13 +163,16 @@ def _test(reading: Reading, levels: tuple[Level, Level], request: ExperimentRequ
     return "Welch", welch_test(*levels, request.alpha)
 
 
-def _looks(reading: Reading, control: str, arm: str, request: ExperimentRequest) -> Iterator[Look]:
+def _history(reading: Reading, control: str, arm: str, request: ExperimentRequest) -> Iterator[tuple[date, Difference]]:
     """What a sequential test says day by day; days without spread say nothing."""
-    lowest = 1.0
     for day, levels in sorted((reading.days or {}).items()):
-        if request.sequential is None or not levels[arm].variance + levels[control].variance > 0:
-            continue
-        found = sequential_test(levels[control], levels[arm], request.alpha, request.sequential)
+        if request.sequential is not None and _spread(levels[control], levels[arm]):
+            yield day, sequential_test(levels[control], levels[arm], request.alpha, request.sequential)
+
+
+def _looks(row: _Row) -> Iterator[Look]:
+    lowest = 1.0
+    for day, found in row.history.items():
         lowest = min(lowest, float(found.p))
         low, high = map(float, found.interval)
         yield Look(day, float(found.effect), low, high, lowest)
@@ -177,13 +184,13 @@ def _judge(
     """Correct the p-values for each other, and say what each row shows."""
     from statsmodels.stats.multitest import multipletests
 
-    found = [min([float(row.found.p), *(look.p for look in row.looks)]) for row in rows]  # each look was valid
+    found = [min(float(one.p) for one in (row.found, *row.history.values())) for row in rows]  # each look was valid
     method = CORRECTIONS[request.correction]
     adjusted = multipletests(found, alpha=request.alpha, method=method)[1] if method and found else found
     for row, p, corrected in zip(rows, found, adjusted, strict=True):
         own, metric = row.found, row.reading.metric
-        relative = [float(value) for value in (own.relative, *own.relative_interval)]
-        low, high = _interval(row)
+        low, high = _common([own.interval, *(one.interval for one in row.history.values())])
+        relative = _common([own.relative_interval, *(one.relative_interval for one in row.history.values())])
         comparison = Comparison(
             metric=metric.name,
             kind=row.reading.kind,
@@ -196,23 +203,28 @@ def _judge(
             high=high,
             p=p,
             p_adjusted=float(corrected),
-            relative=_known(relative[0]),
-            relative_low=_known(relative[1]),
-            relative_high=_known(relative[2]),
+            relative=_known(float(own.relative)),
+            relative_low=_known(relative[0]),
+            relative_high=_known(relative[1]),
             correlation=row.reading.correlation,
             verdict=_verdict(float(own.effect), float(corrected) <= request.alpha, metric.want),
             sentence="",
-            looks=row.looks,
+            looks=tuple(_looks(row)),
         )
         words = sentence_of(comparison, control, request.alpha, len(rows), sequential=request.sequential is not None)
         yield replace(comparison, sentence=words)
 
 
-def _interval(row: _Row) -> tuple[float, float]:
-    """What the intervals of all looks have in common, or the last one where they have nothing."""
-    low, high = map(float, row.found.interval)
-    lowest, highest = max([low, *(look.low for look in row.looks)]), min([high, *(look.high for look in row.looks)])
-    return (lowest, highest) if lowest <= highest else (low, high)
+def _common(intervals: Sequence[Interval]) -> tuple[float, float]:
+    """What the intervals of all looks have in common, or the first one where they have nothing."""
+    low, high = (float(np.nanmax([one[0] for one in intervals])), float(np.nanmin([one[1] for one in intervals])))
+    last = (float(intervals[0][0]), float(intervals[0][1]))
+    return (low, high) if low <= high and np.isfinite(last).all() else last
+
+
+def _spread(control: Level, arm: Level) -> bool:
+    """Whether the units differ at all, by more than rounding."""
+    return any(float(one.variance) > (_ROUNDING * float(one.value)) ** 2 for one in (control, arm))
 
 
 def _verdict(effect: float, shown_: bool, want: str | None) -> Verdict:

@@ -18,7 +18,7 @@ from edgekit.experiment.table import Table, listed, open_table
 from edgekit.experiment.units import arm_codes
 from edgekit.experiment.words import amount_of, percent
 from edgekit.support.fields import Converted, PathField, check_number
-from edgekit.support.progress import Reporter, Silent
+from edgekit.support.progress import Reporter, Silent, Tick
 from edgekit.support.text import shown
 
 __all__ = ["CanaryRequest", "CanaryResult", "Guardrail", "judge_canary"]
@@ -118,8 +118,8 @@ def judge_canary(request: CanaryRequest, reporter: Reporter | None = None) -> Ca
     del scipy
     table = open_table(request.table)
     columns = _columns(request, table)
-    with (reporter or Silent()).stage(f"read {shown(table.path.name)}"):
-        traffic = _read(table, columns)
+    with (reporter or Silent()).stage(f"read {shown(table.path.name)}") as tick:
+        traffic = _read(table, columns, tick)
     stable, canary = _sides(request, sorted(traffic), table)
     rows = tuple(_guardrails(traffic[stable], traffic[canary], request, columns))
     states = {row.state for row in rows}
@@ -157,7 +157,7 @@ def _columns(request: CanaryRequest, table: Table) -> dict[str, str | None]:
     return found
 
 
-def _read(table: Table, columns: Mapping[str, str | None]) -> dict[str, _Traffic]:
+def _read(table: Table, columns: Mapping[str, str | None], tick: Tick) -> dict[str, _Traffic]:
     arms: dict[str, int] = {}
     traffic: dict[str, _Traffic] = {}
     roles = [role for role in ("latency", "errors", "n") if columns.get(role)]
@@ -166,6 +166,7 @@ def _read(table: Table, columns: Mapping[str, str | None]) -> dict[str, _Traffic
         numbers = dict(zip(roles, batch.numbers.T, strict=True))
         for role, values in numbers.items():
             _check(role, values, numbers.get("n"), batch.first, table)
+        tick(rows := batch.first + len(codes) - 1, max(rows, table.rows))
         for name, code in arms.items():
             here = codes == code
             arm = traffic.setdefault(name, _Traffic(0, 0, []))

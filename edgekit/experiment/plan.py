@@ -16,7 +16,7 @@ __all__ = ["ExperimentPlan", "ExperimentPlanRequest", "plan_experiment"]
 
 _POWER = 0.8  # where neither it nor two others are given
 _MOST = 1e12  # units of the control
-_LARGE = 10_000  # units from which Student's t is the normal distribution; scipy's noncentral t fails for many more
+_LARGE = 10_000  # units from which Student's t is the normal distribution
 _UNITS = "give `units`, or `days` and `daily`"
 
 
@@ -210,9 +210,11 @@ def _power_of(request: ExperimentPlanRequest) -> Callable[[float, float], float]
 
     def of_means(effect: float, control: float) -> float:
         assert sd is not None
-        test = (TTestIndPower if control < _LARGE else NormalIndPower)()
         size = abs(effect) / (sd * math.sqrt(left))
-        return float(test.power(size, control, alpha, ratio=ratio, alternative="two-sided"))
+        power = TTestIndPower().power(size, control, alpha, ratio=ratio) if control < _LARGE else math.nan
+        if math.isnan(power):  # as scipy's noncentral t is where it is far from 0, or has many degrees of freedom
+            power = NormalIndPower().power(size, control, alpha, ratio=ratio)
+        return float(power)
 
     return of_rates if sd is None else of_means
 
@@ -264,7 +266,6 @@ def _sentence(
     )
     return (
         f"With {sum(arms):,} units{time} ({' / '.join(f'{arm:,}' for arm in arms)}, the control first), a true change "
-        "of "
-        f"{amount_of(effect, kind)}{relative} from {value_of(request.baseline, kind)} is found with a probability of "
-        f"{percent(power)}{whole}."
+        f"of {amount_of(effect, kind)}{relative} from {value_of(request.baseline, kind)} is found with a probability "
+        f"of {percent(power)}{whole}."
     )

@@ -145,8 +145,7 @@ def _kind_of(sample: Sample, metric: ExperimentMetric, table: Table) -> Kind:
     if metric.kind == "rate" and graded is not None:
         raise InputError(
             f"{where}: metric {name!r} is a rate, but its column has {graded[0]:g} in row {graded[1]}; a rate needs 0 "
-            "and 1 "
-            "alone"
+            "and 1 alone"
         )
     if metric.per is None:
         return metric.kind or ("mean" if graded else "rate")
@@ -154,7 +153,6 @@ def _kind_of(sample: Sample, metric: ExperimentMetric, table: Table) -> Kind:
     if lowest < 0:
         raise InputError(
             f"{where}: column {shown(metric.per, 60)!r}, the denominator of {name!r}, is {lowest:g} in row {row}; a "
-            "count is 0 "
-            "or more"
+            "count is 0 or more"
         )
     return "ratio"

@@ -27,17 +27,21 @@ _USUAL = {
 _CONTROLS = ("control", "stable", "baseline", "base", "a", "0", "off")
 
 
-def _shares_of(given: Mapping[str, float] | str) -> Mapping[str, float]:
+Shares = tuple[tuple[str, float], ...]
+
+
+def _shares_of(given: Mapping[str, float] | Shares | str) -> Shares:
     """Weights of arms, or text as `control=9,new=1`."""
-    if isinstance(given, str):
-        pairs = [part.rpartition("=") for part in given.split(",")] if given else []
-        try:
+    try:
+        if isinstance(given, str):
+            pairs = [part.rpartition("=") for part in given.split(",")] if given else []
             given = {name.strip(): float(value) for name, _, value in pairs}
-        except ValueError:
-            given = {"": math.nan}
-    if any(not name or not 0 < weight < math.inf for name, weight in given.items()):
+        weights = dict(given)
+    except ValueError:
+        weights = {"": math.nan}
+    if any(not name or not 0 < weight < math.inf for name, weight in weights.items()):
         raise UsageError("`shares` takes each arm with a weight above 0, as control=9,new=1", field="shares")
-    return given
+    return tuple(weights.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class ExperimentRequest:
         Converted(metrics_of, ())
     )
     control: str | None = None  # the arm that the others are compared with
-    shares: Converted[Mapping[str, float] | str, Mapping[str, float]] = Converted(_shares_of, {})  # empty: equal
+    shares: Converted[Mapping[str, float] | Shares | str, Shares] = Converted(_shares_of, ())  # empty: equal
     alpha: float = 0.05
     correction: Literal["holm", "bh", "none"] = "holm"
     sequential: int | None = None  # units of all arms that are planned; then the answer holds at every look

@@ -90,6 +90,5 @@ class ExperimentResult:
         sizes = ", ".join(f"{arm.name} {arm.units} (planned {arm.expected:.0f})" for arm in self.assignment.arms)
         raise ExperimentError(
             f"sample-ratio mismatch: {sizes}, p = {self.assignment.p:.1g}; something removes or adds units in one arm, "
-            "so no "
-            "metric is judged: find the cause, or give the planned `shares`"
+            "so no metric is judged: find the cause, or give the planned `shares`"
         )

@@ -43,9 +43,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Table:
-    """A table's path, its columns in their order, and which of them look like numbers (or true and false)."""
+    """A table's path, about how many rows it has, its columns in their order, and which of them look like numbers (or
+    true and false).
+    """
 
     path: Path
+    rows: int
     names: tuple[str, ...]
     numeric: tuple[str, ...]
     booleans: frozenset[str] = field(repr=False)
@@ -132,8 +135,7 @@ class Table:
             row = first + int(missing.argmax())
             raise InputError(
                 f"{self._shown}: column {shown(name, 60)!r} has no value in row {row} (empty, NaN or infinite); fill "
-                "it "
-                "in, 0 where that is meant, or leave the row out"
+                "it in, 0 where that is meant, or leave the row out"
             )
 
 
@@ -155,9 +157,10 @@ def open_table(path: Path) -> Table:
         raise InputError(f"{name}: " + ("not a regular file; give a file" if os.path.exists(path) else "no such file"))
     with _errors(name, ()):
         if path.suffix.lower() == ".parquet":
-            schema = parquet.read_schema(path)
+            with parquet.ParquetFile(path) as file:
+                schema, rows = file.schema_arrow, file.metadata.num_rows
         else:
-            _check_start(path, name)
+            rows = _check_start(path, name)
             with _open_csv(path, None) as reader:
                 schema = reader.schema
     names = tuple(schema.names)
@@ -168,7 +171,7 @@ def open_table(path: Path) -> Table:
         for column, kind in fields
         if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
     )
-    return Table(path, names, numeric, frozenset(column for column, kind in fields if types.is_boolean(kind)))
+    return Table(path, rows, names, numeric, frozenset(column for column, kind in fields if types.is_boolean(kind)))
 
 
 def listed(names: Sequence[str]) -> str:
@@ -187,8 +190,10 @@ def _open_csv(path: Path, convert: Any) -> Any:
     )
 
 
-def _check_start(path: Path, name: str) -> None:
-    """Refuse what begins like no CSV of commas: spreadsheets also write UTF-16, semicolons and tabs."""
+def _check_start(path: Path, name: str) -> int:
+    """Refuse what begins like no CSV of commas: spreadsheets also write UTF-16, semicolons and tabs. Gives about how
+    many rows there are.
+    """
     with open(path, "rb") as file:
         start = file.read(1 << 16)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -199,6 +204,7 @@ def _check_start(path: Path, name: str) -> None:
             raise InputError(
                 f"{name}: its columns are separated by {word}; save it with commas, and with decimal points"
             )
+    return round(path.stat().st_size * start.count(b"\n") / max(len(start), 1))
 
 
 def _check_names(names: Sequence[str], table: str) -> None:

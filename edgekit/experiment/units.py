@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import InputError
+from edgekit.experiment.keys import Key, hashes_of, numbered
 from edgekit.experiment.moments import Moments
 from edgekit.experiment.table import Batch, Table
 from edgekit.support.progress import Reporter
@@ -73,13 +74,13 @@ class Sample:
 
 
 def read_units(table: Table, layout: Layout, columns: Sequence[str], reporter: Reporter) -> Sample:
-    """Read a table in one pass; what is kept of each row is its unit, and with clusters its numbers.
+    """Read a table; what is kept of each row is 64 bits of its unit, and with clusters its numbers.
 
     Raises:
         InputError: a value is missing or no number, a unit is there twice or in two arms.
     """
     sample = Sample(tuple(columns), layout.cluster is not None)
-    keys: dict[str, list[Any]] = {name: [] for name in (layout.unit, layout.cluster) if name}
+    keys: dict[str, list[np.ndarray]] = {name: [] for name in (layout.unit, layout.cluster) if name}
     arms: dict[str, int] = {}
     codes: list[np.ndarray] = []
     values: list[np.ndarray] = []
@@ -87,21 +88,21 @@ def read_units(table: Table, layout: Layout, columns: Sequence[str], reporter: R
         for batch in table.batches(layout.texts, columns, layout.day):
             code = arm_codes(batch.texts[layout.arm], arms, table)
             codes.append(code)
-            for name, chunks in keys.items():
-                chunks.append(batch.texts[name])
+            for name, hashes in keys.items():
+                hashes.append(hashes_of(batch.texts[name]))
             _watch(sample, batch)
             if layout.cluster:
                 values.append(batch.numbers)
             else:
                 _add(sample, list(arms), code, batch.numbers, batch.days)
             sample.rows += len(code)
-            tick(sample.rows, sample.rows)
+            tick(sample.rows, max(sample.rows, table.rows))
     arm_of_row = np.concatenate(codes)
-    for name, chunks in keys.items():
-        once = name == layout.unit
-        found = _assigned(chunks, arm_of_row, _Key(table, name, list(arms), once=once))
+    for name, hashes in keys.items():
+        key = Key(table, name, tuple(arms), once=name == layout.unit)
+        unit_of_row = numbered(np.concatenate(hashes), arm_of_row, key)
         if name == layout.cluster:
-            totals, arm_of_cluster = _totals(found, arm_of_row, values)
+            totals, arm_of_cluster = _totals(unit_of_row, arm_of_row, values)
             _add(sample, list(arms), arm_of_cluster, totals, None)
     return sample
 
@@ -146,51 +147,6 @@ def _add(sample: Sample, arms: list[str], code: np.ndarray, values: np.ndarray, 
             part = Moments.of(own[here == number])
             key = (arms[number], day)
             sample.parts[key] = sample.parts[key] + part if key in sample.parts else part
-
-
-@dataclass(frozen=True)
-class _Key:
-    """A column that says who was assigned, and whether each may have one row only."""
-
-    table: Table
-    column: str
-    arms: list[str]
-    once: bool
-
-
-def _assigned(chunks: list[Any], arm_of_row: np.ndarray, key: _Key) -> np.ndarray:
-    """The number of each row's unit, int32 [rows]; all rows of a unit are in one arm."""
-    import pyarrow as pa
-
-    encoded = pa.chunked_array(chunks).dictionary_encode()
-    chunks.clear()
-    codes = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
-    units = encoded.chunk(encoded.num_chunks - 1).dictionary
-    if len(units) == len(codes):
-        return codes
-    first = np.full(len(units), -1, arm_of_row.dtype)
-    first[codes[::-1]] = arm_of_row[::-1]
-    mixed = np.flatnonzero(first[codes] != arm_of_row)
-    where = f"{shown(str(key.table.path))}: {shown(key.column, 60)}"
-    if mixed.size:
-        row = int(mixed[0])
-        unit, ours, theirs = str(units[codes[row]].as_py()), key.arms[first[codes[row]]], key.arms[arm_of_row[row]]
-        count = len(np.unique(codes[mixed]))
-        more = f", as are {count - 1} more" if count > 1 else ""
-        raise InputError(
-            f"{where} {shown(unit, 60)!r} is in two arms, {shown(ours, 60)} and {shown(theirs, 60)} (row "
-            f"{row + 1}){more}; "
-            "an experiment in which units change sides cannot be judged: correct the assignment"
-        )
-    if key.once:
-        counts = np.bincount(codes)
-        again = int(counts.argmax())
-        rows = np.flatnonzero(codes == again)[:2] + 1
-        raise InputError(
-            f"{where} {shown(str(units[again].as_py()), 60)!r} is in {counts[again]} rows, as {rows[0]} and {rows[1]}; "
-            "write one row for each, or name that column as `cluster`"
-        )
-    return codes
 
 
 def _totals(codes: np.ndarray, arm_of_row: np.ndarray, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

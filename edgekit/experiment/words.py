@@ -33,30 +33,26 @@ def amount_of(effect: float, kind: str) -> str:
 def sentence_of(row: Comparison, control: str, alpha: float, of: int, *, sequential: bool) -> str:
     """What `row`, one of `of` comparisons, shows; `alpha` is the level that it was judged at."""
     between = f"between {amount_of(row.low, row.kind)} and {amount_of(row.high, row.kind)}"
-    sure = f"with {percent(1 - alpha)} confidence" + (" at every look" if sequential else "")
+    sure = f"with {100 * (1 - alpha):g} % confidence" + (" at every look" if sequential else "")
     if row.verdict == "not shown":
         by_chance = (
             " after the correction for several comparisons" if row.p <= alpha < row.p_adjusted and of > 1 else ""
         )
         return (
             f"{row.metric}: no difference between {row.arm} and {control} was shown{by_chance}; the true one lies "
-            f"{between} "
-            f"({sure}), and any value in there remains possible."
+            f"{between} ({sure}), and any value in there remains possible."
         )
     relative = "" if row.relative is None else f" ({'+' if row.relative >= 0 else ''}{percent(row.relative)})"
     return (
         f"{row.metric}: {row.arm} {_FOUND[row.verdict].format(control=control)}: {value_of(row.value, row.kind)} in "
-        "place of "
-        f"{value_of(row.control_value, row.kind)}, which is {amount_of(row.effect, row.kind)}{relative}, and truly "
-        f"{between} "
-        f"({sure}); without any real difference, {_chance(row.p)} as much."
+        f"place of {value_of(row.control_value, row.kind)}, which is {amount_of(row.effect, row.kind)}{relative}, "
+        f"and truly {between} ({sure}); without any real difference, {_chance(row.p, sequential)}."
     )
 
 
-def _chance(p: float) -> str:
-    if p < 0.0001:
-        return "fewer than 1 of 10,000 experiments would show"
-    return f"{percent(p)} of experiments would show"
+def _chance(p: float, sequential: bool) -> str:
+    share = "fewer than 1 of 10,000" if p < 0.0001 else f"{'at most ' if sequential else ''}{percent(p)} of"
+    return f"{share} experiments would {'ever show' if sequential else 'show'} as much"
 
 
 def _figure(value: float) -> str:
