@@ -17,6 +17,7 @@ __all__ = ["ExperimentPlan", "ExperimentPlanRequest", "plan_experiment"]
 _POWER = 0.8  # where neither it nor two others are given
 _MOST = 1e12  # units of the control
 _LARGE = 10_000  # units from which Student's t is the normal distribution
+PowerOf = Callable[[float, float, float], float]
 _UNITS = "give `units`, or `days` and `daily`"
 
 
@@ -159,7 +160,8 @@ def plan_experiment(request: ExperimentPlanRequest) -> ExperimentPlan:
     target = _POWER if request.power is None else request.power
     if units is None and effect is not None:
         solved = "units"
-        control = _root(partial(_missing, power_of, effect, target), 2.0, _MOST)
+        ratio = min(weights[1:]) / weights[0]
+        control = _root(partial(_missing, power_of, effect, ratio, target), max(2.0, 2.0 / ratio), _MOST)
         if control is None:
             raise UsageError(f"`effect` of {effect:g} needs over {_MOST:g} units; ask for a larger one", field="effect")
         arms = tuple(math.ceil(control * weight / weights[0] - 1e-9) for weight in weights)
@@ -167,9 +169,9 @@ def plan_experiment(request: ExperimentPlanRequest) -> ExperimentPlan:
         arms = _shared_out(units or 0, weights)
     if effect is None:
         solved = "effect"
-        effect = _least_effect(request, lambda size: power_of(size, arms[0]) - target, arms)
+        effect = _least_effect(request, lambda size: power_of(size, arms[0], min(arms[1:])) - target, arms)
     days = None if request.daily is None else math.ceil(sum(arms) / (request.daily * request.share) - 1e-9)
-    power = power_of(effect, arms[0])
+    power = power_of(effect, arms[0], min(arms[1:]))
     return ExperimentPlan(
         kind="rate" if request.sd is None else "mean",
         solved=solved,
@@ -187,30 +189,29 @@ def plan_experiment(request: ExperimentPlanRequest) -> ExperimentPlan:
     )
 
 
-def _missing(power_of: Callable[[float, float], float], effect: float, target: float, control: float) -> float:
-    return power_of(effect, control) - target
+def _missing(power_of: PowerOf, effect: float, ratio: float, target: float, control: float) -> float:
+    return power_of(effect, control, control * ratio) - target
 
 
 def _alpha_each(request: ExperimentPlanRequest) -> float:
     return request.alpha / (len(request.split) - 1)
 
 
-def _power_of(request: ExperimentPlanRequest) -> Callable[[float, float], float]:
-    """The power as a function of the absolute effect and the control's units."""
+def _power_of(request: ExperimentPlanRequest) -> PowerOf:
+    """The power as a function of the absolute effect, the control's units and the arm's."""
     from statsmodels.stats.power import NormalIndPower, TTestIndPower
     from statsmodels.stats.proportion import power_proportions_2indep
 
-    ratio = min(request.split[1:]) / request.split[0]
     alpha, left = _alpha_each(request), 1 - request.correlation**2
     sd = request.sd
 
-    def of_rates(effect: float, control: float) -> float:
-        arm = control * ratio / left
-        return float(power_proportions_2indep(effect, request.baseline, arm, 1 / ratio, alpha, return_results=False))
+    def of_rates(effect: float, control: float, arm: float) -> float:
+        units, ratio = arm / left, control / arm
+        return float(power_proportions_2indep(effect, request.baseline, units, ratio, alpha, return_results=False))
 
-    def of_means(effect: float, control: float) -> float:
+    def of_means(effect: float, control: float, arm: float) -> float:
         assert sd is not None
-        size = abs(effect) / (sd * math.sqrt(left))
+        size, ratio = abs(effect) / (sd * math.sqrt(left)), arm / control
         power = TTestIndPower().power(size, control, alpha, ratio=ratio) if control < _LARGE else math.nan
         if math.isnan(power):  # as scipy's noncentral t is where it is far from 0, or has many degrees of freedom
             power = NormalIndPower().power(size, control, alpha, ratio=ratio)

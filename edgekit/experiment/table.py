@@ -72,7 +72,7 @@ class Table:
         """
         columns = list(dict.fromkeys((*texts, *numbers, *([day] if day else []))))
         first = 1
-        with _errors(self._shown, columns):
+        with _errors(self._shown, self.names):
             for batch in self._read(columns, set(texts), day):
                 if not batch.num_rows:
                     continue
@@ -163,7 +163,7 @@ def open_table(path: Path) -> Table:
             rows = _check_start(path, name)
             with _open_csv(path, None) as reader:
                 schema = reader.schema
-    names = tuple(schema.names)
+        names = tuple(schema.names)
     _check_names(names, name)
     fields = [(column, schema.field(column).type) for column in names]
     numeric = tuple(

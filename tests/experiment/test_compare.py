@@ -50,7 +50,9 @@ def test_welch_as_in_r() -> None:
 
 def test_welch_from_statistics_as_in_the_documentation_of_scipy() -> None:
     """`ttest_ind_from_stats`: 13 values of mean 15 and variance 87.5, 11 of mean 12 and variance 39."""
-    found = welch_test(Level(11, np.asarray(12.0), np.asarray(39.0)), Level(13, np.asarray(15.0), np.asarray(87.5)), 0.05)
+    found = welch_test(
+        Level(11, np.asarray(12.0), np.asarray(39.0)), Level(13, np.asarray(15.0), np.asarray(87.5)), 0.05
+    )
     expected = stats.ttest_ind_from_stats(15, 87.5**0.5, 13, 12, 39**0.5, 11, equal_var=False)
     assert found.p == pytest.approx(expected.pvalue)
 
@@ -68,17 +70,19 @@ def test_the_relative_interval_leaves_out_0_where_the_absolute_one_does(
 
 
 def test_no_relative_effect_where_the_control_may_be_0() -> None:
-    found = normal_test(Level(100, np.asarray(0.1), np.asarray(4.0)), Level(100, np.asarray(1.0), np.asarray(4.0)), 0.05)
+    found = normal_test(
+        Level(100, np.asarray(0.1), np.asarray(4.0)), Level(100, np.asarray(1.0), np.asarray(4.0)), 0.05
+    )
     assert np.isnan(found.relative)
     assert compare_rates(rate(0, 50), rate(5, 50), 0.05).relative_interval[0] != 0
     assert np.isnan(compare_rates(rate(0, 50), rate(5, 50), 0.05).relative)
 
 
-@pytest.mark.parametrize("n", [100, 10**5, 10**9])
+@pytest.mark.parametrize("n", [10**6, 10**7, 10**9])
 def test_billions_of_units_do_not_overflow(n: int) -> None:
     gain = 4 * (0.1 * 0.9 * 2 / n) ** 0.5
     found = compare_rates(rate(0.1 * n, n), rate((0.1 + gain) * n, n), 0.05)
-    assert found.p == pytest.approx(6.3e-5, rel=0.5)
+    assert found.p == pytest.approx(6.3e-5, rel=0.1)
     assert 0 < found.interval[0] < gain < found.interval[1]
     assert 0 < found.relative_interval[0] < gain / 0.1 < found.relative_interval[1]
 

@@ -44,7 +44,7 @@ def test_the_delta_method_is_the_cluster_robust_error_of_a_regression() -> None:
 
 
 def test_cuped_is_the_regression_on_the_centred_covariate() -> None:
-    """Deng, Xu, Kohavi and Walker (2013): the slope is pooled over the arms, and 1 - correlation**2 of the variance is left."""
+    """Deng, Xu, Kohavi and Walker (2013): one slope for all arms, and 1 - correlation**2 of the variance is left."""
     from statsmodels.regression.linear_model import OLS
 
     rng = np.random.default_rng(4)
@@ -62,7 +62,7 @@ def test_cuped_is_the_regression_on_the_centred_covariate() -> None:
 
 def test_a_covariate_without_spread_changes_nothing() -> None:
     values = np.stack([np.arange(10.0), np.full(10, 7.0)], axis=1)
-    levels, correlation = cuped([Moments.of(values), Moments.of(values + [1, 0])], 0, 1)
+    levels, correlation = cuped([Moments.of(values), Moments.of(values + np.asarray([1, 0]))], 0, 1)
     assert correlation == 0
     assert levels[0] == level(Moments.of(values), 0)
 
