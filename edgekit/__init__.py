@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from edgekit.bench.request import BenchRequest
     from edgekit.distillation.run import DistillRequest, DistillResult, distill
     from edgekit.errors import EdgeKitError
+    from edgekit.experiment.analyze import analyze_experiment
+    from edgekit.experiment.canary import CanaryRequest, CanaryResult, judge_canary
+    from edgekit.experiment.metric import ExperimentMetric
+    from edgekit.experiment.plan import ExperimentPlan, ExperimentPlanRequest, plan_experiment
+    from edgekit.experiment.request import ExperimentRequest
+    from edgekit.experiment.result import ExperimentResult
     from edgekit.parity.report import ParityReport
     from edgekit.pipeline import Export, ExportRequest, ExportResult, export
     from edgekit.quantization.make import QuantizeRequest, QuantizeResult, quantize
@@ -32,10 +38,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "BenchRequest",
+    "CanaryRequest",
+    "CanaryResult",
     "DistillRequest",
     "DistillResult",
     "EdgeKitError",
     "Embeddings",
+    "ExperimentMetric",
+    "ExperimentPlan",
+    "ExperimentPlanRequest",
+    "ExperimentRequest",
+    "ExperimentResult",
     "Export",
     "ExportRequest",
     "ExportResult",
@@ -48,12 +61,15 @@ __all__ = [
     "Reporter",
     "Stages",
     "__version__",
+    "analyze_experiment",
     "check_parity",
     "distill",
     "embed",
     "export",
+    "judge_canary",
     "measure",
     "open_artifact",
+    "plan_experiment",
     "quantize",
     "read_plan",
     "resolve_model",
@@ -68,6 +84,12 @@ _NAMES = {
     "bench.request": "BenchRequest",
     "distillation.run": "DistillRequest DistillResult distill",
     "errors": "EdgeKitError",
+    "experiment.analyze": "analyze_experiment",
+    "experiment.canary": "CanaryRequest CanaryResult judge_canary",
+    "experiment.metric": "ExperimentMetric",
+    "experiment.plan": "ExperimentPlan ExperimentPlanRequest plan_experiment",
+    "experiment.request": "ExperimentRequest",
+    "experiment.result": "ExperimentResult",
     "parity.report": "ParityReport",
     "pipeline": "Export ExportRequest ExportResult export",
     "quantization.make": "QuantizeRequest QuantizeResult quantize",

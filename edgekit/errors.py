@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 __all__ = [
+    "CanaryStopError",
+    "CanaryWaitError",
     "DeviceError",
     "EdgeKitError",
+    "ExperimentError",
     "InconclusiveError",
     "InputError",
     "IntegrityError",
@@ -101,3 +104,21 @@ class TrainingError(EdgeKitError):
     """Training stopped: the loss is not a number, or a process of the run is gone. The last good state is kept."""
 
     exit_code = 10
+
+
+class ExperimentError(EdgeKitError):
+    """An experiment that cannot be judged, because its arms do not have the sizes that were planned."""
+
+    exit_code = 15
+
+
+class CanaryStopError(EdgeKitError):
+    """A canary that is worse than its guardrails allow: roll it back."""
+
+    exit_code = 16
+
+
+class CanaryWaitError(EdgeKitError):
+    """A canary of which too little is known yet: leave it at its share, and judge again later."""
+
+    exit_code = 17

@@ -1,0 +1,1 @@
+"""Embeddings of many images, and the files that hold them."""

@@ -1,0 +1,1 @@
+"""What an embedder is worth: retrieval, drift."""
