@@ -11,33 +11,11 @@ import numpy as np
 from edgekit.errors import InputError
 from edgekit.support.text import shown
 
-__all__ = ["check_footer", "check_ids", "check_schema", "check_vectors", "is_text", "twice"]
+__all__ = ["check_ids", "check_schema", "check_vectors", "is_text", "twice"]
 
 MAX_DIM: Final = 65536
-MAX_ROW_GROUP: Final = 8 << 30  # bytes, as the footer claims them before compression
-MAX_COLUMNS: Final = 1000
 MAX_ID: Final = 4096  # characters
 _STORED: Final = {"halffloat": "float16", "float": "float32", "int8": "int8"}
-
-
-def check_footer(footer: Any, size: int) -> None:
-    """Refuse what a file of `size` bytes cannot hold, by its footer, before anything is read for it.
-
-    Raises:
-        InputError: a row group claims more than there is, or more than is read at once.
-    """
-    if footer.num_columns > MAX_COLUMNS:
-        raise InputError(f"has {footer.num_columns} columns, more than the {MAX_COLUMNS} allowed")
-    for number in range(footer.num_row_groups):
-        group = footer.row_group(number)
-        packed = sum(group.column(index).total_compressed_size for index in range(group.num_columns))
-        if packed > size or group.total_byte_size < 0 or group.num_rows < 0:
-            raise InputError(f"row group {number} claims {packed} bytes, the file has {size}; it is damaged")
-        if group.total_byte_size > MAX_ROW_GROUP:
-            raise InputError(
-                f"row group {number} claims {group.total_byte_size} bytes, more than the {MAX_ROW_GROUP} allowed; "
-                "write smaller row groups"
-            )
 
 
 def check_schema(schema: Any) -> tuple[int, str, list[str]]:

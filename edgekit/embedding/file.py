@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from edgekit.data.tables import check_footer
 from edgekit.embedding.about import CODES, About, Model, Preprocessing
-from edgekit.embedding.checks import check_footer, check_ids, check_schema, check_vectors, twice
+from edgekit.embedding.checks import check_ids, check_schema, check_vectors, twice
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.support.fields import AnyPath
 from edgekit.support.files import write_atomically

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from edgekit.data.tables import MAX_ROW_GROUP, check_footer
 from edgekit.embedding.about import CODES, KEY, Dtype
-from edgekit.embedding.checks import MAX_ID, MAX_ROW_GROUP, check_footer
+from edgekit.embedding.checks import MAX_ID
 from edgekit.embedding.file import (
     About,
     EmbeddingFile,
@@ -220,7 +221,7 @@ class Footer:
     [
         (1 << 40, 1 << 20, "row group 0 claims 2199023255552 bytes, the file has 1000"),
         (100, MAX_ROW_GROUP + 1, "more than the 8589934592 allowed; write smaller row groups"),
-        (100, -1, "it is damaged"),
+        (100, -1, "damaged, or not Parquet"),
     ],
 )
 def test_a_row_group_that_claims_too_much_is_refused(packed: int, whole: int, message: str) -> None:
