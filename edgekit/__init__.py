@@ -14,12 +14,14 @@ TYPE_CHECKING = False  # of `typing`, which takes several times as long to impor
 
 if TYPE_CHECKING:
     from edgekit.artifact.check import check_parity
-    from edgekit.artifact.embeddings import Embeddings, embed
+    from edgekit.artifact.embeddings import Embeddings, run
     from edgekit.artifact.open import Artifact, open_artifact
     from edgekit.bench.drivers.base import Outcome
     from edgekit.bench.measure import measure
     from edgekit.bench.request import BenchRequest
     from edgekit.distillation.run import DistillRequest, DistillResult, distill
+    from edgekit.embedding.file import EmbeddingFile, read_embeddings
+    from edgekit.embedding.run import EmbedRequest, EmbedResult, embed
     from edgekit.errors import EdgeKitError
     from edgekit.parity.report import ParityReport
     from edgekit.pipeline import Export, ExportRequest, ExportResult, export
@@ -35,6 +37,9 @@ __all__ = [
     "DistillRequest",
     "DistillResult",
     "EdgeKitError",
+    "EmbedRequest",
+    "EmbedResult",
+    "EmbeddingFile",
     "Embeddings",
     "Export",
     "ExportRequest",
@@ -55,18 +60,22 @@ __all__ = [
     "measure",
     "open_artifact",
     "quantize",
+    "read_embeddings",
     "read_plan",
     "resolve_model",
+    "run",
 ]
 
 _NAMES = {
     "artifact.check": "check_parity",
-    "artifact.embeddings": "Embeddings embed",
+    "artifact.embeddings": "Embeddings run",
     "artifact.open": "Artifact open_artifact",
     "bench.drivers.base": "Outcome",
     "bench.measure": "measure",
     "bench.request": "BenchRequest",
     "distillation.run": "DistillRequest DistillResult distill",
+    "embedding.file": "EmbeddingFile read_embeddings",
+    "embedding.run": "EmbedRequest EmbedResult embed",
     "errors": "EdgeKitError",
     "parity.report": "ParityReport",
     "pipeline": "Export ExportRequest ExportResult export",

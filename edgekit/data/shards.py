@@ -25,6 +25,7 @@ __all__ = ["MAX_FACTS", "MAX_SHARDS", "ShardIndex", "ShardReader", "find_shards"
 
 MAX_SHARDS = 100_000
 MAX_FACTS = 2**20  # bytes of a .json or .cls
+MAX_COLUMNS = 200
 _MAX_OPEN = 8
 _BRACES = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}|\{([^{},]*(?:,[^{},]*)+)\}", re.ASCII)
 
@@ -71,14 +72,19 @@ class _Handle:
 
 
 class ShardIndex:
-    """What the headers of tars say: keys, and where each image's bytes are; fields are appended to `columns`."""
+    """What the headers of tars say: keys, and where each image's bytes are; fields are appended to `columns`.
 
-    def __init__(self, columns: dict[str, list[str | None]]) -> None:
+    With `every`, each field that is text, a whole number or a boolean becomes a column. `links` are images that are no
+    regular files, which nothing follows.
+    """
+
+    def __init__(self, columns: dict[str, list[str | None]], *, every: bool = False) -> None:
         self.keys: list[str] = []
         self.offsets, self.sizes = array("q"), array("q")
         self.seen: set[str] = set()  # names of fields
         self.unread: list[str] = []
-        self._columns = columns
+        self.links: list[str] = []
+        self._columns, self._every = columns, every
 
     def add(self, path: Path) -> None:
         """One more tar. Raises InputError where it cannot be read, is damaged or holds no sample with an image."""
@@ -96,7 +102,14 @@ class ShardIndex:
     def _scan(self, stream: BinaryIO, name: str) -> None:
         done: set[str] = set()
         for key, members in itertools.groupby(_members(stream), key=lambda member: _split(member.name)[0]):
-            parts = list(members)
+            parts = []
+            for member in members:
+                if member.isreg():
+                    parts.append(member)
+                elif _is_image(member.name):
+                    self.links.append(f"{name}/{member.name}")
+            if not parts:
+                continue
             if key in done:
                 raise InputError(
                     f"{shown(name)}/{shown(key)}: its files are not next to each other; sort the shard by name"
@@ -112,7 +125,7 @@ class ShardIndex:
         if len(set(suffixes)) < len(suffixes):
             raise InputError("a file is there twice; write the shard again")
         named = dict(zip(suffixes, members, strict=True))
-        dots = sorted((suffix.count("."), suffix) for suffix in suffixes if "." + suffix.split(".")[-1] in readable())
+        dots = sorted((suffix.count("."), suffix) for suffix in suffixes if _is_image(suffix))
         if not dots:
             self.unread += [f"{shard}/{member.name}" for member in members if is_unread(member.name)][:1]
             return
@@ -121,7 +134,12 @@ class ShardIndex:
                 f"has two images, .{shown(dots[0][1])} and .{shown(dots[1][1])}; keep one image per sample"
             )
         image = named[dots[0][1]]
-        fields = self._read_fields(named, stream) if self._columns else {}
+        fields = self._read_fields(named, stream) if self._columns or self._every else {}
+        if self._every:
+            fields = {field: value for field, value in fields.items() if isinstance(value, str | int)}
+            self._columns |= {field: [None] * len(self.keys) for field in fields if field not in self._columns}
+            if len(self._columns) > MAX_COLUMNS:
+                raise InputError(f"with it there are more than {MAX_COLUMNS} fields; name fewer in the .json files")
         for field, values in self._columns.items():
             try:
                 values.append(text_of(fields.get(field)))
@@ -163,7 +181,7 @@ _NOT_TAR = "not a plain .tar file; write it again as one, without compression"
 
 
 def _members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """The regular files of a tar that belong to samples, their data unread; raises _BadTar unless the tar is whole."""
+    """The members of a tar that belong to samples, their data unread; raises _BadTar unless the tar is whole."""
     whole = os.fstat(stream.fileno()).st_size
     tar = None
     try:
@@ -172,7 +190,7 @@ def _members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
             tar.members = []  # type: ignore[attr-defined]  # it would keep them all
             if member.size < 0 or member.issparse():
                 raise _BadTar(_DAMAGED)
-            if member.isreg() and _split(member.name)[0]:
+            if _split(member.name)[0]:
                 yield member  # even one cut short: it tells whether the sample before has ended
             if member.offset_data + member.size > whole:
                 raise _BadTar(_CUT)
@@ -187,6 +205,10 @@ def _members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
     while block := stream.read(1 << 20):
         if block.count(0) < len(block):
             raise _BadTar(_DAMAGED)
+
+
+def _is_image(name: str) -> bool:
+    return "." + name.lower().split(".")[-1] in readable()
 
 
 def _split(name: str) -> tuple[str, str]:

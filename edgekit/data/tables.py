@@ -64,9 +64,7 @@ def check_footer(footer: Any, size: int) -> None:
         group = footer.row_group(number)
         packed = sum(group.column(index).total_compressed_size for index in range(group.num_columns))
         if packed > size or group.total_byte_size < 0 or group.num_rows < 0:
-            raise InputError(
-                f"damaged, or not Parquet (row group {number} claims {packed} bytes, the file has {size}); write it again"
-            )
+            raise InputError(f"damaged, or not Parquet (row group {number} claims {packed} bytes, the file has {size})")
         if group.total_byte_size > MAX_ROW_GROUP:
             raise InputError(
                 f"row group {number} claims {group.total_byte_size} bytes, more than the {MAX_ROW_GROUP} allowed; "
