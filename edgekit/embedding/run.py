@@ -97,7 +97,7 @@ def embed(request: EmbedRequest, reporter: Reporter | None = None) -> EmbedResul
         reporter.note(source.left_out.line(shown(request.data)))
     subject = subject_of(request.model, allow_bare=request.allow_bare)
     opened = subject.open(reporter)
-    keys = {"model": _key_of(opened), "data": f"{source.fingerprint()} {_FORMAT}"}
+    keys = {"model": _key_of(opened), "data": f"{source.fingerprint()} {_FORMAT} {_PART}"}
     journal = Journal(request.out, keys, anew=request.overwrite)
     try:
         done = journal.done()

@@ -69,7 +69,7 @@ class CatalogSource:
     def _item(self, number: int, photo: int) -> Item:
         listing, style = self._catalog.listing(number), STYLES[photo % len(STYLES)]
         texts = (listing.id, *(str(getattr(listing, name)) for name in self.columns[1:-1]), style)
-        return Item(f"{listing.id}/photo-{photo}-{style}", _Rendered(number, photo), texts)
+        return Item(f"{listing.id}/photo-{photo}-{style}.png", _Rendered(number, photo), texts)
 
     def fingerprint(self) -> str:
         """See `Source`."""
