@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import math
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ __all__ = ["Journal"]
 _FACTS: Final = "journal.json"
 _PART: Final = re.compile(r"(\d{7,})\.part")
 _MAX_HEAD: Final = 64 << 20  # bytes of a part's texts
-_ADVICE: Final = "free some space, and the same command goes on from here"
+_UNFINISHED: Final = ".new"
 
 
 class Journal:
@@ -65,6 +65,8 @@ class Journal:
         except OSError:
             pass  # a file system without locks
         sweep(self.folder)
+        for path in self.folder.glob(f"*{_UNFINISHED}"):
+            path.unlink()
         there = sorted(path.name for path in self.folder.iterdir())
         if foreign := [name for name in there if name != _FACTS and not _PART.fullmatch(name)]:
             raise UsageError(f"{self.folder / foreign[0]}: is not of a run of `edgekit embed`; give another `out`")
@@ -77,7 +79,7 @@ class Journal:
                 )
             for name in there:
                 (self.folder / name).unlink()
-        write_atomically(self.folder / _FACTS, json.dumps({"edgekit_journal": keys}) + "\n", _ADVICE)
+        write_atomically(self.folder / _FACTS, json.dumps({"edgekit_journal": keys}) + "\n")
 
     def _differs(self, keys: dict[str, str]) -> str:
         try:
@@ -88,36 +90,47 @@ class Journal:
         return " and ".join(f"another {name}" if name == "model" else f"other {name}" for name in other)
 
     def done(self) -> set[int]:
-        """The numbers of the parts that are there."""
+        """The numbers of the parts that are there and whole."""
         found = (_PART.fullmatch(path.name) for path in self.folder.iterdir())
         return {number for match in found if match for number in [int(match[1])] if self._is_whole(number)}
 
     def _is_whole(self, number: int) -> bool:
         try:
-            with open(self._path(number), "rb") as stream:
-                shape = json.loads(stream.readline(_MAX_HEAD))[-1]
-                return os.fstat(stream.fileno()).st_size == stream.tell() + 4 * math.prod(shape)
-        except (OSError, ValueError, TypeError, LookupError):
+            self.read(number)
+        except InputError:
             return False
+        return True
 
     def write(self, number: int, part: Part) -> None:
-        """Keep a part: it is on the disk as a whole, or not at all. OutputError where it cannot be written."""
-        head = json.dumps([part.ids, [list(texts) for texts in part.texts], part.skipped, list(part.values.shape)])
-        content = head.encode() + b"\n" + part.values.astype("<f4").tobytes()
-        write_atomically(self._path(number), content, _ADVICE)
+        """Keep a part, so that it outlives this process. OutputError where it cannot be written."""
+        # Not put on the disk by force, which would take longer than many a part: a checksum tells whether it got there.
+        values = part.values.astype("<f4").tobytes()
+        texts = [list(texts) for texts in part.texts]
+        head = json.dumps([part.ids, texts, part.skipped, list(part.values.shape)]).encode()
+        path = self._path(number)
+        unfinished = path.with_suffix(_UNFINISHED)
+        try:
+            unfinished.write_bytes(b"%08x " % zlib.crc32(values, zlib.crc32(head)) + head + b"\n" + values)
+            os.replace(unfinished, path)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise OutputError(
+                f"cannot write {path}: {error.strerror}; free some space, and the same command goes on from here"
+            ) from error
 
     def read(self, number: int) -> Part:
         """A part that was kept; InputError where it is damaged."""
         try:
             with open(self._path(number), "rb") as stream:
-                ids, texts, skipped, shape = json.loads(stream.readline(_MAX_HEAD))
-                data = stream.read()
-            values = np.frombuffer(data, "<f4").reshape(shape)
-            if not len(ids) == len(texts) == len(values):
-                raise ValueError("other numbers of rows")
+                sum, _, head = stream.readline(_MAX_HEAD).rstrip(b"\n").partition(b" ")
+                values = stream.read()
+            if int(sum, 16) != zlib.crc32(values, zlib.crc32(head)):
+                raise ValueError("another checksum")
+            ids, texts, skipped, shape = json.loads(head)
+            rows = np.frombuffer(values, "<f4").reshape(shape)
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{self._path(number)}: damaged; remove it, and run the same command again") from error
-        return Part(ids, values, texts, [(name, reason) for name, reason in skipped])
+            raise InputError(f"{self._path(number)}: damaged; remove it, and give the same command again") from error
+        return Part(ids, rows, texts, [(name, reason) for name, reason in skipped])
 
     def rows(self, count: int, columns: Sequence[str], skipped: list[tuple[str, str]]) -> Iterator[Rows]:
         """The rows of the first `count` parts in order; what those skipped is added to `skipped`."""

@@ -29,7 +29,8 @@ __all__ = ["DTYPES", "Dtype", "EmbedRequest", "EmbedResult", "embed"]
 
 Dtype = Literal["fp32", "fp16", "int8"]
 DTYPES: Final[dict[Dtype, Stored]] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
-_PART: Final = 64  # images of a part: what a run that is killed loses of each process, at most
+_PARTS: Final = 2048  # that data are cut into, where that gives a part no fewer and no more images than these
+_SMALLEST, _LARGEST = 16, 256
 _SLACK: Final = 0.01  # of a length of 1: what half precision leaves of it
 _FORMAT: Final = "1"  # of the parts, and of how images are read
 
@@ -97,15 +98,16 @@ def embed(request: EmbedRequest, reporter: Reporter | None = None) -> EmbedResul
         reporter.note(source.left_out.line(shown(request.data)))
     subject = subject_of(request.model, allow_bare=request.allow_bare)
     opened = subject.open(reporter)
-    keys = {"model": _key_of(opened), "data": f"{source.fingerprint()} {_FORMAT} {_PART}"}
+    keys = {"model": _key_of(opened), "data": f"{source.fingerprint()} {_FORMAT}"}
     journal = Journal(request.out, keys, anew=request.overwrite)
     try:
-        done = journal.done()
-        started, before = time.perf_counter(), _count(done, len(source))
+        started, cuts = time.perf_counter(), _cuts(len(source))
+        done = journal.done() & set(range(len(cuts)))
+        before = sum(len(cuts[number]) for number in done)
         with reporter.stage(f"embed {len(source)} images") as tick:
             dealt = before
             tick(dealt, len(source))
-            results = ENGINES[request.engine](subject, opened, _parts(source, done), request.workers)
+            results = ENGINES[request.engine](subject, opened, _parts(source, cuts, done), request.workers)
             for number, part in results:
                 journal.write(number, part)
                 dealt += len(part.ids) + len(part.skipped)
@@ -129,21 +131,23 @@ def _key_of(opened: Opened) -> str:
     return f"{opened.model.model_dump_json()} {opened.spec.model_dump_json()}"
 
 
-def _parts(source: Source, done: set[int]) -> Iterator[tuple[int, list[Item]]]:
-    for number in range(-(-len(source) // _PART)):
+def _cuts(images: int) -> list[range]:
+    """The images of each part, which depend on their number alone: those in work are what a killed run loses."""
+    size = min(max(images // _PARTS, _SMALLEST), _LARGEST)
+    return [range(start, min(start + size, images)) for start in range(0, images, size)]
+
+
+def _parts(source: Source, cuts: Sequence[range], done: set[int]) -> Iterator[tuple[int, list[Item]]]:
+    for number, cut in enumerate(cuts):
         if number not in done:
-            yield number, source.part(number * _PART, (number + 1) * _PART)
-
-
-def _count(done: set[int], images: int) -> int:
-    return sum(min(_PART, images - number * _PART) for number in done if number * _PART < images)
+            yield number, source.part(cut.start, cut.stop)
 
 
 def _publish(
     request: EmbedRequest, source: Source, opened: Opened, journal: Journal, spent: tuple[int, float]
 ) -> EmbedResult:
     """Write the file of all parts, and let the journal go."""
-    skipped, count = list(source.skipped), -(-len(source) // _PART)
+    skipped, count = list(source.skipped), len(_cuts(len(source)))
 
     def rows() -> Iterator[Rows]:
         kept = 0

@@ -63,6 +63,16 @@ def test_a_part_that_is_cut_short_counts_as_not_done(out: Path, keep: int) -> No
         journal.read(0)
 
 
+def test_a_part_whose_bytes_never_reached_the_disk_counts_as_not_done(out: Path) -> None:
+    journal = opened(out)
+    journal.write(0, part())
+    path = journal.folder / "0000000.part"
+    path.write_bytes(path.read_bytes()[:-8] + b"\0" * 8)
+    (journal.folder / "0000001.new").write_bytes(b"half")
+    assert opened(out).done() == set()
+    assert not (journal.folder / "0000001.new").exists()
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
