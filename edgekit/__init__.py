@@ -14,12 +14,14 @@ TYPE_CHECKING = False  # of `typing`, which takes several times as long to impor
 
 if TYPE_CHECKING:
     from edgekit.artifact.check import check_parity
-    from edgekit.artifact.embeddings import Embeddings, embed
+    from edgekit.artifact.embeddings import Embeddings, run
     from edgekit.artifact.open import Artifact, open_artifact
     from edgekit.bench.drivers.base import Outcome
     from edgekit.bench.measure import measure
     from edgekit.bench.request import BenchRequest
     from edgekit.distillation.run import DistillRequest, DistillResult, distill
+    from edgekit.embedding.file import EmbeddingFile, read_embeddings
+    from edgekit.embedding.run import EmbedRequest, EmbedResult, embed
     from edgekit.errors import EdgeKitError
     from edgekit.experiment.analyze import analyze_experiment
     from edgekit.experiment.canary import CanaryRequest, CanaryResult, judge_canary
@@ -43,6 +45,9 @@ __all__ = [
     "DistillRequest",
     "DistillResult",
     "EdgeKitError",
+    "EmbedRequest",
+    "EmbedResult",
+    "EmbeddingFile",
     "Embeddings",
     "ExperimentMetric",
     "ExperimentPlan",
@@ -71,18 +76,22 @@ __all__ = [
     "open_artifact",
     "plan_experiment",
     "quantize",
+    "read_embeddings",
     "read_plan",
     "resolve_model",
+    "run",
 ]
 
 _NAMES = {
     "artifact.check": "check_parity",
-    "artifact.embeddings": "Embeddings embed",
+    "artifact.embeddings": "Embeddings run",
     "artifact.open": "Artifact open_artifact",
     "bench.drivers.base": "Outcome",
     "bench.measure": "measure",
     "bench.request": "BenchRequest",
     "distillation.run": "DistillRequest DistillResult distill",
+    "embedding.file": "EmbeddingFile read_embeddings",
+    "embedding.run": "EmbedRequest EmbedResult embed",
     "errors": "EdgeKitError",
     "experiment.analyze": "analyze_experiment",
     "experiment.canary": "CanaryRequest CanaryResult judge_canary",

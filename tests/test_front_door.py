@@ -54,7 +54,7 @@ def test_ten_lines_export_verify_and_embed(tmp_path: Path, monkeypatch: pytest.M
     report = edgekit.check_parity(folder, "tests.toys:tower", samples=24)
     report.raise_for_verdict()
 
-    embeddings = edgekit.embed(folder, "photos")
+    embeddings = edgekit.run(folder, "photos")
     assert embeddings.values.shape == (2, 24)
     assert (folder, report.verdict) == (Path("exported/tests.toys-tower-onnx-fp32"), "pass")
     lengths = np.linalg.norm(embeddings.values, axis=1)
@@ -64,6 +64,6 @@ def test_ten_lines_export_verify_and_embed(tmp_path: Path, monkeypatch: pytest.M
 def test_the_readme_says_the_same() -> None:
     (code,) = re.findall(r"## From Python\n.*?```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
-    for call in ("edgekit.ExportRequest(", "edgekit.export(", "edgekit.check_parity(", "edgekit.embed("):
+    for call in ("edgekit.ExportRequest(", "edgekit.export(", "edgekit.check_parity(", "edgekit.run("):
         assert call in code
     compile(code, "README.md", "exec")

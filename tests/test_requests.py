@@ -66,7 +66,7 @@ def test_a_recipe_and_a_plan_may_be_paths(tmp_path: Path) -> None:
 
 def test_no_image_is_refused(tower_file: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        edgekit.embed(tower_file, [])
+        edgekit.run(tower_file, [])
     assert caught.value.field == "images"
 
 

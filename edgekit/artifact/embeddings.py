@@ -23,7 +23,7 @@ from edgekit.support.text import shown
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Embeddings", "embed", "save"]
+__all__ = ["Embeddings", "run", "save"]
 
 _SAVED_AS = (".csv", ".json", ".npy")
 
@@ -48,7 +48,7 @@ class Embeddings:
         return [f"{self.names[index]} ({cosine:.3f})" for index, cosine in zip(*nearest(self.values), strict=True)]
 
 
-def embed(path: AnyPath, images: AnyPaths, reporter: Reporter | None = None, *, allow_bare: bool = False) -> Embeddings:
+def run(path: AnyPath, images: AnyPaths, reporter: Reporter | None = None, *, allow_bare: bool = False) -> Embeddings:
     """Embed image files, and the images of folders, with an artifact; unreadable ones are skipped and named.
 
     Raises:

@@ -18,11 +18,14 @@ COMMANDS = {
         "distill": "Train a small model, taught by a larger one.",
     },
     "Check and measure": {
-        "run": "Embed images with an exported model.",
+        "run": "Embed a few images with an exported model.",
         "parity": "Compare an exported model with the original.",
         "bench": "Measure latency here or on phones, and compare results.",
         "golden": "Check the image preprocessing of an app.",
         "experiment": "Plan and analyze A/B tests, and judge canary releases.",
+    },
+    "Evaluate and decide": {
+        "embed": "Embed a whole data set into a Parquet file.",
     },
     "Data": {
         "backbones": "List backbones that suit phones.",

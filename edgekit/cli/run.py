@@ -41,7 +41,7 @@ def run(
     """
     from edgekit.artifact import embeddings
 
-    result = embeddings.embed(artifact, images, reporter_of(quiet or as_json), allow_bare=allow_bare)
+    result = embeddings.run(artifact, images, reporter_of(quiet or as_json), allow_bare=allow_bare)
     if out is not None:
         embeddings.save(result, out)
     _show_embeddings(result, out, as_json=as_json)

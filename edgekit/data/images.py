@@ -304,6 +304,11 @@ class Folder:
         """The images' paths below the folder, in posix form, sorted."""
         return self._names
 
+    @property
+    def outside(self) -> Sequence[tuple[str, str]]:
+        """Links that leave the folder, by name, with the reason why they are not read."""
+        return self._outside
+
     def __len__(self) -> int:
         return len(self._names)
 

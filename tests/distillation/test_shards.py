@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgekit.distillation.sources import open_source, shards
+from edgekit.data import shards
+from edgekit.distillation.sources import open_source
 from edgekit.distillation.sources.folder import FolderSource
 from edgekit.distillation.sources.shards import ShardSource
 from edgekit.errors import InputError
@@ -207,7 +208,10 @@ def test_a_forked_process_opens_its_own_files(two: Path) -> None:
     here = source.read(4, SIZE)
     pid = os.fork()
     if pid == 0:
-        same = np.array_equal(source.read(4, SIZE), here) and (os.getpid(), 1) in source._handles
+        same = (
+            np.array_equal(source.read(4, SIZE), here)
+            and (os.getpid(), two.parent / "s-001.tar") in source._reader._handles
+        )
         os._exit(0 if same else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert np.array_equal(source.read(4, SIZE), here)
@@ -232,7 +236,7 @@ def test_few_files_stay_open_and_threads_do_not_mix_them_up(tmp_path: Path) -> N
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert len(source._handles) <= 8
+    assert len(source._reader._handles) <= 8
 
 
 def test_a_file_stays_open_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +244,7 @@ def test_a_file_stays_open_while_it_is_read(tmp_path: Path, monkeypatch: pytest.
     read = os.pread
 
     def among_others(number: int, length: int, offset: int) -> bytes:
-        source._handles.clear()  # as other threads do that open many
+        source._reader._handles.clear()  # as other threads do that open many
         return read(number, length, offset)
 
     monkeypatch.setattr(os, "pread", among_others)

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import itertools
 import json
-import math
-import os
-import re
-import tarfile
-from array import array
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
-from edgekit.data.image_files import LeftOut, is_unread, readable
-from edgekit.data.images import MAX_FILE_BYTES, load_image
+from edgekit.data.image_files import LeftOut
+from edgekit.data.images import load_image
+from edgekit.data.shards import ShardIndex, ShardReader, find_shards
+from edgekit.data.tables import absent
 from edgekit.distillation.sources.base import Column, codes_of, fit
-from edgekit.distillation.sources.table import absent, text_of
 from edgekit.errors import InputError
 from edgekit.support.files import sha256_file
 from edgekit.support.text import shown
 
 __all__ = ["ShardSource"]
-
-MAX_SHARDS = 100_000
-MAX_FACTS = 2**20  # bytes of a .json or .cls
-_MAX_OPEN = 8
-_BRACES = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}|\{([^{},]*(?:,[^{},]*)+)\}", re.ASCII)
 
 
 class ShardSource:
@@ -50,9 +35,9 @@ class ShardSource:
         self.name, self._listing, self._fields = name, listing, dict(labels)
         wanted = dict.fromkeys([*labels.values()] if listing is None else [listing, *labels.values()])
         columns: dict[str, list[str | None]] = {field: [] for field in wanted}
-        index, ends = _Index(columns), [0]
+        index, ends = ShardIndex(columns), [0]
         try:
-            self._shards = _find(pattern)
+            self._shards = find_shards(pattern)
             for path in self._shards:
                 index.add(path)
                 ends.append(len(index.keys))
@@ -69,10 +54,7 @@ class ShardSource:
         unknown = np.full(len(self._keys), -1, np.int64)
         self.listings = unknown if listing is None else codes_of(columns[listing]).codes.astype(np.int64)
         self.labels: dict[str, Column] = {task: codes_of(columns[field]) for task, field in labels.items()}
-        self._handles: OrderedDict[tuple[int, int], _Handle] = OrderedDict()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handles": OrderedDict()}
+        self._reader = ShardReader()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -83,25 +65,10 @@ class ShardSource:
 
     def read(self, index: int, size: tuple[int, int]) -> np.ndarray:
         """Photo `index` as uint8 [H,W,3]; see `Source.read`."""
-        name, shard = self.photo_name(index), int(self._shard[index])
-        length = min(int(self._sizes[index]), MAX_FILE_BYTES + 1)
-        try:
-            handle = self._handle(shard)  # held until it is read: another thread may be the one that closes it
-            data = os.pread(handle.number, length, int(self._offsets[index]))
-        except OSError as error:
-            raise InputError(f"{name}: cannot be read ({error.strerror})") from None
-        if len(data) < length:
-            raise InputError(f"{name}: its shard was whole at first and is cut short now; fetch it again")
+        name, shard = self.photo_name(index), self._shards[self._shard[index]]
+        data = self._reader.read(shard, int(self._offsets[index]), int(self._sizes[index]), name)
         image = load_image(data, name=name, max_side=max(size))
         return fit(image, size)
-
-    def _handle(self, shard: int) -> _Handle:
-        key = (os.getpid(), shard)
-        handle = self._handles.pop(key, None) or _Handle(self._shards[shard])
-        self._handles[key] = handle
-        if len(self._handles) > _MAX_OPEN:
-            self._handles.popitem(last=False)
-        return handle
 
     def digest(self) -> str:
         """sha256 over all that can change what is read."""
@@ -110,180 +77,3 @@ class ShardSource:
         for path in self._shards:
             whole.update(bytes.fromhex(sha256_file(path)))
         return whole.hexdigest()
-
-
-class _Handle:
-    """An open file, closed once nobody reads from it any more, other threads included."""
-
-    def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
-
-
-class _Index:
-    """What the headers of tars say: keys, and where each image's bytes are; fields are appended to `columns`."""
-
-    def __init__(self, columns: dict[str, list[str | None]]) -> None:
-        self.keys: list[str] = []
-        self.offsets, self.sizes = array("q"), array("q")
-        self.seen: set[str] = set()  # names of fields
-        self.unread: list[str] = []
-        self._columns = columns
-
-    def add(self, path: Path) -> None:
-        """One more tar. Raises InputError where it cannot be read, is damaged or holds no sample with an image."""
-        name, samples, unread = shown(path.name), len(self.keys), len(self.unread)
-        try:
-            with open(path, "rb") as stream:
-                self._scan(stream, path.name)
-        except OSError as error:
-            raise InputError(f"{name} cannot be read ({error.strerror})") from None
-        except _BadTar as error:
-            raise InputError(f"{name} is {str(error).format(len(self.keys) - samples)}") from None
-        if len(self.keys) == samples and len(self.unread) == unread:
-            raise InputError(f"{name} holds no sample with an image; leave it out")
-
-    def _scan(self, stream: BinaryIO, name: str) -> None:
-        done: set[str] = set()
-        for key, members in itertools.groupby(_members(stream), key=lambda member: _split(member.name)[0]):
-            parts = list(members)
-            if key in done:
-                raise InputError(
-                    f"{shown(name)}/{shown(key)}: its files are not next to each other; sort the shard by name"
-                )
-            done.add(key)
-            try:
-                self._add(key, parts, stream, name)
-            except InputError as error:
-                raise InputError(f"{shown(name)}/{shown(key)}: {error}") from None
-
-    def _add(self, key: str, members: Sequence[tarfile.TarInfo], stream: BinaryIO, shard: str) -> None:
-        suffixes = [_split(member.name)[1].lower() for member in members]
-        if len(set(suffixes)) < len(suffixes):
-            raise InputError("a file is there twice; write the shard again")
-        named = dict(zip(suffixes, members, strict=True))
-        dots = sorted((suffix.count("."), suffix) for suffix in suffixes if "." + suffix.split(".")[-1] in readable())
-        if not dots:
-            self.unread += [f"{shard}/{member.name}" for member in members if is_unread(member.name)][:1]
-            return
-        if len(dots) > 1 and dots[0][0] == dots[1][0]:
-            raise InputError(
-                f"has two images, .{shown(dots[0][1])} and .{shown(dots[1][1])}; keep one image per sample"
-            )
-        image = named[dots[0][1]]
-        fields = self._read_fields(named, stream) if self._columns else {}
-        for field, values in self._columns.items():
-            try:
-                values.append(text_of(fields.get(field)))
-            except ValueError as error:
-                raise InputError(f"its field {shown(field)!r} cannot be a label: {shown(str(error))}") from None
-        self.keys.append(key)
-        self.offsets.append(image.offset_data)
-        self.sizes.append(image.size)
-
-    def _read_fields(self, named: dict[str, tarfile.TarInfo], stream: BinaryIO) -> dict[str, object]:
-        fields: dict[str, object] = {}
-        for suffix in ("json", "cls"):
-            if suffix not in named:
-                continue
-            if named[suffix].size > MAX_FACTS:
-                raise InputError(f"its .{suffix} has {named[suffix].size} bytes, more than the {MAX_FACTS} allowed")
-            stream.seek(named[suffix].offset_data)
-            try:
-                text = stream.read(named[suffix].size).decode("utf-8")
-                content = {"cls": text.strip()} if suffix == "cls" else json.loads(text, parse_constant=_refuse)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"its .{suffix} is damaged ({shown(str(error))}); write the shard again") from None
-            if not isinstance(content, dict):
-                raise InputError(f"its .{suffix} is not a JSON object; write the shard again")
-            fields |= content
-        self.seen.update(fields.keys() & self._columns.keys())
-        if len(self.seen) < 100:  # enough to say what there is
-            self.seen.update(fields)
-        return fields
-
-
-class _BadTar(Exception):
-    """What a shard is; {} stands for the number of samples before."""
-
-
-_CUT = "cut short after {} samples; fetch it again or leave it out"
-_DAMAGED = "damaged after {} samples; fetch it again or leave it out"
-_NOT_TAR = "not a plain .tar file; write it again as one, without compression"
-
-
-def _members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """The regular files of a tar that belong to samples, their data unread; raises _BadTar unless the tar is whole."""
-    whole = os.fstat(stream.fileno()).st_size
-    tar = None
-    try:
-        tar = tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
-        while (member := tar.next()) is not None:
-            tar.members = []  # type: ignore[attr-defined]  # it would keep them all
-            if member.size < 0 or member.issparse():
-                raise _BadTar(_DAMAGED)
-            if member.isreg() and _split(member.name)[0]:
-                yield member  # even one cut short: it tells whether the sample before has ended
-            if member.offset_data + member.size > whole:
-                raise _BadTar(_CUT)
-    except tarfile.TarError:
-        raise _BadTar(_NOT_TAR if tar is None and whole >= tarfile.BLOCKSIZE else _CUT) from None
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):  # hostile headers
-        raise _BadTar(_DAMAGED) from None
-    # tarfile takes any block that is no header for the end: only zeros may follow, two blocks at least
-    if whole - tar.offset < 2 * tarfile.BLOCKSIZE:
-        raise _BadTar(_CUT)
-    stream.seek(tar.offset)
-    while block := stream.read(1 << 20):
-        if block.count(0) < len(block):
-            raise _BadTar(_DAMAGED)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Key and suffix of a member, by WebDataset's rule; the key is "" for a file that belongs to no sample."""
-    folder, slash, base = name.rpartition("/")
-    stem, dot, suffix = base.partition(".")
-    return (folder + slash + stem, suffix) if stem and dot else ("", "")
-
-
-def _refuse(text: str) -> None:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def _find(pattern: str) -> list[Path]:
-    """The files that a pattern with * ? {000..015} {a,b} names, sorted; braces must all be there, globs may differ."""
-    if "\0" in pattern:
-        raise InputError("shards has a NUL character; give a path")
-    paths: set[str] = set()
-    for path in _expand(pattern):
-        matches = glob.glob(path.replace("[", "[[]")) if "*" in path or "?" in path else [path]
-        if not matches or not all(map(os.path.exists, matches)):
-            raise InputError(f"no shard {shown(path)}; give a local path with * ? or {{000..015}}")
-        paths.update(matches)
-    for path in sorted(paths):
-        if not path.lower().endswith(".tar"):
-            raise InputError(f"{shown(path)} is {_NOT_TAR}")
-        if not os.path.isfile(path):
-            raise InputError(f"{shown(path)} is not a regular file; give .tar files")
-    return [Path(path) for path in sorted(paths)]
-
-
-def _expand(pattern: str) -> list[str]:
-    pieces, end = [], 0
-    for match in _BRACES.finditer(pattern):
-        first, last, words = match.groups()
-        if words is None:
-            low, high = sorted((int(first), int(last)))
-            width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
-            choices = [str(number).zfill(width) for number in range(low, min(high, low + MAX_SHARDS) + 1)]
-        else:
-            choices = words.split(",")
-        pieces += [[pattern[end : match.start()]], choices]
-        end = match.end()
-    pieces.append([pattern[end:]])
-    if math.prod(map(len, pieces)) > MAX_SHARDS:
-        raise InputError(f"{shown(pattern)} names more than {MAX_SHARDS} shards; name fewer")
-    return ["".join(choice) for choice in itertools.product(*pieces)]

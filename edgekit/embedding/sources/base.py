@@ -1,0 +1,113 @@
+"""What every kind of data can do to be embedded, however its photos are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edgekit.data.image_files import LeftOut
+from edgekit.data.images import load_image, preprocess
+from edgekit.errors import InputError
+from edgekit.recipe import InputSpec
+
+__all__ = ["FilePhoto", "InlinePhoto", "Item", "Photo", "Source", "fingerprint"]
+
+
+class Photo(Protocol):
+    """One photo that is not read yet; it can be sent to another process."""
+
+    def read(self, spec: InputSpec, name: str) -> np.ndarray:
+        """uint8 [H,W,3] as the model takes it; InputError, a line that starts with `name`, where it cannot be read."""
+        ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """A row to be: its id, where its photo is, and its text in each of the source's columns."""
+
+    id: str
+    photo: Photo
+    texts: Sequence[str] = ()
+
+
+class Source(Protocol):
+    """Photos in an order that never changes.
+
+    `skipped` are those, by name and reason, that are known from the start not to be read.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it, without the path to it."""
+        ...
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def left_out(self) -> LeftOut:
+        """Images of kinds that are not read here."""
+        ...
+
+    @property
+    def skipped(self) -> Sequence[tuple[str, str]]: ...
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, stop: int) -> list[Item]:
+        """Items from `start` up to `stop`, which may be past the end; calls go forward."""
+        ...
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over names, sizes and times of change of all that is read: what tells a resumed run that its
+        data are the same.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FilePhoto:
+    """An image file, which must lie in `root` once links were followed."""
+
+    root: Path
+    below: str
+
+    def read(self, spec: InputSpec, name: str) -> np.ndarray:
+        """See `Photo`."""
+        try:
+            file = (self.root / self.below).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that point at each other
+            raise InputError(f"{name}: cannot be opened ({error})") from None
+        if not file.is_relative_to(self.root):
+            raise InputError(f"{name}: a link that leaves the folder; copy the image there")
+        return preprocess(load_image(file, name=name), spec)
+
+
+@dataclass(frozen=True)
+class InlinePhoto:
+    """An image file's bytes."""
+
+    data: bytes
+
+    def read(self, spec: InputSpec, name: str) -> np.ndarray:
+        """See `Photo`."""
+        return preprocess(load_image(self.data, name=name), spec)
+
+
+def fingerprint(facts: object, files: Iterable[Path]) -> str:
+    """sha256 (hex) over facts, and the name, size and time of change of files; one that is missing counts as that."""
+    whole = hashlib.sha256(json.dumps(facts).encode())
+    for file in files:
+        try:
+            info = os.stat(file)
+        except OSError:
+            line = "missing"
+        else:
+            line = f"{info.st_size} {info.st_mtime_ns}"
+        whole.update(os.fsencode(file.name) + f"\0{line}\n".encode())
+    return whole.hexdigest()
