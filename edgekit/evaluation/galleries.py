@@ -61,7 +61,9 @@ def plain_gallery(values: np.ndarray, dim: int | None = None) -> Gallery:
     """The embeddings [N,D] as they are, or their first `dim` values, scaled to unit length as they are searched."""
     kept = values[:, :dim]
     size = len(kept) * kept.shape[1] * values.itemsize
-    return Gallery(*kept.shape, size, lambda start, stop: unit(kept[start:stop]), lambda asked: unit(asked[:, :dim]))
+    return Gallery(
+        len(kept), kept.shape[1], size, lambda start, stop: unit(kept[start:stop]), lambda asked: unit(asked[:, :dim])
+    )
 
 
 def int8_gallery(codes: np.ndarray, scale: float = 1 / _CODES) -> Gallery:
@@ -72,7 +74,7 @@ def int8_gallery(codes: np.ndarray, scale: float = 1 / _CODES) -> Gallery:
         values *= np.float32(scale)
         return values
 
-    return Gallery(*codes.shape, codes.nbytes, block, unit)
+    return Gallery(len(codes), codes.shape[1], codes.nbytes, block, unit)
 
 
 def gallery_of(form: str, values: np.ndarray) -> Gallery:
