@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "DeviceError",
+    "DriftError",
     "EdgeKitError",
     "InconclusiveError",
     "InputError",
@@ -95,6 +96,12 @@ class RegressionError(EdgeKitError):
     """A measurement is slower than its baseline allows, or cannot be compared with it."""
 
     exit_code = 12
+
+
+class DriftError(EdgeKitError):
+    """Embeddings are not what they were in the reference."""
+
+    exit_code = 13
 
 
 class TrainingError(EdgeKitError):

@@ -43,7 +43,7 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
     7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent, 12 slower than
-    the baseline, 130 interrupted.
+    the baseline, 13 drift, 130 interrupted.
     """
 
 
