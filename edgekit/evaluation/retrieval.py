@@ -14,6 +14,7 @@ from edgekit.embedding.file import same_space
 from edgekit.errors import InputError, UsageError
 from edgekit.evaluation.galleries import Gallery
 from edgekit.evaluation.inputs import Embedded, open_embedded, rows_of_ids
+from edgekit.evaluation.judging import Judged, judge
 from edgekit.evaluation.pairs import read_pairs
 from edgekit.evaluation.retrieval_report import (
     Arrangement,
@@ -24,13 +25,12 @@ from edgekit.evaluation.retrieval_report import (
     Segment,
     WorstQuery,
 )
-from edgekit.evaluation.search import Found, search
 from edgekit.evaluation.segments import segments_of, texts_of
 from edgekit.evaluation.tasks import Questions, questions, task_named
 from edgekit.evaluation.uncertainty import interval, paired_p, units_of
-from edgekit.metrics.ranking import figures, metric_names, places
+from edgekit.metrics.ranking import metric_names
 from edgekit.support.fields import Converted, OptionalPath, PathField, check_number, optional_path
-from edgekit.support.progress import Reporter, Silent, Tick
+from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["RetrievalRequest", "evaluate_retrieval"]
 
@@ -102,16 +102,6 @@ class _Search:
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
-    """What a search found, and the figures [Q,M] of its queries."""
-
-    found: Found
-    gains: np.ndarray
-    place: np.ndarray
-    values: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class _Subject:
     """The files of a request, and what is asked of them, without queries that have nothing to find."""
 
@@ -144,15 +134,15 @@ def evaluate_retrieval(request: RetrievalRequest, reporter: Reporter | None = No
     reporter = reporter or Silent()
     with reporter.stage("read the embeddings"):
         subject = _subject(request)
-    names, done = metric_names(request.cuts), dict[str, _Judged]()
+    names, done = metric_names(request.cuts), dict[str, Judged]()
     arrangements: list[Arrangement] = []
     metric = names.index(request.judged_by)
     segments: list[Segment] = []
     texts = texts_of(subject.queries.side, subject.rows, request.by)
-    base: _Judged | None = None
+    base: Judged | None = None
     for arrangement in _searches(request, subject):
         with reporter.stage(f"search {arrangement.name}: {len(subject.judged)} queries") as tick:
-            judged = _judge(request, subject, arrangement, tick)
+            judged = judge(arrangement.asked, arrangement.kept, subject.asked, subject.judged, request.cuts, tick)
         with reporter.stage(f"intervals of {arrangement.name}"):
             arrangements.append(_described(request, subject, arrangement, judged, base))
             own, others = judged.values[:, metric], None if base is None else base.values[:, metric]
@@ -212,21 +202,8 @@ def _searches(request: RetrievalRequest, subject: _Subject) -> Iterator[_Search]
         yield _Search(form, queries, own, gallery, form, gallery.gallery(form, searched))
 
 
-def _judge(request: RetrievalRequest, subject: _Subject, arrangement: _Search, tick: Tick) -> _Judged:
-    deepest, asked = max(request.cuts), subject.asked
-    own = asked.own[subject.judged]
-    found = search(arrangement.asked, arrangement.kept, deepest, own, tick)
-    listed = np.full((len(asked.queries), found.rows.shape[1]), -1, np.int64)
-    listed[subject.judged] = found.rows
-    gains = asked.relevance.gains(listed)[subject.judged]
-    place = places(found.scores, gains, found.bound)
-    relevant = asked.relevance.relevant()[subject.judged]
-    ideal = asked.relevance.ideal(deepest)[subject.judged]
-    return _Judged(found, gains, place, figures(place, gains, relevant, ideal, request.cuts))
-
-
 def _described(
-    request: RetrievalRequest, subject: _Subject, arrangement: _Search, judged: _Judged, base: _Judged | None
+    request: RetrievalRequest, subject: _Subject, arrangement: _Search, judged: Judged, base: Judged | None
 ) -> Arrangement:
     names, units = metric_names(request.cuts), subject.units
     low, high = interval(judged.values, units, request.resamples, request.seed)
@@ -269,7 +246,7 @@ def _notes(request: RetrievalRequest, subject: _Subject) -> list[str]:
     return notes
 
 
-def _worst(request: RetrievalRequest, subject: _Subject, judged: _Judged, metric: int) -> list[WorstQuery]:
+def _worst(request: RetrievalRequest, subject: _Subject, judged: Judged, metric: int) -> list[WorstQuery]:
     """The queries with the lowest figure; of equal ones, those that found a relevant item last."""
     far = np.iinfo(np.int64).max
     first = np.where(judged.place > 0, judged.place, far).min(axis=1)
