@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from edgekit.bench.request import BenchRequest
     from edgekit.distillation.run import DistillRequest, DistillResult, distill
     from edgekit.errors import EdgeKitError
+    from edgekit.evaluation.compatibility import CompatibilityReport, CompatibilityRequest, evaluate_compatibility
+    from edgekit.evaluation.drift import DriftRequest, evaluate_drift
+    from edgekit.evaluation.drift_report import DriftReport
+    from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
+    from edgekit.evaluation.retrieval_report import RetrievalReport
     from edgekit.parity.report import ParityReport
     from edgekit.pipeline import Export, ExportRequest, ExportResult, export
     from edgekit.quantization.make import QuantizeRequest, QuantizeResult, quantize
@@ -32,8 +37,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "BenchRequest",
+    "CompatibilityReport",
+    "CompatibilityRequest",
     "DistillRequest",
     "DistillResult",
+    "DriftReport",
+    "DriftRequest",
     "EdgeKitError",
     "Embeddings",
     "Export",
@@ -46,11 +55,16 @@ __all__ = [
     "QuantizeResult",
     "Recipe",
     "Reporter",
+    "RetrievalReport",
+    "RetrievalRequest",
     "Stages",
     "__version__",
     "check_parity",
     "distill",
     "embed",
+    "evaluate_compatibility",
+    "evaluate_drift",
+    "evaluate_retrieval",
     "export",
     "measure",
     "open_artifact",
@@ -68,6 +82,11 @@ _NAMES = {
     "bench.request": "BenchRequest",
     "distillation.run": "DistillRequest DistillResult distill",
     "errors": "EdgeKitError",
+    "evaluation.compatibility": "CompatibilityReport CompatibilityRequest evaluate_compatibility",
+    "evaluation.drift": "DriftRequest evaluate_drift",
+    "evaluation.drift_report": "DriftReport",
+    "evaluation.retrieval": "RetrievalRequest evaluate_retrieval",
+    "evaluation.retrieval_report": "RetrievalReport",
     "parity.report": "ParityReport",
     "pipeline": "Export ExportRequest ExportResult export",
     "quantization.make": "QuantizeRequest QuantizeResult quantize",

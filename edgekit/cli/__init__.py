@@ -23,6 +23,9 @@ COMMANDS = {
         "bench": "Measure latency here or on phones, and compare results.",
         "golden": "Check the image preprocessing of an app.",
     },
+    "Evaluate and decide": {
+        "evaluate": "Judge embeddings: retrieval, drift, a new model.",
+    },
     "Data": {
         "backbones": "List backbones that suit phones.",
         "catalog": "Write the synthetic product catalogue as images.",

@@ -31,7 +31,7 @@ class DriftRequest:
 
     reference: PathField = Converted(Path)
     current: PathField = Converted(Path)
-    test: Literal["energy", "mmd"] = "energy"
+    distance: Literal["energy", "mmd"] = "energy"
     by: Sequence[str] = ()  # columns whose texts are tested one by one, too
     alpha: float = 0.05  # how often nothing may raise an alert, all tests together
     rows: int = 1000  # that are drawn of each file for a test, at most
@@ -43,8 +43,8 @@ class DriftRequest:
 
     def __post_init__(self) -> None:
         """Raises UsageError where a field is not one that can be meant."""
-        if self.test not in KERNELS:
-            raise UsageError(f"`test` is {self.test!r}; give one of {', '.join(KERNELS)}", field="test")
+        if self.distance not in KERNELS:
+            raise UsageError(f"`distance` is {self.distance!r}; give one of {', '.join(KERNELS)}", field="distance")
         check_number("alpha", self.alpha, 1e-6, 0.5, whole=False)
         check_number("rows", self.rows, FEWEST, 10_000)
         check_number("permutations", self.permutations, 19, 100_000)
@@ -86,7 +86,7 @@ def evaluate_drift(request: DriftRequest, reporter: Reporter | None = None) -> D
         shared = _shared(files)
         return DriftReport(
             alert=any(check.drifted for check in checks),
-            test=request.test,
+            distance=request.distance,
             alpha=request.alpha,
             permutations=request.permutations,
             checks=checks,
@@ -116,7 +116,7 @@ def _tested(request: DriftRequest, files: tuple[Embedded, Embedded], reporter: R
             found = None
             if min(map(len, drawn)) >= FEWEST:
                 values = [file.values[some] for file, some in zip(files, drawn, strict=True)]
-                found = compare(values[0], values[1], request.test, request.permutations, request.seed)
+                found = compare(values[0], values[1], request.distance, request.permutations, request.seed)
             yield _Part(column, segment, rows, drawn, found)
             tick(number, len(wanted))
 

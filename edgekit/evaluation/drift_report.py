@@ -62,7 +62,7 @@ class DriftReport(Document):
 
     schema_: Literal["edgekit.drift/1"] = Field(SCHEMA, alias="schema")
     alert: bool = Field(description="Whether a check found drift.")
-    test: str
+    distance: str
     alpha: float
     permutations: int
     checks: list[Check]

@@ -29,9 +29,9 @@ def drift(reference: Path, current: Path, **fields: Any) -> DriftReport:
     return evaluate_drift(DriftRequest(reference, current, **{"permutations": 199, **fields}))
 
 
-@pytest.mark.parametrize("test", ["energy", "mmd"])
-def test_it_alarms_where_something_moved(tmp_path: Path, test: str) -> None:
-    report = drift(week(tmp_path, "old", 0), week(tmp_path, "new", 1, shift=1.5), test=test)
+@pytest.mark.parametrize("distance", ["energy", "mmd"])
+def test_it_alarms_where_something_moved(tmp_path: Path, distance: str) -> None:
+    report = drift(week(tmp_path, "old", 0), week(tmp_path, "new", 1, shift=1.5), distance=distance)
     (check,) = report.checks
     assert (report.alert, check.drifted, check.p) == (True, True, 1 / 200)
     assert check.statistic is not None
@@ -152,7 +152,7 @@ def test_files_of_other_models_or_dimensions_are_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("test", "t"),
+        ("distance", "t"),
         ("alpha", 0),
         ("alpha", float("nan")),
         ("rows", FEWEST - 1),
