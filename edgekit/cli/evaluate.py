@@ -135,13 +135,13 @@ def evaluate_retrieval(as_json: bool, quiet: bool, **asked: Any) -> None:
 @click.option(
     "--alpha",
     type=Finite(1e-6, 0.5),
-    default=0.05,
+    default=0.01,
     help="How often all tests together may raise an alert when nothing changed.",
 )
 @click.option(
     "--rows", type=Count(30, 10_000), default=1000, help="Draw at most this many rows of each file for a test."
 )
-@click.option("--permutations", type=Count(19, 100_000), default=999, help="Number of permutations of each test.")
+@click.option("--permutations", type=Count(19, 100_000), default=1999, help="Number of permutations of each test.")
 @click.option(
     "--neighbours", type=Count(1, 1000), default=10, help="Number of neighbours of an item that are compared."
 )

@@ -33,9 +33,9 @@ class DriftRequest:
     current: PathField = Converted(Path)
     distance: Literal["energy", "mmd"] = "energy"
     by: Sequence[str] = ()  # columns whose texts are tested one by one, too
-    alpha: float = 0.05  # how often nothing may raise an alert, all tests together
+    alpha: float = 0.01  # how often nothing may raise an alert, all tests together
     rows: int = 1000  # that are drawn of each file for a test, at most
-    permutations: int = 999
+    permutations: int = 1999
     neighbours: int = 10  # of which the churn is measured
     worst: int = 10  # how many of the items that drifted most to list
     other_models: bool = False  # the files may be of two models that share a space
@@ -116,7 +116,7 @@ def _tested(request: DriftRequest, files: tuple[Embedded, Embedded], reporter: R
             found = None
             if min(map(len, drawn)) >= FEWEST:
                 values = [file.values[some] for file, some in zip(files, drawn, strict=True)]
-                found = compare(values[0], values[1], request.distance, request.permutations, request.seed)
+                found = compare(*values, request.distance, request.permutations, request.alpha, request.seed)
             yield _Part(column, segment, rows, drawn, found)
             tick(number, len(wanted))
 

@@ -24,7 +24,7 @@ class Check(Part):
     tested_reference: int = Field(ge=0, description="Rows that were drawn for the test, one of each listing.")
     tested_current: int = Field(ge=0)
     statistic: float | None = Field(description="Unbiased: about 0 without a change. Null: too few rows to test.")
-    limit: float | None = Field(description="What one test in twenty exceeds without a change.")
+    limit: float | None = Field(description="What a share `alpha` of tests exceeds without a change.")
     p: float | None = Field(description="Corrected for the number of tests, by Holm's method.")
     drifted: bool
 

@@ -16,16 +16,15 @@ from edgekit.evaluation.libraries import library
 __all__ = ["KERNELS", "TwoSample", "compare"]
 
 _CHUNK = 8_000_000  # values that are held at a time
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True, eq=False)
 class TwoSample:
     """What a test found.
 
-    `statistic` is unbiased: about 0 where nothing changed. `limit` is what one test in twenty exceeds without a change,
-    `p` how often labels drawn by chance give as much. `apart` float64 [M] says of each row of the second set how much
-    farther it lies from the first set than from its own: the witness function of Gretton and others, 2012.
+    `statistic` is unbiased: about 0 where nothing changed. `limit` is what a share `alpha` of tests exceeds without a
+    change, `p` how often labels drawn by chance give as much. `apart` float64 [M] says of each row of the second set
+    how much farther it lies from the first set than from its own: the witness function of Gretton and others, 2012.
     """
 
     statistic: float
@@ -34,7 +33,9 @@ class TwoSample:
     apart: np.ndarray
 
 
-def compare(first: np.ndarray, second: np.ndarray, kernel: str, permutations: int, seed: int = 0) -> TwoSample:
+def compare(
+    first: np.ndarray, second: np.ndarray, kernel: str, permutations: int, alpha: float = 0.05, seed: int = 0
+) -> TwoSample:
     """Compare embeddings [N,D] with [M,D], two of each at least, by a kernel of `KERNELS`; takes O((N+M)^2) memory."""
     distance = library("scipy.spatial.distance")
     pairs = distance.squareform(distance.pdist(np.concatenate([first, second]).astype(np.float64)))
@@ -54,7 +55,7 @@ def compare(first: np.ndarray, second: np.ndarray, kernel: str, permutations: in
     p = (1 + int(np.count_nonzero(chance >= statistic - rounding))) / (permutations + 1)
     theirs = similarity[count:]
     apart = theirs[:, count:].sum(axis=1) / (rest - 1) - theirs[:, :count].mean(axis=1)
-    return TwoSample(statistic, float(np.quantile(chance, _LEVEL)), p, apart)
+    return TwoSample(statistic, float(np.quantile(chance, 1 - alpha)), p, apart)
 
 
 def _statistics(similarity: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:

@@ -138,7 +138,8 @@ def _drawn_means(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int
     """Means [resamples,M] of units that are drawn again, some at a time."""
     rng, units = np.random.default_rng(seed), len(sums)
     for count in _chunks(resamples, units):
-        drawn = rng.multinomial(units, np.full(units, 1 / units), count)
+        chosen = rng.integers(0, units, (count, units)) + units * np.arange(count)[:, None]
+        drawn = np.bincount(chosen.reshape(-1), minlength=count * units).reshape(count, units).astype(np.float64)
         yield (drawn @ sums) / (drawn @ counts)[:, None]
 
 

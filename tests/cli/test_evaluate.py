@@ -50,7 +50,9 @@ def test_drift_ends_with_an_exit_code_of_its_own(invoke: Invoke, photos: Path, t
     alert = invoke("evaluate", "drift", photos, moved, "--permutations", 99, "--json")
     one_line(alert, 13, "the embeddings drifted: all rows")
     assert json.loads(alert.stdout)["alert"] is True
-    few = invoke("evaluate", "drift", photos, moved, "--by", "category", "--permutations", 19, "--quiet")
+    few = invoke(
+        "evaluate", "drift", photos, moved, "--by", "category", "--alpha", 0.05, "--permutations", 19, "--quiet"
+    )
     assert "tests can only raise an alert with 79 --permutations or more" in few.stderr
 
 

@@ -26,7 +26,7 @@ def week(folder: Path, name: str, seed: int, shift: float = 0.0, only: str = "",
 
 
 def drift(reference: Path, current: Path, **fields: Any) -> DriftReport:
-    return evaluate_drift(DriftRequest(reference, current, **{"permutations": 199, **fields}))
+    return evaluate_drift(DriftRequest(reference, current, **{"permutations": 199, "alpha": 0.05, **fields}))
 
 
 @pytest.mark.parametrize("distance", ["energy", "mmd"])

@@ -41,7 +41,7 @@ def test_the_energy_distance_is_that_of_scipy_in_one_dimension() -> None:
 @pytest.mark.parametrize("kernel", list(KERNELS))
 def test_it_alarms_as_often_as_it_says_and_on_what_changed(kernel: str) -> None:
     rng = np.random.default_rng(2)
-    p = [compare(rng.normal(size=(40, 4)), rng.normal(size=(40, 4)), kernel, 99, seed).p for seed in range(200)]
+    p = [compare(rng.normal(size=(40, 4)), rng.normal(size=(40, 4)), kernel, 99, seed=seed).p for seed in range(200)]
     assert np.mean(np.array(p) <= 0.05) <= 0.09
     assert 0.4 < np.mean(p) < 0.6
     moved = compare(rng.normal(size=(40, 4)), rng.normal(0.7, 1, (40, 4)), kernel, 99)
