@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from edgekit.embedding.file import EmbeddingFile, read_embeddings
     from edgekit.embedding.run import EmbedRequest, EmbedResult, embed
     from edgekit.errors import EdgeKitError
+    from edgekit.evaluation.compatibility import CompatibilityReport, CompatibilityRequest, evaluate_compatibility
+    from edgekit.evaluation.drift import DriftRequest, evaluate_drift
+    from edgekit.evaluation.drift_report import DriftReport
+    from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
+    from edgekit.evaluation.retrieval_report import RetrievalReport
     from edgekit.experiment.analyze import analyze_experiment
     from edgekit.experiment.canary import CanaryRequest, CanaryResult, judge_canary
     from edgekit.experiment.metric import ExperimentMetric
@@ -42,8 +47,12 @@ __all__ = [
     "BenchRequest",
     "CanaryRequest",
     "CanaryResult",
+    "CompatibilityReport",
+    "CompatibilityRequest",
     "DistillRequest",
     "DistillResult",
+    "DriftReport",
+    "DriftRequest",
     "EdgeKitError",
     "EmbedRequest",
     "EmbedResult",
@@ -64,12 +73,17 @@ __all__ = [
     "QuantizeResult",
     "Recipe",
     "Reporter",
+    "RetrievalReport",
+    "RetrievalRequest",
     "Stages",
     "__version__",
     "analyze_experiment",
     "check_parity",
     "distill",
     "embed",
+    "evaluate_compatibility",
+    "evaluate_drift",
+    "evaluate_retrieval",
     "export",
     "judge_canary",
     "measure",
@@ -93,6 +107,11 @@ _NAMES = {
     "embedding.file": "EmbeddingFile read_embeddings",
     "embedding.run": "EmbedRequest EmbedResult embed",
     "errors": "EdgeKitError",
+    "evaluation.compatibility": "CompatibilityReport CompatibilityRequest evaluate_compatibility",
+    "evaluation.drift": "DriftRequest evaluate_drift",
+    "evaluation.drift_report": "DriftReport",
+    "evaluation.retrieval": "RetrievalRequest evaluate_retrieval",
+    "evaluation.retrieval_report": "RetrievalReport",
     "experiment.analyze": "analyze_experiment",
     "experiment.canary": "CanaryRequest CanaryResult judge_canary",
     "experiment.metric": "ExperimentMetric",

@@ -6,6 +6,7 @@ __all__ = [
     "CanaryStopError",
     "CanaryWaitError",
     "DeviceError",
+    "DriftError",
     "EdgeKitError",
     "ExperimentError",
     "InconclusiveError",
@@ -98,6 +99,12 @@ class RegressionError(EdgeKitError):
     """A measurement is slower than its baseline allows, or cannot be compared with it."""
 
     exit_code = 12
+
+
+class DriftError(EdgeKitError):
+    """Embeddings are not what they were in the reference."""
+
+    exit_code = 13
 
 
 class TrainingError(EdgeKitError):

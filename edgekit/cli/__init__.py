@@ -22,10 +22,11 @@ COMMANDS = {
         "parity": "Compare an exported model with the original.",
         "bench": "Measure latency here or on phones, and compare results.",
         "golden": "Check the image preprocessing of an app.",
-        "experiment": "Plan and analyze A/B tests, and judge canary releases.",
     },
     "Evaluate and decide": {
         "embed": "Embed a whole data set into a Parquet file.",
+        "evaluate": "Judge embeddings: retrieval, drift, a new model.",
+        "experiment": "Plan and analyze A/B tests, and judge canary releases.",
     },
     "Data": {
         "backbones": "List backbones that suit phones.",
@@ -47,7 +48,7 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
     7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent, 12 slower than
-    the baseline, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait, 130 interrupted.
+    the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait, 130 interrupted.
     """
 
 

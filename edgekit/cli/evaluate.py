@@ -1,0 +1,202 @@
+"""`edgekit evaluate`: what embeddings are worth, whether they drifted, and whether a new model fits an old gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.console import print_json
+from edgekit.cli.groups import DefaultGroup
+from edgekit.cli.options import PATH, Count, F, Finite, common, reporter_of
+
+__all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_retrieval"]
+
+
+def _seed(command: F) -> F:
+    text = "Seed of what is drawn by chance. The same input gives the same figures."
+    return click.option("--seed", type=Count(min=0), default=0, help=text)(command)
+
+
+def _resamples(command: F) -> F:
+    text = "Number of times that queries are drawn again, for intervals and p-values."
+    return click.option("--resamples", type=Count(99, 1_000_000), default=2000, help=text)(command)
+
+
+_other_models = click.option(
+    "--other-models",
+    is_flag=True,
+    help="Compare embeddings of two models, which share a space.",
+)
+
+
+@click.group(cls=DefaultGroup)
+def evaluate() -> None:
+    """Evaluate embeddings: retrieval, drift, and a new model before an old gallery.
+
+    All take Parquet files of embeddings, with the columns id and embedding. Further columns are the labels and segments
+    of each row.
+
+    \b
+    edgekit evaluate retrieval photos.parquet --by category
+    edgekit evaluate drift last-week.parquet this-week.parquet
+    edgekit evaluate compatibility old-model.parquet new-model.parquet
+    """
+
+
+@evaluate.command("retrieval")
+@click.argument("queries", type=PATH)
+@click.argument("gallery", type=PATH, required=False)
+@click.option(
+    "--task",
+    default="similar",
+    metavar="NAME",
+    help="What is searched for whom: similar (other photos of a listing), buyer-to-seller, ads (promoted listings of a "
+    "kind) or visual-search (photos of a category).",
+)
+@click.option(
+    "--relevance",
+    type=PATH,
+    metavar="FILE",
+    help="In place of --task: a CSV or Parquet table with the columns query, gallery and relevance.",
+)
+@click.option(
+    "--at",
+    type=Count(1, 10_000),
+    multiple=True,
+    default=(1, 5, 10),
+    help="Judge the first N places of each list. May be repeated.",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="Figure that segments and worst queries are judged by, for example ndcg@10.  [default: recall at the largest "
+    "--at]",
+)
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="COLUMN",
+    help="Also judge the queries with each text of this column, and name those that are served worse. May be repeated.",
+)
+@click.option(
+    "--form",
+    "forms",
+    multiple=True,
+    default=("plain",),
+    metavar="FORM",
+    help="Keep the gallery as plain, truncate=N (first values), int8, or pq=N (product quantization). May be repeated.",
+)
+@click.option(
+    "--against", type=PATH, metavar="FILE", help="Embeddings of the same queries by the original, to compare with."
+)
+@click.option(
+    "--against-gallery",
+    type=PATH,
+    metavar="FILE",
+    help="Embeddings of the same gallery by the original.  [default: the file of --against]",
+)
+@click.option("--mixed", is_flag=True, help="Also search the original's gallery with QUERIES.")
+@_other_models
+@click.option(
+    "--correction",
+    type=click.Choice(["holm", "fdr_bh"]),
+    default="holm",
+    help="How the p-values of many segments are corrected.",
+)
+@click.option("--worst", type=Count(0, 10_000), default=0, help="List this many of the worst queries.")
+@_resamples
+@_seed
+@common
+def evaluate_retrieval(as_json: bool, quiet: bool, **asked: Any) -> None:
+    """Search GALLERY with QUERIES, and judge what is found.
+
+    Without GALLERY, QUERIES is both. A query itself is never searched.
+    """
+    from edgekit.cli import evaluate_tables as show
+    from edgekit.evaluation import retrieval
+
+    request = retrieval.RetrievalRequest(**asked)
+    report = retrieval.evaluate_retrieval(request, reporter_of(quiet or as_json))
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        show.show_retrieval(report)
+
+
+@evaluate.command("drift")
+@click.argument("reference", type=PATH)
+@click.argument("current", type=PATH)
+@click.option(
+    "--distance", type=click.Choice(["energy", "mmd"]), default="energy", help="Distance between the two samples."
+)
+@click.option("--by", multiple=True, metavar="COLUMN", help="Also test each text of this column. May be repeated.")
+@click.option(
+    "--alpha",
+    type=Finite(1e-6, 0.5),
+    default=0.01,
+    help="How often all tests together may raise an alert when nothing changed.",
+)
+@click.option(
+    "--rows", type=Count(30, 10_000), default=1000, help="Draw at most this many rows of each file for a test."
+)
+@click.option("--permutations", type=Count(19, 100_000), default=1999, help="Number of permutations of each test.")
+@click.option(
+    "--neighbours", type=Count(1, 1000), default=10, help="Number of neighbours of an item that are compared."
+)
+@click.option("--worst", type=Count(0, 10_000), default=10, help="List this many of the items that drifted most.")
+@_other_models
+@_seed
+@common
+def evaluate_drift(as_json: bool, quiet: bool, **asked: Any) -> None:
+    """Test whether the embeddings in CURRENT are still distributed like those in REFERENCE.
+
+    The exit code is 13 if they are not.
+    """
+    from edgekit.cli import evaluate_tables as show
+    from edgekit.evaluation import drift
+
+    report = drift.evaluate_drift(drift.DriftRequest(**asked), reporter_of(quiet or as_json))
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        show.show_drift(report)
+    report.raise_for_alert()
+
+
+@evaluate.command("compatibility")
+@click.argument("reference", type=PATH, metavar="OLD")
+@click.argument("current", type=PATH, metavar="NEW")
+@click.option(
+    "--adapter",
+    type=PATH,
+    metavar="FILE",
+    help="Write the query adapter to this .safetensors file: a linear layer that takes embeddings of the new model to "
+    "the old gallery's space.",
+)
+@click.option("--k", type=Count(1, 1000), default=10, help="Judge the recall in the first N places.")
+@click.option(
+    "--max-drop",
+    type=Finite(0, 1),
+    default=0.01,
+    help="How much of the old model's recall the new one may lose in the old gallery, as a share.",
+)
+@_resamples
+@_seed
+@common
+def evaluate_compatibility(as_json: bool, quiet: bool, **asked: Any) -> None:
+    """Say whether a new model can search a gallery that an old one indexed.
+
+    OLD and NEW are embeddings of the same photos by the old and the new model, with a column label.
+    """
+    from edgekit.cli import evaluate_tables as show
+    from edgekit.evaluation import compatibility
+
+    request = compatibility.CompatibilityRequest(**asked)
+    report = compatibility.evaluate_compatibility(request, reporter_of(quiet or as_json))
+    adapter: Path | None = asked["adapter"]
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        show.show_compatibility(report, adapter)

@@ -1,0 +1,81 @@
+"""`edgekit evaluate`: tables, JSON, and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgekit
+from tests.conftest import Invoke, one_line
+from tests.evaluation.made import listings, write
+
+VALUES, COLUMNS = listings(120)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write(tmp_path / "photos.parquet", VALUES, COLUMNS)
+
+
+def test_retrieval_shows_arrangements_segments_and_worst_queries(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).standard_normal(VALUES.shape)
+    small = write(tmp_path / "small.parquet", VALUES + noise, COLUMNS, model="small")
+    options = ("--against", photos, "--mixed", "--form", "plain", "--form", "pq=4", "--by", "category", "--worst", 2)
+    shown = invoke("evaluate", "retrieval", small, *options, "--resamples", 99, "--at", 1, "--at", 10, "--quiet")
+    assert shown.exit_code == 0, shown.output
+    for text in ("similar: 240 queries", "original", "mixed", "pq=4", "recall@10", "shoes", "Worst queries of pq=4"):
+        assert text in shown.stdout
+    read = invoke("evaluate", "retrieval", small, *options, "--resamples", 99, "--at", 1, "--at", 10, "--json")
+    report = edgekit.RetrievalReport.model_validate_json(read.stdout)
+    assert [row.name for row in report.arrangements] == ["original", "mixed", "plain", "pq=4"]
+    assert len(report.segments) == 12
+    assert len(report.worst) == 2
+
+
+def test_notes_are_warnings(invoke: Invoke, photos: Path) -> None:
+    shown = invoke("evaluate", photos, "--at", 1000, "--resamples", 99, "--quiet")
+    assert shown.exit_code == 0
+    assert "warning: the gallery has 239 rows besides the query, fewer than k = 1000" in shown.stderr
+
+
+def test_drift_ends_with_an_exit_code_of_its_own(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
+    moved = write(tmp_path / "moved.parquet", VALUES + 1.0, COLUMNS)
+    same = invoke("evaluate", "drift", photos, photos, "--by", "style", "--permutations", 99, "--quiet")
+    assert same.exit_code == 0, same.output
+    for text in ("no drift shown", "style=review", "of 10 neighbours changed", "Items that drifted most"):
+        assert text in same.stdout
+    alert = invoke("evaluate", "drift", photos, moved, "--permutations", 99, "--json")
+    one_line(alert, 13, "the embeddings drifted: all rows")
+    assert json.loads(alert.stdout)["alert"] is True
+    few = invoke(
+        "evaluate", "drift", photos, moved, "--by", "category", "--alpha", 0.05, "--permutations", 19, "--quiet"
+    )
+    assert "tests can only raise an alert with 79 --permutations or more" in few.stderr
+
+
+def test_compatibility_gives_a_verdict_and_an_adapter(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
+    turn = np.linalg.qr(np.random.default_rng(7).standard_normal((16, 16)))[0]
+    turned, out = write(tmp_path / "turned.parquet", VALUES @ turn, COLUMNS, model="new"), tmp_path / "a.safetensors"
+    shown = invoke("evaluate", "compatibility", photos, turned, "--adapter", out, "--resamples", 99, "--quiet")
+    assert shown.exit_code == 0, shown.output
+    assert "must be embedded again" in shown.stdout
+    assert "(chosen)" in shown.stdout
+    assert out.is_file()
+    read = invoke("evaluate", "compatibility", photos, turned, "--resamples", 99, "--json")
+    assert json.loads(read.stdout)["written"] is None
+
+
+def test_errors_name_options(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "other.parquet", VALUES, COLUMNS, model="other")
+    one_line(invoke("evaluate", "retrieval", photos, other), 3, "--other-models", "photos.parquet")
+    one_line(invoke("evaluate", "drift", photos, other), 3, "--other-models")
+    one_line(invoke("evaluate", "retrieval", photos, "--form", "zip"), 2, "--form has no 'zip'")
+    one_line(invoke("evaluate", "retrieval", photos, "--mixed"), 2, "--mixed needs --against")
+    one_line(invoke("evaluate", "retrieval", photos, "--task", "nosuch"), 2, "--task", "buyer-to-seller")
+    one_line(invoke("evaluate", "retrieval", photos, "--by", "light"), 3, "no column light")
+    one_line(invoke("evaluate", "retrieval", tmp_path / "no.parquet"), 3, "no.parquet")
+    one_line(invoke("evaluate", "retrieval", "catalog-s0"), 2, "QUERIES", "edgekit embed")
+    one_line(invoke("evaluate", "compatibility", photos, tmp_path / "no.parquet"), 3, "no.parquet")
