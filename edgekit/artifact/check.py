@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.artifact.open import open_artifact
-from edgekit.errors import UsageError
+from edgekit.errors import InputError, UsageError
 from edgekit.parity.report import ParityReport
 from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import Recipe, resolve_model
@@ -36,11 +36,12 @@ def check_parity(
 
     reporter, recipe = reporter or Silent(), resolve_model(recipe)
     with reporter.stage(f"open {Path(path).name}"):
-        artifact = open_artifact(path)
+        artifact = open_artifact(path, allow_bare=True)
     manifest = artifact.manifest
     if manifest is None:
-        raise UsageError(
-            f"{path}: has no manifest, which parity needs; give the folder that `edgekit export` published"
+        raise InputError(
+            f"{path}: has no manifest.json beside it, which says how to prepare images and what to expect; give the "
+            "folder that `edgekit export` published"
         )
     embedder = build(recipe, reporter)
     if embedder.spec.size != artifact.spec.size:

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Made", "describe"]
 
-_PACKAGES = (
-    "ai-edge-litert", "coreai-core", "coreai-torch", "coremltools", "executorch", "litert-torch", "numpy", "onnx",
-    "onnxruntime", "onnxscript", "pillow", "timm", "torch", "torchao",
-)  # fmt: skip
+# Of every file, by the names under which they are installed; of a target, those that its row names.
+_PACKAGES = ("numpy", "pillow", "timm", "torch")
+_INSTALLED_AS = {"coreai": "coreai-core"}
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,14 @@ def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
         ],
         parity=m.ParitySummary.of(made.report),
         payoff=made.payoff,
-        toolchain=m.toolchain(_PACKAGES),
+        toolchain=m.toolchain(_took_part(made)),
         files=describe_files(path.parent),
     )
+
+
+def _took_part(made: Made) -> list[str]:
+    own = [_INSTALLED_AS.get(name, name.replace("_", "-")) for name in made.target.packages]
+    return [*_PACKAGES, *own, *([] if made.plan is None else ["torchao"])]
 
 
 def _portable(recipe: Recipe, embedder: Embedder) -> dict[str, Any]:

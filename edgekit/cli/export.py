@@ -72,8 +72,8 @@ def _complete_format(_context: click.Context, _option: click.Parameter, incomple
     "input_dtype",
     type=click.Choice(["float32", "uint8"]),
     default="float32",
-    help="Input of the files for android and onnx: float32 [1,3,H,W] or uint8 [1,H,W,3], with values from 0 to 255. "
-    "A Core ML package always takes an image.",
+    help="Input of the files for android and onnx, with values from 0 to 255: float32 [1,3,H,W] ([1,H,W,3] in LiteRT) "
+    "or uint8 [1,H,W,3]. A Core ML package always takes an image.",
 )
 @click.option(
     "--out",
@@ -192,7 +192,7 @@ def _export_row(item: Export) -> tuple[str, ...]:
     file, size, delegated = f"held back: {item.folder.name}", "-", "-"
     if item.manifest is not None:
         file, delegated = item.manifest.artifact, f"{item.manifest.coverage.delegated:.1%}"
-        size = human_size(sum(part.bytes for part in item.manifest.files))
+        size = human_size(sum(part.bytes for part in item.manifest.files if part.path != "parity.json"))
     return (file, size, item.precision, verdict, runtime, cosine, recall, delegated, f"{item.seconds:.1f}")
 
 

@@ -34,7 +34,7 @@ __all__ = ["parity"]
 def parity(artifact: Path, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare the embeddings of ARTIFACT with those of the original PyTorch model.
 
-    ARTIFACT is a folder that `edgekit export` published, or the .mlpackage, .pte or .onnx in it.
+    ARTIFACT is a folder that `edgekit export` published, or the file in it.
     """
     from edgekit.artifact.check import check_parity
 

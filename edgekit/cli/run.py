@@ -36,8 +36,8 @@ def run(
 ) -> None:
     """Embed images with ARTIFACT on this machine.
 
-    ARTIFACT is a folder that `edgekit export` published, or the .mlpackage, .pte or .onnx in it. IMAGE is a file, or a
-    folder of images. Where there is no Core ML, EdgeKit's reference runtime runs the .mlpackage.
+    ARTIFACT is a folder that `edgekit export` published, or the file in it. IMAGE is a file, or a folder of
+    images. Where there is no Core ML, EdgeKit's reference runtime runs the .mlpackage.
     """
     from edgekit.artifact import embeddings
 

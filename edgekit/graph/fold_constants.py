@@ -16,17 +16,18 @@ __all__ = ["fold_constants", "remove_dead"]
 _MAX_ELEMENTS = 1 << 26
 
 
-def fold_constants(graph_module: GraphModule) -> int:
+def fold_constants(graph_module: GraphModule, *, decode: bool = True) -> int:
     """Replace each call whose inputs are all constants (position embeddings, attention-bias gathers, `arange`).
 
-    Only calls that feed a non-constant one become constants, in the end; results over 2**26 elements stay calls.
+    Only calls that feed a non-constant one become constants, in the end; results over 2**26 elements stay calls, and
+    without `decode` so do the numbers that integers stand for.
     """
     known: dict[Node, Any] = {}
     for node in graph_module.graph.nodes:
         value = constant(node)
         if value is not None:
             known[node] = value
-        elif _foldable(node) and all(source in known for source in node.all_input_nodes):
+        elif _foldable(node, decode) and all(source in known for source in node.all_input_nodes):
             args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda source: known[source])
             with torch.no_grad():
                 result = node.target(*args, **kwargs)
@@ -48,8 +49,10 @@ def remove_dead(graph_module: GraphModule) -> int:
     return before - len(graph_module.graph.nodes)
 
 
-def _foldable(node: Node) -> bool:
+def _foldable(node: Node, decode: bool) -> bool:
     if node.op != "call_function" or not _small(node):
+        return False
+    if not decode and str(node.target).startswith("quantized_decomposed.dequantize"):
         return False
     if node.target is getitem:
         return True

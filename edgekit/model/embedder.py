@@ -82,8 +82,16 @@ class Embedder(nn.Module):
         return torch.full((batch, 3, height, width), 127.0)
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Embed uint8 [N,H,W,3] images with this module in eager fp32; returns float32 [N,D]."""
-        return self.run(self.pixels(images)).numpy()
+        """Embed uint8 [N,H,W,3] images with this module in eager fp32; returns float32 [N,D].
+
+        A module that takes no batch, for a constant of one image in it, gets them one at a time, as on a phone.
+        """
+        try:
+            return self.run(self.pixels(images)).numpy()
+        except RuntimeError:
+            if len(images) < 2:
+                raise
+            return np.concatenate([self.embed(image[None]) for image in images])
 
     def run(self, image: Tensor) -> Tensor:
         """`forward` as the original of every comparison: without gradients, compilation or autocast."""

@@ -20,6 +20,7 @@ from edgekit.quantization.constants import encode_constants
 from edgekit.quantization.layers import Layer, bias_of, layers, names, stored, stored_name, weight_name
 from edgekit.quantization.plan import Plan
 from edgekit.quantization.schemes import SCHEMES, Scheme
+from edgekit.support.quiet import quiet
 
 __all__ = ["apply"]
 
@@ -32,7 +33,8 @@ def apply(program: ExportedProgram, plan: Plan, target: str) -> tuple[ExportedPr
     Raises:
         UsageError: the plan names a layer or a constant that the program does not have.
     """
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    with quiet("torchao"):
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     module = program.module()
     known = {layer.name: layer for layer in layers(program)}

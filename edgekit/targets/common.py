@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.errors import ModelError, UnsupportedOpError, UsageError
+from edgekit.errors import InputError, ModelError, UnsupportedOpError, UsageError
+from edgekit.support.text import reason_of
 
 if TYPE_CHECKING:
     import numpy as np
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-__all__ = ["check_images", "converted_last", "image_size", "no_op", "perhaps", "refuse_bfloat16", "replaced"]
+__all__ = [
+    "check_borders",
+    "check_images",
+    "converted_last",
+    "image_size",
+    "no_op",
+    "perhaps",
+    "refuse_bfloat16",
+    "replaced",
+    "running",
+]
 
 # What ordinary modules call beside core ATen: where an error names no operator, these are suspected last.
 _ORDINARY = frozenset((
@@ -106,6 +118,30 @@ def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(owner, name, value)
+
+
+def check_borders(path: Path, image: Sequence[Any], taken: str, embedding: Sequence[Any], given: str) -> None:
+    """Raises InputError where a file's one input or output, by shape and dtype, is not that of an embedder.
+
+    A size may be anything but a number where the file leaves it open.
+    """
+    pixels = len(image) == 4 and 3 in (image[1], image[3]) and taken in ("float32", "uint8")
+    if not pixels or len(embedding) != 2 or embedding[0] not in (1, image[0]) or given != "float32":
+        raise InputError(
+            f"{path}: not an embedder, which takes float32 or uint8 images and gives one float32 [1, D] for each, but "
+            f"{taken} {[*image]} to {given} {[*embedding]}: export it again"
+        )
+
+
+@contextlib.contextmanager
+def running(runtime: str) -> Iterator[None]:
+    """Raises ModelError for whatever a vendor's runtime raises while it computes an embedding."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(
+            f"{runtime}'s runtime refuses to run this file ({reason_of(error)}): export it again"
+        ) from error
 
 
 def check_images(images: np.ndarray, size: tuple[int, int]) -> None:

@@ -36,6 +36,22 @@ def test_an_embedding_is_that_of_the_normalised_image_at_unit_length() -> None:
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-6)
 
 
+class OneGrid(torch.nn.Module):
+    """Samples the pixels of one image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("grid", torch.rand(1, 5, 5, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.grid_sample(x, self.get_buffer("grid"), align_corners=False).flatten(1)
+
+
+def test_a_module_that_takes_no_batch_embeds_images_one_at_a_time() -> None:
+    embedder, images = Embedder(OneGrid(), InputSpec(size=(64, 64))), photos(3)
+    np.testing.assert_array_equal(embedder.embed(images), [embedder.embed(image[None])[0] for image in images])
+
+
 def test_bytes_and_floats_give_the_same_embedding() -> None:
     images = photos(2)
     as_bytes = build_embedder(recipe("tests.toys:tower"), uint8_input=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgekit.errors import ModelError, UnsupportedOpError
+from edgekit.errors import InputError, ModelError, UnsupportedOpError
 from edgekit.graph import capture, rewrite
 from edgekit.targets import LowerOptions
-from edgekit.targets.common import perhaps
+from edgekit.targets.common import perhaps, running
 from edgekit.targets.coreml import backend as coreml
 from edgekit.targets.executorch import backend as executorch
 from edgekit.targets.onnx import backend as onnx
@@ -86,3 +87,33 @@ def test_the_runtime_s_reason_is_read_where_python_s_error_channel_is_elsewhere(
         pytest.raises(UnsupportedOpError, match=r"aten\.convolution, used in module\.3"),
     ):
         executorch.lower(program, tmp_path / "file", LowerOptions(precision="fp32"))
+
+
+class Gives(nn.Module):
+    def __init__(self, op: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.op = op
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.op(image / 255)
+
+
+@pytest.mark.parametrize("name", ["coreai", "executorch", "litert", "onnx"])
+@pytest.mark.parametrize(
+    "op",
+    [lambda x: x.flatten(2), lambda x: x.reshape(3, -1), lambda x: x.flatten(1).int()],
+    ids=["a map", "three rows", "integers"],
+)
+def test_a_file_that_gives_no_embedding_is_refused(name: str, op: Callable[[Tensor], Tensor], tmp_path: Path) -> None:
+    backend = importlib.import_module(f"edgekit.targets.{name}.backend")
+    program, _ = rewrite(capture(Gives(op), torch.rand(1, 3, 8, 8)), name)
+    path = tmp_path / f"other.{name}"
+    backend.lower(program, path, LowerOptions(min_ios=27))
+    with pytest.raises(InputError, match=r"other\.[a-z]+: not an embedder, .* one float32 \[1, D\]"):
+        backend.open(path)
+
+
+def test_what_a_runtime_raises_is_one_line_about_the_file() -> None:
+    said = r"LiteRT's runtime refuses to run this file \(index 9\): export it again"
+    with pytest.raises(ModelError, match=said), running("LiteRT"):
+        raise IndexError("index 9")

@@ -89,7 +89,7 @@ def _decomposed(program: ExportedProgram) -> ExportedProgram:
     _keep_casts(program)
     graph_module = to_graph(program)
     # What came of operators that were spelled out.
-    return to_program(graph_module, program) if fold_constants(graph_module) else program
+    return to_program(graph_module, program) if fold_constants(graph_module, decode=False) else program
 
 
 def _keep_casts(program: ExportedProgram) -> None:

@@ -25,7 +25,7 @@ from edgekit.errors import InputError
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of, shown
 from edgekit.support.threads import cores
-from edgekit.targets.common import check_images
+from edgekit.targets.common import check_images, running
 
 __all__ = ["CoreAIRunner"]
 
@@ -80,7 +80,8 @@ class CoreAIRunner:
 
     def run(self, ready: Any) -> np.ndarray:
         """The embedding float32 [D] of an image that is ready."""
-        return self._row(_wait(_call(self._written, [{self._input: ready}]))[0])
+        with running("Core AI"):
+            return self._row(_wait(_call(self._written, [{self._input: ready}]))[0])
 
     def _compare(self, image: np.ndarray) -> None:
         due = self.run(self.ready(image))
@@ -98,7 +99,8 @@ class CoreAIRunner:
 
     def _run(self, function: Any, images: np.ndarray) -> list[np.ndarray]:
         feeds = [{self._input: self.ready(image)} for image in images]
-        return [self._row(answer) for answer in _wait(_call(function, feeds))]
+        with running("Core AI"):
+            return [self._row(answer) for answer in _wait(_call(function, feeds))]
 
     def _row(self, answer: dict[str, Any]) -> np.ndarray:
         return np.array(answer[self._output].numpy(), dtype=np.float32).reshape(-1)
@@ -151,7 +153,14 @@ def _borders(path: Path, description: Any) -> tuple[str, str, tuple[int, int]]:
         taken, given = description.input_descriptor(inputs[0]), description.output_descriptor(outputs[0])
         size = list(taken.shape)
         floats = taken.dtype == given.dtype == "float32"
-        if floats and len(size) == 4 and size[:2] == [1, 3] and None not in size and len(given.shape) == 2:
+        if (
+            floats
+            and len(size) == 4
+            and size[:2] == [1, 3]
+            and None not in size
+            and len(given.shape) == 2
+            and given.shape[0] == 1
+        ):
             return inputs[0], outputs[0], (int(size[2]), int(size[3]))
     raise InputError(
         f"{path}: not an embedder, which takes one float32 [1, 3, H, W] and gives one float32 [1, D]: export it again"

@@ -11,7 +11,7 @@ from edgekit.errors import InputError, MissingDependencyError, ModelError, Outpu
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions
-from edgekit.targets.common import no_op, perhaps
+from edgekit.targets.common import check_borders, no_op, perhaps, running
 from edgekit.targets.executorch.runtime import bindings
 
 if TYPE_CHECKING:
@@ -124,11 +124,13 @@ class ExecuTorchRunner:
                 self._program = runtime._load_program(str(path))
                 self._method = self._program.load_method("forward")
                 meta = self._method.method_meta()
-                sizes = tuple(meta.input_tensor_meta(0).sizes())
+                sides = meta.input_tensor_meta(0), meta.output_tensor_meta(0)
+                (sizes, taken), (row, given) = ((tuple(side.sizes()), _dtype(side)) for side in sides)
             except Exception as error:
                 raise InputError(f"{path} is not a program that ExecuTorch can load: {reason_of(error)}") from error
-        if len(sizes) != 4 or meta.num_inputs() != 1:
-            raise InputError(f"{path} does not take one image: its input has the shape {list(sizes)}")
+        if meta.num_inputs() != 1:
+            raise InputError(f"{path}: not an embedder, which takes one image and nothing else: export it again")
+        check_borders(path, sizes, taken, row, given)
         self._bytes_in = sizes[3] == 3 and sizes[1] != 3
         self.input_size = (sizes[1], sizes[2]) if self._bytes_in else (sizes[2], sizes[3])
 
@@ -150,13 +152,14 @@ class ExecuTorchRunner:
     def run(self, ready: torch.Tensor) -> np.ndarray:
         import torch
 
-        try:
+        with running("ExecuTorch"):
             row: np.ndarray = self._method((ready,))[0].to(torch.float32).numpy()[0].copy()
-        except RuntimeError as error:
-            raise ModelError(
-                f"ExecuTorch's runtime refuses to run this program ({reason_of(error)}): export it again"
-            ) from error
         return row
+
+
+def _dtype(side: Any) -> str:
+    """Of a tensor in a program's own description, which has the numbers of ATen's scalar types."""
+    return {0: "uint8", 6: "float32"}.get(side.dtype(), f"dtype {side.dtype()}")
 
 
 def coverage(program: ExportedProgram, backend: str) -> Coverage:

@@ -9,7 +9,7 @@ from edgekit.errors import InputError, MissingDependencyError, ModelError, Outpu
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, perhaps, refuse_bfloat16
+from edgekit.targets.common import check_borders, check_images, perhaps, refuse_bfloat16, running
 
 if TYPE_CHECKING:
     from typing import Any
@@ -115,13 +115,11 @@ class _Runner:
             raise MissingDependencyError(f"{error}: {_INSTALL}") from error
         except Exception as error:
             raise InputError(f"{path}: LiteRT cannot load this file ({reason_of(error)}): export it again") from error
-        shape = tuple(int(size) for size in image["shape"])
-        channels_last = len(shape) == 4 and shape[3] == 3
-        if len(shape) != 4 or shape[0] != 1 or 3 not in (shape[1], shape[3]):
-            raise InputError(f"{path}: not an embedder, whose input is one image: export it again")
+        shape, given = ([int(size) for size in side["shape"]] for side in (image, embedding))
+        check_borders(path, shape, image["dtype"].__name__, given, embedding["dtype"].__name__)
         self._in, self._out, self._dtype = image["index"], embedding["index"], image["dtype"]
-        self._channels_last = channels_last
-        self.input_size: tuple[int, int] = shape[1:3] if channels_last else shape[2:4]
+        self._channels_last = shape[3] == 3
+        self.input_size: tuple[int, int] = (shape[1], shape[2]) if self._channels_last else (shape[2], shape[3])
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         import numpy as np
@@ -138,11 +136,7 @@ class _Runner:
 
     def run(self, ready: np.ndarray) -> np.ndarray:
         self._interpreter.set_tensor(self._in, ready)
-        try:
+        with running("LiteRT"):
             self._interpreter.invoke()
-        except RuntimeError as error:
-            raise ModelError(
-                f"LiteRT's runtime refuses to run this file ({reason_of(error)}): export it again"
-            ) from error
         row: np.ndarray = self._interpreter.get_tensor(self._out)[0]
         return row

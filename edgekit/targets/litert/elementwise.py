@@ -114,8 +114,14 @@ def activated(translation: Translation, node: Node, low: float, high: float) -> 
         return None
     maker, code = draft.maker(value.tensor), ACTIVATIONS.get((low, high))
     alone = isinstance(node.args[0], Node) and len(node.args[0].users) == 1
-    free = maker is not None and maker.kind in _FUSED and not maker.options.get("fusedActivationFunction", NONE)
-    if maker is not None and free and alone and code is not None:
+    own = maker is not None and maker.foreign is None and maker.kind in _FUSED
+    if (
+        maker is not None
+        and own
+        and not maker.options.get("fusedActivationFunction", NONE)
+        and alone
+        and code is not None
+    ):
         maker.options["fusedActivationFunction"] = code
         return value
     if code is not None and code != RELU_N1_TO_1:

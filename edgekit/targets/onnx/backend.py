@@ -10,7 +10,7 @@ from edgekit.errors import InputError, MissingDependencyError, ModelError, Unsup
 from edgekit.support.quiet import quiet
 from edgekit.support.text import reason_of
 from edgekit.targets.base import Coverage, LowerOptions, Runner
-from edgekit.targets.common import check_images, no_op, perhaps, refuse_bfloat16
+from edgekit.targets.common import check_borders, check_images, no_op, perhaps, refuse_bfloat16, running
 from edgekit.targets.wide import marked
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ OPSET = 20
 OPSET_OF_CODES, IR_OF_CODES = 21, 10  # the first with integers of half a byte
 BACKEND = "onnxruntime CPUExecutionProvider"
 BATCH = 8
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 _NAMED_OP = re.compile(r"op='(\w+\.\w+)', overload='(\w+)'")
 
 
@@ -75,8 +76,10 @@ class _Runner:
                 f"{path}: ONNX Runtime cannot load this file ({reason_of(error)}): export it again"
             ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or len(outputs) != 1:
+        if len(inputs) != 1 or len(outputs) != 1:
             raise InputError(f"{path}: not an embedder, which has one image input and one output: export it again")
+        taken, given = (_DTYPES.get(side.type, side.type) for side in (inputs[0], outputs[0]))
+        check_borders(path, inputs[0].shape, taken, outputs[0].shape, given)
         self._name, self._bytes = inputs[0].name, inputs[0].type == "tensor(uint8)"
         batch, *rest = inputs[0].shape
         self.input_size: tuple[int, int] = (rest[0], rest[1]) if self._bytes else (rest[1], rest[2])
@@ -87,7 +90,8 @@ class _Runner:
 
         check_images(images, self.input_size)
         chunks = (images[start : start + self._batch] for start in range(0, len(images), self._batch))
-        return np.concatenate([self._session.run(None, self._feed(chunk))[0] for chunk in chunks])
+        with running("ONNX"):
+            return np.concatenate([self._session.run(None, self._feed(chunk))[0] for chunk in chunks])
 
     def ready(self, image: np.ndarray) -> dict[str, np.ndarray]:
         return self._feed(image[None])
@@ -100,7 +104,8 @@ class _Runner:
         return {self._name: images}
 
     def run(self, ready: dict[str, np.ndarray]) -> np.ndarray:
-        row: np.ndarray = self._session.run(None, ready)[0][0]
+        with running("ONNX"):
+            row: np.ndarray = self._session.run(None, ready)[0][0]
         return row
 
 

@@ -377,6 +377,7 @@ def test_scales_that_half_precision_lacks_keep_their_digits(tmp_path: Path, imag
     with torch.no_grad():
         due = np.concatenate([module(image[None]).numpy() for image in pixels])
     assert (target.open(tmp_path / "integers.aimodel").embed(images[:2]) * due).sum(axis=1).min() > 0.99999
+    assert operators(tmp_path / "integers.aimodel")["dequantize"] == 2  # of the image, and of the weight: still bytes
 
 
 def exported(name: str, folder: Path, samples: int) -> pipeline.Export:

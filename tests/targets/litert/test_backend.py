@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,17 @@ class Cumulative(nn.Module):
         return nn.functional.normalize(self.stem(image / 255).cumsum(1).mean((2, 3)), dim=1)
 
 
-def test_other_operators_come_from_litert_torch(tmp_path: Path) -> None:
-    module = Cumulative().eval()
+class Enlarged(nn.Module):
+    """A bicubic resize, which litert-torch writes, and an activation that LiteRT's own operators could take in."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        large = nn.functional.interpolate(image / 255 - 0.5, size=(21, 19), mode="bicubic")
+        return nn.functional.normalize(large.relu().mean((2, 3)), dim=1)
+
+
+@pytest.mark.parametrize("kind", [Cumulative, Enlarged])
+def test_other_operators_come_from_litert_torch(kind: type[nn.Module], tmp_path: Path) -> None:
+    module = kind().eval()
     image = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     program, _ = rewrite(capture(module, torch.rand(1, 3, 16, 16) * 255), "litert")
     target.lower(program, tmp_path / "sums.tflite", LowerOptions())
@@ -284,3 +294,22 @@ def test_the_runner_refuses_images_of_another_shape(files: tuple[Path, Path], im
     for wrong in (images[:, :32], images.astype(np.float32), images[0]):
         with pytest.raises(UsageError, match="resize"):
             runner.embed(wrong)
+
+
+@pytest.mark.parametrize("dtype", ["INT8", "BOOL", "INT32"])
+def test_a_file_that_takes_no_pixels_is_refused(files: tuple[Path, Path], dtype: str, tmp_path: Path) -> None:
+    """Whose numbers would be cut off, or be no more than true and false."""
+    own = schema.ModelT.InitFromPackedBuf(bytearray((files[0] / "fp32.tflite").read_bytes()), 0)
+    graph, code, call = own.subgraphs[0], schema.OperatorCodeT(), schema.OperatorT()
+    taken = copy.copy(graph.tensors[graph.inputs[0]])
+    taken.type, taken.name, taken.buffer = getattr(schema.TensorType, dtype), b"other", 0
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CAST
+    call.opcodeIndex, call.inputs, call.outputs = len(own.operatorCodes), [len(graph.tensors)], list(graph.inputs)
+    own.operatorCodes.append(code)
+    graph.operators.insert(0, call)
+    graph.inputs = [len(graph.tensors)]
+    own.signatureDefs[0].inputs[0].tensorIndex = len(graph.tensors)
+    graph.tensors.append(taken)
+    (tmp_path / "byte.tflite").write_bytes(_packed(own))
+    with pytest.raises(InputError, match=rf"byte\.tflite: not an embedder, .* but {dtype.lower()}"):
+        target.open(tmp_path / "byte.tflite")
