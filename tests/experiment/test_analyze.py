@@ -194,8 +194,14 @@ def test_totals_with_a_negative_deviation_or_a_missing_arm_are_refused(tmp_path:
         totals(tmp_path, "arm,n,mean,sd\na,10,1,-1\nb,10,1,1\n")
     with pytest.raises(InputError, match="metric 'y' lacks the arm b"):
         totals(tmp_path, "metric,arm,n,mean,sd\nx,a,10,1,1\nx,b,10,1,1\ny,a,10,1,1\n")
-    with pytest.raises(UsageError, match="`metrics` has no use"):
-        totals(tmp_path, "arm,n,successes\na,10,1\nb,10,1\n", metrics="x")
+    plain = "arm,n,successes\na,1000,100\nb,1000,200\n"
+    assert only(totals(tmp_path, plain, metrics="rate:want=down")).verdict == "worse"
+    with pytest.raises(InputError, match="no metric 'x'; it has rate"):
+        totals(tmp_path, plain, metrics="x")
+    for field, value in (("metrics", "rate:per=n"), ("cluster", "arm")):
+        with pytest.raises(UsageError, match="totals of arms") as caught:
+            totals(tmp_path, plain, **{field: value})
+        assert caught.value.field == field
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_canary_that_is_no_worse_may_continue(tmp_path: Path, latency_at: str)
 
 
 @pytest.mark.parametrize(("worse", "name"), [({"slower": 0.5}, "p95 latency"), ({"errors": 0.08}, "error rate")])
-def test_a_canary_that_is_worse_is_stopped_with_the_reason(tmp_path: Path, worse: dict[str, float], name: str) -> None:
+def test_a_canary_that_is_worse_is_stopped_with_the_reason(tmp_path: Path, worse: dict[str, Any], name: str) -> None:
     result = judge(tmp_path, requests(**worse))
     assert [row.name for row in result.guardrails if row.state == "broken"] == [name]
     with pytest.raises(CanaryStopError, match=f"stop the canary: {name}: .*beyond the limit") as caught:
