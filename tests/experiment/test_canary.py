@@ -121,5 +121,7 @@ def test_limits_that_cannot_be_meant_are_refused(field: str, value: Any) -> None
 
 def test_a_zero_latency_bounds_nothing(tmp_path: Path) -> None:
     columns = {**requests(2000), "latency_ms": np.zeros(2000)}
-    for latency_at in ("p95", "mean"):
-        assert judge(tmp_path, columns, latency_at=latency_at).guardrails[0].state == "open"
+    assert judge(tmp_path, columns, latency_at="p95").guardrails[0].state == "kept"
+    assert judge(tmp_path, columns, latency_at="mean").guardrails[0].state == "open"
+    columns["latency_ms"] = np.where(columns["arm"] == "next", 5.0, 0.0)
+    assert judge(tmp_path, columns, latency_at="p95").guardrails[0].state == "broken"
