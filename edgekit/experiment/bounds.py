@@ -46,8 +46,8 @@ def mixture(units: np.ndarray, planned: int, alpha: float) -> Mixture:
 class Evidence:
     """How much what was seen of an arm speaks against each value that a figure of it may have.
 
-    `against` gives the logarithm of a likelihood ratio at positions from `ends[0]` to `ends[1]`, least at `best`; were a
-    position true, it would exceed a number x at any look with a probability of at most exp(-x). `value` is the figure
+    `against` gives the logarithm of a likelihood ratio at positions from `ends[0]` to `ends[1]`, least at `best`; were
+    a position true, it would exceed a number x at any look with a probability of at most exp(-x). `value` is the figure
     that belongs to positions, to their outside where they are above `best` (True) or below.
     """
 

@@ -89,8 +89,8 @@ def test_rows_of_a_user_are_clustered_and_not_counted_as_independent(tmp_path: P
     user = np.repeat(np.arange(400), rng.integers(1, 10, 400))
     new = user % 2 == 1
     spent = rng.normal(size=400)[user] + 0.2 * rng.normal(size=len(user)) + 10
-    columns = {"cluster": user, "arm": np.where(new, "new", "control"), "spent": spent}
-    row = only(analyze(tmp_path, columns))
+    columns = {"user": user, "arm": np.where(new, "new", "control"), "spent": spent}
+    row = only(analyze(tmp_path, columns, cluster="user"))
     robust = OLS(spent, np.stack([np.ones(len(user)), new], axis=1)).fit(cov_type="cluster", cov_kwds={"groups": user})
     assert row.effect == pytest.approx(robust.params[1])
     assert row.high - row.low == pytest.approx(2 * 1.966 * robust.bse[1], rel=0.01)
