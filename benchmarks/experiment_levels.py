@@ -15,7 +15,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edgekit.experiment.bounds import quantile_bounds, rate_bounds
+from edgekit.experiment.bounds import gap, quantile_evidence, rate_evidence
+from edgekit.experiment.canary import slower
 from edgekit.experiment.compare import Difference, compare_rates, sequential_test, welch_test
 from edgekit.experiment.moments import Level, Moments, cuped, level
 from edgekit.support.progress import table
@@ -123,8 +124,8 @@ def errors_let_through(rng: np.random.Generator, runs: int) -> np.ndarray:
     n = DAILY * (1 + np.arange(DAYS))
 
     def kept(run: int, day: int) -> bool:
-        before, after = (rate_bounds(int(count[run, day]), int(n[day]), ALPHA / 2) for count in counts)
-        return after[1] - before[0] <= limit
+        before, after = (rate_evidence(int(count[run, day]), int(n[day])) for count in counts)
+        return gap(after, before, ALPHA, np.subtract)[1] <= limit
 
     return np.asarray([any(kept(run, day) for day in range(DAYS)) for run in range(runs)])
 
@@ -135,8 +136,8 @@ def latency_let_through(rng: np.random.Generator, runs: int) -> np.ndarray:
 
     def kept(times: np.ndarray, day: int) -> bool:
         seen = (np.sort(side[: DAILY * (1 + day)]) for side in times)
-        before, after = (quantile_bounds(values, 0.95, ALPHA / 2) for values in seen)
-        return before[0] > 0 and after[1] / before[0] - 1 <= limit
+        before, after = (quantile_evidence(values, 0.95) for values in seen)
+        return gap(after, before, ALPHA, slower)[1] <= limit
 
     found = []
     for _ in range(runs):

@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.experiment.bounds import FEWEST
 from edgekit.experiment.compare import Difference, Interval, compare_rates, sequential_test, welch_test
-from edgekit.experiment.metric import guess_metrics
+from edgekit.experiment.metric import ExperimentMetric, guess_metrics
 from edgekit.experiment.moments import Level
 from edgekit.experiment.readings import Reading, is_aggregated, of_totals, of_units
 from edgekit.experiment.request import CORRECTIONS, ExperimentRequest, control_of, layout_of
@@ -91,13 +91,28 @@ Readings = tuple[Mapping[str, float], Sequence[Reading], int]
 
 
 def _read_totals(request: ExperimentRequest, table: Table, reporter: Reporter) -> Readings:
-    if request.cluster or request.metrics:
-        field = "cluster" if request.cluster else "metrics"
-        raise UsageError(
-            f"{table.path.name} has totals of arms, for which `{field}` has no use; leave it out", field=field
-        )
+    if request.cluster:
+        raise UsageError(f"{table.path.name} has totals of arms: `cluster` has no use; leave it out", field="cluster")
     units, readings = of_totals(table, layout_of(request, table).arm)
+    if request.metrics:
+        readings = [*_chosen(request.metrics, readings, table)]
     return units, readings, sum(len(reading.levels) for reading in readings)
+
+
+def _chosen(metrics: Sequence[ExperimentMetric], readings: Sequence[Reading], table: Table) -> Iterator[Reading]:
+    """The readings of totals that are asked for, with the direction that is wanted."""
+    there = {reading.metric.name: reading for reading in readings}
+    for metric in metrics:
+        if metric.model_fields_set - {"name", "want"}:
+            raise UsageError(
+                f"`metrics`: {table.path.name} has totals of arms, of which a metric has a name and want alone",
+                field="metrics",
+            )
+        if metric.name not in there:
+            raise InputError(
+                f"{shown(str(table.path))}: has no metric {shown(metric.name, 60)!r}; it has {listed([*there])}"
+            )
+        yield replace(there[metric.name], metric=metric)
 
 
 def _read_units(request: ExperimentRequest, table: Table, reporter: Reporter) -> Readings:
@@ -217,9 +232,11 @@ def _judge(
 
 def _common(intervals: Sequence[Interval]) -> tuple[float, float]:
     """What the intervals of all looks have in common, or the first one where they have nothing."""
-    low, high = (float(np.nanmax([one[0] for one in intervals])), float(np.nanmin([one[1] for one in intervals])))
     last = (float(intervals[0][0]), float(intervals[0][1]))
-    return (low, high) if low <= high and np.isfinite(last).all() else last
+    if not np.isfinite(last).all():
+        return last
+    low, high = float(np.nanmax([one[0] for one in intervals])), float(np.nanmin([one[1] for one in intervals]))
+    return (low, high) if low <= high else last
 
 
 def _spread(control: Level, arm: Level) -> bool:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from edgekit.errors import CanaryStopError, CanaryWaitError, InputError, MissingDependencyError, UsageError
-from edgekit.experiment.bounds import FEWEST, quantile_bounds, rate_bounds
+from edgekit.experiment.bounds import FEWEST, gap, quantile_evidence, rate_evidence
 from edgekit.experiment.compare import sequential_test
 from edgekit.experiment.moments import Moments, level
 from edgekit.experiment.table import Table, listed, open_table
@@ -21,7 +21,7 @@ from edgekit.support.fields import Converted, PathField, check_number
 from edgekit.support.progress import Reporter, Silent, Tick
 from edgekit.support.text import shown
 
-__all__ = ["CanaryRequest", "CanaryResult", "Guardrail", "judge_canary"]
+__all__ = ["CanaryRequest", "CanaryResult", "Guardrail", "judge_canary", "slower"]
 
 _USUAL = {
     "arm": ("arm", "variant", "group", "release", "version"),
@@ -215,9 +215,9 @@ def _guardrails(
     if "latency" in kinds:
         yield _latency(stable, canary, request, alpha)
     if "errors" in kinds:
-        ours, theirs = (rate_bounds(side.errors, side.n, alpha / 2) for side in (canary, stable))
+        ours, theirs = (rate_evidence(side.errors, side.n) for side in (canary, stable))
         seen = [side.errors / max(side.n, 1) for side in (stable, canary)]
-        bounds = (ours[0] - theirs[1], ours[1] - theirs[0])
+        bounds = gap(ours, theirs, alpha, np.subtract)
         yield _guardrail("error rate", (seen[0], seen[1]), seen[1] - seen[0], bounds, request.max_more_errors)
 
 
@@ -233,14 +233,16 @@ def _latency(stable: _Traffic, canary: _Traffic, request: CanaryRequest, alpha: 
     else:
         at = float(request.latency_at[1:]) / 100
         name, seen = f"{request.latency_at} latency", (float(np.quantile(before, at)), float(np.quantile(after, at)))
-        theirs, ours = (quantile_bounds(values, at, alpha / 2) for values in (before, after))
-        bounds = (_share(max(ours[0], 0.0), theirs[1], -1.0), _share(ours[1], theirs[0], np.inf))
-    return _guardrail(name, seen, _share(seen[1], seen[0], np.inf), bounds, request.max_slower)
+        theirs, ours = (quantile_evidence(values, at) for values in (before, after))
+        bounds = gap(ours, theirs, alpha, slower)
+    return _guardrail(name, seen, float(slower(*map(np.asarray, reversed(seen)))), bounds, request.max_slower)
 
 
-def _share(over: float, under: float, otherwise: float) -> float:
-    """By what share one number is over another; `otherwise` where that cannot be said."""
-    return over / under - 1 if 0 < under < np.inf and over < np.inf else otherwise
+def slower(canary: np.ndarray, stable: np.ndarray) -> np.ndarray:
+    """By what share latencies are above others; infinite over a latency of 0."""
+    known = stable > 0
+    share = np.maximum(canary, 0.0) / np.where(known, stable, 1.0) - 1
+    return np.where(known, share, np.where(canary > 0, np.inf, -1.0))
 
 
 def _guardrail(

@@ -81,17 +81,15 @@ def layout_of(request: ExperimentRequest, table: Table) -> Layout:
     Raises:
         InputError: a named column is missing, or the arm's is not found.
     """
-    found: dict[str, str | None] = {}
+    found: dict[str, str | None] = {role: getattr(request, role) for role in _USUAL}
+    table.require([name for name in found.values() if name is not None])
     for role, names in _USUAL.items():
-        given = getattr(request, role)
-        if given is not None:
-            table.require([given])
         free = {name.lower(): name for name in table.names if name not in found.values()}
-        found[role] = given or next((free[name] for name in names if name in free), None)
+        found[role] = found[role] or next((free[name] for name in names if name in free), None)
     if found["arm"] is None:
         table.require(["arm"])
     named = [name for name in found.values() if name]
-    if len(set(named)) < len(named):
+    if found["arm"] is None or len(set(named)) < len(named):
         raise UsageError("`arm`, `unit`, `cluster` and `day` are columns of their own; one is named twice", field="arm")
     day = found["day"] if request.sequential and not found["cluster"] else None
     return Layout(str(found["arm"]), found["unit"], found["cluster"], day)

@@ -21,6 +21,7 @@ __all__ = ["Batch", "Table", "listed", "open_table"]
 
 _ROWS = 1 << 16  # of a Parquet file that are held at a time
 _BLOCK = 8 << 20  # bytes of a CSV file that are held at a time; a row is no longer
+_LARGEST = 1e150  # whose square is a float64 as well
 _MOST_COLUMNS = 2000
 _BAD_VALUE = re.compile(
     r"CSV column #(\d+):(?: Row #(\d+):)? CSV conversion error to ([\w\[\]]+): (?:invalid value )?(.*)"
@@ -120,13 +121,19 @@ class Table:
                 "column, or convert it"
             )
         numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        self._whole(name, first, ~np.isfinite(numbers))
+        self._whole(name, first, ~(np.abs(numbers) <= _LARGEST))
         return numbers
 
     def _days(self, values: Any, name: str, first: int) -> np.ndarray:
         import pyarrow as pa
 
-        days = np.asarray(values.cast(pa.date32(), safe=False).to_numpy(zero_copy_only=False), "datetime64[D]")
+        try:
+            days = np.asarray(values.cast(pa.date32(), safe=False).to_numpy(zero_copy_only=False), "datetime64[D]")
+        except pa.ArrowException:
+            raise InputError(
+                f"{self._shown}: column {shown(name, 60)!r} holds {shown(str(values.type), 60)} that is no date as in "
+                "2026-01-31; convert it"
+            ) from None
         self._whole(name, first, np.isnat(days))
         return days
 
@@ -134,8 +141,8 @@ class Table:
         if missing.any():
             row = first + int(missing.argmax())
             raise InputError(
-                f"{self._shown}: column {shown(name, 60)!r} has no value in row {row} (empty, NaN or infinite); fill "
-                "it in, 0 where that is meant, or leave the row out"
+                f"{self._shown}: column {shown(name, 60)!r} has no value in row {row} (empty, NaN, infinite or over "
+                f"{_LARGEST:g}); fill it in, 0 where that is meant, or leave the row out"
             )
 
 

@@ -89,8 +89,8 @@ def test_rows_of_a_user_are_clustered_and_not_counted_as_independent(tmp_path: P
     user = np.repeat(np.arange(400), rng.integers(1, 10, 400))
     new = user % 2 == 1
     spent = rng.normal(size=400)[user] + 0.2 * rng.normal(size=len(user)) + 10
-    columns = {"cluster": user, "arm": np.where(new, "new", "control"), "spent": spent}
-    row = only(analyze(tmp_path, columns))
+    columns = {"user": user, "arm": np.where(new, "new", "control"), "spent": spent}
+    row = only(analyze(tmp_path, columns, cluster="user"))
     robust = OLS(spent, np.stack([np.ones(len(user)), new], axis=1)).fit(cov_type="cluster", cov_kwds={"groups": user})
     assert row.effect == pytest.approx(robust.params[1])
     assert row.high - row.low == pytest.approx(2 * 1.966 * robust.bse[1], rel=0.01)
@@ -194,8 +194,14 @@ def test_totals_with_a_negative_deviation_or_a_missing_arm_are_refused(tmp_path:
         totals(tmp_path, "arm,n,mean,sd\na,10,1,-1\nb,10,1,1\n")
     with pytest.raises(InputError, match="metric 'y' lacks the arm b"):
         totals(tmp_path, "metric,arm,n,mean,sd\nx,a,10,1,1\nx,b,10,1,1\ny,a,10,1,1\n")
-    with pytest.raises(UsageError, match="`metrics` has no use"):
-        totals(tmp_path, "arm,n,successes\na,10,1\nb,10,1\n", metrics="x")
+    plain = "arm,n,successes\na,1000,100\nb,1000,200\n"
+    assert only(totals(tmp_path, plain, metrics="rate:want=down")).verdict == "worse"
+    with pytest.raises(InputError, match="no metric 'x'; it has rate"):
+        totals(tmp_path, plain, metrics="x")
+    for field, value in (("metrics", "rate:per=n"), ("cluster", "arm")):
+        with pytest.raises(UsageError, match="totals of arms") as caught:
+            totals(tmp_path, plain, **{field: value})
+        assert caught.value.field == field
 
 
 @pytest.mark.parametrize(

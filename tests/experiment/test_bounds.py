@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from edgekit.experiment.bounds import Mixture, mixture, quantile_bounds, rate_bounds
+from edgekit.experiment.bounds import Mixture, gap, mixture, quantile_evidence, rate_evidence
 
 
 def test_the_interval_is_what_the_p_value_does_not_refuse() -> None:
@@ -35,48 +35,68 @@ def test_the_interval_is_narrowest_where_it_is_planned(alpha: float) -> None:
     assert min(widths, key=lambda tuned: widths[tuned]) == pytest.approx(planned, rel=0.05)
 
 
+CERTAIN = rate_evidence(0, 10**12)  # an arm whose rate is 0, to 11 digits
+
+
 @pytest.mark.parametrize(("successes", "n"), [(0, 50), (1, 50), (25, 50), (50, 50), (7, 10**4), (10**6, 10**9)])
 def test_a_rate_lies_within_its_bounds_and_they_close(successes: int, n: int) -> None:
-    low, high = rate_bounds(successes, n, 0.05)
-    assert 0 <= low <= successes / n <= high <= 1
-    assert low == 0 or successes > 0
-    assert high < 1 or successes == n
-    wider = rate_bounds(successes, n, 0.001)
+    low, high = gap(rate_evidence(successes, n), CERTAIN, 0.05, np.subtract)
+    assert -1e-9 <= low <= successes / n <= high <= 1
+    assert high - low < 10 * np.sqrt(max(successes, 10)) / n or n == 50
+    wider = gap(rate_evidence(successes, n), CERTAIN, 0.001, np.subtract)
     assert wider[0] <= low <= high <= wider[1]
 
 
 def test_nothing_is_known_of_no_request() -> None:
-    assert rate_bounds(0, 0, 0.05) == (0.0, 1.0)
+    assert gap(rate_evidence(0, 0), rate_evidence(0, 0), 0.05, np.subtract) == (-1.0, 1.0)
 
 
 def test_the_evidence_is_a_fair_bet() -> None:
-    """The bound of a rate rests on this: were the rate true, the mixed likelihood ratio would be 1 on average."""
-    from edgekit.experiment.bounds import _evidence
-
+    """The bounds rest on this: were the rate true, the mixed likelihood ratio would be 1 on average."""
     n, true = 60, 0.3
     chances = [special.comb(n, k) * true**k * (1 - true) ** (n - k) for k in range(n + 1)]
-    assert sum(c * np.exp(_evidence(k, n, true)) for k, c in enumerate(chances)) == pytest.approx(1)
+    ratios = [np.exp(rate_evidence(k, n).against(np.asarray(true))) for k in range(n + 1)]
+    assert sum(c * ratio for c, ratio in zip(chances, ratios, strict=True)) == pytest.approx(1)
+
+
+def test_the_gap_holds_every_pair_that_both_arms_together_do_not_refute() -> None:
+    ours, theirs = rate_evidence(30, 1000), rate_evidence(80, 2000)
+    low, high = gap(ours, theirs, 0.05, np.subtract)
+    rates = np.linspace(0.001, 0.15, 800)
+    likely = ours.against(rates)[:, None] + theirs.against(rates)[None, :] < -np.log(0.05)
+    differences = np.subtract.outer(rates, rates)[likely]
+    assert low <= differences.min() <= low + 0.001
+    assert high - 0.001 <= differences.max() <= high
 
 
 def test_a_quantile_lies_within_its_bounds() -> None:
     values = np.sort(np.random.default_rng(0).exponential(size=20_000))
-    low, high = quantile_bounds(values, 0.95, 0.05)
+    low, high = bounds_of(values, 0.95)
     assert low < -np.log(0.05) < high
     assert high - low < 0.5
-    assert quantile_bounds(values[:10], 0.95, 0.05)[1] == np.inf
-    assert quantile_bounds(np.full(1000, 3.0), 0.5, 0.05) == (3.0, 3.0)
+    assert bounds_of(values[:10], 0.95)[1] == np.inf
+    assert bounds_of(np.full(1000, 3.0), 0.5) == (3.0, 3.0)
+
+
+def bounds_of(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Those of one quantile, beside an arm that adds nothing."""
+    return gap(quantile_evidence(values, level), CERTAIN, 0.05, lambda ours, _theirs: ours)
 
 
 def test_bounds_hold_at_all_looks_together() -> None:
-    """Exact bounds are wrong at any of 25 looks in at most 5 % of the runs: 150 runs allow 14 (binomial, 1 in 100)."""
+    """Exact bounds are wrong at any of 12 looks in at most 5 % of the runs: 60 runs allow 8 (binomial, 1 in 100)."""
     rng = np.random.default_rng(1)
     wrong = {"rate": 0, "quantile": 0}
-    for _ in range(150):
-        seen = rng.random(1000) < 0.1
-        values = rng.integers(0, 10, 1000).astype(float)  # ties: 8 is the quantile 0.9
-        looks = range(40, 1001, 40)
-        rates = (rate_bounds(int(seen[:n].sum()), n, 0.05) for n in looks)
-        wrong["rate"] += any(not low <= 0.1 <= high for low, high in rates)
-        quantiles = (quantile_bounds(np.sort(values[:n]), 0.9, 0.05) for n in looks)
-        wrong["quantile"] += any(not low <= 8 <= high for low, high in quantiles)
-    assert max(wrong.values()) <= 14
+    for _ in range(60):
+        seen = rng.random((2, 1000)) < np.asarray([[0.1], [0.2]])
+        values = rng.integers(0, 10, (2, 1000)).astype(float)  # ties: 8 is the quantile 0.9
+        missed = set()
+        for n in range(80, 1001, 80):
+            rates = [rate_evidence(int(arm[:n].sum()), n) for arm in seen]
+            quantiles = [quantile_evidence(np.sort(arm[:n]), 0.9) for arm in values]
+            for name, (ours, theirs), true in (("rate", rates, -0.1), ("quantile", quantiles, 0.0)):
+                low, high = gap(ours, theirs, 0.05, np.subtract)
+                missed |= {name} - ({name} if low <= true <= high else set())
+        for name in missed:
+            wrong[name] += 1
+    assert max(wrong.values()) <= 8

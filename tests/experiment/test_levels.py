@@ -39,7 +39,7 @@ def test_false_alarms_are_as_many_as_they_should_be(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in LEVELS.TESTS if name.startswith("canary")])
 def test_canaries_at_their_limit_are_seldom_let_through(name: str) -> None:
-    assert LEVELS.TESTS[name][0](np.random.default_rng(2), 60).sum() <= stats.binom.ppf(0.999, 60, LEVELS.ALPHA)
+    assert LEVELS.TESTS[name][0](np.random.default_rng(2), 40).sum() <= stats.binom.ppf(0.999, 40, LEVELS.ALPHA)
 
 
 def test_cuped_shrinks_the_intervals_as_the_correlation_says() -> None:

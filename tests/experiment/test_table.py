@@ -85,6 +85,7 @@ def test_a_csv_file_that_is_wrong_is_refused_in_one_line(tmp_path: Path, content
         ([1.0, None], ["no value in row 2"]),
         ([1.0, float("nan")], ["no value in row 2"]),
         ([float("-inf"), 1.0], ["row 1"]),
+        ([1.0, 1e200], ["row 2", "over 1e+150"]),
         (["1", "2"], ["holds string, not numbers"]),
         ([[1], [2]], ["holds list", "not numbers"]),
     ],
@@ -100,6 +101,10 @@ def test_a_day_that_is_none_is_refused(tmp_path: Path) -> None:
     path = csv(tmp_path / "a.csv", HEAD + b"1,a,1,yesterday\n")
     with pytest.raises(InputError, match=r"'date' has .*yesterday.* a date as in 2026-01-31"):
         read(path, "date")
+    columns = {"arm": ["a"], "orders": [1]}
+    with pytest.raises(InputError, match="'date' holds string that is no date"):
+        read(write(tmp_path / "a.parquet", {**columns, "date": ["yesterday"]}), "date")
+    assert str(read(write(tmp_path / "b.parquet", {**columns, "date": ["2026-01-31"]}), "date")[2][0]) == "2026-01-31"
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
