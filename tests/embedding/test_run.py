@@ -224,7 +224,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_ten_times_the_images_take_no_more_memory(tower_file: Path, tmp_path: Path) -> None:
     peaks = []
     for count in (300, 3000):
-        command = [sys.executable, "-c", MEMORY, f"catalog:{count}", tower_file, tmp_path / f"{count}.parquet"]
+        command = [
+            sys.executable,
+            "-c",
+            MEMORY,
+            f"catalog:{count}",
+            str(tower_file),
+            str(tmp_path / f"{count}.parquet"),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
     assert peaks[1] <= 1.05 * peaks[0], peaks
