@@ -37,7 +37,7 @@ RUN = [
 ]
 # A usage line has optional parts, alternatives or dots; the words of one are not all words of a call.
 _USAGE = re.compile(r"\[-|\[[A-Z]|\.\.\.|\b[a-z0-9]+\|[a-z]")
-_NO_MODULES = ("edgekit.toml", "edgekit.session_options")  # a recipe's file, a key in a file
+_NO_MODULES = ("edgekit.toml", "edgekit.session_options", "edgekit.embeddings")  # a recipe's file, keys in files
 TOWER = """
 name = "{name}"
 [model]

@@ -11,7 +11,9 @@ __all__ = ["schema"]
 
 
 @click.command(cls=Command)
-@click.argument("name", type=click.Choice(["bench", "golden", "job", "manifest", "parity", "plan", "recipe"]))
+@click.argument(
+    "name", type=click.Choice(["bench", "embeddings", "golden", "job", "manifest", "parity", "plan", "recipe"])
+)
 def schema(name: str) -> None:
     """Print the JSON Schema of a file that EdgeKit writes or reads."""
     from pydantic import BaseModel
@@ -20,12 +22,14 @@ def schema(name: str) -> None:
     from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
+    from edgekit.embedding.about import About
     from edgekit.parity.report import ParityReport
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
 
     documents: dict[str, type[BaseModel]] = {
         "bench": Result,
+        "embeddings": About,
         "golden": GoldenFolder,
         "job": AppJob,
         "manifest": Manifest,

@@ -101,15 +101,9 @@ class ShardIndex:
 
     def _scan(self, stream: BinaryIO, name: str) -> None:
         done: set[str] = set()
-        for key, members in itertools.groupby(_members(stream), key=lambda member: _split(member.name)[0]):
-            parts = []
-            for member in members:
-                if member.isreg():
-                    parts.append(member)
-                elif _is_image(member.name):
-                    self.links.append(f"{name}/{member.name}")
-            if not parts:
-                continue
+        links: list[str] = []
+        for key, members in itertools.groupby(_members(stream, links), key=lambda member: _split(member.name)[0]):
+            parts = list(members)
             if key in done:
                 raise InputError(
                     f"{shown(name)}/{shown(key)}: its files are not next to each other; sort the shard by name"
@@ -119,6 +113,7 @@ class ShardIndex:
                 self._add(key, parts, stream, name)
             except InputError as error:
                 raise InputError(f"{shown(name)}/{shown(key)}: {error}") from None
+        self.links += [f"{name}/{link}" for link in links]
 
     def _add(self, key: str, members: Sequence[tarfile.TarInfo], stream: BinaryIO, shard: str) -> None:
         suffixes = [_split(member.name)[1].lower() for member in members]
@@ -180,8 +175,11 @@ _DAMAGED = "damaged after {} samples; fetch it again or leave it out"
 _NOT_TAR = "not a plain .tar file; write it again as one, without compression"
 
 
-def _members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """The members of a tar that belong to samples, their data unread; raises _BadTar unless the tar is whole."""
+def _members(stream: BinaryIO, links: list[str]) -> Iterator[tarfile.TarInfo]:
+    """The regular files of a tar that belong to samples, their data unread; raises _BadTar unless the tar is whole.
+
+    Names of images that are links or devices are added to `links`.
+    """
     whole = os.fstat(stream.fileno()).st_size
     tar = None
     try:
@@ -190,7 +188,9 @@ def _members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
             tar.members = []  # type: ignore[attr-defined]  # it would keep them all
             if member.size < 0 or member.issparse():
                 raise _BadTar(_DAMAGED)
-            if _split(member.name)[0]:
+            if not member.isreg() and _is_image(member.name):
+                links.append(member.name)
+            if member.isreg() and _split(member.name)[0]:
                 yield member  # even one cut short: it tells whether the sample before has ended
             if member.offset_data + member.size > whole:
                 raise _BadTar(_CUT)

@@ -9,7 +9,7 @@ import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, BinaryIO
 
@@ -23,7 +23,7 @@ from edgekit.support.threads import cores
 __all__ = ["ENGINES", "Engine", "Parts", "Results", "local", "ray"]
 
 Parts = Iterator[tuple[int, list[Item]]]
-Results = Iterator[tuple[int, Part]]
+Results = Generator[tuple[int, Part], None, None]
 Engine = Callable[[Subject, Opened, Parts, int | None], Results]
 """Takes what embeds, the same opened in this process, numbered parts, and how many workers; gives each part's rows as
 they are done, in any order. Few parts are in memory at once."""
@@ -39,10 +39,8 @@ def local(subject: Subject, opened: Opened, parts: Parts, workers: int | None) -
     if count == 1:
         yield from ((number, embed_part(opened, items)) for number, items in parts)
         return
-    processes = [_Process(subject) for _ in range(count)]
+    processes: list[_Process] = []
     idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
-    for process in processes:
-        idle.put(process)
 
     def work(number: int, items: list[Item]) -> tuple[int, Part]:
         process = idle.get()
@@ -55,6 +53,9 @@ def local(subject: Subject, opened: Opened, parts: Parts, workers: int | None) -
         running: set[Future[tuple[int, Part]]] = set()
         try:
             for number, items in parts:
+                if len(processes) < count:
+                    processes.append(_Process(subject))
+                    idle.put(processes[-1])
                 running.add(pool.submit(work, number, items))
                 if len(running) > count:
                     done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -108,10 +109,11 @@ def embed(request: EmbedRequest, reporter: Reporter | None = None) -> EmbedResul
             dealt = before
             tick(dealt, len(source))
             results = ENGINES[request.engine](subject, opened, _parts(source, cuts, done), request.workers)
-            for number, part in results:
-                journal.write(number, part)
-                dealt += len(part.ids) + len(part.skipped)
-                tick(dealt, len(source))
+            with closing(results):
+                for number, part in results:
+                    journal.write(number, part)
+                    dealt += len(part.ids) + len(part.skipped)
+                    tick(dealt, len(source))
         seconds = time.perf_counter() - started
         return _publish(request, source, opened, journal, (before, seconds))
     except KeyboardInterrupt:

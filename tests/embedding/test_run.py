@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -120,8 +121,6 @@ def test_the_number_of_workers_changes_no_byte(
 def test_a_ray_cluster_gives_the_same_bytes_though_a_worker_is_killed(
     photos: Path, tower_file: Path, tmp_path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psutil
-
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", str(root))
     killed: list[int] = []
@@ -201,6 +200,53 @@ def test_a_run_that_was_stopped_goes_on(
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
 
 
+def test_an_interrupted_command_says_how_to_go_on(
+    invoke: Invoke, photos: Path, tower_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any) -> engines.Results:
+        yield next(engines.local(*args))
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(engines.ENGINES, "local", interrupted)
+    arguments = ("embed", photos, "--with", tower_file, "--out", tmp_path / "a.parquet", "--workers", 1, "--quiet")
+    one_line(invoke(*arguments), 130, "what is done is kept, the same command goes on from there")
+
+
+MEMORY = """
+import resource, sys
+from edgekit.embedding.run import EmbedRequest, embed
+embed(EmbedRequest(sys.argv[1], sys.argv[2], sys.argv[3], workers=1))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_ten_times_the_images_take_no_more_memory(tower_file: Path, tmp_path: Path) -> None:
+    peaks = []
+    for count in (300, 3000):
+        command = [
+            sys.executable,
+            "-c",
+            MEMORY,
+            f"catalog:{count}",
+            str(tower_file),
+            str(tmp_path / f"{count}.parquet"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    assert peaks[1] <= 1.05 * peaks[0], peaks
+
+
+@pytest.mark.slow
+def test_a_model_in_pytorch_gives_the_same_bytes_in_any_process(photos: Path, tmp_path: Path) -> None:
+    recipe = resolve_model("tests.toys:tower").override(input={"size": (64, 64)})
+    found = []
+    for workers in (1, 2):
+        found.append(embedded(photos, recipe, tmp_path, workers=workers))
+        (tmp_path / "a.parquet").unlink()
+    assert found[0] == found[1]
+
+
 def test_another_model_or_other_data_beside_a_stopped_run_are_refused(
     tower_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,17 +265,20 @@ def test_another_model_or_other_data_beside_a_stopped_run_are_refused(
 
 
 def test_a_killed_command_goes_on_with_no_row_twice_and_none_lost(tower_file: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "edgekit", "embed", "catalog:400", "--with", str(tower_file), "--workers", "2"]
+    command = [sys.executable, "-m", "edgekit", "embed", "catalog:160", "--with", str(tower_file), "--workers", "2"]
     first = subprocess.Popen([*command, "--out", str(tmp_path / "a.parquet")], stderr=subprocess.DEVNULL)
     until(lambda: list(tmp_path.glob("a.parquet.part/*.part")), first)
+    helpers = psutil.Process(first.pid).children()
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
+    assert len(helpers) == 2
+    until(lambda: not any(helper.is_running() for helper in helpers))
     assert not (tmp_path / "a.parquet").exists()
     again = subprocess.run([*command, "--out", str(tmp_path / "a.parquet"), "--json"], capture_output=True, check=True)
     subprocess.run([*command, "--out", str(tmp_path / "b.parquet")], capture_output=True, check=True)
     assert json.loads(again.stdout)["resumed"] >= 16
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert len(read_embeddings(tmp_path / "a.parquet")) == 400
+    assert len(read_embeddings(tmp_path / "a.parquet")) == 160
 
 
 def test_a_process_that_dies_is_said_and_the_next_run_goes_on(

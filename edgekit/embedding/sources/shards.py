@@ -51,7 +51,8 @@ class ShardSource:
 
     def __init__(self, text: str) -> None:
         path = Path(text)
-        self._shards = _in_folder(path) if path.is_dir() else find_shards(text)
+        found = _in_folder(path) if path.is_dir() else find_shards(text)
+        self._shards = [shard.absolute() for shard in found]
         columns: dict[str, list[str | None]] = {}
         index, ends = ShardIndex(columns, every=True), [0]
         for shard in self._shards:
