@@ -2,7 +2,7 @@
 
 A pool of listings is photographed and embedded once, two photos each; the photos of the shifts are made of the same
 pictures. For each seed the pool is cut in two at random, and a week of listings is drawn from either half: nothing is
-in both weeks. The alert is that of `edgekit evaluate drift --by style` as it is set by default.
+in both weeks. The alert is that of `edgekit evaluate drift --by category` as it is set by default.
 """
 
 from __future__ import annotations
@@ -84,9 +84,10 @@ def embed(embedder: Embedder, catalog: Catalog, reporter: Stages) -> Pool:
 def write_week(path: Path, pool: Pool, kind: str, listings: np.ndarray) -> Path:
     values = pool.embeddings[FRESH if kind == MIX else kind][listings].reshape(len(listings) * PHOTOS, -1)
     label = [f"listing-{listing}" for listing in listings for _ in range(PHOTOS)]
-    style = ["seller", "review"] * len(listings)
-    ids = [f"{path.stem}-{name}-{photo}" for name, photo in zip(label, style, strict=True)]
-    write_embeddings(path, pool.about, [Rows(ids, values, {"label": label, "style": style})], ["label", "style"])
+    category = [str(pool.categories[listing]) for listing in listings for _ in range(PHOTOS)]
+    ids = [f"{path.stem}-{number}" for number in range(len(values))]
+    columns = {"label": label, "category": category}
+    write_embeddings(path, pool.about, [Rows(ids, values, columns)], list(columns))
     return path
 
 
@@ -100,7 +101,7 @@ def alarms(pool: Pool, kind: str, week: int, seed: int, folder: Path) -> bool:
     drawn = rng.choice(after, week, replace=False, p=weights / weights.sum())
     reference = write_week(folder / "reference.parquet", pool, FRESH, before[:week])
     current = write_week(folder / "current.parquet", pool, kind, drawn)
-    return edgekit.evaluate_drift(edgekit.DriftRequest(reference, current, by=["style"], seed=seed)).alert
+    return edgekit.evaluate_drift(edgekit.DriftRequest(reference, current, by=["category"], seed=seed)).alert
 
 
 @click.command(help=__doc__)

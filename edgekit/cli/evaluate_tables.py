@@ -132,7 +132,7 @@ def _segment(row: Segment) -> tuple[str, ...]:
 def _check(row: Check) -> tuple[str, ...]:
     verdict = "too few rows" if row.p is None else "drifted" if row.drifted else "no drift shown"
     return (
-        "all" if row.column is None else f"{row.column}={row.segment}",
+        row.name,
         f"{row.share_reference:.1%}",
         f"{row.share_current:.1%}",
         f"{row.tested_reference} / {row.tested_current}",

@@ -53,7 +53,7 @@ def test_drift_ends_with_an_exit_code_of_its_own(invoke: Invoke, photos: Path, t
     few = invoke(
         "evaluate", "drift", photos, moved, "--by", "category", "--alpha", 0.05, "--permutations", 19, "--quiet"
     )
-    assert "tests can only raise an alert with 79 --permutations or more" in few.stderr
+    assert "tests can only raise an alert with 99 --permutations or more" in few.stderr
 
 
 def test_compatibility_gives_a_verdict_and_an_adapter(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
