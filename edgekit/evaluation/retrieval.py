@@ -35,7 +35,7 @@ from edgekit.support.progress import Reporter, Silent
 __all__ = ["RetrievalRequest", "evaluate_retrieval"]
 
 _SHOWN = 10  # places of a worst query's list
-_DEEPEST = 10_000
+_DEEPEST = 1000
 
 
 @dataclass(frozen=True)
