@@ -2,7 +2,7 @@
 
 A pool of listings is photographed and embedded once, two photos each; the photos of the shifts are made of the same
 pictures. For each seed the pool is cut in two at random, and a week of listings is drawn from either half: nothing is
-in both weeks. The alert is that of `edgekit evaluate drift --by style` as it is set by default.
+in both weeks. The alert is that of `edgekit evaluate drift --by category` as it is set by default.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edgekit.support.progress import Stages, table
 
 MAX_FALSE = 0.05
 PHOTOS, BATCH = 2, 16
-FAVOURED = ("clothing", "shoes", "bags")  # what the other season sells
+MIXED = ("clothing", "shoes", "bags")
 
 
 def warm(pixels: np.ndarray) -> np.ndarray:
@@ -46,7 +46,8 @@ SHIFTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "season (colour cast)": warm,
     "camera (blur, noise)": cheap_camera,
 }
-FRESH, MIX = "fresh sample", "category mix (3 of 11 five times as often)"
+FRESH = "fresh sample"
+MIXES = {"mix (3 of 11 categories 5 times as often)": 5.0, "mix (3 of 11 categories gone)": 0.0}  # by weight
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,12 @@ def embed(embedder: Embedder, catalog: Catalog, reporter: Stages) -> Pool:
 
 
 def write_week(path: Path, pool: Pool, kind: str, listings: np.ndarray) -> Path:
-    values = pool.embeddings[FRESH if kind == MIX else kind][listings].reshape(len(listings) * PHOTOS, -1)
+    values = pool.embeddings[FRESH if kind in MIXES else kind][listings].reshape(len(listings) * PHOTOS, -1)
     label = [f"listing-{listing}" for listing in listings for _ in range(PHOTOS)]
-    style = ["seller", "review"] * len(listings)
-    ids = [f"{path.stem}-{name}-{photo}" for name, photo in zip(label, style, strict=True)]
-    write_embeddings(path, pool.about, [Rows(ids, values, {"label": label, "style": style})], ["label", "style"])
+    category = [str(pool.categories[listing]) for listing in listings for _ in range(PHOTOS)]
+    ids = [f"{path.stem}-{number}" for number in range(len(values))]
+    columns = {"label": label, "category": category}
+    write_embeddings(path, pool.about, [Rows(ids, values, columns)], list(columns))
     return path
 
 
@@ -95,12 +97,11 @@ def alarms(pool: Pool, kind: str, week: int, seed: int, folder: Path) -> bool:
     rng = np.random.default_rng(seed)
     before, after = np.array_split(rng.permutation(len(pool.categories)), 2)
     weights = np.ones(len(after))
-    if kind == MIX:
-        weights[np.isin(pool.categories[after], FAVOURED)] = 5.0
+    weights[np.isin(pool.categories[after], MIXED)] = MIXES.get(kind, 1.0)
     drawn = rng.choice(after, week, replace=False, p=weights / weights.sum())
     reference = write_week(folder / "reference.parquet", pool, FRESH, before[:week])
     current = write_week(folder / "current.parquet", pool, kind, drawn)
-    return edgekit.evaluate_drift(edgekit.DriftRequest(reference, current, by=["style"], seed=seed)).alert
+    return edgekit.evaluate_drift(edgekit.DriftRequest(reference, current, by=["category"], seed=seed)).alert
 
 
 @click.command(help=__doc__)
@@ -114,13 +115,13 @@ def main(listings: int, week: int, seeds: int, core: int, out: Path | None) -> N
     reporter = Stages()
     embedder = build("catalog-vit-tiny")
     pool = embed(embedder, Catalog(listings, PHOTOS, size=embedder.spec.size[0]), reporter)
-    rates = {}
+    rates, kinds = {}, (FRESH, *SHIFTS, *MIXES)
     with tempfile.TemporaryDirectory() as scratch, reporter.stage(f"{seeds} seeds") as tick:
-        for number, kind in enumerate((FRESH, *SHIFTS, MIX)):
+        for number, kind in enumerate(kinds):
             fired = 0
             for seed in range(seeds):
                 fired += alarms(pool, kind, week, seed, Path(scratch))
-                tick(number * seeds + seed + 1, seeds * (len(SHIFTS) + 2))
+                tick(number * seeds + seed + 1, seeds * len(kinds))
             rates[kind] = fired / seeds
     rows = [(kind, f"{rate:.0%}", "at most 5 %" if kind == FRESH else "-") for kind, rate in rates.items()]
     table(

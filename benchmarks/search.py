@@ -31,11 +31,13 @@ faiss.omp_set_num_threads(1)
 
 def made(count, seed, kind):
     rng, step = np.random.default_rng(seed), 1 << 14
+    if kind == np.int8:
+        return rng.integers(-127, 128, (count, dim), dtype=np.int8)
     out = np.empty((count, dim), kind)
     for start in range(0, count, step):
         some = rng.standard_normal((min(step, count - start), dim), dtype=np.float32)
         some /= np.linalg.norm(some, axis=1, keepdims=True)
-        out[start : start + step] = np.rint(some * 127) if kind == np.int8 else some
+        out[start : start + step] = some
     return out
 
 gallery, asked = made(rows, 0, np.int8 if side == "int8" else np.float32), made(queries, 1, np.float32)

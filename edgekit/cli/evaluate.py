@@ -63,7 +63,7 @@ def evaluate() -> None:
 )
 @click.option(
     "--at",
-    type=Count(1, 10_000),
+    type=Count(1, 1000),
     multiple=True,
     default=(1, 5, 10),
     help="Judge the first N places of each list. May be repeated.",

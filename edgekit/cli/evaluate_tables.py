@@ -10,7 +10,7 @@ from edgekit.cli.console import figure, print_facts
 from edgekit.cli.errors import in_options, warn
 from edgekit.evaluation.compatibility import CompatibilityReport
 from edgekit.evaluation.drift_report import Check, DriftReport
-from edgekit.evaluation.retrieval_report import Arrangement, Figure, RetrievalReport, Segment
+from edgekit.evaluation.retrieval_report import ALPHA, Arrangement, Figure, RetrievalReport, Segment
 from edgekit.support.progress import table
 from edgekit.support.text import human_size, shown
 
@@ -50,6 +50,8 @@ def show_retrieval(report: RetrievalReport) -> None:
             [_segment(row) for row in report.segments],
             right=("queries", "figure", "p", "p "),
         )
+        for line in _said_of_segments(report):
+            click.echo(line)
     if report.worst:
         rows = []
         for query in report.worst:
@@ -129,10 +131,27 @@ def _segment(row: Segment) -> tuple[str, ...]:
     )
 
 
+def _said_of_segments(report: RetrievalReport) -> list[str]:
+    """Of each arrangement which segments it serves worse, and where its gap is wider than the base's."""
+    lines = []
+    for arrangement in report.arrangements:
+        own = [row for row in report.segments if row.arrangement == arrangement.name]
+        worse = [f"{row.column}={row.segment} (by {row.gap:.3f})" for row in own if row.worse]
+        wider = [
+            f"{row.column}={row.segment} (by {row.widened:.3f})"
+            for row in own
+            if row.widened is not None and row.widened_p is not None and row.widened_p <= ALPHA
+        ]
+        said = f"serves worse than average: {', '.join(worse)}" if worse else "no segment is shown to be served worse"
+        more = f"; gap wider than in {report.base}: {', '.join(wider)}" if wider else ""
+        lines.append(f"{arrangement.name}: {said}{more}")
+    return lines
+
+
 def _check(row: Check) -> tuple[str, ...]:
     verdict = "too few rows" if row.p is None else "drifted" if row.drifted else "no drift shown"
     return (
-        "all" if row.column is None else f"{row.column}={row.segment}",
+        row.name,
         f"{row.share_reference:.1%}",
         f"{row.share_current:.1%}",
         f"{row.tested_reference} / {row.tested_current}",

@@ -14,7 +14,7 @@ from edgekit.errors import InputError, UsageError
 from edgekit.evaluation.drift_report import Check, Churn, DriftedItem, DriftReport, Norms
 from edgekit.evaluation.inputs import Embedded, open_embedded
 from edgekit.evaluation.segments import texts_of
-from edgekit.evaluation.two_sample import KERNELS, TwoSample, compare
+from edgekit.evaluation.two_sample import KERNELS, TwoSample, compare, compare_shares
 from edgekit.evaluation.uncertainty import corrected, units_of
 from edgekit.metrics.retrieval import cosine, neighbour_overlap
 from edgekit.support.fields import Converted, PathField, check_number
@@ -98,25 +98,28 @@ def evaluate_drift(request: DriftRequest, reporter: Reporter | None = None) -> D
 
 
 def _tested(request: DriftRequest, files: tuple[Embedded, Embedded], reporter: Reporter) -> Iterator[_Part]:
-    """All rows first, which must be enough; then each segment."""
+    """All rows first, which must be enough; then of each column its mix, and its segments."""
     every = np.arange(len(files[0].file)), np.arange(len(files[1].file))
     texts = [texts_of(file.side, rows, request.by) for file, rows in zip(files, every, strict=True)]
     wanted: list[tuple[str | None, str | None]] = [(None, None)]
     for name in texts[0]:
-        wanted += [(name, text) for text in sorted({*texts[0][name], *texts[1][name]})]
+        wanted += [(name, None), *((name, text) for text in sorted({*texts[0][name], *texts[1][name]}))]
     with reporter.stage(f"test {len(wanted)} times with {request.permutations} permutations") as tick:
         for number, (column, segment) in enumerate(wanted, 1):
             rows = every
-            if column is not None:
+            if column is not None and segment is not None:
                 masks = [np.array([text == segment for text in own[column]]) for own in texts]
                 rows = np.flatnonzero(masks[0]), np.flatnonzero(masks[1])
             drawn = _drawn(request, files[0], rows[0], 0), _drawn(request, files[1], rows[1], 1)
             if column is None:
                 _require_enough(files, drawn)
             found = None
-            if min(map(len, drawn)) >= FEWEST:
-                values = [file.values[some] for file, some in zip(files, drawn, strict=True)]
-                found = compare(*values, request.distance, request.permutations, request.alpha, request.seed)
+            if column is not None and segment is None:
+                old, new = ([texts[side][column][row] for row in drawn[side]] for side in (0, 1))
+                found = compare_shares(old, new, request.alpha)
+            elif min(map(len, drawn)) >= FEWEST:
+                first, second = (file.values[some] for file, some in zip(files, drawn, strict=True))
+                found = compare(first, second, request.distance, request.permutations, request.alpha, request.seed)
             yield _Part(column, segment, rows, drawn, found)
             tick(number, len(wanted))
 
@@ -210,7 +213,7 @@ def _items(
 
 def _notes(request: DriftRequest, files: tuple[Embedded, Embedded], parts: Sequence[_Part]) -> list[str]:
     notes = []
-    untested = [part for part in parts if part.found is None]
+    untested = [part for part in parts if part.found is None and part.segment is not None]
     if untested:
         names = ", ".join(
             f"{part.column}={part.segment} ({' and '.join(map(str, map(len, part.drawn)))})" for part in untested[:5]

@@ -15,9 +15,11 @@ SCHEMA: Final = "edgekit.drift/1"
 
 
 class Check(Part):
-    """One two-sample test: of all rows, or of those with one text in a column."""
+    """One test: of all rows (`column` null), of those with one text in a column, or (`segment` null) of the shares that
+    the texts of a column have, by Pearson's chi-squared.
+    """
 
-    column: str | None = Field(description="Null: all rows.")
+    column: str | None
     segment: str | None
     share_reference: float = Field(description="Share of the file's rows.")
     share_current: float
@@ -27,6 +29,13 @@ class Check(Part):
     limit: float | None = Field(description="What a share `alpha` of tests exceeds without a change.")
     p: float | None = Field(description="Corrected for the number of tests, by Holm's method.")
     drifted: bool
+
+    @property
+    def name(self) -> str:
+        """What was tested."""
+        if self.column is None:
+            return "all rows"
+        return f"mix of {self.column}" if self.segment is None else f"{self.column}={self.segment}"
 
 
 class Norms(Part):
@@ -74,5 +83,5 @@ class DriftReport(Document):
     def raise_for_alert(self) -> None:
         """Raises DriftError where a check found drift, naming the checks."""
         if self.alert:
-            found = [f"{row.column}={row.segment}" if row.column else "all rows" for row in self.checks if row.drifted]
+            found = [row.name for row in self.checks if row.drifted]
             raise DriftError(f"the embeddings drifted: {', '.join(found[:5])}{', ...' if len(found) > 5 else ''}")

@@ -74,14 +74,15 @@ class ByColumns:
         """How many rows have grade 1, 2, ... for each query, int64 [Q,grades]."""
         asked, kept = self._must
         out = np.zeros((len(asked), grades), np.int64)
-        order = np.argsort(kept, kind="stable")
-        wanted, at = np.unique(asked, return_inverse=True)
-        starts, stops = (np.searchsorted(kept[order], wanted, side) for side in ("left", "right"))
-        for number, code in enumerate(wanted):
-            if code == _MISSING:
-                continue
-            queries, rows = np.flatnonzero(at == number), order[starts[number] : stops[number]]
-            out[queries] = self._grades_of(queries, rows, grades)
+        rows, queries = np.argsort(kept, kind="stable"), np.argsort(asked, kind="stable")
+        starts, stops = (np.searchsorted(kept[rows], asked, side) for side in ("left", "right"))
+        if grades == 1:
+            out[:, 0] = np.where(asked == _MISSING, 0, stops - starts)
+        else:
+            for alike in np.split(queries, np.flatnonzero(np.diff(asked[queries])) + 1):
+                first = alike[0]
+                if asked[first] != _MISSING:
+                    out[alike] = self._grades_of(alike, rows[starts[first] : stops[first]], grades)
         owning = np.flatnonzero((self._own >= 0) & _agree(asked, kept[self._own]))
         if len(owning):
             same = np.ones(len(owning), np.int64)
@@ -92,8 +93,8 @@ class ByColumns:
 
     def _grades_of(self, queries: np.ndarray, rows: np.ndarray, grades: int) -> np.ndarray:
         """The same for queries and rows that agree in `must`; each combination of texts is counted once."""
-        if self._also[0] is None or self._also[1] is None:
-            return np.full((len(queries), 1), len(rows))
+        assert self._also[0] is not None
+        assert self._also[1] is not None
         kinds, at = np.unique(self._also[0][queries], axis=0, return_inverse=True)
         theirs = self._also[1][rows]
         counted = [np.bincount(_agree(kind, theirs).sum(axis=1), minlength=grades) for kind in kinds]

@@ -35,7 +35,7 @@ from edgekit.support.progress import Reporter, Silent
 __all__ = ["RetrievalRequest", "evaluate_retrieval"]
 
 _SHOWN = 10  # places of a worst query's list
-_DEEPEST = 10_000
+_DEEPEST = 1000
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,13 @@ def evaluate_retrieval(request: RetrievalRequest, reporter: Reporter | None = No
     reporter = reporter or Silent()
     with reporter.stage("read the embeddings"):
         subject = _subject(request)
-    names, done = metric_names(request.cuts), dict[str, Judged]()
+    names = metric_names(request.cuts)
     arrangements: list[Arrangement] = []
     metric = names.index(request.judged_by)
     segments: list[Segment] = []
     texts = texts_of(subject.queries.side, subject.rows, request.by)
     base: Judged | None = None
+    last: Judged | None = None
     for arrangement in _searches(request, subject):
         with reporter.stage(f"search {arrangement.name}: {len(subject.judged)} queries") as tick:
             judged = judge(arrangement.asked, arrangement.kept, subject.asked, subject.judged, request.cuts, tick)
@@ -147,7 +148,7 @@ def evaluate_retrieval(request: RetrievalRequest, reporter: Reporter | None = No
             arrangements.append(_described(request, subject, arrangement, judged, base))
             own, others = judged.values[:, metric], None if base is None else base.values[:, metric]
             segments += segments_of(arrangement.name, own, others, subject.units, texts, request)
-        base, done[arrangement.name] = base or judged, judged
+        base, last = base or judged, judged
     return RetrievalReport(
         task=request.task if request.relevance is None else "own table",
         metric=request.judged_by,
@@ -161,7 +162,7 @@ def evaluate_retrieval(request: RetrievalRequest, reporter: Reporter | None = No
         notes=_notes(request, subject),
         arrangements=arrangements,
         segments=segments,
-        worst=_worst(request, subject, list(done.values())[-1], metric),
+        worst=[] if last is None else _worst(request, subject, last, metric),
     )
 
 

@@ -8,9 +8,20 @@ from pydantic import Field
 
 from edgekit.support.documents import Document, Part
 
-__all__ = ["SCHEMA", "Arrangement", "Change", "Figure", "FoundItem", "RetrievalReport", "Segment", "WorstQuery"]
+__all__ = [
+    "ALPHA",
+    "SCHEMA",
+    "Arrangement",
+    "Change",
+    "Figure",
+    "FoundItem",
+    "RetrievalReport",
+    "Segment",
+    "WorstQuery",
+]
 
 SCHEMA: Final = "edgekit.retrieval/1"
+ALPHA: Final = 0.05  # the p-value up to which a segment counts as served worse
 
 
 class Figure(Part):

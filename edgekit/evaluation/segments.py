@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from edgekit.errors import InputError
-from edgekit.evaluation.retrieval_report import Segment
+from edgekit.evaluation.retrieval_report import ALPHA, Segment
 from edgekit.evaluation.tasks import Side
 from edgekit.evaluation.uncertainty import corrected, gaps
 from edgekit.support.text import shown
@@ -17,7 +17,6 @@ from edgekit.support.text import shown
 __all__ = ["Sampling", "segments_of", "texts_of"]
 
 _MOST = 1000  # segments of a column
-_ALPHA = 0.05
 _NO_TEXT = "(none)"
 
 
@@ -94,7 +93,7 @@ def segments_of(
                     gap_low=_finite(gap.low),
                     gap_high=_finite(gap.high),
                     p=p[number],
-                    worse=p[number] <= _ALPHA,
+                    worse=p[number] <= ALPHA,
                     widened=None if more is None else more.gap,
                     widened_low=None if more is None else _finite(more.low),
                     widened_high=None if more is None else _finite(more.high),

@@ -6,16 +6,17 @@ RKHS-based statistics in hypothesis testing", 2013), so both are one statistic o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.evaluation.libraries import library
 
-__all__ = ["KERNELS", "TwoSample", "compare"]
+__all__ = ["KERNELS", "TwoSample", "compare", "compare_shares"]
 
 _CHUNK = 8_000_000  # values that are held at a time
+_RARE = 5  # rows that are expected in a file, below which the test's distribution is not the assumed one
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,24 @@ def compare(
     theirs = similarity[count:]
     apart = theirs[:, count:].sum(axis=1) / (rest - 1) - theirs[:, :count].mean(axis=1)
     return TwoSample(statistic, float(np.quantile(chance, 1 - alpha)), p, apart)
+
+
+def compare_shares(first: Sequence[str], second: Sequence[str], alpha: float = 0.05) -> TwoSample | None:
+    """Whether two samples have the same shares of each text: Pearson's chi-squared test, for which rare texts are put
+    together. None where fewer than two texts are left.
+    """
+    stats = library("scipy.stats")
+    texts = sorted({*first, *second})
+    counts = np.array([[list(side).count(text) for text in texts] for side in (first, second)], np.float64)
+    expected = counts.sum(axis=0) * min(len(first), len(second)) / (len(first) + len(second))
+    rare = expected < _RARE
+    if rare.any():
+        counts = np.concatenate([counts[:, ~rare], counts[:, rare].sum(axis=1, keepdims=True)], axis=1)
+    if counts.shape[1] < 2:
+        return None
+    done = stats.chi2_contingency(counts, correction=False)
+    limit = float(stats.chi2.ppf(1 - alpha, done.dof))
+    return TwoSample(float(done.statistic), limit, float(done.pvalue), np.zeros(0))
 
 
 def _statistics(similarity: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:

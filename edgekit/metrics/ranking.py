@@ -15,8 +15,6 @@ from edgekit.metrics.retrieval import TIE
 
 __all__ = ["figures", "metric_names", "places"]
 
-_PAIRS = 1 << 22  # pairs of listed items that are compared at a time
-
 
 def places(scores: np.ndarray, gains: np.ndarray, bound: np.ndarray) -> np.ndarray:
     """The place (1 is best) of each relevant item in its list; int64 [Q,L], 0 for one that is irrelevant or not found.
@@ -27,18 +25,16 @@ def places(scores: np.ndarray, gains: np.ndarray, bound: np.ndarray) -> np.ndarr
         bound: the best score [Q] that a list does not show; -inf where it shows the whole gallery.
     """
     out = np.zeros(scores.shape, np.int64)
-    length = scores.shape[1]
-    earlier = np.tri(length, k=-1, dtype=bool)  # [own, other]: the other stands before in the list
-    step = max(1, _PAIRS // max(1, length * length))
-    for start in range(0, len(scores), step):
-        some = slice(start, start + step)
-        own, other = scores[some, :, None], scores[some, None, :]
-        mine, theirs = gains[some, :, None], gains[some, None, :]
-        before = (theirs < mine) & (other >= own - TIE) & np.isfinite(other)
-        before |= (theirs > mine) & (other > own + TIE)
-        before |= (theirs == mine) & earlier
-        found = (gains[some] > 0) & (scores[some] > bound[some, None] + TIE)
-        out[some] = np.where(found, before.sum(axis=2) + 1, 0)
+    found = (gains > 0) & (scores > bound[:, None] + TIE)
+    for query in np.flatnonzero(found.any(axis=1)):
+        falling, gain = -scores[query].astype(np.float64), gains[query]
+        for grade in np.unique(gain[found[query]]):
+            own = np.flatnonzero(found[query] & (gain == grade))
+            tied = np.searchsorted(falling, falling[own] + TIE, side="right")  # items that score as high, or are tied
+            above = np.searchsorted(falling, falling[own] - TIE, side="left")
+            out[query, own] = (
+                1 + _before(gain < grade)[tied] + _before(gain > grade)[above] + _before(gain == grade)[own]
+            )
     return out
 
 
@@ -84,3 +80,8 @@ def figures(
     columns.append(precisions.sum(axis=1) / relevant)
     columns.append(np.where(found[:, 0], 1.0 / order[:, 0], 0.0))
     return np.stack(columns, axis=1)
+
+
+def _before(mask: np.ndarray) -> np.ndarray:
+    """How many are true before each place, and in all: int64 [L + 1]."""
+    return np.concatenate([[0], np.cumsum(mask)])

@@ -32,7 +32,18 @@ def test_retrieval_shows_arrangements_segments_and_worst_queries(invoke: Invoke,
     report = edgekit.RetrievalReport.model_validate_json(read.stdout)
     assert [row.name for row in report.arrangements] == ["original", "mixed", "plain", "pq=4"]
     assert len(report.segments) == 12
+    assert "original: no segment is shown to be served worse" in shown.stdout.splitlines()
     assert len(report.worst) == 2
+
+
+def test_segments_that_are_served_worse_are_named(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
+    hats = np.array(COLUMNS["category"]) == "hats"
+    noise = np.where(hats[:, None], 2.0, 0.05) * np.random.default_rng(1).standard_normal(VALUES.shape)
+    small = write(tmp_path / "small.parquet", VALUES + noise, COLUMNS, model="small")
+    options = ("--against", photos, "--by", "category", "--metric", "ndcg@10", "--resamples", 499, "--quiet")
+    said = invoke("evaluate", "retrieval", small, *options).stdout.splitlines()[-1]
+    assert said.startswith("plain: serves worse than average: category=hats (by 0.")
+    assert "; gap wider than in original: category=hats (by 0." in said
 
 
 def test_notes_are_warnings(invoke: Invoke, photos: Path) -> None:
@@ -53,7 +64,7 @@ def test_drift_ends_with_an_exit_code_of_its_own(invoke: Invoke, photos: Path, t
     few = invoke(
         "evaluate", "drift", photos, moved, "--by", "category", "--alpha", 0.05, "--permutations", 19, "--quiet"
     )
-    assert "tests can only raise an alert with 79 --permutations or more" in few.stderr
+    assert "tests can only raise an alert with 99 --permutations or more" in few.stderr
 
 
 def test_compatibility_gives_a_verdict_and_an_adapter(invoke: Invoke, photos: Path, tmp_path: Path) -> None:

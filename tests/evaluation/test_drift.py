@@ -57,11 +57,22 @@ def test_a_fresh_sample_seldom_alarms(tmp_path: Path) -> None:
 def test_the_segment_that_moved_is_named(tmp_path: Path) -> None:
     old, new = week(tmp_path, "old", 0), week(tmp_path, "new", 1, shift=3.0, only="hats")
     report = drift(old, new, by=["category"])
-    assert {check.segment for check in report.checks if check.drifted} == {None, "hats"}
-    assert [check.segment for check in report.checks] == [None, "bags", "hats", "shoes"]
-    assert report.checks[2].share_current == pytest.approx(1 / 3)
+    assert {check.name for check in report.checks if check.drifted} == {"all rows", "category=hats"}
+    names = ["all rows", "mix of category", "category=bags", "category=hats", "category=shoes"]
+    assert [check.name for check in report.checks] == names
+    assert report.checks[3].share_current == pytest.approx(1 / 3)
     with pytest.raises(DriftError, match="all rows, category=hats"):
         report.raise_for_alert()
+
+
+def test_another_mix_is_told_from_the_columns(tmp_path: Path) -> None:
+    old = week(tmp_path, "old", 0)
+    values, columns = listings(90, seed=1)
+    columns["category"] = ["hats" if number < 120 else "bags" for number in range(180)]
+    ids = [f"new-{number}" for number in range(180)]
+    report = drift(old, write(tmp_path / "new.parquet", values, columns, ids), by=["category"])
+    assert [check.name for check in report.checks if check.drifted] == ["mix of category"]
+    assert not drift(old, week(tmp_path, "same", 1), by=["category"]).alert
 
 
 def test_items_of_both_files_by_their_own_change(tmp_path: Path) -> None:
@@ -131,10 +142,10 @@ def test_segments_with_too_few_rows_are_told_and_not_judged(tmp_path: Path) -> N
     old = write(tmp_path / "old.parquet", values, columns)
     new = write(tmp_path / "new.parquet", values, columns)
     report = drift(old, new, by=["light"], permutations=19)
-    night = report.checks[2]
+    night = report.checks[3]
     assert (night.segment, night.p, night.statistic, night.drifted) == ("night", None, None, False)
     assert "light=night (8 and 8)" in report.notes[0]
-    assert "only raise an alert with 39 `permutations` or more" in report.notes[1]
+    assert "only raise an alert with 59 `permutations` or more" in report.notes[1]
 
 
 def test_files_of_other_models_or_dimensions_are_refused(tmp_path: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import FixedSizeListArray, array, parquet, table
 from sklearn.metrics import ndcg_score
 
-from edgekit.errors import InputError, UsageError
+from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
 from edgekit.evaluation.retrieval_report import RetrievalReport
 from edgekit.metrics import retrieval
@@ -189,21 +191,30 @@ def test_files_that_do_not_fit_are_refused(photos: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("ids", "value", "words"),
     [
-        (np.full((1, 16), np.nan), "photo-1"),
-        (np.zeros((1, 16)), "photo-1"),
+        (["photo-0", "photo-1"], np.nan, "photo-1"),
+        (["photo-0", "photo-1"], np.inf, "photo-1"),
+        (["photo-0", "photo-1"], 0.0, "photo-1"),
+        (["photo-0", "photo-0"], 1.0, "photo-0"),
+        (["photo-0", None], 1.0, "row 2"),
+        (["photo-0", ""], 1.0, "row 2"),
     ],
 )
-def test_a_row_that_is_no_embedding_is_named(tmp_path: Path, bad: np.ndarray, words: str) -> None:
-    from pyarrow import FixedSizeListArray, array, parquet, table
-
-    values = np.concatenate([VALUES[:1], bad]).astype(np.float32)
+def test_a_row_that_is_no_embedding_or_has_no_id_of_its_own_is_named(
+    tmp_path: Path, ids: list[str | None], value: float, words: str
+) -> None:
+    values = np.concatenate([VALUES[:1], np.full((1, 16), value)]).astype(np.float32)
     vectors = FixedSizeListArray.from_arrays(array(values.reshape(-1)), 16)
-    path = tmp_path / "bad.parquet"
-    parquet.write_table(table({"id": ["photo-0", "photo-1"], "embedding": vectors, "label": ["a", "a"]}), path)
+    parquet.write_table(table({"id": ids, "embedding": vectors, "label": ["a", "a"]}), tmp_path / "bad.parquet")
     with pytest.raises(InputError, match=words):
-        evaluated(path)
+        evaluated(tmp_path / "bad.parquet")
+
+
+def test_a_package_that_is_missing_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingDependencyError, match=r"needs faiss-cpu: run `pip install 'edgekit\[evaluate\]'`"):
+        evaluated(photos)
 
 
 @pytest.mark.parametrize(

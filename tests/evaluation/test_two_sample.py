@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from edgekit.evaluation.two_sample import KERNELS, compare
+from edgekit.evaluation.two_sample import KERNELS, compare, compare_shares
 
 
 def by_definition(first: np.ndarray, second: np.ndarray, kernel: str) -> float:
@@ -63,3 +63,20 @@ def test_what_is_the_same_is_no_alarm(seed: int, kernel: str) -> None:
     rows = np.random.default_rng(seed).normal(size=(12, 3))
     assert compare(rows, rows, kernel, 39).p > 0.5
     assert compare(np.ones((9, 3)), np.ones((5, 3)), kernel, 39).p == 1
+
+
+def test_shares_are_compared_as_scipy_does_with_rare_texts_together() -> None:
+    first, second = ["a"] * 30 + ["b"] * 20 + ["c", "d"] * 2, ["a"] * 20 + ["b"] * 40 + ["d", "e"] * 3
+    found = compare_shares(first, second)
+    wanted = stats.chi2_contingency([[30, 20, 4], [20, 40, 6]], correction=False)
+    assert found is not None
+    assert (found.statistic, found.p) == pytest.approx((wanted.statistic, wanted.pvalue))
+    assert found.limit == pytest.approx(5.991, abs=1e-3)
+    assert compare_shares(["a"] * 40, ["a"] * 30) is None
+
+
+def test_shares_alarm_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(4)
+    texts = np.array(list("aaaabbbccd"))
+    found = [compare_shares([*rng.choice(texts, 80)], [*rng.choice(texts, 80)]) for _ in range(400)]
+    assert 0.02 < np.mean([row.p <= 0.05 for row in found if row is not None]) < 0.08

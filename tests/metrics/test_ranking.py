@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from edgekit.metrics.ranking import figures, metric_names, places
+from edgekit.metrics.retrieval import TIE
 
 NOTHING_BEYOND = -np.inf
 
@@ -75,6 +76,25 @@ def test_what_is_tied_with_an_item_beyond_the_list_is_not_found() -> None:
     scores, gains = np.array([[0.9, 0.5]]), np.array([[1, 1]])
     assert places(scores, gains, np.array([0.5])).tolist() == [[1, 0]]
     assert places(scores, gains, np.array([0.4])).tolist() == [[1, 2]]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_places_by_the_definition(seed: int) -> None:
+    """Before an item stand: less relevant ones that are tied or better, more relevant ones that are better, and, of
+    equal ones, those that are listed first."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 12))
+    steps = np.cumsum(rng.choice([0, 0.4 * TIE, 1.5 * TIE, 0.1], count))  # chains of ties, too
+    scores, gains = 0.9 - steps, rng.integers(0, 3, count)
+    wanted = [0] * count
+    for own in np.flatnonzero(gains):
+        for other in range(count):
+            tied = abs(scores[other] - scores[own]) <= TIE
+            better = scores[other] > scores[own] + TIE
+            first = {True: tied or better, False: better}[bool(gains[other] < gains[own])]
+            wanted[own] += other < own if gains[other] == gains[own] else first
+        wanted[own] += 1
+    assert places(scores[None], gains[None], np.array([NOTHING_BEYOND])).tolist() == [wanted]
 
 
 @given(st.integers(0, 2**32 - 1))
