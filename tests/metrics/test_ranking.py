@@ -92,7 +92,7 @@ def test_places_by_the_definition(seed: int) -> None:
             tied = abs(scores[other] - scores[own]) <= TIE
             better = scores[other] > scores[own] + TIE
             first = {True: tied or better, False: better}[bool(gains[other] < gains[own])]
-            wanted[own] += other < own if gains[other] == gains[own] else first
+            wanted[own] += int(other < own if gains[other] == gains[own] else first)
         wanted[own] += 1
     assert places(scores[None], gains[None], np.array([NOTHING_BEYOND])).tolist() == [wanted]
 
