@@ -100,14 +100,16 @@ def _reasons(ranked: Sequence[Row], best: str, made: Sequence[Row], condition: C
             f"{name} {_shown(name, first.figures[name].value)}" for name in _names(condition) if name in first.figures
         )
         why.append(f"Its figures: {', '.join(own)}.")
+    alike = [row.name for row in ranked[1:] if row.figures[best].value == found.value]
+    if alike:
+        why.append(f"As good in {best}, but slower or larger: {_listed(alike)}.")
     low, high = found.low, found.high
     if low is not None and high is not None:
-        near = [row.name for row in ranked[1:] if low <= row.figures[best].value <= high]
+        near = [row.name for row in ranked[1:] if low <= row.figures[best].value <= high and row.name not in alike]
         if near:
-            more = "" if len(near) <= _NAMED else f" and {len(near) - _NAMED} more"
             why.append(
-                f"So many photos do not tell it apart from {', '.join(near[:_NAMED])}{more}: their {best} lies within "
-                f"its 95 % interval, {low:.3f} to {high:.3f}."
+                f"So many photos do not tell it apart from {_listed(near)}: their {best} lies within its 95 % "
+                f"interval, {low:.3f} to {high:.3f}."
             )
     return why
 
@@ -140,6 +142,11 @@ def _lacking(rows: Sequence[Row], best: str, condition: Condition | None) -> str
     names = [best, *([] if condition is None else _names(condition))]
     counts = {name: sum(row.value(name) is None for row in rows) for name in dict.fromkeys(names)}
     return ", ".join(f"{count} without {name}" for name, count in counts.items() if count)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = "" if len(names) <= _NAMED else f" and {len(names) - _NAMED} more"
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _names(condition: Condition) -> list[str]:

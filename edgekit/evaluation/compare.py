@@ -18,7 +18,7 @@ from edgekit.evaluation.choice import choose, marked
 from edgekit.evaluation.compare_report import CompareReport, Price, Row, Value
 from edgekit.evaluation.cost import COSTS, Demand, costs
 from edgekit.evaluation.prices import Prices, read_prices
-from edgekit.evaluation.tasks import task_named
+from edgekit.evaluation.tasks import TASKS
 from edgekit.evaluation.timing import TIMES, pick, time_here
 from edgekit.evaluation.variants import is_seeded, swept
 from edgekit.evaluation.where import Condition, parse
@@ -100,8 +100,10 @@ class CompareRequest:
         for name, given in (("models", self.models), ("tasks", self.tasks), ("at", self.at)):
             if not given:
                 raise UsageError(f"`{name}` is empty; give one at least", field=name)
-        for task in self.tasks:
-            task_named(task)
+        known = [row.key for row in TASKS]
+        if foreign := [task for task in self.tasks if task not in known]:
+            there = ", ".join(known)
+            raise UsageError(f"`tasks` has no {foreign[0][:40]!r}; give some of {there}", field="tasks")
         for precision in self.precisions:
             if precision not in _PRECISIONS:
                 names = ", ".join(_PRECISIONS)

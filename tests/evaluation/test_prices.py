@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import InputError, UsageError
-from edgekit.evaluation.prices import Prices, read_prices
+from edgekit.evaluation.prices import Instance, Prices, Transfer, read_prices
 
 OWN = """
 schema = "edgekit.prices/1"
@@ -33,7 +33,8 @@ def test_every_shipped_price_has_a_source_and_a_date() -> None:
     prices = read_prices()
     assert prices.instance
     assert prices.transfer
-    for row in (*prices.instance, *prices.transfer):
+    rows: list[Instance | Transfer] = [*prices.instance, *prices.transfer]
+    for row in rows:
         assert row.source.startswith("https://")
         assert row.date >= "2026-01-01"
         assert row.note

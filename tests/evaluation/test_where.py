@@ -88,7 +88,9 @@ def test_it_means_what_python_means_by_it(text: str, figures: dict[str, float]) 
 
 
 @given(text=_TEXTS, figures=_FIGURES, lost=st.sets(st.sampled_from(NAMES)))
-def test_a_missing_figure_leaves_open_only_what_it_decides(text: str, figures: dict[str, float], lost: set[str]) -> None:
+def test_a_missing_figure_leaves_open_only_what_it_decides(
+    text: str, figures: dict[str, float], lost: set[str]
+) -> None:
     condition = parse(text, NAMES)
     known = {name: None if name in lost else value for name, value in figures.items()}
     found = truth(condition, known)
