@@ -90,7 +90,7 @@ class _Assigned(click.ParamType):
 @click.option(
     "--min-ios", type=click.IntRange(15, 27), metavar="VERSION", help="Oldest iOS version, as for edgekit export."
 )
-@image_options("Verify", ".", samples=None, more="[default: 64]")
+@image_options("Verify", ".", samples=None, more="Not used with --images.  [default: 64]")
 @click.option("--data", default="catalog:200", help="Photos to judge quality on, as for edgekit embed.")
 @click.option(
     "--task",
@@ -130,7 +130,7 @@ class _Assigned(click.ParamType):
 )
 @click.option("--best", metavar="FIGURE", help="What is to be best.  [default: recall at the largest --at]")
 @click.option(
-    "--resamples", type=Count(99, 1_000_000), default=999, help="Number of times that queries are drawn again."
+    "--resamples", type=Count(99, 1_000_000), default=2000, help="Number of times that queries are drawn again."
 )
 @click.option("--seed", type=Count(min=0), default=0, help="Seed of what is drawn by chance.")
 @common
@@ -142,9 +142,9 @@ def compare(
     Quality, parity, latency, memory, size and cost of each, and the Pareto front over quality, latency and size.
 
     \b
-    edgekit compare catalog-s0 catalog-b0 --precision default,int8 --target ios,android,onnx
-    edgekit compare catalog-s0 catalog-b0 --where "latency_ms < 10 and size_mb < 8" --best recall@10
-    edgekit compare catalog-b0 --sweep size=160,192,224 --traffic 1000000/day --gallery 50000000
+    edgekit compare catalog-s0 catalog-b0 --precision default,int8 --target all
+    edgekit compare catalog-b0 --where "latency_ms < 10 and size_mb < 8"
+    edgekit compare catalog-b0 --sweep size=160,192,224 --traffic 1000000/day
     """
     from edgekit import targets as known
     from edgekit.evaluation import compare as work

@@ -92,7 +92,7 @@ class CompareRequest:
     installs: int | None = None  # of the app
     where: str | None = None
     best: str | None = None  # None: recall at the deepest cut-off
-    resamples: int = 999
+    resamples: int = 2000
     seed: int = 0
 
     def __post_init__(self) -> None:
