@@ -312,10 +312,11 @@ def _row(made: _Made, results: Sequence[Result], demand: Demand) -> Row:
 def _used(demand: Demand) -> list[Price]:
     used = []
     if (row := demand.instance) is not None:
-        per = f"hour, {row.cores} cores"
-        used.append(Price(name=row.name, price=row.price_per_hour, per=per, source=row.source, date=row.date))
+        cited = {"name": row.name, "source": row.source, "date": row.date, "note": row.note}
+        used.append(Price(price=row.price_per_hour, per=f"hour, {row.cores} cores", **cited))
     if (way := demand.transfer) is not None:
-        used.append(Price(name=way.name, price=way.price_per_gb, per="GB", source=way.source, date=way.date))
+        cited = {"name": way.name, "source": way.source, "date": way.date, "note": way.note}
+        used.append(Price(price=way.price_per_gb, per="GB", **cited))
     return used
 
 

@@ -92,7 +92,10 @@ def _notes(report: CompareReport) -> list[str]:
         for what, why in row.missing.items():
             groups.setdefault(f"no {what.replace('_ms', '')}: {why}", []).append(row.name)
     lacking = [f"{', '.join(names)}: {what}" for what, names in groups.items()]
-    prices = [f"price of {row.name}: {row.price:g} per {row.per}, {row.date}, {row.source}" for row in report.prices]
+    prices = [
+        f"price of {row.name}: {row.price:g} per {row.per}, {row.date}, {row.source} {row.note}".strip()
+        for row in report.prices
+    ]
     return [*errors, *lacking, *prices, *report.notes]
 
 

@@ -56,6 +56,7 @@ class Price(Part):
     per: str
     source: str
     date: str
+    note: str
 
 
 class Answer(Part):
