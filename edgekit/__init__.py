@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edgekit.embedding.file import EmbeddingFile, read_embeddings
     from edgekit.embedding.run import EmbedRequest, EmbedResult, embed
     from edgekit.errors import EdgeKitError
+    from edgekit.evaluation.compare import CompareRequest, compare
+    from edgekit.evaluation.compare_report import CompareReport
     from edgekit.evaluation.compatibility import CompatibilityReport, CompatibilityRequest, evaluate_compatibility
     from edgekit.evaluation.drift import DriftRequest, evaluate_drift
     from edgekit.evaluation.drift_report import DriftReport
@@ -47,6 +49,8 @@ __all__ = [
     "BenchRequest",
     "CanaryRequest",
     "CanaryResult",
+    "CompareReport",
+    "CompareRequest",
     "CompatibilityReport",
     "CompatibilityRequest",
     "DistillRequest",
@@ -79,6 +83,7 @@ __all__ = [
     "__version__",
     "analyze_experiment",
     "check_parity",
+    "compare",
     "distill",
     "embed",
     "evaluate_compatibility",
@@ -107,6 +112,8 @@ _NAMES = {
     "embedding.file": "EmbeddingFile read_embeddings",
     "embedding.run": "EmbedRequest EmbedResult embed",
     "errors": "EdgeKitError",
+    "evaluation.compare": "CompareRequest compare",
+    "evaluation.compare_report": "CompareReport",
     "evaluation.compatibility": "CompatibilityReport CompatibilityRequest evaluate_compatibility",
     "evaluation.drift": "DriftRequest evaluate_drift",
     "evaluation.drift_report": "DriftReport",

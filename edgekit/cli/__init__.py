@@ -26,6 +26,7 @@ COMMANDS = {
     "Evaluate and decide": {
         "embed": "Embed a whole data set into a Parquet file.",
         "evaluate": "Judge embeddings: retrieval, drift, a new model.",
+        "compare": "Compare models in quality, latency, size and cost.",
         "experiment": "Plan and analyze A/B tests, and judge canary releases.",
     },
     "Data": {

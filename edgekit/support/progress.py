@@ -138,8 +138,9 @@ def table(
     rows: Sequence[Sequence[str]],
     right: Sequence[str] = (),
     spare: Sequence[str] = (),
+    dim: Sequence[int] = (),
 ) -> None:
-    """Print a table on stdout; columns named in `right` are set flush right.
+    """Print a table on stdout; columns named in `right` are set flush right, and rows numbered in `dim` are grey.
 
     Where a terminal is too narrow for all, those in `spare` are left out one after the other, and named below it.
     """
@@ -160,8 +161,8 @@ def table(
         grid.caption = f"no room for {', '.join(missing)}; the JSON has all"
     for number in kept:
         grid.add_column(columns[number], justify="right" if columns[number] in right else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(row[number]) for number in kept))
+    for place, row in enumerate(rows):
+        grid.add_row(*(Text(row[number]) for number in kept), style="dim" if place in dim else None)
     console.print(grid)
 
 
