@@ -38,8 +38,8 @@ _P = Column("p", "number", digits=4)
 
 def write_retrieval_page(
     report: RetrievalReport,
-    page: Path,
-    pictures: Path | None = None,
+    page: Path | str,
+    pictures: Path | str | None = None,
     *,
     command: str = "",
     reporter: Reporter | None = None,
@@ -59,16 +59,16 @@ def write_retrieval_page(
                 rows.append(_pictured(query, report.metric, folder))
                 tick(count, min(len(report.worst), _WORST))
         notes = [] if folder is None else folder.notes()
-        write_page(page_of_retrieval(report, rows, notes, command), page)
+        write_page(page_of_retrieval(report, rows, notes, command), Path(page))
 
 
-def pictures_of(pictures: Path | None, worst: int) -> PictureFolder | None:
+def pictures_of(pictures: Path | str | None, worst: int) -> PictureFolder | None:
     """The folder of `pictures`; InputError where it holds none, UsageError where there are no `worst` to be shown."""
     if pictures is None:
         return None
     if not worst:
         raise UsageError("`pictures` shows the worst queries; give `worst`, how many of them", field="pictures")
-    return PictureFolder(pictures)
+    return PictureFolder(Path(pictures))
 
 
 def page_of_retrieval(
@@ -171,7 +171,7 @@ def _segments(report: RetrievalReport) -> Table:
         Column(report.metric, "number"),
         Column("below average by", "number", signed=True),
         _P,
-        Column("served", "state"),
+        Column("served worse", "state"),
         Column("gap wider by", "number", signed=True, about=f"than that of {report.base}"),
         Column("p of that", "number", digits=4),
     ]
@@ -186,7 +186,7 @@ def _segment(row: Segment) -> Sequence[Cell]:
     gap, wider = _between(row.gap, row.gap_low, row.gap_high), None
     if row.widened is not None:
         wider = _between(row.widened, row.widened_low, row.widened_high)
-    served = Mark("worse", "bad") if row.worse else Mark("not shown to be worse")
+    served = Mark("yes", "bad") if row.worse else Mark("not shown")
     names = (row.segment, row.column, row.arrangement)
     return (*names, row.queries, row.figure, gap, row.p, served, wider, row.widened_p)
 
