@@ -10,7 +10,6 @@ import click
 from edgekit.cli.console import print_json, typed_command
 from edgekit.cli.groups import DefaultGroup
 from edgekit.cli.options import FOLDER, PATH, Count, F, Finite, common, reporter_of
-from edgekit.errors import UsageError
 
 __all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_retrieval"]
 
@@ -124,12 +123,10 @@ def evaluate_retrieval(as_json: bool, quiet: bool, page: Path | None, pictures: 
     """
     from edgekit.cli import evaluate_tables as show
     from edgekit.evaluation import retrieval
-    from edgekit.evaluation.retrieval_page import pictures_of, write_retrieval_page
+    from edgekit.evaluation.retrieval_page import check_page, write_retrieval_page
 
     request, reporter = retrieval.RetrievalRequest(**asked), reporter_of(quiet or as_json)
-    if pictures is not None and page is None:
-        raise UsageError("`pictures` needs `page`, the file that shows them", field="pictures")
-    pictures_of(pictures, request.worst)  # said before hours of searching
+    check_page(page, pictures, request.worst)
     report = retrieval.evaluate_retrieval(request, reporter)
     if as_json:
         print_json(report.model_dump(mode="json"))

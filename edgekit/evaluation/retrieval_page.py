@@ -30,7 +30,7 @@ from edgekit.report.write import write_page
 from edgekit.support.progress import Reporter, Silent
 from edgekit.support.text import shown
 
-__all__ = ["page_of_retrieval", "pictures_of", "write_retrieval_page"]
+__all__ = ["check_page", "page_of_retrieval", "write_retrieval_page"]
 
 _SEGMENTS, _WORST, _NAMED = 1000, 100, 3  # rows of the page; segments that the verdict names
 _P = Column("p", "number", digits=4)
@@ -48,10 +48,10 @@ def write_retrieval_page(
 
     Raises:
         InputError: the folder is not there, or holds no picture of the worst queries.
-        UsageError: there are `pictures`, but no worst queries to show.
+        UsageError: the name of the page is not one, or there are `pictures` and no worst queries.
         OutputError: the page cannot be written.
     """
-    folder = pictures_of(pictures, len(report.worst))
+    folder = check_page(page, pictures, len(report.worst))
     with (reporter or Silent()).stage("write the page") as tick:
         rows = []
         if folder is not None:
@@ -62,10 +62,19 @@ def write_retrieval_page(
         write_page(page_of_retrieval(report, rows, notes, command), Path(page))
 
 
-def pictures_of(pictures: Path | str | None, worst: int) -> PictureFolder | None:
-    """The folder of `pictures`; InputError where it holds none, UsageError where there are no `worst` to be shown."""
+def check_page(page: Path | str | None, pictures: Path | str | None, worst: int) -> PictureFolder | None:
+    """The folder of `pictures`, where there is one: what can be said of a page before the evaluation.
+
+    Raises:
+        InputError: the folder is not there, or holds no image.
+        UsageError: `page` ends otherwise than pages do; or `pictures` without a page, or without `worst` queries.
+    """
+    if page is not None and Path(page).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"`page` is {shown(str(page), 80)}; give a file that ends in .html", field="page")
     if pictures is None:
         return None
+    if page is None:
+        raise UsageError("`pictures` needs `page`, the file that shows them", field="pictures")
     if not worst:
         raise UsageError("`pictures` shows the worst queries; give `worst`, how many of them", field="pictures")
     return PictureFolder(Path(pictures))

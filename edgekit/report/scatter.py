@@ -15,6 +15,7 @@ WIDTH, HEIGHT = 760.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, WIDTH - 20.0, 30.0, HEIGHT - 56.0  # of the area in which points lie
 _MARGIN = 0.06  # of the range, on both sides
 _LETTER, _LINE = 7.2, 14.0  # width and height of a letter of a point's name, about
+_NAMED = 100  # points that get a name at most
 # A shape for each group beside its colour, for those who cannot tell colours apart.
 SHAPES = (
     "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0Z",
@@ -153,7 +154,7 @@ def _names(
         (left, right), (top, bottom) = (sorted(ends) for ends in zip(one, other, strict=True))
         taken.append((left - 1, top - 1, right + 1, bottom + 1))
     names: list[tuple[float, float, str] | None] = [None] * len(points)
-    for index in sorted(range(len(points)), key=lambda index: not points[index].front):
+    for index in sorted(range(len(points)), key=lambda index: not points[index].front)[:_NAMED]:
         (x, y), width = places[index], len(points[index].label) * _LETTER
         for left, top, anchor in (
             (x + 9, y - 7, "start"),

@@ -53,6 +53,7 @@ def test_a_page_is_written_and_says_how_to_make_it_again(invoke: Invoke, photos:
     one_line(invoke(*asked), 2, "--pictures needs --page")
     one_line(invoke(*asked, "--page", page), 2, "--pictures shows the worst queries; give --worst")
     one_line(invoke(*asked, "--page", page, "--worst", 1), 3, "holds no image")
+    one_line(invoke("evaluate", "retrieval", photos, "--page", photos), 2, "--page is", ".html")
     (tmp_path / "file").write_text("mine")
     refused = invoke("evaluate", "retrieval", photos, "--page", tmp_path / "file" / "page.html", "--quiet")
     one_line(refused, 8, "page.html")
