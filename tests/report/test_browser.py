@@ -71,6 +71,7 @@ def test_it_is_quiet_asks_for_nothing_and_names_are_text(tab: Browser, page: Pat
         assert tab.complaints == []
         assert tab.run("document.scripts.length") == 1
     assert tab.run("document.title") != "owned"
+    assert opened(tab, attack, NARROW).run("document.documentElement.scrollWidth") <= NARROW
     assert "<script>document.title='owned'" in tab.run("document.querySelector('.verdict').textContent")
     assert tab.run("document.querySelector('img[src=x]')") is None
     assert "{{ 7*7 }}" in tab.run("document.body.textContent")
