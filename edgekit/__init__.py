@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgekit.evaluation.drift import DriftRequest, evaluate_drift
     from edgekit.evaluation.drift_report import DriftReport
     from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
+    from edgekit.evaluation.retrieval_page import write_retrieval_page
     from edgekit.evaluation.retrieval_report import RetrievalReport
     from edgekit.experiment.analyze import analyze_experiment
     from edgekit.experiment.canary import CanaryRequest, CanaryResult, judge_canary
@@ -99,6 +100,7 @@ __all__ = [
     "read_plan",
     "resolve_model",
     "run",
+    "write_retrieval_page",
 ]
 
 _NAMES = {
@@ -118,6 +120,7 @@ _NAMES = {
     "evaluation.drift": "DriftRequest evaluate_drift",
     "evaluation.drift_report": "DriftReport",
     "evaluation.retrieval": "RetrievalRequest evaluate_retrieval",
+    "evaluation.retrieval_page": "write_retrieval_page",
     "evaluation.retrieval_report": "RetrievalReport",
     "experiment.analyze": "analyze_experiment",
     "experiment.canary": "CanaryRequest CanaryResult judge_canary",

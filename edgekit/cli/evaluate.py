@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from edgekit.cli.console import print_json
+from edgekit.cli.console import print_json, typed_command
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import PATH, Count, F, Finite, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, Count, F, Finite, common, reporter_of
 
 __all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_retrieval"]
 
@@ -106,23 +106,35 @@ def evaluate() -> None:
     help="How the p-values of many segments are corrected.",
 )
 @click.option("--worst", type=Count(0, 10_000), default=0, help="List this many of the worst queries.")
+@click.option("--page", type=PATH, metavar="FILE.html", help="Write a page for reading, which opens anywhere.")
+@click.option(
+    "--pictures",
+    type=FOLDER,
+    metavar="DIR",
+    help="Show the worst queries on the page as pictures. The id of a row is its path below this folder.",
+)
 @_resamples
 @_seed
 @common
-def evaluate_retrieval(as_json: bool, quiet: bool, **asked: Any) -> None:
+def evaluate_retrieval(as_json: bool, quiet: bool, page: Path | None, pictures: Path | None, **asked: Any) -> None:
     """Search GALLERY with QUERIES, and judge what is found.
 
     Without GALLERY, QUERIES is both. A query itself is never searched.
     """
     from edgekit.cli import evaluate_tables as show
     from edgekit.evaluation import retrieval
+    from edgekit.evaluation.retrieval_page import check_page, write_retrieval_page
 
-    request = retrieval.RetrievalRequest(**asked)
-    report = retrieval.evaluate_retrieval(request, reporter_of(quiet or as_json))
+    request, reporter = retrieval.RetrievalRequest(**asked), reporter_of(quiet or as_json)
+    check_page(page, pictures, request.worst)
+    report = retrieval.evaluate_retrieval(request, reporter)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
         show.show_retrieval(report)
+    if page is not None:
+        write_retrieval_page(report, page, pictures, command=typed_command(), reporter=reporter)
+        click.echo(str(page), err=as_json)
 
 
 @evaluate.command("drift")

@@ -52,6 +52,25 @@ def test_notes_are_warnings(invoke: Invoke, photos: Path) -> None:
     assert "warning: the gallery has 239 rows besides the query, fewer than k = 1000" in shown.stderr
 
 
+def test_a_page_is_written_and_says_how_to_make_it_again(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
+    page, given = tmp_path / "page.html", ("--worst", 2, "--form", "plain", "--form", "int8", "--resamples", 99)
+    shown = invoke("evaluate", "retrieval", photos, *given, "--page", page, "--quiet")
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.endswith(f"{page}\n")
+    typed = f"edgekit evaluate retrieval {photos} --form plain --form int8 --worst 2 --page {page} --resamples 99"
+    assert f"<pre>{typed}</pre>" in page.read_text()
+    assert json.loads(invoke("evaluate", "retrieval", photos, *given, "--page", page, "--json").stdout)["task"]
+    asked = ("evaluate", "retrieval", photos, "--pictures", tmp_path)
+    one_line(invoke(*asked), 2, "--pictures needs --page")
+    one_line(invoke(*asked, "--page", page), 2, "--pictures shows the worst queries; give --worst")
+    one_line(invoke(*asked, "--page", page, "--worst", 1), 3, "holds no image")
+    one_line(invoke("evaluate", "retrieval", photos, "--page", photos), 2, "--page is", ".html")
+    (tmp_path / "file").write_text("mine")
+    refused = invoke("evaluate", "retrieval", photos, "--page", tmp_path / "file" / "page.html", "--quiet")
+    one_line(refused, 8, "page.html")
+    assert "recall@10" in refused.stdout  # what was computed is told
+
+
 def test_drift_ends_with_an_exit_code_of_its_own(invoke: Invoke, photos: Path, tmp_path: Path) -> None:
     moved = write(tmp_path / "moved.parquet", VALUES + 1.0, COLUMNS)
     same = invoke("evaluate", "drift", photos, photos, "--by", "style", "--permutations", 99, "--quiet")

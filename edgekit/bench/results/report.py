@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -17,25 +16,45 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bench.results.compare import DIFFERENCE, RESULT, Gate, result_cells
+from edgekit.bench.results.compare import Gate
 from edgekit.bench.results.store import make_folder
 from edgekit.bench.schema import Result
 from edgekit.errors import OutputError
+from edgekit.report.document import (
+    Cell,
+    Column,
+    Drawing,
+    Interval,
+    Mark,
+    Page,
+    Row,
+    Section,
+    Table,
+    Verdict,
+)
+from edgekit.report.write import write_page
 from edgekit.support.files import write_atomically
 from edgekit.support.plots import COLOURS, figure_of
 
 __all__ = ["write_report"]
 
-_PAGE, _TITLE = "report.html", "<title>EdgeKit: latency</title>"
+_PAGE, _TITLE = "report.html", "EdgeKit: latency"
 _WINDOW = 50  # points of a drift curve
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.no { color: #a00; } .wide { overflow-x: auto; } figure { margin: 1rem 0; } svg { max-width: 100%; height: auto; }
-"""
-_COLUMNS = (*RESULT, "parity", "valid")
+_COLUMNS = (
+    *(Column("model"), Column("format"), Column("on"), Column("size", "number", "MB", 1)),
+    *(Column(name, "number", "ms", 2) for name in ("load", "first", "p50", "p90", "p99")),
+    Column("memory", "number", "MB", 1, about="what the model added to the process"),
+    Column("peak", "number", "MB", 1, about="memory of the whole process"),
+    *(
+        Column("parity", "number", digits=5, about="cosine of the worst image to the original"),
+        Column("valid", "state"),
+    ),
+)
+_DIFFERENCES = (
+    *(Column("new"), Column("base"), Column("on"), Column("p50 new", "number", "ms", 2)),
+    *(Column("p50 base", "number", "ms", 2), Column("ratio", "number", about="with its 95 % interval")),
+    *(Column("verdict", "state"), Column("not the same")),
+)
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 
 
@@ -49,7 +68,7 @@ def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None)
     """
     _refuse_foreign(out)
     make_folder(out)
-    files, pictures = {_PAGE: b""}, {}
+    files, pictures = dict[str, bytes](), {}
     for name, plot in _PLOTS.items():
         figure = plot.figure(results)
         files |= {f"{name}.{kind}": _rendered(figure, kind) for kind in ("svg", "png")}
@@ -57,10 +76,10 @@ def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None)
     files["results.csv"] = _csv(results).encode()
     if (parquet := _parquet(results)) is not None:
         files["results.parquet"] = parquet
-    files[_PAGE] = _page(results, pictures, gate).encode()
+    write_page(_page(results, pictures, gate), out / _PAGE)
     for name, data in files.items():
         write_atomically(out / name, data)
-    return [out / name for name in files]
+    return [out / name for name in (_PAGE, *files)]
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -68,7 +87,7 @@ def _refuse_foreign(out: Path) -> None:
     plots = (f"{name}.{kind}" for name in _PLOTS for kind in ("svg", "png"))
     there = [out / name for name in (_PAGE, "results.csv", "results.parquet", *plots) if (out / name).exists()]
     with suppress(OSError), (out / _PAGE).open("rb") as file:
-        if _TITLE.encode() in file.read(4096):
+        if f"<title>{_TITLE}</title>".encode() in file.read(4096):
             return
     if there:
         why = "is not of an earlier report and would be replaced"
@@ -217,42 +236,38 @@ def _plain(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> str:
-    plots = "".join(
-        f"<h2>{title}</h2>\n<figure>{picture[picture.index('<svg') :]}</figure>\n"
-        for title, picture in pictures.items()
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width">\n{_TITLE}\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Latency</h1>\n<p>{len(results)} results.</p>\n"
-        f"{_table(_COLUMNS, ((_cells(result), result.validity.valid) for result in results))}"
-        f"{'' if gate is None else _comparison(gate)}{plots}</body>\n</html>\n"
-    )
+def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> Page:
+    drawings = [Drawing(title, picture[picture.index("<svg") :]) for title, picture in pictures.items()]
+    table = Table("Results", _COLUMNS, [Row(_cells(result), dim=not result.validity.valid) for result in results])
+    if gate is None:
+        invalid = sum(not result.validity.valid for result in results)
+        told = f", {invalid} of them not valid" if invalid else ""
+        return Page(
+            _TITLE, Verdict(f"{len(results)} results{told}.", "mixed" if invalid else "plain"), (), [table, *drawings]
+        )
+    verdict = Verdict("Passed.", "good")
+    if gate.error is not None:
+        verdict = Verdict(f"{len(gate.failures)} of {gate.judged} fail.", "bad")
+    return Page(_TITLE, verdict, (), [table, *_comparison(gate), *drawings])
 
 
-def _comparison(gate: Gate) -> str:
+def _comparison(gate: Gate) -> list[Section]:
     closed = {id(result) for result, _ in gate.failures}
-    rows = ((row.cells, id(row.new) not in closed) for row in gate.differences)
-    reasons = "".join(
-        f'<li class="no">{html.escape(f"{result.where}: {reason}")}</li>'
-        for result, own in gate.failures
-        for reason in own
-    )
-    verdict = "Passed." if gate.error is None else f"{len(gate.failures)} of {gate.judged} fail."
-    return f"<h2>Compared with the baseline</h2>\n<p>{verdict}</p>\n<ul>{reasons}</ul>\n{_table(DIFFERENCE, rows)}"
+    rows = []
+    for row in gate.differences:
+        p50s = (row.new.latency_ms.p50, row.base.latency_ms.p50)
+        ratio, mark = row.ratio, Mark(row.verdict, "bad" if id(row.new) in closed else "good")
+        names, unlike = (row.new.label, row.base.label, row.new.place), ", ".join(row.unlike) or None
+        rows.append(Row((*names, *p50s, Interval(ratio.value, ratio.low, ratio.high), mark, unlike)))
+    failures = [Row((result.where, reason)) for result, reasons in gate.failures for reason in reasons]
+    reasons = [Table("Why it fails", [Column("result"), Column("reason")], failures)] if failures else []
+    return [*reasons, Table("Compared with the baseline", _DIFFERENCES, rows)]
 
 
-def _table(columns: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> str:
-    """Rows of cells, in red those that are not well."""
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    marks = {True: "", False: ' class="no"'}
-    body = "".join(
-        f"<tr{marks[well]}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>\n" for cells, well in rows
-    )
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>\n</table></div>\n'
-
-
-def _cells(result: Result) -> list[str]:
-    parity = result.model.parity_min_cosine
-    return [*result_cells(result), "-" if parity is None else f"{parity:.5f}", result.validity.line]
+def _cells(result: Result) -> list[Cell]:
+    model, latency, memory = result.model, result.latency_ms, result.memory_bytes
+    times = (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)
+    sizes = [None if size is None else size / 1e6 for size in (memory.loaded, memory.peak_rss)]
+    valid = Mark(result.validity.line, "good" if result.validity.valid else "bad")
+    names = (model.name, model.kind, result.place)
+    return [*names, model.bytes / 1e6, *times, *sizes, model.parity_min_cosine, valid]

@@ -1,0 +1,1 @@
+"""Pages for reading: one HTML file each, which opens anywhere and asks nothing of the net."""

@@ -1,0 +1,178 @@
+"""Where the points, ticks and names of a plot stand, in the units of its SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from edgekit.report.document import Axis, Point, Scatter, number
+
+__all__ = ["HEIGHT", "SHAPES", "WIDTH", "Plot", "Spot", "Tick", "plot_of", "ticks"]
+
+WIDTH, HEIGHT = 760.0, 420.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, WIDTH - 20.0, 30.0, HEIGHT - 56.0  # of the area in which points lie
+_MARGIN = 0.06  # of the range, on both sides
+_LETTER, _LINE = 7.2, 14.0  # width and height of a letter of a point's name, about
+_NAMED = 100  # points that get a name at most
+# A shape for each group beside its colour, for those who cannot tell colours apart.
+SHAPES = (
+    "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0Z",
+    "M-5-5H5V5H-5Z",
+    "M0-6.5L6.2 4.8H-6.2Z",
+    "M0-7L6 0L0 7L-6 0Z",
+    "M-6.2-4.8H6.2L0 6.5Z",
+    "M-6-2H-2V-6H2V-2H6V2H2V6H-2V2H-6Z",
+    "M-3-6H3L6 0L3 6H-3L-6 0Z",
+)
+
+_Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark of an axis: where, and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point at its place; `name` is where its label is written, where there is room."""
+
+    point: Point
+    x: float
+    y: float
+    group: int
+    text: str
+    name: tuple[float, float, str] | None  # x, y and the anchor of the text
+
+
+@dataclass(frozen=True)
+class Plot:
+    """All that the template draws."""
+
+    x: Sequence[Tick]
+    y: Sequence[Tick]
+    spots: Sequence[Spot]
+    groups: Sequence[str]
+    front: str  # the path of the line through the front, empty where there is none
+
+
+def plot_of(scatter: Scatter) -> Plot:
+    """Lay out a plot; points that are drawn later lie above, and those are on the front."""
+    x_range = _range([point.x for point in scatter.points], scatter.x)
+    y_range = _range([point.y for point in scatter.points], scatter.y)
+
+    def across(value: float) -> float:
+        return round(LEFT + _share(value, x_range, scatter.x) * (RIGHT - LEFT), 1)
+
+    def down(value: float) -> float:
+        return round(BOTTOM - _share(value, y_range, scatter.y) * (BOTTOM - TOP), 1)
+
+    groups = list(dict.fromkeys(point.group for point in scatter.points))
+    places = [(across(point.x), down(point.y)) for point in scatter.points]
+    corners = _corners(scatter, places)
+    spots = [
+        Spot(point, *place, groups.index(point.group) % len(SHAPES), _text(scatter, point), name)
+        for point, place, name in zip(scatter.points, places, _names(scatter.points, places, corners), strict=True)
+    ]
+    return Plot(
+        x=[Tick(across(value), text) for value, text in ticks(*x_range, scatter.x)],
+        y=[Tick(down(value), text) for value, text in ticks(*y_range, scatter.y)],
+        spots=sorted(spots, key=lambda spot: spot.point.front),
+        groups=groups if groups != [""] else [],
+        front="".join(f"{'L' if index else 'M'}{x} {y}" for index, (x, y) in enumerate(corners)),
+    )
+
+
+def ticks(low: float, high: float, axis: Axis) -> list[tuple[float, str]]:
+    """Round values from `low` to `high`, at most about eight, and what they are called.
+
+    The steps are 1, 2 or 5 times a power of ten; on a logarithmic axis that spans over a factor of ten, the values are.
+    """
+    if axis.log and high / low > 10:
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        factors = (1,) if last - first > 3 else (1, 2, 5)
+        values = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+        return [(value, f"{value:,.12g}") for value in values if low <= value <= high]
+    rough = (high - low) / 6
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    digits = max(0, -math.floor(math.log10(step)))
+    count = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return [(index * step, f"{index * step:,.{digits}f}") for index in count]
+
+
+def _range(values: Sequence[float], axis: Axis) -> tuple[float, float]:
+    """Somewhat more than what the values span."""
+    if not values:
+        return (1.0, 10.0) if axis.log else (0.0, 1.0)
+    low, high = min(values), max(values)
+    if axis.log:
+        more = max((high / low) ** _MARGIN, 1.2)
+        return low / more, high * more
+    # Values that are all alike get a range that their digits can tell.
+    more = max((high - low) * _MARGIN, abs(high) * 1e-3, 10.0**-axis.digits)
+    return low - more, high + more
+
+
+def _share(value: float, span: tuple[float, float], axis: Axis) -> float:
+    low, high = span
+    if axis.log:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def _text(scatter: Scatter, point: Point) -> str:
+    """The figures of a point, as its tip and a screen reader say them."""
+    sides = ((scatter.x, point.x), (scatter.y, point.y))
+    figures = [f"{axis.name} {number(value, axis.digits)} {axis.unit}".strip() for axis, value in sides]
+    group = [point.group] if point.group else []
+    return ", ".join([*group, *figures, *(["on the front"] if point.front else [])])
+
+
+def _corners(scatter: Scatter, places: Sequence[_Place]) -> list[_Place]:
+    """Steps along what the front reaches: between two of its points nothing better than the worse of both is known."""
+    front = sorted(place for point, place in zip(scatter.points, places, strict=True) if point.front)
+    if len(front) < 2:
+        return []
+    corners = front[:1]
+    for (x, y), (next_x, next_y) in pairwise(front):
+        corners += [(x, next_y) if scatter.x.better == "high" else (next_x, y), (next_x, next_y)]
+    return corners
+
+
+def _names(
+    points: Sequence[Point], places: Sequence[_Place], corners: Sequence[_Place]
+) -> list[tuple[float, float, str] | None]:
+    """Where labels are written: those of the front first, each where it hides no point, line or other label."""
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
+    for one, other in pairwise(corners):
+        (left, right), (top, bottom) = (sorted(ends) for ends in zip(one, other, strict=True))
+        taken.append((left - 1, top - 1, right + 1, bottom + 1))
+    names: list[tuple[float, float, str] | None] = [None] * len(points)
+    for index in sorted(range(len(points)), key=lambda index: not points[index].front)[:_NAMED]:
+        (x, y), width = places[index], len(points[index].label) * _LETTER
+        for left, top, anchor in (
+            (x + 9, y - 7, "start"),
+            (x - 9 - width, y - 7, "end"),
+            (x + 4, y + 7, "start"),
+            (x - 4 - width, y - 21, "end"),
+            (x - width / 2, y - 24, "middle"),
+            (x - width / 2, y + 10, "middle"),
+        ):
+            box = (left, top, left + width, top + _LINE)
+            inside = left >= LEFT and left + width <= RIGHT and top >= TOP - _LINE and top + _LINE <= BOTTOM
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                at = {"start": left, "end": left + width, "middle": x}[anchor]
+                names[index] = (round(at, 1), round(top + 11, 1), anchor)
+                break
+    return names
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
