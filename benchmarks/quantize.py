@@ -127,7 +127,8 @@ def measure(name: str, folder: Path, photos: int, rounds: int, slugs: list[str])
         for who, path in made.items():
             try:
                 if isinstance(path, Path):
-                    runners[who] = target.backend().open(path)
+                    plain = target.format == "litert" and who in rivals.TOOLS["litert"]
+                    runners[who] = rivals.LiteRTFile(path) if plain else target.backend().open(path)
                     runners[who].embed(images[:1])
             except Exception as error:  # a rival's file that its own runtime does not run
                 runners.pop(who, None)

@@ -20,7 +20,7 @@ from edgekit.data.datasets import CatalogPictures
 from edgekit.model.embedder import Embedder
 from edgekit.support.quiet import quiet
 
-__all__ = ["TOOLS"]
+__all__ = ["TOOLS", "LiteRTFile"]
 
 
 def _photos(embedder: Embedder, count: int) -> Iterator[np.ndarray]:
@@ -167,6 +167,29 @@ def coreai(name: str, path: Path, photos: int, *, bits: int | None) -> None:
             small = palettizer.finalize()
         program = torch.export.export(small, example).run_decompositions(get_decomp_table())
         TorchConverter().add_exported_program(program).to_coreai().save_asset(path, AIModelAssetMetadata())
+
+
+class LiteRTFile:
+    """A rival's `.tflite` as its user runs it: EdgeKit's own runner refuses to divide integers, which a zero ends."""
+
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        with quiet("ai_edge_litert", native=True):
+            self._interpreter: Any = Interpreter(str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
+        self._image = self._interpreter.get_input_details()[0]["index"]
+        self._embedding = self._interpreter.get_output_details()[0]["index"]
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Embed uint8 [N,H,W,3] images; returns float32 [N,D]."""
+        rows = []
+        for image in images:
+            pixels = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+            self._interpreter.set_tensor(self._image, pixels)
+            self._interpreter.invoke()
+            rows.append(self._interpreter.get_tensor(self._embedding)[0])
+        return np.stack(rows)
 
 
 def litert(name: str, path: Path, photos: int, *, static: bool) -> None:

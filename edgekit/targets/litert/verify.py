@@ -184,9 +184,12 @@ def _code(table: _Table) -> int:
 
 def _buffer(table: _Table) -> tuple[int, int]:
     """Where the bytes begin that a buffer holds, and how many there are."""
-    if table.number(1, "<Q") or table.number(2, "<Q"):
-        broken("it keeps constants behind its end")
-    return table.vector(0, 1) or (0, 0)
+    start, count = table.number(1, "<Q"), table.number(2, "<Q")  # behind the flatbuffer, as ai-edge-quantizer does
+    if not start and not count:
+        return table.vector(0, 1) or (0, 0)
+    if not 1 < start <= len(table.content) - count:
+        broken("a constant reaches beyond the file")
+    return start, count
 
 
 def _graph(graph: _Table, codes: list[int], buffers: list[tuple[int, int]]) -> int:

@@ -254,6 +254,10 @@ def _short_constant(model: Any) -> None:
     model.buffers[1].data = model.buffers[1].data[:-1]
 
 
+def _behind_the_end(model: Any) -> None:
+    model.buffers[1].offset, model.buffers[1].size = 1 << 40, len(model.buffers[1].data)
+
+
 def _huge(model: Any) -> None:
     model.subgraphs[0].tensors[0].shape = [1, 2**20, 2**20, 3]
 
@@ -266,6 +270,7 @@ def _huge(model: Any) -> None:
         (_no_buffer, "no type or has no values"),
         (_short_constant, "another number of values"),
         (_huge, "too large"),
+        (_behind_the_end, "a constant reaches beyond the file"),
     ],
 )
 def test_what_points_to_nothing_or_runs_foreign_code_is_refused(
@@ -275,6 +280,21 @@ def test_what_points_to_nothing_or_runs_foreign_code_is_refused(
     edit(own)
     with pytest.raises(InputError, match=reason):
         verified(_packed(own), tmp_path / "hostile.tflite")
+
+
+def test_constants_behind_the_flatbuffer_are_read(files: tuple[Path, Path], images: np.ndarray, tmp_path: Path) -> None:
+    """Where ai-edge-quantizer puts them."""
+    content = (files[0] / "fp32.tflite").read_bytes()
+    own = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    largest = max(own.buffers, key=lambda buffer: 0 if buffer.data is None else len(buffer.data))
+    values, largest.data = bytes(largest.data), None
+    for _ in range(3):  # until the file says where it ends itself
+        packed = _packed(own)
+        packed += bytes(-len(packed) % 64)
+        largest.offset, largest.size = len(packed), len(values)
+    (tmp_path / "behind.tflite").write_bytes(packed + values)
+    found = target.open(tmp_path / "behind.tflite").embed(images)
+    np.testing.assert_array_equal(found, target.open(files[0] / "fp32.tflite").embed(images))
 
 
 @settings(max_examples=60, deadline=None)
