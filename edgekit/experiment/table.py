@@ -31,7 +31,8 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows: `texts` are pyarrow arrays by column, `numbers` float64 [rows, columns], `days` datetime64[D] [rows].
+    """Some rows: `texts` are pyarrow arrays by column, `numbers` float64 [N,C], `days`
+    datetime64 (days) [N].
 
     `first` is the number of the first row; rows count from 1, after the header.
     """
