@@ -127,5 +127,5 @@ def _mark(row: Row, report: CompareReport) -> str:
 def _how(report: CompareReport, name: str) -> str:
     """In what ways a figure was obtained, each once."""
     ways = list(dict.fromkeys(row.figures[name].how for row in report.rows if name in row.figures))
-    more = f"\nand {len(ways) - _MANY} more ways, which the JSON has" if len(ways) > _MANY else ""
+    more = f"\nand {len(ways) - _MANY} more, which the JSON has" if len(ways) > _MANY else ""
     return "\n".join(ways[:_MANY]) + more
