@@ -93,7 +93,8 @@ def _order(row: Row, best: str) -> tuple[float, ...]:
 def _reasons(ranked: Sequence[Row], best: str, made: Sequence[Row], condition: Condition | None) -> list[str]:
     first = ranked[0]
     found = first.figures[best]
-    kept = "" if condition is None else f", the best of {len(ranked)} rows that keep every limit, out of {len(made)}"
+    able = "the only row that keeps" if len(ranked) == 1 else f"the best of {len(ranked)} rows that keep"
+    kept = "" if condition is None else f", {able} every limit, out of {len(made)}"
     why = [f"{first.name} has {best} {_shown(best, found.value)}{kept or f', the best of {len(ranked)} rows'}."]
     if condition is not None:
         own = (
