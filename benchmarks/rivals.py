@@ -178,17 +178,24 @@ class LiteRTFile:
         with quiet("ai_edge_litert", native=True):
             self._interpreter: Any = Interpreter(str(path), num_threads=1)
             self._interpreter.allocate_tensors()
-        self._image = self._interpreter.get_input_details()[0]["index"]
-        self._embedding = self._interpreter.get_output_details()[0]["index"]
+        (self._image,), (self._embedding,) = (
+            self._interpreter.get_input_details(),
+            self._interpreter.get_output_details(),
+        )
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embed uint8 [N,H,W,3] images; returns float32 [N,D]."""
         rows = []
         for image in images:
             pixels = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-            self._interpreter.set_tensor(self._image, pixels)
+            scale, zero = self._image["quantization"]
+            if scale:
+                pixels = np.clip(np.round(pixels / scale) + zero, -128, 127).astype(self._image["dtype"])
+            self._interpreter.set_tensor(self._image["index"], pixels)
             self._interpreter.invoke()
-            rows.append(self._interpreter.get_tensor(self._embedding)[0])
+            row = self._interpreter.get_tensor(self._embedding["index"])[0]
+            scale, zero = self._embedding["quantization"]
+            rows.append((row.astype(np.float32) - zero) * scale if scale else row)
         return np.stack(rows)
 
 
