@@ -13,7 +13,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from edgekit.data.image_files import is_unread, readable
 from edgekit.data.images import MAX_FILE_BYTES
@@ -181,11 +181,11 @@ def _members(stream: BinaryIO, links: list[str]) -> Iterator[tarfile.TarInfo]:
     Names of images that are links or devices are added to `links`.
     """
     whole = os.fstat(stream.fileno()).st_size
-    tar = None
+    tar: Any = None  # whose list of members its type does not have
     try:
         tar = tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
         while (member := tar.next()) is not None:
-            tar.members = []  # type: ignore[attr-defined]  # it would keep them all
+            tar.members = []  # it would keep them all
             if member.size < 0 or member.issparse():
                 raise _BadTar(_DAMAGED)
             if not member.isreg() and _is_image(member.name):

@@ -168,10 +168,10 @@ def _read_parquet(table: Path, path: str, paths: list[str | None], columns: dict
         raise InputError(f"damaged, or not Parquet ({reason_of(error)}); write it again") from None
 
 
-def _check_type(name: str, dtype: object, *, only_text: bool) -> None:
+def _check_type(name: str, dtype: Any, *, only_text: bool) -> None:
     from pyarrow import types
 
-    value = dtype.value_type if types.is_dictionary(dtype) else dtype  # type: ignore[attr-defined]
+    value = dtype.value_type if types.is_dictionary(dtype) else dtype
     text = types.is_string(value) or types.is_large_string(value) or str(value) == "string_view"
     if text or (not only_text and (types.is_integer(value) or types.is_boolean(value) or types.is_null(value))):
         return

@@ -6,27 +6,13 @@ import math
 from collections.abc import Sequence
 
 from edgekit.evaluation.compare_report import Answer, Row
+from edgekit.evaluation.cost import COSTS
 from edgekit.evaluation.where import Condition, limits, shortfall, truth
 
 __all__ = ["SMALLER", "choose", "marked"]
 
 # Figures of which less is better; of all others more is.
-SMALLER = frozenset(
-    {
-        "latency_ms",
-        "latency_p90_ms",
-        "memory_mb",
-        "size_mb",
-        "parameters",
-        "macs",
-        "core_hours_per_million",
-        "price_per_million",
-        "instances",
-        "price_per_month",
-        "price_reembedding",
-        "price_installs",
-    }
-)
+SMALLER = frozenset(("latency_ms", "latency_p90_ms", "memory_mb", "size_mb", "parameters", "macs", *COSTS))
 _BESIDE = ("latency_ms", "size_mb")  # the quality, in the front
 _NAMED = 3
 
