@@ -47,12 +47,17 @@ def draft(parent: Path, name: str, mode: int = 0o777) -> Iterator[Path]:
     Drafts of dead processes in `parent` are removed first. Raises OSError where the folder cannot be made.
     """
     sweep(parent)
-    folder, lock = _create(parent, name, mode)
+    folder, lock = parent / f".{name}.partial-{secrets.token_hex(6)}", -1
     try:
-        yield folder
-    finally:
+        try:
+            lock = _create(folder, mode)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:  # Ctrl-C may come while the folder is made or removed: once more, then
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if lock >= 0:
+            os.close(lock)
 
 
 def sweep(parent: Path) -> list[Path]:
@@ -71,10 +76,9 @@ def sweep(parent: Path) -> list[Path]:
     return removed
 
 
-def _create(parent: Path, name: str, mode: int) -> tuple[Path, int]:
-    """Make the folder and hold a lock on it for as long as this process lives."""
+def _create(folder: Path, mode: int) -> int:
+    """Make the folder; the descriptor that holds a lock on it for as long as this process lives."""
     while True:
-        folder = parent / f".{name}.partial-{secrets.token_hex(6)}"
         folder.mkdir(mode)
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -85,7 +89,7 @@ def _create(parent: Path, name: str, mode: int) -> tuple[Path, int]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         # Another process may have taken the folder for a leftover before it was locked.
         if os.fstat(lock).st_nlink > 0 and folder.is_dir():
-            return folder, lock
+            return lock
         os.close(lock)
 
 

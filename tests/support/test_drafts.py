@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from edgekit.artifact.folder import publishing
 from edgekit.errors import ModelError, OutputError, UnsupportedOpError
+from edgekit.support import drafts
 from edgekit.support.drafts import draft, is_full, scratch, sweep
 from edgekit.support.files import write_atomically
 
@@ -45,6 +48,41 @@ def test_a_killed_process_leaves_one_draft_which_the_next_one_removes(tmp_path: 
         assert [path.name for path in tmp_path.iterdir()] == [left.name]
     with draft(tmp_path, "another-model") as folder:
         assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.iterdir())
+
+
+def interrupted_at(line: int, place: Path) -> bool:
+    """Press Ctrl-C at the `line`th line that drafts.py runs of a draft's whole life; whether it came to that line."""
+    left = line
+
+    def lines(frame: FrameType, event: str, _argument: object) -> Callable[..., Any]:
+        nonlocal left
+        if event == "line" and (left := left - 1) == 0:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return lines
+
+    def calls(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
+        return lines if frame.f_code.co_filename == drafts.__file__ else None
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(calls)
+        with draft(place, "model") as folder:
+            (folder / "half").write_text("x")
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
+    line = 1
+    while interrupted_at(line, tmp_path):
+        assert not list(tmp_path.iterdir()), line
+        line += 1
+    assert line > 10
     assert not list(tmp_path.iterdir())
 
 
