@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.console import print_json, typed_command
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import FOLDER, PATH, Count, F, Finite, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, Count, F, Finite, common, complete_model, reporter_of
 
 __all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_retrieval"]
 
@@ -24,6 +24,15 @@ def _resamples(command: F) -> F:
     return click.option("--resamples", type=Count(99, 1_000_000), default=2000, help=text)(command)
 
 
+_workers = click.option("--workers", type=Count(1, 1024), help="Number of processes that embed.  [default: one a core]")
+
+
+def _model(command: F) -> F:
+    text = "Embed DATA with this: what `edgekit embed --with` takes."
+    option = click.option("--with", "model", metavar="MODEL|ARTIFACT", help=text, shell_complete=complete_model)
+    return option(_workers(command))
+
+
 _other_models = click.option(
     "--other-models",
     is_flag=True,
@@ -36,9 +45,10 @@ def evaluate() -> None:
     """Evaluate embeddings: retrieval, drift, and a new model before an old gallery.
 
     All take Parquet files of embeddings, with the columns id and embedding. Further columns are the labels and segments
-    of each row.
+    of each row. In their place they take what `edgekit embed` takes, DATA and a model or an artifact, and embed it.
 
     \b
+    edgekit evaluate retrieval photos --with exported/catalog-s0-onnx-int8 --against models/catalog-s0.toml
     edgekit evaluate retrieval photos.parquet --by category
     edgekit evaluate drift last-week.parquet this-week.parquet
     edgekit evaluate compatibility old-model.parquet new-model.parquet
@@ -46,8 +56,9 @@ def evaluate() -> None:
 
 
 @evaluate.command("retrieval")
-@click.argument("queries", type=PATH)
-@click.argument("gallery", type=PATH, required=False)
+@click.argument("queries", metavar="QUERIES|DATA")
+@click.argument("gallery", required=False, metavar="[GALLERY|DATA]")
+@_model
 @click.option(
     "--task",
     default="similar",
@@ -89,13 +100,15 @@ def evaluate() -> None:
     help="Keep the gallery as plain, truncate=N (first values), int8, or pq=N (product quantization). May be repeated.",
 )
 @click.option(
-    "--against", type=PATH, metavar="FILE", help="Embeddings of the same queries by the original, to compare with."
+    "--against",
+    metavar="FILE|MODEL|ARTIFACT",
+    help="Embeddings of the same queries by the original, to compare with; or the original, which embeds DATA.",
+    shell_complete=complete_model,
 )
 @click.option(
     "--against-gallery",
-    type=PATH,
     metavar="FILE",
-    help="Embeddings of the same gallery by the original.  [default: the file of --against]",
+    help="Embeddings of the same gallery by the original.  [default: those of --against]",
 )
 @click.option("--mixed", is_flag=True, help="Also search the original's gallery with QUERIES.")
 @_other_models
@@ -138,8 +151,9 @@ def evaluate_retrieval(as_json: bool, quiet: bool, page: Path | None, pictures: 
 
 
 @evaluate.command("drift")
-@click.argument("reference", type=PATH)
-@click.argument("current", type=PATH)
+@click.argument("reference", metavar="REFERENCE|DATA")
+@click.argument("current", metavar="CURRENT|DATA")
+@_model
 @click.option(
     "--distance", type=click.Choice(["energy", "mmd"]), default="energy", help="Distance between the two samples."
 )
@@ -178,8 +192,10 @@ def evaluate_drift(as_json: bool, quiet: bool, **asked: Any) -> None:
 
 
 @evaluate.command("compatibility")
-@click.argument("reference", type=PATH, metavar="OLD")
-@click.argument("current", type=PATH, metavar="NEW")
+@click.argument("reference", metavar="OLD", shell_complete=complete_model)
+@click.argument("current", metavar="NEW", shell_complete=complete_model)
+@click.option("--data", metavar="DATA", help="Embed these photos with OLD and NEW, which are models or artifacts then.")
+@_workers
 @click.option(
     "--adapter",
     type=PATH,
@@ -200,7 +216,8 @@ def evaluate_drift(as_json: bool, quiet: bool, **asked: Any) -> None:
 def evaluate_compatibility(as_json: bool, quiet: bool, **asked: Any) -> None:
     """Say whether a new model can search a gallery that an old one indexed.
 
-    OLD and NEW are embeddings of the same photos by the old and the new model, with a column label.
+    OLD and NEW are embeddings of the same photos by the old and the new model, with a column label; or the two models,
+    which embed the photos of --data.
     """
     from edgekit.cli import evaluate_tables as show
     from edgekit.evaluation import compatibility

@@ -26,6 +26,7 @@ __all__ = [
     "Model",
     "Preprocessing",
     "Rows",
+    "holds_embeddings",
     "need_arrow",
     "read_embeddings",
     "same_space",
@@ -165,6 +166,24 @@ def read_embeddings(path: AnyPath) -> EmbeddingFile:
         MissingDependencyError: pyarrow is not installed.
     """
     return EmbeddingFile(Path(path))
+
+
+def holds_embeddings(path: AnyPath) -> bool:
+    """Whether that is a file of embeddings and no data to embed: a .parquet file without a column of photos.
+
+    A damaged or a missing one counts as such, so that who reads it says what is wrong.
+    """
+    path = Path(path)
+    if path.suffix != ".parquet" or not path.is_file():
+        return path.suffix == ".parquet"
+    import pyarrow as pa
+
+    try:
+        with need_arrow().ParquetFile(path) as file:
+            names = file.schema_arrow.names
+    except (OSError, ValueError, MemoryError, NotImplementedError, pa.ArrowException):
+        return True
+    return "embedding" in names or not {"path", "image"} & set(names)
 
 
 def same_space(a: EmbeddingFile, b: EmbeddingFile, *, other_models: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -12,14 +11,15 @@ from pydantic import Field
 from edgekit.errors import InputError
 from edgekit.evaluation.adapters import ADAPTERS, Adapter, fit, write_adapter
 from edgekit.evaluation.galleries import plain_gallery
-from edgekit.evaluation.inputs import Embedded, open_embedded
+from edgekit.evaluation.inputs import Embedded, Inputs
 from edgekit.evaluation.judging import judge
 from edgekit.evaluation.retrieval_report import Change, Figure
 from edgekit.evaluation.tasks import Questions, Side, questions, task_named
 from edgekit.evaluation.uncertainty import interval, paired_p, units_of
 from edgekit.metrics.ranking import metric_names
+from edgekit.recipe import Recipe
 from edgekit.support.documents import Document, Part
-from edgekit.support.fields import Converted, OptionalPath, PathField, check_number, optional_path
+from edgekit.support.fields import AnyPath, Converted, OptionalPath, check_number, optional_path
 from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["CompatibilityReport", "CompatibilityRequest", "Way", "evaluate_compatibility"]
@@ -32,10 +32,12 @@ _TASK = "similar"
 
 @dataclass(frozen=True)
 class CompatibilityRequest:
-    """The same photos embedded by an old and by a new model, with a column `label`."""
+    """The same photos embedded by an old and by a new model, with a column `label`; or the models, and the photos."""
 
-    reference: PathField = Converted(Path)  # by the old model
-    current: PathField = Converted(Path)  # by the new one
+    reference: Recipe | AnyPath  # a file of embeddings by the old model, or that model
+    current: Recipe | AnyPath  # and the new one
+    data: AnyPath | None = None  # the photos that models embed, as for `EmbedRequest`
+    workers: int | None = None  # processes that embed; None: one a core
     adapter: OptionalPath = Converted(optional_path, None)  # where to write the query adapter, as safetensors
     k: int = 10  # recall at which the old gallery must keep
     max_drop: float = 0.01  # of that recall, which the old gallery may lose
@@ -106,9 +108,13 @@ def evaluate_compatibility(request: CompatibilityRequest, reporter: Reporter | N
         OutputError: the adapter cannot be written.
     """
     reporter = reporter or Silent()
-    with reporter.stage("read the embeddings"):
-        files = open_embedded(request.reference, "reference"), open_embedded(request.current, "current")
-        pairs = _pairs(request, files)
+    with Inputs(None, request.workers, reporter) as inputs:
+        old, new = (inputs.rows_by(getattr(request, field), field, request.data) for field in ("reference", "current"))
+        return _report(request, (old, new), reporter)
+
+
+def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], reporter: Reporter) -> CompatibilityReport:
+    pairs = _pairs(request, files)
     learned = pairs.part == 0
     with reporter.stage(f"learn {len(ADAPTERS)} adapters from {int(learned.sum())} pairs"):
         adapters = {kind: fit(kind, pairs.new[learned], pairs.old[learned]) for kind in ADAPTERS}

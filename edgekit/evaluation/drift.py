@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,12 +11,13 @@ import numpy as np
 from edgekit.embedding.file import same_space
 from edgekit.errors import InputError, UsageError
 from edgekit.evaluation.drift_report import Check, Churn, DriftedItem, DriftReport, Norms
-from edgekit.evaluation.inputs import Embedded, open_embedded
+from edgekit.evaluation.inputs import Embedded, Inputs
 from edgekit.evaluation.segments import texts_of
 from edgekit.evaluation.two_sample import KERNELS, TwoSample, compare, compare_shares
 from edgekit.evaluation.uncertainty import corrected, units_of
 from edgekit.metrics.retrieval import cosine, neighbour_overlap
-from edgekit.support.fields import Converted, PathField, check_number
+from edgekit.recipe import Recipe
+from edgekit.support.fields import AnyPath, Converted, check_number
 from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["FEWEST", "DriftRequest", "evaluate_drift"]
@@ -27,10 +27,10 @@ FEWEST = 30  # rows of each file, of different listings, that a test needs
 
 @dataclass(frozen=True)
 class DriftRequest:
-    """What to compare: two files of embeddings by one model."""
+    """What to compare: two files of embeddings by one model, or data that `model` embeds."""
 
-    reference: PathField = Converted(Path)
-    current: PathField = Converted(Path)
+    reference: Converted[AnyPath, str] = Converted(str)
+    current: Converted[AnyPath, str] = Converted(str)
     distance: Literal["energy", "mmd"] = "energy"
     by: Sequence[str] = ()  # columns whose texts are tested one by one, too
     alpha: float = 0.01  # how often nothing may raise an alert, all tests together
@@ -39,6 +39,8 @@ class DriftRequest:
     neighbours: int = 10  # of which the churn is measured
     worst: int = 10  # how many of the items that drifted most to list
     other_models: bool = False  # the files may be of two models that share a space
+    model: Recipe | AnyPath | None = None  # that embeds data, as for `EmbedRequest`
+    workers: int | None = None  # processes that embed; None: one a core
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -75,9 +77,13 @@ def evaluate_drift(request: DriftRequest, reporter: Reporter | None = None) -> D
         MissingDependencyError: a package of the extra `evaluate` is not installed.
     """
     reporter = reporter or Silent()
-    with reporter.stage("read the embeddings"):
-        files = open_embedded(request.reference, "reference"), open_embedded(request.current, "current")
+    with Inputs(request.model, request.workers, reporter) as inputs:
+        files = inputs.rows(request.reference, "reference"), inputs.rows(request.current, "current")
         same_space(files[0].file, files[1].file, other_models=request.other_models)
+        return _report(request, files, reporter)
+
+
+def _report(request: DriftRequest, files: tuple[Embedded, Embedded], reporter: Reporter) -> DriftReport:
     parts = list(_tested(request, files, reporter))
     tested = [part for part in parts if part.found is not None]
     with reporter.stage("neighbours and items"):

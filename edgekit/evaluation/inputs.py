@@ -1,21 +1,29 @@
-"""What is evaluated: files of embeddings. The one place that turns what a request names into vectors and columns."""
+"""What is evaluated: files of embeddings, or data and a model. The one place that turns what a request names into
+vectors and columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from edgekit.embedding.file import EmbeddingFile, read_embeddings
+from edgekit.embedding.file import EmbeddingFile, holds_embeddings, read_embeddings
+from edgekit.embedding.run import EmbedRequest, embed
 from edgekit.errors import InputError, UsageError
 from edgekit.evaluation.galleries import Gallery, gallery_of, int8_gallery
 from edgekit.evaluation.tasks import Side
+from edgekit.recipe import Recipe
+from edgekit.support.drafts import scratch
+from edgekit.support.fields import AnyPath
+from edgekit.support.progress import Reporter
 from edgekit.support.text import shown
 
-__all__ = ["Embedded", "open_embedded", "rows_of_ids"]
+__all__ = ["Embedded", "Inputs", "rows_of_ids"]
 
 _NAMED = 3
 
@@ -25,11 +33,7 @@ class Embedded:
     """One file of embeddings, opened and checked; its vectors are read when they are asked for."""
 
     file: EmbeddingFile
-
-    @property
-    def name(self) -> str:
-        """The file's name, safe to show."""
-        return shown(self.file.path.name, 80)
+    name: str  # of the file, or of the data that it was made from; safe to show
 
     @property
     def model(self) -> str:
@@ -67,19 +71,72 @@ class Embedded:
         return codes
 
 
-def open_embedded(given: Path, field: str) -> Embedded:
-    """Open what a request names in `field`.
+class Inputs:
+    """Opens what a request names. Data are embedded into temporary files, which live as long as the `with` block."""
 
-    Raises:
-        UsageError: it is no file of embeddings by its name.
-        InputError: it is damaged, or has a row that is no embedding.
-    """
-    if given.suffix != ".parquet":
-        raise UsageError(
-            f"`{field}` is {shown(str(given), 200)}, not a .parquet file of embeddings; make one with `edgekit embed`",
-            field=field,
-        )
-    return Embedded(read_embeddings(given))
+    def __init__(self, model: Recipe | AnyPath | None, workers: int | None, reporter: Reporter) -> None:
+        self._model, self._workers, self._reporter = model, workers, reporter
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+        self._made = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def rows(self, given: AnyPath, field: str) -> Embedded:
+        """What `field` names: a file of embeddings, or data, which the request's `model` embeds.
+
+        Raises:
+            UsageError: it is data, and there is no model.
+            InputError: it is damaged, or has a row that is no embedding.
+            ModelError: the model gives no embeddings.
+        """
+        if holds_embeddings(given):
+            return self._read(Path(given), shown(Path(given).name, 80))
+        if self._model is None:
+            raise UsageError(
+                f"`{field}` is {shown(str(given), 200)}, not a .parquet file of embeddings; give the `model` that "
+                "embeds it, or make such a file with `edgekit embed`",
+                field=field,
+            )
+        return self._embed(given, self._model)
+
+    def rows_by(self, given: Recipe | AnyPath, field: str, data: AnyPath | None) -> Embedded:
+        """What `field` names: a file of embeddings, or a model or artifact, which embeds `data`.
+
+        Raises:
+            UsageError: it is no file of embeddings, and there are no data, or such a file in their place.
+            EdgeKitError: as for `rows`.
+        """
+        if not isinstance(given, Recipe) and holds_embeddings(given):
+            return self._read(Path(given), shown(Path(given).name, 80))
+        name = given.name if isinstance(given, Recipe) else str(given)
+        if data is None or holds_embeddings(data):
+            lacks = "there are no photos" if data is None else f"{shown(str(data), 120)} holds no photos"
+            raise UsageError(
+                f"`{field}` is {shown(name, 120)}, not a .parquet file of embeddings, and {lacks} to embed with it; "
+                "give photos, or a file that `edgekit embed` made of them",
+                field=field,
+            )
+        return self._embed(data, given)
+
+    def _embed(self, data: AnyPath, model: Recipe | AnyPath) -> Embedded:
+        if self._folder is None:
+            self._folder = self._stack.enter_context(scratch())
+        self._made += 1
+        out = self._folder / f"{self._made}.parquet"
+        result = embed(EmbedRequest(data, model, out, workers=self._workers), self._reporter)
+        if result.skipped:
+            name, reason = result.skipped[0]
+            self._reporter.note(f"{len(result.skipped)} images are skipped, first {name}: {reason}")
+        return self._read(out, shown(str(data), 80))
+
+    def _read(self, path: Path, name: str) -> Embedded:
+        with self._reporter.stage(f"read the embeddings of {name}"):
+            return Embedded(read_embeddings(path), name)
 
 
 def rows_of_ids(wanted: Sequence[str], other: Embedded, asked_by: str) -> np.ndarray:

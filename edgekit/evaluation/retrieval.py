@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from edgekit.embedding.file import same_space
+from edgekit.embedding.file import holds_embeddings, same_space
 from edgekit.errors import InputError, UsageError
 from edgekit.evaluation.galleries import Gallery
-from edgekit.evaluation.inputs import Embedded, open_embedded, rows_of_ids
+from edgekit.evaluation.inputs import Embedded, Inputs, rows_of_ids
 from edgekit.evaluation.judging import Judged, judge
 from edgekit.evaluation.pairs import read_pairs
 from edgekit.evaluation.retrieval_report import (
@@ -29,7 +28,8 @@ from edgekit.evaluation.segments import segments_of, texts_of
 from edgekit.evaluation.tasks import Questions, questions, task_named
 from edgekit.evaluation.uncertainty import interval, paired_p, units_of
 from edgekit.metrics.ranking import metric_names
-from edgekit.support.fields import Converted, OptionalPath, PathField, check_number, optional_path
+from edgekit.recipe import Recipe
+from edgekit.support.fields import AnyPath, Converted, OptionalPath, check_number, optional_path
 from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["RetrievalRequest", "evaluate_retrieval"]
@@ -40,20 +40,22 @@ _DEEPEST = 1000
 
 @dataclass(frozen=True)
 class RetrievalRequest:
-    """What to evaluate. Files are those of `edgekit embed`, or others with the columns `id` and `embedding`."""
+    """What to evaluate: files of `edgekit embed`, others with the columns `id` and `embedding`, or data and a model."""
 
-    queries: PathField = Converted(Path)
-    gallery: OptionalPath = Converted(optional_path, None)  # default: the file of the queries
+    queries: Converted[AnyPath, str] = Converted(str)
+    gallery: AnyPath | None = None  # default: the queries
     task: str = "similar"  # a row of `tasks.TASKS`
     relevance: OptionalPath = Converted(optional_path, None)  # a table of pairs in place of the task
     at: Sequence[int] = (1, 5, 10)  # cut-offs k
     metric: str | None = None  # what segments and worst queries are judged by; default: recall at the deepest k
     by: Sequence[str] = ()  # columns of the queries whose texts are segments
     forms: Sequence[str] = ("plain",)  # of the gallery
-    against: OptionalPath = Converted(optional_path, None)  # the same queries, embedded by the original
-    against_gallery: OptionalPath = Converted(optional_path, None)  # and the same gallery; default: `against`
+    against: Recipe | AnyPath | None = None  # the same queries, embedded by the original; or the original, for data
+    against_gallery: AnyPath | None = None  # and the same gallery; default: what `against` gives
     mixed: bool = False  # also search the original's gallery with the queries
     other_models: bool = False  # queries and gallery may be of two models that share a space
+    model: Recipe | AnyPath | None = None  # that embeds data, as for `EmbedRequest`
+    workers: int | None = None  # processes that embed; None: one a core
     correction: Literal["holm", "fdr_bh"] = "holm"
     worst: int = 0  # how many of the worst queries to list
     resamples: int = 2000
@@ -109,6 +111,7 @@ class _Subject:
     gallery: Embedded
     asked: Questions
     judged: np.ndarray  # places int64 of the queries in `asked` that have a relevant item
+    original: tuple[Embedded, Embedded] | None  # queries and gallery of the original
 
     @property
     def rows(self) -> np.ndarray:
@@ -132,8 +135,11 @@ def evaluate_retrieval(request: RetrievalRequest, reporter: Reporter | None = No
         MissingDependencyError: a package of the extra `evaluate` is not installed.
     """
     reporter = reporter or Silent()
-    with reporter.stage("read the embeddings"):
-        subject = _subject(request)
+    with Inputs(request.model, request.workers, reporter) as inputs:
+        return _report(request, _subject(request, inputs), reporter)
+
+
+def _report(request: RetrievalRequest, subject: _Subject, reporter: Reporter) -> RetrievalReport:
     names = metric_names(request.cuts)
     arrangements: list[Arrangement] = []
     metric = names.index(request.judged_by)
@@ -166,9 +172,9 @@ def evaluate_retrieval(request: RetrievalRequest, reporter: Reporter | None = No
     )
 
 
-def _subject(request: RetrievalRequest) -> _Subject:
-    queries = open_embedded(request.queries, "queries")
-    gallery = queries if request.gallery is None else open_embedded(request.gallery, "gallery")
+def _subject(request: RetrievalRequest, inputs: Inputs) -> _Subject:
+    queries = inputs.rows(request.queries, "queries")
+    gallery = queries if request.gallery is None else inputs.rows(request.gallery, "gallery")
     same_space(queries.file, gallery.file, other_models=request.other_models)
     pairs = None if request.relevance is None else read_pairs(request.relevance)
     asked = questions(task_named(request.task), queries.side, gallery.side, pairs)
@@ -178,21 +184,32 @@ def _subject(request: RetrievalRequest) -> _Subject:
             f"{queries.name}: none of {len(asked.queries)} queries has a relevant item in {gallery.name}; check that "
             "both have the same texts in the columns of the task"
         )
-    return _Subject(queries, gallery, asked, judged)
+    return _Subject(queries, gallery, asked, judged, _original(request, inputs))
+
+
+def _original(request: RetrievalRequest, inputs: Inputs) -> tuple[Embedded, Embedded] | None:
+    """The original's queries and gallery; a model that embeds the ones embeds the others."""
+    if (given := request.against) is None:
+        return None
+    queries = inputs.rows_by(given, "against", request.queries)
+    if request.against_gallery is not None:
+        gallery = inputs.rows_by(request.against_gallery, "against_gallery", request.gallery or request.queries)
+    elif request.gallery is None or (not isinstance(given, Recipe) and holds_embeddings(given)):
+        gallery = queries
+    else:
+        gallery = inputs.rows_by(given, "against", request.gallery)
+    same_space(queries.file, gallery.file, other_models=request.other_models)
+    return queries, gallery
 
 
 def _searches(request: RetrievalRequest, subject: _Subject) -> Iterator[_Search]:
     """The original first, where there is one; then the mixed case, and each form of the model's own gallery."""
     queries, gallery, searched = subject.queries, subject.gallery, subject.asked.gallery
     own = queries.values[subject.rows]
-    if request.against is not None:
-        original = open_embedded(request.against, "against")
+    if subject.original is not None:
+        original, other = subject.original
         ids = [queries.side.ids[row] for row in subject.rows]
         asked = original.values[rows_of_ids(ids, original, queries.name)]
-        other = original
-        if request.against_gallery is not None:
-            other = open_embedded(request.against_gallery, "against_gallery")
-            same_space(original.file, other.file, other_models=request.other_models)
         rows = rows_of_ids([gallery.side.ids[row] for row in searched], other, gallery.name)
         kept = other.gallery("plain", rows)
         yield _Search("original", original, asked, other, "plain", kept)

@@ -109,3 +109,36 @@ def test_errors_name_options(invoke: Invoke, photos: Path, tmp_path: Path) -> No
     one_line(invoke("evaluate", "retrieval", tmp_path / "no.parquet"), 3, "no.parquet")
     one_line(invoke("evaluate", "retrieval", "catalog-s0"), 2, "QUERIES", "edgekit embed")
     one_line(invoke("evaluate", "compatibility", photos, tmp_path / "no.parquet"), 3, "no.parquet")
+
+
+TOWER = "tests.toys:tower"
+
+
+def test_data_are_embedded_with_a_model_and_compared_with_another(invoke: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "photos.parquet"
+    assert invoke("embed", "catalog:16", "--with", TOWER, "--out", file, "--workers", 1, "--quiet").exit_code == 0
+    asked = ("--task", "visual-search", "--resamples", 99, "--at", 3, "--workers", 1, "--json")
+    by_file = json.loads(invoke("evaluate", "retrieval", file, "--against", file, "--mixed", *asked).stdout)
+    options = ("--with", TOWER, "--against", TOWER, "--mixed")
+    by_model = json.loads(invoke("evaluate", "retrieval", "catalog:16", *options, *asked).stdout)
+    assert by_model == by_file
+    assert [row["name"] for row in by_model["arrangements"]] == ["original", "mixed", "plain"]
+    two = json.loads(invoke("evaluate", "retrieval", "catalog:16", "catalog:16", *options, *asked).stdout)
+    assert two["arrangements"] == by_file["arrangements"]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_drift_and_compatibility_embed_too(invoke: Invoke) -> None:
+    options = ("--workers", 1, "--json")
+    drift = invoke("evaluate", "drift", "catalog:60", "catalog:60", "--with", TOWER, "--permutations", 99, *options)
+    assert (drift.exit_code, json.loads(drift.stdout)["alert"]) == (0, False)
+    given = ("evaluate", "compatibility", TOWER, TOWER, "--data", "catalog:200", "--resamples", 99)
+    assert json.loads(invoke(*given, *options).stdout)["reindex"] is False
+
+
+def test_what_cannot_be_embedded_is_one_line(invoke: Invoke, photos: Path) -> None:
+    one_line(invoke("evaluate", "retrieval", "catalog:16"), 2, "catalog:16", "give the --with that embeds it")
+    one_line(invoke("evaluate", "retrieval", photos, "--against", TOWER), 2, "--against", "holds no photos", TOWER)
+    one_line(invoke("evaluate", "compatibility", photos, TOWER), 2, TOWER, "there are no photos")
+    one_line(invoke("evaluate", "drift", photos, "nowhere", "--with", TOWER), 3, "nowhere", "does not exist")
+    one_line(invoke("evaluate", "retrieval", "catalog:16", "--with", "tests.toys:nothing"), 2, "nothing")
