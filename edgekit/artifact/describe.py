@@ -99,6 +99,8 @@ def _portable(recipe: Recipe, embedder: Embedder) -> dict[str, Any]:
     resolved["input"] = embedder.spec.model_dump(mode="json")
     if recipe.model.weights is not None:
         resolved["model"]["weights"] = recipe.model.weights.name
+    if recipe.embedding.adapter is not None:
+        resolved["embedding"]["adapter"] = recipe.embedding.adapter.name
     return resolved
 
 

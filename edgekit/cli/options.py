@@ -172,6 +172,13 @@ model_options = _together(
         type=Count(1, 65536),
         help="Add a linear layer that projects the embedding to N values.  [default: the recipe's]",
     ),
+    click.option(
+        "--adapter",
+        type=PATH,
+        metavar="FILE",
+        help="Add a query adapter, which `edgekit evaluate compatibility --adapter` wrote: a linear layer that takes "
+        "the embedding to the space of an older model's gallery.",
+    ),
 )
 
 

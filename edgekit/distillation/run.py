@@ -209,6 +209,12 @@ def _checked(recipe: Recipe) -> DistillSpec:
         raise UsageError(
             f"recipe {recipe.name} names no training data; give it [[distill.data]], or `data`", field="data"
         )
+    if recipe.embedding.adapter is not None:
+        raise UsageError(
+            "a student is trained without an `adapter`; learn one for it afterwards, with `edgekit evaluate "
+            "compatibility`",
+            field="adapter",
+        )
     losses = spec.losses
     if not spec.teachers and not (losses.contrastive or losses.labels):
         raise UsageError(

@@ -50,8 +50,9 @@ class EmbeddingFile:
     `about` is None for a file that others wrote; `dim` is D and `dtype` how values are stored.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
+        self.name = shown(str(path) if name is None else name, 200)  # what messages call it
         self.about: About | None = None
         with self._open() as file:
             check_footer(file.metadata, path.stat().st_size)
@@ -102,7 +103,7 @@ class EmbeddingFile:
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
-        parquet, name = need_arrow(), shown(str(self.path))
+        parquet, name = need_arrow(), self.name
         import pyarrow as pa
 
         if not self.path.is_file():
@@ -150,22 +151,23 @@ class EmbeddingFile:
         for id in self.ids:
             if hash(id) in suspects:
                 if id in seen:
-                    raise InputError(f"{shown(str(self.path))}: {twice(id)}")
+                    raise InputError(f"{self.name}: {twice(id)}")
                 seen.add(id)
 
 
-def read_embeddings(path: AnyPath) -> EmbeddingFile:
+def read_embeddings(path: AnyPath, name: str | None = None) -> EmbeddingFile:
     """Open a file of embeddings, after all of its rows were checked, a batch at a time.
 
     A Parquet file that others wrote is taken as well, where it has the columns `id` (text) and `embedding` (lists of
-    one fixed length of float32, float16 or int8); its further columns count where they are text.
+    one fixed length of float32, float16 or int8); its further columns count where they are text. Errors call it `name`,
+    by default its path.
 
     Raises:
         InputError: the file is missing, damaged or empty; a column is missing, or of another kind; an id is missing or
             there twice; a row has a value that is no finite number, or only zeros. The row is named.
         MissingDependencyError: pyarrow is not installed.
     """
-    return EmbeddingFile(Path(path))
+    return EmbeddingFile(Path(path), name)
 
 
 def holds_embeddings(path: AnyPath) -> bool:
@@ -195,7 +197,7 @@ def same_space(a: EmbeddingFile, b: EmbeddingFile, *, other_models: bool = False
     Raises:
         InputError: other dimensions, or other models.
     """
-    left, right = shown(str(a.path)), shown(str(b.path))
+    left, right = a.name, b.name
     if a.dim != b.dim:
         raise InputError(f"{left} has embeddings of {a.dim} values, {right} of {b.dim}; give files of one model")
     if other_models or a.about is None or b.about is None:

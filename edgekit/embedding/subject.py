@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,13 +81,9 @@ def _open_artifact(path: Path, allow_bare: bool, reporter: Reporter) -> Opened:
 def _build(recipe: Recipe, reporter: Reporter) -> Opened:
     import torch
 
-    from edgekit.model.build import build
-    from edgekit.model.embedder import state_sha256
+    from edgekit.model.build import build, model_sha256
 
     embedder = build(recipe, reporter)
-    facts = recipe.model.model_dump(mode="json", include={"backbone", "output", "pool", "args"})
-    facts |= {"state": state_sha256(embedder), "input": embedder.spec.model_dump(mode="json")}
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def embed(images: np.ndarray) -> np.ndarray:
         before = torch.get_num_threads()
@@ -99,7 +93,8 @@ def _build(recipe: Recipe, reporter: Reporter) -> Opened:
         finally:
             torch.set_num_threads(before)
 
-    return Opened(Model(name=recipe.name, sha256=digest, kind="pytorch", runtime="torch"), embedder.spec, _BATCH, embed)
+    model = Model(name=recipe.name, sha256=model_sha256(embedder, recipe), kind="pytorch", runtime="torch")
+    return Opened(model, embedder.spec, _BATCH, embed)
 
 
 class _Mute(Silent):

@@ -5,19 +5,14 @@ An adapter is a row of `ADAPTERS`, learned from pairs: the same photo embedded b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from edgekit.evaluation.galleries import unit
-from edgekit.support.files import write_atomically
 
-__all__ = ["ADAPTERS", "Adapter", "fit", "write_adapter"]
-
-SCHEMA = "edgekit.adapter/1"
+__all__ = ["ADAPTERS", "Adapter", "fit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,20 +31,6 @@ def fit(kind: str, new: np.ndarray, old: np.ndarray) -> Adapter:
     """Learn an adapter of `ADAPTERS` from pairs [N, new D] and [N, old D]; both are scaled to unit length."""
     weight = ADAPTERS[kind](unit(new).astype(np.float64), unit(old).astype(np.float64))
     return Adapter(kind, np.ascontiguousarray(weight, np.float32))
-
-
-def write_adapter(adapter: Adapter, path: Path, old: str | None, new: str | None) -> Path:
-    """Write the tensor `weight` as safetensors, with the hashes of both models in the metadata, where they are known.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    from safetensors.numpy import save
-
-    facts = {"schema": SCHEMA, "kind": adapter.kind, "old_model": old, "new_model": new}
-    # One key alone: safetensors writes several in an order that changes from run to run.
-    write_atomically(path, save({"weight": adapter.weight}, {"edgekit.adapter": json.dumps(facts)}))
-    return path
 
 
 def _procrustes(new: np.ndarray, old: np.ndarray) -> np.ndarray:

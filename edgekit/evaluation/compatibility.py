@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 from pydantic import Field
 
 from edgekit.errors import InputError
-from edgekit.evaluation.adapters import ADAPTERS, Adapter, fit, write_adapter
+from edgekit.evaluation.adapters import ADAPTERS, Adapter, fit
 from edgekit.evaluation.galleries import plain_gallery
 from edgekit.evaluation.inputs import Embedded, Inputs
 from edgekit.evaluation.judging import judge
@@ -127,7 +128,7 @@ def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], rep
     serves = _serves(request, by_name[chosen.kind])
     written = request.adapter
     if written is not None:
-        write_adapter(chosen, written, files[0].sha256, files[1].sha256)
+        _write(chosen, written, files)
     return CompatibilityReport(
         k=request.k,
         max_drop=request.max_drop,
@@ -141,6 +142,15 @@ def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], rep
         verdict=_verdict(by_name, chosen.kind, reindex=reindex, serves=serves),
         written=None if written is None else written.name,
     )
+
+
+def _write(adapter: Adapter, path: Path, files: tuple[Embedded, Embedded]) -> None:
+    from edgekit.model.adapter import write_adapter
+
+    old, new = files
+    kind = None if new.file.about is None else new.file.about.model.kind
+    facts = {"kind": adapter.kind, "old_model": old.sha256, "new_model": new.sha256, "new_kind": kind}
+    write_adapter(path, adapter.weight, facts)
 
 
 def _pairs(request: CompatibilityRequest, files: tuple[Embedded, Embedded]) -> _Pairs:

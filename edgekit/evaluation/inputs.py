@@ -132,11 +132,12 @@ class Inputs:
         if result.skipped:
             name, reason = result.skipped[0]
             self._reporter.note(f"{len(result.skipped)} images are skipped, first {name}: {reason}")
-        return self._read(out, shown(str(data), 80))
+        model_name = model.name if isinstance(model, Recipe) else Path(model).name
+        return self._read(out, shown(str(data), 80), f"{data} by {model_name}")
 
-    def _read(self, path: Path, name: str) -> Embedded:
+    def _read(self, path: Path, name: str, long: str | None = None) -> Embedded:
         with self._reporter.stage(f"read the embeddings of {name}"):
-            return Embedded(read_embeddings(path), name)
+            return Embedded(read_embeddings(path, long), name)
 
 
 def rows_of_ids(wanted: Sequence[str], other: Embedded, asked_by: str) -> np.ndarray:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
+from torch import nn
+
 from edgekit import graph
 from edgekit.data.datasets import CatalogPictures
-from edgekit.model.embedder import Embedder, build_embedder, calibrate_normalization
+from edgekit.model.adapter import read_adapter
+from edgekit.model.embedder import Embedder, build_embedder, calibrate_normalization, state_sha256
 from edgekit.recipe import Recipe
 from edgekit.support.progress import Reporter
 
-__all__ = ["build", "probe"]
+__all__ = ["build", "model_sha256", "probe"]
 
 _CALIBRATION_IMAGES = 32
 _PROBED = 2  # photographs that every program is run on
@@ -21,6 +28,8 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
         if embedder.origin == "seeded":
             sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
             calibrate_normalization(embedder, [picture.image for picture in sample])
+        if recipe.embedding.adapter is not None:
+            _adapt(embedder, recipe, recipe.embedding.adapter)
     if embedder.taken is not None:
         (reporter.progress if embedder.taken.is_plain else reporter.note)(embedder.taken.line)
     for line in embedder.notes:
@@ -31,6 +40,21 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
             f"{recipe.name} has RANDOM weights (seed {seed}): give `weights`, or `pretrained=True`, for a real model"
         )
     return embedder
+
+
+def model_sha256(embedder: Embedder, recipe: Recipe) -> str:
+    """SHA-256 of what the embeddings of a PyTorch model follow from: weights, architecture and input."""
+    facts = recipe.model.model_dump(mode="json", include={"backbone", "output", "pool", "args"})
+    facts |= {"state": state_sha256(embedder), "input": embedder.spec.model_dump(mode="json")}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _adapt(embedder: Embedder, recipe: Recipe, path: Path) -> None:
+    """Put the adapter behind the embedding. Its L2 norm comes last alone, as the adapter has no bias."""
+    weight = read_adapter(path, embedder.dim, model_sha256(embedder, recipe))
+    embedder.adapter = nn.Linear(embedder.dim, len(weight), bias=False)
+    embedder.adapter.weight = nn.Parameter(weight, requires_grad=False)
+    embedder.dim = len(weight)
 
 
 def probe(embedder: Embedder) -> graph.Probe:

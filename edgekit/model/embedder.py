@@ -43,6 +43,7 @@ class Embedder(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.projection = projection
+        self.adapter: nn.Linear | None = None  # to the space of an older model's gallery
         self.spec = spec
         self.uint8_input = uint8_input
         self.origin: Origin = "seeded"
@@ -64,7 +65,9 @@ class Embedder(nn.Module):
     def features(self, image: Tensor) -> Tensor:
         """The embedding [N,D] of float [N,3,H,W] pixels before its L2 norm, which is what training works on."""
         features = self.pooled((image - self.mean) * self.scale)
-        return features if self.projection is None else self.projection(features)
+        if self.projection is not None:
+            features = self.projection(features)
+        return features if self.adapter is None else self.adapter(features)
 
     def pooled(self, normalized: Tensor) -> Tensor:
         """The backbone's features [N,C] of normalised float [N,3,H,W]: the one output that is meant, pooled."""

@@ -93,9 +93,12 @@ class ModelSpec(Part):
 
 
 class EmbeddingSpec(Part):
-    """The embedding: `dim` adds a linear projection to that many values."""
+    """The embedding: `dim` adds a linear layer to that many values, `adapter` one to the space of an older model."""
 
     dim: int | None = Field(None, ge=1, le=65536)
+    adapter: Path | None = Field(
+        None, description="a query adapter of `edgekit evaluate compatibility`, relative to the recipe"
+    )
 
 
 def _over_defaults(precision: str) -> BeforeValidator:
@@ -179,6 +182,9 @@ def load_recipe(path: Path) -> Recipe:
     weights = recipe.model.weights
     if weights is not None and not weights.is_absolute():
         recipe = recipe.override(model={"weights": path.parent / weights})
+    adapter = recipe.embedding.adapter
+    if adapter is not None and not adapter.is_absolute():
+        recipe = recipe.override(embedding={"adapter": path.parent / adapter})
     if recipe.distill is not None:
         recipe = recipe.model_copy(update={"distill": recipe.distill.below(path.parent)})
     return recipe

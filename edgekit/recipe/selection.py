@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from edgekit.errors import UsageError
-from edgekit.recipe.recipe import Recipe, resolve_model
+from edgekit.recipe.recipe import ModelSpec, Recipe, resolve_model
 
 __all__ = ["ModelOptions", "select_recipe"]
 
@@ -22,6 +22,7 @@ class ModelOptions(TypedDict, total=False):
     output: str | None
     pool: Literal["avg", "cls", "max"] | None
     dim: int | None  # values of an embedding
+    adapter: Path | None  # which makes another model of it, with a name of its own
 
 
 def select_recipe(model: str | None, **options: Unpack[ModelOptions]) -> Recipe:
@@ -32,7 +33,7 @@ def select_recipe(model: str | None, **options: Unpack[ModelOptions]) -> Recipe:
         UsageError: nothing goes by that name, or the options exclude each other.
     """
     weights, key, pretrained = options.get("weights"), options.get("weights_key"), options.get("pretrained")
-    seed, size, dim = options.get("seed"), options.get("size"), options.get("dim")
+    seed, size = options.get("seed"), options.get("size")
     if weights and pretrained:
         raise UsageError("`weights` and `pretrained` exclude each other; give one of them", field="pretrained")
     recipe = resolve_model(model)
@@ -42,7 +43,9 @@ def select_recipe(model: str | None, **options: Unpack[ModelOptions]) -> Recipe:
         )
     if key and (pretrained or not (weights or recipe.model.weights)):
         raise UsageError("`weights_key` names a part of a weights file; give it with `weights`", field="weights_key")
-    changes = {name: value for name, value in options.items() if value and name not in ("size", "dim", "seed")}
+    changes = {
+        name: value for name, value in options.items() if value and name in ModelSpec.model_fields and name != "seed"
+    }
     if seed is not None:
         changes["seed"] = seed
     if pretrained:
@@ -51,6 +54,7 @@ def select_recipe(model: str | None, **options: Unpack[ModelOptions]) -> Recipe:
         changes["pretrained"] = False
     if weights:
         changes["weights_key"] = key  # the recipe's key is for the recipe's file
-    return recipe.override(
-        model=changes, input={"size": (size, size)} if size else {}, embedding={"dim": dim} if dim else {}
-    )
+    embedding = {name: value for name in ("dim", "adapter") if (value := options.get(name))}
+    if options.get("adapter"):
+        recipe = recipe.model_copy(update={"name": f"{recipe.name[:118]}-adapted"})
+    return recipe.override(model=changes, input={"size": (size, size)} if size else {}, embedding=embedding)

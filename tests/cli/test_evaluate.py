@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import edgekit
+from edgekit.evaluation.galleries import unit
 from tests.conftest import Invoke, one_line
 from tests.evaluation.made import listings, write
 
@@ -136,9 +138,28 @@ def test_drift_and_compatibility_embed_too(invoke: Invoke) -> None:
     assert json.loads(invoke(*given, *options).stdout)["reindex"] is False
 
 
+def test_an_adapter_goes_into_the_artifact_and_searches_the_old_gallery(invoke: Invoke, tmp_path: Path) -> None:
+    old, adapter, quick = "tests.toys:other_tower", tmp_path / "adapter.safetensors", ("--workers", 1, "--quiet")
+    made = invoke("evaluate", "compatibility", old, TOWER, "--data", "catalog:200", "--adapter", adapter, *quick)
+    assert made.exit_code == 0, made.output
+    given = ("export", TOWER, "--adapter", adapter, "--target", "onnx", "--samples", 24, "--out", tmp_path, "--quiet")
+    assert invoke(*given).exit_code == 0
+    files = {}
+    for name, model in (("bare", TOWER), ("adapted", tmp_path / "tests.toys-tower-adapted-onnx-fp32")):
+        files[name] = tmp_path / f"{name}.parquet"
+        assert invoke("embed", "catalog:12", "--with", model, "--out", files[name], *quick).exit_code == 0
+    weight = load_file(adapter)["weight"]
+    bare, adapted = (edgekit.read_embeddings(files[name]).values for name in ("bare", "adapted"))
+    assert adapted == pytest.approx(unit(bare @ weight.T), abs=1e-4)
+    one_line(invoke("export", old, "--adapter", adapter, "--target", "onnx", "--quiet"), 3, "another model")
+
+
 def test_what_cannot_be_embedded_is_one_line(invoke: Invoke, photos: Path) -> None:
     one_line(invoke("evaluate", "retrieval", "catalog:16"), 2, "catalog:16", "give the --with that embeds it")
     one_line(invoke("evaluate", "retrieval", photos, "--against", TOWER), 2, "--against", "holds no photos", TOWER)
     one_line(invoke("evaluate", "compatibility", photos, TOWER), 2, TOWER, "there are no photos")
     one_line(invoke("evaluate", "drift", photos, "nowhere", "--with", TOWER), 3, "nowhere", "does not exist")
     one_line(invoke("evaluate", "retrieval", "catalog:16", "--with", "tests.toys:nothing"), 2, "nothing")
+    given = ("--with", TOWER, "--against", "tests.toys:tower", "--workers", 1, "--quiet")
+    other = invoke("evaluate", "retrieval", "catalog:4", photos, *given)
+    one_line(other, 3, "catalog:4 by tests.toys:tower has embeddings of 24 values, ", "photos.parquet of")

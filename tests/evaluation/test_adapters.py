@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-from safetensors import safe_open
 from scipy.linalg import orthogonal_procrustes
 
-from edgekit.errors import OutputError
-from edgekit.evaluation.adapters import ADAPTERS, fit, write_adapter
+from edgekit.evaluation.adapters import ADAPTERS, fit
 from edgekit.metrics.retrieval import unit_rows
 
 
@@ -45,22 +40,3 @@ def test_a_linear_map_that_is_no_rotation_needs_least_squares() -> None:
     old = unit_rows(new * [3, 1, 1, 1, 1, 0.2])
     error = {kind: np.abs(fit(kind, new, old)(new) - old).mean() for kind in ADAPTERS}
     assert error["least_squares"] < error["procrustes"] / 2
-
-
-def test_the_file_has_the_tensor_and_says_what_it_is_for(tmp_path: Path) -> None:
-    adapter = fit("procrustes", rows(20, 4, 0), rows(20, 4, 1))
-    path = write_adapter(adapter, tmp_path / "adapter.safetensors", "ab" * 32, None)
-    with safe_open(path, "numpy") as file:
-        assert (file.get_tensor("weight") == adapter.weight).all()
-        facts = json.loads(file.metadata()["edgekit.adapter"])
-    assert facts == {
-        "schema": "edgekit.adapter/1",
-        "kind": "procrustes",
-        "old_model": "ab" * 32,
-        "new_model": None,
-    }
-    again = write_adapter(adapter, tmp_path / "again.safetensors", "ab" * 32, None)
-    assert path.read_bytes() == again.read_bytes()
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="cannot write"):
-        write_adapter(adapter, tmp_path / "folder", None, None)
