@@ -15,7 +15,7 @@ from edgekit.data.catalog.backdrops import STYLES
 from edgekit.data.catalog.camera import Levels, flatten
 from edgekit.data.catalog.captions import write_captions
 from edgekit.data.catalog.product import Identity, draw_product, make_identity
-from edgekit.data.catalog.scene import photograph
+from edgekit.data.catalog.scene import draw_shot, photograph
 from edgekit.data.catalog.shapes import SHAPES
 from edgekit.errors import UsageError
 
@@ -138,6 +138,11 @@ class Catalog:
         product = _product(self.split, self.seed, listing_index)
         rng = _rng(1, self.split, self.seed, listing_index, photo_index)
         return photograph(product, rng, STYLES[photo_index % 2], self.size)
+
+    def lighting(self, listing_index: int, photo_index: int) -> str:
+        """The light of a photo: dark, even or bright, as far as it was exposed for less or more than it should be."""
+        rng = _rng(1, self.split, self.seed, listing_index, photo_index)
+        return draw_shot(rng, STYLES[photo_index % 2]).lighting
 
     def digest(self) -> str:
         """sha256 (hex) of what defines the catalogue and of the pixels of a few of its photos."""

@@ -41,12 +41,12 @@ class _Rendered:
 
 class CatalogSource:
     """So many photos of the catalogue's test split, two a listing; the label is the listing, and each of its attributes
-    and the style of the photo are columns.
+    and the style and the light of the photo are columns.
 
     Raises UsageError for a number that is none of photos.
     """
 
-    columns = ("label", "category", "fine_category", "color", "material", "pattern", "style")
+    columns = ("label", "category", "fine_category", "color", "material", "pattern", "style", "light")
     left_out = LeftOut()
     skipped = ()
 
@@ -68,7 +68,8 @@ class CatalogSource:
 
     def _item(self, number: int, photo: int) -> Item:
         listing, style = self._catalog.listing(number), STYLES[photo % len(STYLES)]
-        texts = (listing.id, *(str(getattr(listing, name)) for name in self.columns[1:-1]), style)
+        texts = (listing.id, *(str(getattr(listing, name)) for name in self.columns[1:-2]), style)
+        texts += (self._catalog.lighting(number, photo),)
         return Item(f"{listing.id}/photo-{photo}-{style}.png", _Rendered(number, photo), texts)
 
     def fingerprint(self) -> str:

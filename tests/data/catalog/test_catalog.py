@@ -50,6 +50,16 @@ def test_every_size_shows_the_same_picture(size: int) -> None:
         assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.97
 
 
+def test_the_light_of_a_photo_is_how_it_looks() -> None:
+    catalog = Catalog(120, 2, size=32)
+    means: dict[str, list[float]] = {"dark": [], "even": [], "bright": []}
+    for listing in range(120):
+        means[catalog.lighting(listing, 1)].append(float(catalog.render(listing, 1).mean()))
+    assert min(map(len, means.values())) > 10
+    dark, even, bright = (np.mean(values) for values in means.values())
+    assert dark < even < bright
+
+
 def test_iteration_is_listing_major_and_alternates_styles() -> None:
     catalog = Catalog(3, 3, size=32)
     photos = list(catalog)
