@@ -190,6 +190,7 @@ def test_the_catalogue_knows_listing_attributes_and_style() -> None:
     pictures = list(CatalogPictures(5, SPEC))
     assert [row.id for row in rows] == [picture.name for picture in pictures]
     assert [row.texts[-2] for row in rows] == ["seller", "review", "seller", "review", "seller"]
+    assert [row.texts[-3] for row in rows] == ["yes", "yes", "no", "no", "no"]
     assert {row.texts[-1] for row in rows} <= {"dark", "even", "bright"}
     assert [row.texts[0] for row in rows] == [f"listing-{number:06d}" for number in (0, 0, 1, 1, 2)]
     for row, picture in zip(rows, pictures, strict=True):

@@ -20,6 +20,7 @@ __all__ = ["CatalogSource", "is_catalog"]
 _PHOTOS = 2  # a listing: one of the seller, one of a buyer
 _DEFAULT = 200  # photos
 _MOST = 10_000_000
+_PROMOTED = 5  # one listing of so many is
 _NAME = re.compile(r"catalog(?::(\d{1,9}))?", re.ASCII)
 
 
@@ -40,13 +41,13 @@ class _Rendered:
 
 
 class CatalogSource:
-    """So many photos of the catalogue's test split, two a listing; the label is the listing, and each of its attributes
-    and the style and the light of the photo are columns.
+    """So many photos of the catalogue's test split, two a listing; the label is the listing; its attributes, whether
+    it is promoted, and the style and the light of the photo are columns.
 
     Raises UsageError for a number that is none of photos.
     """
 
-    columns = ("label", "category", "fine_category", "color", "material", "pattern", "style", "light")
+    columns = ("label", "category", "fine_category", "color", "material", "pattern", "promoted", "style", "light")
     left_out = LeftOut()
     skipped = ()
 
@@ -68,8 +69,9 @@ class CatalogSource:
 
     def _item(self, number: int, photo: int) -> Item:
         listing, style = self._catalog.listing(number), STYLES[photo % len(STYLES)]
-        texts = (listing.id, *(str(getattr(listing, name)) for name in self.columns[1:-2]), style)
-        texts += (self._catalog.lighting(number, photo),)
+        attributes = (str(getattr(listing, name)) for name in self.columns[1:-3])
+        promoted = "no" if number % _PROMOTED else "yes"
+        texts = (listing.id, *attributes, promoted, style, self._catalog.lighting(number, photo))
         return Item(f"{listing.id}/photo-{photo}-{style}.png", _Rendered(number, photo), texts)
 
     def fingerprint(self) -> str:
