@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -25,28 +26,19 @@ def show_retrieval(report: RetrievalReport) -> None:
     deepest = max(int(name.split("@")[1]) for name in names)
     kept = [name for name in names if name.startswith("recall@") or name.endswith(f"@{deepest}")]
     others = [name for name in kept if name != report.metric]
-    table(
+    columns = ("arrangement", "gallery", f"{report.metric}, 95 % interval", f"change from {report.base}", "p", *others)
+    _filled(
         f"{report.task}: {report.queries} queries in a gallery of {report.gallery}",
-        ("arrangement", "gallery", f"{report.metric}, 95 % interval", f"change from {report.base}", "p", *others),
+        columns,
         [_arrangement(row, report.metric, others) for row in report.arrangements],
         right=("gallery", "p", *others),
         spare=[name for name in others if name.startswith("precision@")],
     )
     if report.segments:
-        table(
+        judged = ("queries", "figure", "below average by", "p", "", "gap wider by", "p ")
+        _filled(
             f"Segments by {report.metric}; p-values corrected ({report.correction})",
-            (
-                "column",
-                "segment",
-                "arrangement",
-                "queries",
-                "figure",
-                "below average by",
-                "p",
-                "",
-                "gap wider by",
-                "p ",
-            ),
+            ("column", "segment", "arrangement", *judged),
             [_segment(row) for row in report.segments],
             right=("queries", "figure", "p", "p "),
         )
@@ -62,6 +54,21 @@ def show_retrieval(report: RetrievalReport) -> None:
         table(f"Worst queries of {report.arrangements[-1].name}", columns, rows, right=columns[1:4])
     for note in report.notes:
         warn(note)
+
+
+def _filled(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str],
+    spare: Sequence[str] = (),
+) -> None:
+    """The table without columns in which no row has anything, as where there is nothing to compare with."""
+    kept = [place for place in range(len(columns)) if any(row[place] not in ("", "-") for row in rows)]
+    names = [columns[place] for place in kept]
+    listed = [[row[place] for place in kept] for row in rows]
+    table(title, names, listed, right=[name for name in right if name in names], spare=spare)
 
 
 def show_drift(report: DriftReport) -> None:
