@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from edgekit.artifact.manifest import Manifest
 from edgekit.artifact.open import Artifact, open_artifact
 from edgekit.data.images import load_image, preprocess
 from edgekit.embedding.run import DTYPES, Dtype, EmbedRequest, EmbedResult
-from edgekit.embedding.sources import Source, open_source
+from edgekit.embedding.sources import open_source
 from edgekit.errors import InputError, ParityError, UsageError
 from edgekit.report.write import style
 from edgekit.support.drafts import scratch
@@ -54,7 +53,7 @@ _FLOATS: Final = ("fp32", "fp16")  # what WebGPU runs faster than wasm
 class DemoRequest:
     """Which model searches which photos, and where the page goes."""
 
-    artifact: PathField
+    artifact: PathField = Converted(Path)
     photos: Converted[AnyPath, str] = Converted(str)  # as for `edgekit embed`
     out: PathField = Converted(Path, Path("site"))
     title: str | None = None  # the page's heading

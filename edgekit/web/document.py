@@ -10,7 +10,18 @@ from edgekit.artifact.manifest import EmbeddingInfo, InputInfo, Sha256
 from edgekit.artifact.manifest import Preprocessing as Steps
 from edgekit.support.documents import Document, Part
 
-__all__ = ["FILENAME", "MOST_NEIGHBOURS", "MOST_PHOTOS", "PARITY", "Case", "DemoPage", "Gallery", "Model", "Parity", "Takes"]
+__all__ = [
+    "FILENAME",
+    "MOST_NEIGHBOURS",
+    "MOST_PHOTOS",
+    "PARITY",
+    "Case",
+    "DemoPage",
+    "Gallery",
+    "Model",
+    "Parity",
+    "Takes",
+]
 
 FILENAME: Final = "demo.json"
 PARITY: Final = "parity.json"
@@ -82,4 +93,4 @@ class Parity(Document):
     reason: str | None = Field(default=None, description="Why it is unverified.")
     browser: str | None = None
     provider: str | None = Field(default=None, description="What ran the model in it.")
-    cases: list[Case] = []
+    cases: tuple[Case, ...] = ()

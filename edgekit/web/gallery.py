@@ -1,4 +1,4 @@
-"""The photos that are searched: embedded by the artifact, and as small JPEGs without what their files say about them."""
+"""The photos that are searched: embedded by the artifact, and as small JPEGs without what their files say of them."""
 
 from __future__ import annotations
 

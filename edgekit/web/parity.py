@@ -90,7 +90,7 @@ def compare(
         raise ParityError(f"the page complains in {browser}: {shown(complaints[0], 200)}", field="verify")
     theirs = np.array([answer["embedding"] for answer in answers], np.float32)
     ours = np.concatenate([_embed(artifact, file) for file in files])
-    cases = list(_cases(files, cosine(theirs, ours)))
+    cases = tuple(_cases(files, cosine(theirs, ours)))
     parity = Parity(verdict="pass", browser=browser, provider=str(answers[0]["provider"]), cases=cases)
     _judge(parity, precision)
     steps = np.median([[answer["ms"][step] for step in Timing._fields] for answer in answers], axis=0)

@@ -153,10 +153,10 @@ def _unpack(package: Path, folder: Path) -> None:
     with tarfile.open(package, "r:gz") as archive:
         for file in FILES:
             member = archive.getmember(f"package/dist/{file.name}")
-            stream = archive.extractfile(member) if member.isreg() and member.size == file.bytes else None
-            if stream is None:
+            inside = archive.extractfile(member) if member.isreg() and member.size == file.bytes else None
+            if inside is None:
                 raise IntegrityError(f"{shown(str(package))}: {file.name} is not a file of {file.bytes} bytes")
-            (folder / file.name).write_bytes(stream.read(file.bytes))
+            (folder / file.name).write_bytes(inside.read(file.bytes))
             if not _is_right(folder, file):
                 raise IntegrityError(f"{shown(str(package))}: {file.name} is not the known one")
     if package.parent == folder:
