@@ -133,10 +133,10 @@ def _manifest_of(request: DemoRequest) -> Manifest:
     if manifest is None and path.suffix == ".onnx":
         raise InputError(
             f"{name}: has no manifest.json beside it, which says how pictures are prepared; give the folder that "
-            "`edgekit export --target onnx` wrote"
+            "`edgekit export` wrote for the target onnx"
         )
     if manifest is None or manifest.target.format != "onnx":
-        raise InputError(f"{name}: browsers run ONNX files alone; make one with `edgekit export --target onnx`")
+        raise InputError(f"{name}: browsers run ONNX files alone; export the model for the target onnx")
     verdict = manifest.parity.verdict
     if verdict != "pass" and not request.allow_unverified:
         raise ParityError(

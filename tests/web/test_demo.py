@@ -135,7 +135,7 @@ def test_what_cannot_be_searched_by_is_one_line(
     for artifact, code, words in (
         (bare, 3, "no manifest.json"),
         (damaged, 7, "manifest says"),
-        (other, 3, "browsers run ONNX files alone; make one with `edgekit export --target onnx`"),
+        (other, 3, "browsers run ONNX files alone; export the model for the target onnx"),
         (tmp_path / "none", 3, "does not exist"),
     ):
         one_line(invoke("demo", artifact, photos, "--out", out, "--quiet"), code, words)
