@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,5 +101,5 @@ def _show(result: DemoResult, *, as_json: bool) -> None:
             rows.append((f"{case.images} {case.files}", f"min cosine {least:.6f}, mean {mean:.6f}"))
         steps = ", ".join(f"{name} {value:.0f} ms" for name, value in timing._asdict().items())
         rows.append(("a picture in the browser", f"{sum(timing):.0f} ms ({steps})"))
+    rows.append(("look at it with", f"python -m http.server --directory {shlex.quote(str(result.out))}"))
     table("Demo", ("figure", "value"), rows)
-    click.echo(f"Look at it: python -m http.server --directory {result.out}", err=True)

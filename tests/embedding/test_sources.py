@@ -338,7 +338,7 @@ def test_a_photos_file_is_given_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^photo: "):
         gone.content("photo")
     os.mkfifo(tmp_path / "photos" / "a.jpg")
-    with pytest.raises(InputError, match="^photo: is not a file"):
+    with pytest.raises(InputError, match=r"^photo: is not a file"):
         gone.content("photo")
     with pytest.raises(InputError, match="leaves the folder"):
         FilePhoto(tmp_path / "photos", "../b.jpg").content("photo")

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import edgekit
 from edgekit.artifact.open import open_artifact
 from edgekit.data.images import load_image, preprocess
+from edgekit.embedding.run import Dtype
 from edgekit.metrics.retrieval import cosine
 from tests.bench_android.harness import from_npm, write_pictures
 from tests.report.browser import Browser, browser
 from tests.report.test_browser import AXE
+from tests.web.conftest import served
 from tests.web.made import HOSTILE, jpeg, png
 
 pytestmark = pytest.mark.toolchain
@@ -51,10 +54,17 @@ def drop(tab: Browser, *files: Path) -> None:
     assert tab.run(ANSWERED)
 
 
+STORED = {"float32": "<f4", "float16": "<f2", "int8": "i1"}
+
+
 def python_finds(site: Path, embedding: np.ndarray, count: int = 12) -> tuple[list[str], list[float]]:
     """The names and cosines of the photos that are nearest by the embeddings that the page has."""
     gallery = json.loads((site / "demo.json").read_text())["gallery"]
-    rows = np.fromfile(site / "gallery.bin", "<f2").astype(np.float32).reshape(gallery["count"], gallery["dim"])
+    rows = (
+        np.fromfile(site / "gallery.bin", STORED[gallery["dtype"]])
+        .astype(np.float32)
+        .reshape(gallery["count"], gallery["dim"])
+    )
     cosines = cosine(rows, np.broadcast_to(embedding, rows.shape))
     order = np.argsort(-cosines, kind="stable")[:count]
     return [gallery["names"][row] for row in order], [float(cosines[row]) for row in order]
@@ -86,6 +96,22 @@ def test_a_dropped_picture_finds_what_python_finds(
     assert tab.run("document.getElementById('state').textContent") == "12 similar photos found."
     assert complaints(tab) == []
     assert all(url.startswith((address, f"blob:{address}")) for url in tab.requests)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+def test_a_gallery_is_searched_however_it_is_stored(
+    dtype: Dtype, tab: Browser, tower_file: Path, photos: Path, runtime: Path, picture: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    edgekit.demo(
+        edgekit.DemoRequest(tower_file, str(photos), site, neighbours=40, dtype=dtype, runtime=runtime, verify=False)
+    )
+    with served(site) as url:
+        opened(tab, url)
+        drop(tab, picture)
+        names, cosines = python_finds(site, embedded(tower_file, picture), 40)
+        assert tab.run(NAMES) == names
+        assert tab.run(SCORES) == pytest.approx(cosines, abs=0.001)
 
 
 def test_a_picture_is_chosen_or_pasted(
