@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from edgekit.quantization.store import read_plan
     from edgekit.recipe.recipe import Recipe, resolve_model
     from edgekit.support.progress import Reporter, Stages
+    from edgekit.web.demo import DemoRequest, DemoResult, demo
 
 __all__ = [
     "Artifact",
@@ -54,6 +55,8 @@ __all__ = [
     "CompareRequest",
     "CompatibilityReport",
     "CompatibilityRequest",
+    "DemoRequest",
+    "DemoResult",
     "DistillRequest",
     "DistillResult",
     "DriftReport",
@@ -85,6 +88,7 @@ __all__ = [
     "analyze_experiment",
     "check_parity",
     "compare",
+    "demo",
     "distill",
     "embed",
     "evaluate_compatibility",
@@ -135,6 +139,7 @@ _NAMES = {
     "quantization.store": "read_plan",
     "recipe.recipe": "Recipe resolve_model",
     "support.progress": "Reporter Stages",
+    "web.demo": "DemoRequest DemoResult demo",
 }
 _MODULES = {name: f"edgekit.{module}" for module, names in _NAMES.items() for name in names.split()}
 

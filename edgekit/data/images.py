@@ -27,7 +27,7 @@ from edgekit.errors import InputError, UsageError
 from edgekit.recipe import InputSpec
 from edgekit.support.text import reason_of, shown
 
-__all__ = ["MAX_JPEG_PIXELS", "MAX_PIXELS", "Folder", "Picture", "load_image", "preprocess"]
+__all__ = ["MAX_FILE_BYTES", "MAX_JPEG_PIXELS", "MAX_PIXELS", "Folder", "Picture", "load_image", "preprocess"]
 
 FORMATS = {  # Pillow's name of each, and of its plugin
     "AVIF": "Avif",

@@ -14,7 +14,7 @@ from edgekit.report.document import Column, Interval, Mark, Page, PictureRows, R
 from edgekit.support.files import write_atomically
 from edgekit.support.text import human_size, shown
 
-__all__ = ["MOST_BYTES", "render", "write_page"]
+__all__ = ["MOST_BYTES", "render", "style", "write_page"]
 
 MOST_BYTES = 3_000_000  # of a page without its pictures, which come on top
 _HERE = Path(__file__).parent
@@ -40,9 +40,14 @@ def render(page: Page) -> str:
     """The page as the text of an HTML file."""
     from markupsafe import Markup
 
-    style, script = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return str(_template().render(page=page, style=Markup(style), script=Markup(script), digest=digest))
+    return str(_template().render(page=page, style=Markup(style()), script=Markup(script), digest=digest))
+
+
+def style() -> str:
+    """The look of all pages, as CSS: colours by day and by night, type, tables and pictures."""
+    return (_HERE / "page.css").read_text(encoding="utf-8")
 
 
 @cache

@@ -22,6 +22,7 @@ from pyarrow import parquet
 from edgekit.data.datasets import CatalogPictures
 from edgekit.data.images import load_image, preprocess
 from edgekit.embedding.sources import Item, Source, open_source
+from edgekit.embedding.sources.base import FilePhoto
 from edgekit.errors import EdgeKitError, InputError, UsageError
 from edgekit.recipe import InputSpec
 
@@ -316,3 +317,30 @@ def test_the_fingerprint_changes_with_a_file(tmp_path: Path, kind: str) -> None:
     assert open_source(str(data)).fingerprint() == before
     os.utime(file, ns=(1, 1))
     assert open_source(str(data)).fingerprint() != before
+
+
+def test_a_photos_file_is_given_as_it_is(tmp_path: Path) -> None:
+    """Of each kind of data, what `read` makes of it is made of these bytes."""
+    write(tmp_path / "photos" / "a.jpg", JPEGS[0])
+    write(tmp_path / "b.jpg", JPEGS[1])
+    write(tmp_path / "paths.csv", b"id,path\nx,b.jpg\n")
+    table = pa.table({"id": ["y"], "image": [JPEGS[2]]})
+    parquet.write_table(table, tmp_path / "inline.parquet")
+    with tarfile.open(tmp_path / "s-000.tar", "w") as archive:
+        member = tarfile.TarInfo("z.jpg")
+        member.size = len(JPEGS[3])
+        archive.addfile(member, io.BytesIO(JPEGS[3]))
+    for seed, data in enumerate(("photos", "paths.csv", "inline.parquet", "s-000.tar")):
+        (item,) = items(tmp_path / data)[1]
+        assert item.photo.content("photo") == JPEGS[seed]
+    rendered = items("catalog:2")[1][1].photo.content("photo")
+    assert load_image(rendered).shape == (224, 224, 3)
+    (tmp_path / "photos" / "a.jpg").unlink()
+    gone = FilePhoto(tmp_path / "photos", "a.jpg")
+    with pytest.raises(InputError, match=r"^photo: "):
+        gone.content("photo")
+    os.mkfifo(tmp_path / "photos" / "a.jpg")
+    with pytest.raises(InputError, match=r"^photo: is not a file"):
+        gone.content("photo")
+    with pytest.raises(InputError, match="leaves the folder"):
+        FilePhoto(tmp_path / "photos", "../b.jpg").content("photo")

@@ -1,71 +1,25 @@
-"""Chromium without a window, spoken to in its DevTools protocol over two pipes: keys are pressed, nothing is simulated.
-
-https://chromedevtools.github.io/devtools-protocol/
-"""
+"""The tab of `edgekit/web/browser.py` with a person's hands and eyes: keys are pressed, nothing is simulated."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edgekit.web.browser import Tab, launched
 from tests.bench_native.harness import tool
 
 __all__ = ["Browser", "browser"]
 
-# Without the last ones a closed network makes Chromium retry connections of its own.
-_QUIET = ("--disable-gpu", "--no-first-run", "--disable-quic", "--disable-background-networking", "--disable-sync",
-          "--disable-component-update")  # fmt: skip
 _KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowRight": 39}
 _TEXTS = {"Enter": "\r", " ": " "}  # what a key types, without which no button is pressed
 
 
-class Browser:
-    """One tab; `requests` are the addresses that it asked for, `complaints` its exceptions and console lines."""
-
-    def __init__(self, send: int, receive: int) -> None:
-        self._send, self._receive = send, receive
-        self._count, self._rest, self._session = 0, b"", ""
-        self.requests, self.complaints = list[str](), list[str]()
-        self._loaded = False
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Call a method of the protocol and wait for what it gives."""
-        self._count += 1
-        message = {"id": self._count, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._send, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            if answer.get("id") == self._count:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
-                return result
-
-    def open(self, page: Path) -> None:
-        """Load a file, and wait until it is there."""
-        self.requests.clear()
-        self.complaints.clear()
-        self._loaded = False
-        self.call("Page.navigate", url=page.as_uri())
-        while not self._loaded:
-            self._next()
-
-    def run(self, script: str) -> Any:
-        """What an expression of JavaScript gives, once it is known."""
-        done = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in done, done["exceptionDetails"]
-        return done["result"].get("value")
+class Browser(Tab):
+    """A tab that is used as a person does."""
 
     def press(self, *keys: str) -> None:
         """Press keys one after another, as a person does."""
@@ -110,43 +64,9 @@ class Browser:
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
-    def _next(self) -> dict[str, Any]:
-        while b"\0" not in self._rest:
-            block = os.read(self._receive, 1 << 16)
-            assert block, "the browser has ended"
-            self._rest += block
-        line, self._rest = self._rest.split(b"\0", 1)
-        message: dict[str, Any] = json.loads(line)
-        self._note(message.get("method"), message.get("params", {}))
-        return message
-
-    def _note(self, method: str | None, params: dict[str, Any]) -> None:
-        if method == "Network.requestWillBeSent":
-            self.requests.append(params["request"]["url"])
-        elif method == "Runtime.exceptionThrown":
-            self.complaints.append(str(params["exceptionDetails"]))
-        elif method == "Runtime.consoleAPICalled":
-            self.complaints.append(str(params["args"]))
-        elif method == "Log.entryAdded":
-            self.complaints.append(str(params["entry"]))
-        elif method == "Page.loadEventFired":
-            self._loaded = True
-
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
-    """Chromium with a tab; it may reach nothing, as the only proxy refuses."""
-    (theirs_in, send), (receive, theirs_out) = os.pipe(), os.pipe()
-    command = [tool("chromium", "chromium"), "--headless", "--no-sandbox", *_QUIET, "--hide-scrollbars"]
-    command += [f"--user-data-dir={profile}", "--proxy-server=127.0.0.1:9", "--remote-debugging-pipe"]
-    # It reads its file 3 and writes to its file 4. A plain sh may take files 0 to 9 alone.
-    shell = ["bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "bash", *command]
-    process = subprocess.Popen(shell, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
-    os.close(theirs_in)
-    os.close(theirs_out)
-    try:
+def browser(profile: Path, *options: str) -> Iterator[Browser]:
+    """Chromium with a tab; it may reach nothing but this machine."""
+    with launched(tool("chromium", "chromium"), profile, *options) as (send, receive):
         yield Browser(send, receive)
-    finally:
-        os.close(send)  # which ends it
-        os.close(receive)
-        process.wait()

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from edgekit.data.image_files import LeftOut
-from edgekit.data.images import load_image, preprocess
+from edgekit.data.images import MAX_FILE_BYTES, load_image, preprocess
 from edgekit.errors import InputError
 from edgekit.recipe import InputSpec
 
@@ -25,6 +25,10 @@ class Photo(Protocol):
 
     def read(self, spec: InputSpec, name: str) -> np.ndarray:
         """uint8 [H,W,3] as the model takes it; InputError, a line that starts with `name`, where it cannot be read."""
+        ...
+
+    def content(self, name: str) -> bytes:
+        """The image file's bytes, a PNG where there is no file; InputError as with `read`."""
         ...
 
 
@@ -79,13 +83,30 @@ class FilePhoto:
 
     def read(self, spec: InputSpec, name: str) -> np.ndarray:
         """See `Photo`."""
+        return preprocess(load_image(self._file(name), name=name), spec)
+
+    def content(self, name: str) -> bytes:
+        """See `Photo`."""
+        file = self._file(name)
+        try:
+            if not file.is_file():  # a pipe would never end
+                raise InputError(f"{name}: is not a file")
+            with open(file, "rb") as stream:
+                data = stream.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise InputError(f"{name}: cannot be opened ({error.strerror})") from None
+        if len(data) > MAX_FILE_BYTES:
+            raise InputError(f"{name}: has more than the {MAX_FILE_BYTES} bytes allowed for one image")
+        return data
+
+    def _file(self, name: str) -> Path:
         try:
             file = (self.root / self.below).resolve()
         except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that point at each other
             raise InputError(f"{name}: cannot be opened ({error})") from None
         if not file.is_relative_to(self.root):
             raise InputError(f"{name}: a link that leaves the folder; copy the image there")
-        return preprocess(load_image(file, name=name), spec)
+        return file
 
 
 @dataclass(frozen=True)
@@ -97,6 +118,10 @@ class InlinePhoto:
     def read(self, spec: InputSpec, name: str) -> np.ndarray:
         """See `Photo`."""
         return preprocess(load_image(self.data, name=name), spec)
+
+    def content(self, name: str) -> bytes:
+        """See `Photo`."""
+        return self.data
 
 
 def fingerprint(facts: object, files: Iterable[Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ _PHOTOS = 2  # a listing: one of the seller, one of a buyer
 _DEFAULT = 200  # photos
 _MOST = 10_000_000
 _PROMOTED = 5  # one listing of so many is
+_SIDE = 224  # pixels of a photo as a file
 _NAME = re.compile(r"catalog(?::(\d{1,9}))?", re.ASCII)
 
 
@@ -38,6 +40,15 @@ class _Rendered:
         # The catalogue renders at the model's own size, so only an oblong input has anything left to scale.
         image = Catalog(self.listing + 1, _PHOTOS, size=max(spec.size)).render(self.listing, self.photo)
         return preprocess(image, spec.model_copy(update={"crop_pct": 1.0, "crop_mode": "squash"}))
+
+    def content(self, name: str) -> bytes:
+        """See `Photo`."""
+        from PIL import Image
+
+        stream = io.BytesIO()
+        photo = Catalog(self.listing + 1, _PHOTOS, size=_SIDE).render(self.listing, self.photo)
+        Image.fromarray(photo).save(stream, "PNG")
+        return stream.getvalue()
 
 
 class CatalogSource:

@@ -37,8 +37,11 @@ class _Member:
     size: int
 
     def read(self, spec: InputSpec, name: str) -> np.ndarray:
-        data = _READER.read(self.shard, self.offset, self.size, name)
-        return preprocess(load_image(data, name=name), spec)
+        return preprocess(load_image(self.content(name), name=name), spec)
+
+    def content(self, name: str) -> bytes:
+        """See `Photo`."""
+        return _READER.read(self.shard, self.offset, self.size, name)
 
 
 class ShardSource:
