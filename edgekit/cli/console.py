@@ -37,9 +37,9 @@ def typed_command() -> str:
         given = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
         if not given or param.name in ("as_json", "quiet", "debug"):
             continue
-        value = context.params[param.name or ""]
+        value, typed = context.params[param.name or ""], getattr(param.type, "typed", str)
         for one in value if param.multiple or param.nargs != 1 else [value]:
             if not isinstance(param, click.Argument):
                 words.append(max(param.secondary_opts if one is False else param.opts, key=len))
-            words += [] if isinstance(one, bool) else [str(one)]
+            words += [] if isinstance(one, bool) else [typed(one)]
     return shlex.join(["edgekit", *words])

@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.console import print_json, typed_command
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import FOLDER, PATH, Count, F, Finite, common, reporter_of
+from edgekit.cli.options import PATH, Count, F, Finite, common, page_option, pictures_option, reporter_of
 
 __all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_retrieval"]
 
@@ -106,13 +106,8 @@ def evaluate() -> None:
     help="How the p-values of many segments are corrected.",
 )
 @click.option("--worst", type=Count(0, 10_000), default=0, help="List this many of the worst queries.")
-@click.option("--page", type=PATH, metavar="FILE.html", help="Write a page for reading, which opens anywhere.")
-@click.option(
-    "--pictures",
-    type=FOLDER,
-    metavar="DIR",
-    help="Show the worst queries on the page as pictures. The id of a row is its path below this folder.",
-)
+@page_option
+@pictures_option("the worst queries")
 @_resamples
 @_seed
 @common

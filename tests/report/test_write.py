@@ -61,7 +61,7 @@ def test_a_plot_says_its_figures_in_a_table_too() -> None:
     page = render(every_kind())
     table = page.split("<summary>Figures of this plot</summary>")[1].split("</table>")[0]
     cells = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>.*?</t[hd]>", table)]
-    assert cells[:5] == ["point", "group", "p50 ms", "recall@10", "front"]
+    assert cells[:5] == ["point", "group", "p50 ms", "recall@10", "place"]
     assert cells[5:10] == ["catalog-b0 fp32", "catalog-b0", "8.00", "0.910", "on the front"]
     assert cells[15:] == ["other", "another group", "9.00", "0.850", "-"]
 

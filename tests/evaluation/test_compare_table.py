@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgekit.evaluation.choice import choose, marked
-from edgekit.evaluation.compare_page import page_of
 from edgekit.evaluation.compare_report import CompareReport, Row
+from edgekit.evaluation.compare_table import table_of
 from edgekit.evaluation.where import parse
 from tests.evaluation.rows import row, value
 
@@ -33,11 +33,11 @@ def test_the_verdict_comes_first_and_every_column_says_how() -> None:
         row("slow", recall=0.7, latency_ms=9.0, size_mb=6.0, price_per_month=12.5),
         row("broken", error="cannot be lowered"),
     ]
-    page = page_of(report(rows))
-    assert page.verdict[0] == "Ship fast under latency_ms < 10."
-    titles = [column.title for column in page.columns]
+    told = table_of(report(rows))
+    assert told.verdict[0] == "Ship fast under latency_ms < 10."
+    titles = [column.title for column in told.columns]
     assert titles == ["model", "target", "precision", "recall@10", "ms", "MB", "M params", "EUR/month", "front"]
-    assert page.lines[0].cells == (
+    assert told.lines[0].cells == (
         "fast",
         "onnx (onnx)",
         "fp32",
@@ -48,15 +48,15 @@ def test_the_verdict_comes_first_and_every_column_says_how() -> None:
         "-",
         "SHIP",
     )
-    assert [line.dominated for line in page.lines] == [False, True, True]
-    assert [line.shipped for line in page.lines] == [True, False, False]
-    assert page.lines[2].cells[-1] == "not exported"
-    assert page.notes[0] == "broken: not exported: cannot be lowered"
-    assert [title for title, _ in page.how] == titles[3:-1]
-    assert all(how == "counted" for _, how in page.how)
+    assert [line.dominated for line in told.lines] == [False, True, True]
+    assert [line.shipped for line in told.lines] == [True, False, False]
+    assert told.lines[2].cells[-1] == "not exported"
+    assert told.errors[0] == "broken: not exported: cannot be lowered"
+    assert [title for title, _ in told.how] == titles[3:-1]
+    assert all(how == "counted" for _, how in told.how)
 
 
 def test_where_none_is_to_ship_the_nearest_is_marked() -> None:
-    page = page_of(report([row("late", recall=0.7, latency_ms=11.0, size_mb=6.0)]))
-    assert page.verdict[0] == "Ship none under latency_ms < 10."
-    assert page.lines[0].cells[-1] == "front, nearest"
+    told = table_of(report([row("late", recall=0.7, latency_ms=11.0, size_mb=6.0)]))
+    assert told.verdict[0] == "Ship none under latency_ms < 10."
+    assert told.lines[0].cells[-1] == "front, nearest"
