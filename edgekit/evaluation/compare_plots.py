@@ -52,6 +52,8 @@ def _plot(report: CompareReport, rows: Sequence[Row], names: tuple[str, str]) ->
     ]
     left = sum(row.error is None for row in report.rows) - len(rows)
     notes = [f"{left} rows that lack one of both figures are not in it." if left else ""]
+    if any(point.dim for point in points):
+        notes.append("Dominated: another row is as good in quality, latency and size, and better in one.")
     if "min_cosine" in names and report.best not in names:
         notes.append(f"It shows parity, since {report.best} is the same for every row.")
     return Scatter(
@@ -61,7 +63,6 @@ def _plot(report: CompareReport, rows: Sequence[Row], names: tuple[str, str]) ->
         points,
         " ".join(filter(None, notes)),
         list(_guides(report, axes, rows, names)),
-        grey="dominated: another row is as good in quality, latency and size, and better in one",
         ring="to ship" if report.answer.ship else "nearest to the limits",
     )
 

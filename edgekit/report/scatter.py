@@ -14,7 +14,7 @@ __all__ = ["HEIGHT", "SHAPES", "WIDTH", "Line", "Plot", "Spot", "Tick", "plot_of
 WIDTH, HEIGHT = 760.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, WIDTH - 20.0, 30.0, HEIGHT - 56.0  # of the area in which points lie
 _MARGIN = 0.06  # of the range, on both sides
-_LETTER, _LINE = 7.2, 14.0  # width and height of a letter of a point's name, about
+_LETTER, _BOLD, _LINE = 6.4, 7.0, 14.0  # widths and height of a letter of a point's name, about
 _NAMED = 100  # points that get a name at most
 # A shape for each group beside its colour, for those who cannot tell colours apart.
 SHAPES = (
@@ -191,8 +191,9 @@ def _names(
     names: list[tuple[float, float, str] | None] = [None] * len(points)
     first = sorted(range(len(points)), key=lambda index: (not points[index].chosen, not points[index].front))
     for index in first[:_NAMED]:
-        (x, y), width, more = places[index], len(points[index].label) * _LETTER, 5 * points[index].chosen
-        for left, top, anchor in (
+        (x, y), more = places[index], 5 * points[index].chosen
+        width = len(points[index].label) * (_BOLD if points[index].front else _LETTER)
+        around = (
             (x + 9 + more, y - 7, "start"),
             (x - 9 - more - width, y - 7, "end"),
             (x + 4 + more, y + 7 + more, "start"),
@@ -200,17 +201,19 @@ def _names(
             (x - width / 2, y - 24 - more, "middle"),
             (x - width / 2, y + 10 + more, "middle"),
             (x + 4 + more, y - 21 - more, "start"),
-        ):
+        )
+        places_of = []
+        for left, top, anchor in around:
             box = (left, top, left + width, top + _LINE)
-            if not points[index].label:
-                break
-            inside = left >= LEFT and left + width <= RIGHT and top >= TOP - _LINE and top + _LINE <= BOTTOM
-            barred = taken if points[index].chosen else [*taken, *lines]  # that one is named, if need be on the line
-            if inside and not any(_overlap(box, other) for other in barred):
-                taken.append(box)
-                at = {"start": left, "end": left + width, "middle": x}[anchor]
-                names[index] = (round(at, 1), round(top + 11, 1), anchor)
-                break
+            if left >= LEFT and left + width <= RIGHT and top >= TOP - _LINE and top + _LINE <= BOTTOM:
+                hidden = sum(2 * _overlap(box, other) for other in taken)
+                hidden += sum(_overlap(box, other) for other in lines)
+                places_of.append((hidden, len(places_of), box, anchor))
+        hidden, _, box, anchor = min(places_of, default=(1, 0, (0.0,) * 4, ""))
+        if points[index].label and (not hidden or (points[index].chosen and anchor)):
+            taken.append(box)
+            at = {"start": box[0], "end": box[2], "middle": x}[anchor]
+            names[index] = (round(at, 1), round(box[1] + 11, 1), anchor)
     return names
 
 
