@@ -32,7 +32,7 @@ from edgekit.support.text import shown
 __all__ = ["check_page", "page_of_retrieval", "write_retrieval_page"]
 
 _SEGMENTS, _WORST, _NAMED = 1000, 100, 3  # rows of the page; segments that the verdict names
-_P = Column("p", "number", digits=4)
+_P = Column("p", "number", digits=4, tiny=True)
 
 
 def write_retrieval_page(
@@ -163,7 +163,7 @@ def _segments(report: RetrievalReport) -> Table:
         _P,
         Column("served worse", "state"),
         Column("gap wider by", "number", signed=True, about=f"than that of {report.base}"),
-        Column("p of that", "number", digits=4),
+        Column("p of that", "number", digits=4, tiny=True),
     ]
     found = sorted(report.segments, key=lambda row: (not row.worse, row.p))
     note = f"p-values are corrected for the number of segments of a column ({report.correction})."

@@ -86,8 +86,10 @@ class Column:
     unit: str = ""
     digits: int = 3
     signed: bool = False
+    tiny: bool = False  # what rounds to 0 is written as less than the last digit, as of a p-value
     about: str = ""  # what the figure means, shown when the pointer rests on the name
     lines: Sequence[float] = (0.0,)  # of a column that is drawn: no effect, and limits
+    span: tuple[float, float] | None = None  # what its scale covers; None: everything that is finite
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,11 @@ _MARGIN = 0.05  # of the range, on both sides
 
 @dataclass(frozen=True)
 class Place:
-    """An interval at its place. An end that lies beyond the scale is `open`: its line goes to the edge."""
+    """An interval at its place. An end that lies beyond the scale is `open`: its line goes to the edge; so does all of
+    an interval that lies beyond it, whose value is None.
+    """
 
-    value: float
+    value: float | None
     low: float
     high: float
     open_low: bool
@@ -38,10 +40,11 @@ class Scale:
 
     def place(self, cell: Reach) -> Place:
         """Where an interval stands."""
+        value = self.at(cell.value) if self.low <= cell.value <= self.high else None
         low, high = cell.low < self.low, cell.high > self.high
-        return Place(
-            self.at(cell.value), 2.0 if low else self.at(cell.low), WIDTH - 2 if high else self.at(cell.high), low, high
-        )
+        left = 2.0 if low else self.at(cell.low)
+        right = WIDTH - 2 if high else max(self.at(cell.high), 14.0 if low else 0.0)
+        return Place(value, left, right, low, high)
 
     def at(self, value: float) -> float:
         """Where a figure stands."""
@@ -63,6 +66,8 @@ def _scale(column: Column, cells: Sequence[object]) -> Scale:
     ends = [end for cell in reaches for end in (cell.value, cell.low, cell.high) if math.isfinite(end)]
     ends += [line for line in column.lines if math.isfinite(line)]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
+    if column.span is not None:
+        low, high = min(column.span), max(column.span)
     more = max((high - low) * _MARGIN, abs(high) * 1e-3, abs(low) * 1e-3, 10.0**-column.digits)
     scale = Scale(low - more, high + more, [], [])
     marks = ticks(scale.low, scale.high, Axis(column.name), 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ __all__ = ["HEIGHT", "SHAPES", "WIDTH", "Line", "Plot", "Spot", "Tick", "plot_of
 WIDTH, HEIGHT = 760.0, 420.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, WIDTH - 20.0, 30.0, HEIGHT - 56.0  # of the area in which points lie
 _MARGIN = 0.06  # of the range, on both sides
-_LETTER, _BOLD, _LINE = 6.4, 7.0, 14.0  # widths and height of a letter of a point's name, about
+_LETTER, _BOLD, _LINE = 6.4, 6.9, 14.0  # widths and height of a letter of a point's name, about
 _NAMED = 100  # points that get a name at most
 # A shape for each group beside its colour, for those who cannot tell colours apart.
 SHAPES = (
@@ -28,6 +28,7 @@ SHAPES = (
 )
 
 _Place = tuple[float, float]
+_Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ def plot_of(scatter: Scatter) -> Plot:
     corners, guides = _corners(scatter, places), [_guide(guide, across, down) for guide in scatter.guides]
     spots = [
         Spot(point, *place, groups.index(point.group) % len(SHAPES), _text(scatter, point), name)
-        for point, place, name in zip(
-            scatter.points, places, _names(scatter.points, places, corners, guides), strict=True
-        )
+        for point, place, name in zip(scatter.points, places, _names(scatter, places, corners, guides), strict=True)
     ]
     return Plot(
         x=[Tick(across(value), text) for value, text in ticks(*x_range, scatter.x)],
@@ -177,10 +176,10 @@ def _corners(scatter: Scatter, places: Sequence[_Place]) -> list[_Place]:
 
 
 def _names(
-    points: Sequence[Point], places: Sequence[_Place], corners: Sequence[_Place], guides: Sequence[Line]
+    scatter: Scatter, places: Sequence[_Place], corners: Sequence[_Place], guides: Sequence[Line]
 ) -> list[tuple[float, float, str] | None]:
     """Where labels are written: those of the front first, each where it hides no point, line or other label."""
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
     lines = []
     for one, other in pairwise(corners):
         (left, right), (top, bottom) = (sorted(ends) for ends in zip(one, other, strict=True))
@@ -188,34 +187,42 @@ def _names(
     for guide in guides:
         left = guide.x - (len(guide.text) * _LETTER if guide.anchor == "end" else 0)
         taken.append((left, guide.y - _LINE, left + len(guide.text) * _LETTER, guide.y + 3))
+    points = scatter.points
     names: list[tuple[float, float, str] | None] = [None] * len(points)
     first = sorted(range(len(points)), key=lambda index: (not points[index].chosen, not points[index].front))
     for index in first[:_NAMED]:
-        (x, y), more = places[index], 5 * points[index].chosen
-        width = len(points[index].label) * (_BOLD if points[index].front else _LETTER)
-        around = (
-            (x + 9 + more, y - 7, "start"),
-            (x - 9 - more - width, y - 7, "end"),
-            (x + 4 + more, y + 7 + more, "start"),
-            (x - 4 - more - width, y - 21 - more, "end"),
-            (x - width / 2, y - 24 - more, "middle"),
-            (x - width / 2, y + 10 + more, "middle"),
-            (x + 4 + more, y - 21 - more, "start"),
-        )
-        places_of = []
-        for left, top, anchor in around:
-            box = (left, top, left + width, top + _LINE)
-            if left >= LEFT and left + width <= RIGHT and top >= TOP - _LINE and top + _LINE <= BOTTOM:
-                hidden = sum(2 * _overlap(box, other) for other in taken)
-                hidden += sum(_overlap(box, other) for other in lines)
-                places_of.append((hidden, len(places_of), box, anchor))
-        hidden, _, box, anchor = min(places_of, default=(1, 0, (0.0,) * 4, ""))
-        if points[index].label and (not hidden or (points[index].chosen and anchor)):
+        point, (x, _) = points[index], places[index]
+        hidden, _, box, anchor = min(_around(point, places[index], taken, lines), default=(1, 0, (0.0,) * 4, ""))
+        if scatter.curve and not point.chosen:
+            continue
+        if point.label and (not hidden or (point.chosen and anchor)):  # the chosen one is named in any case
             taken.append(box)
             at = {"start": box[0], "end": box[2], "middle": x}[anchor]
             names[index] = (round(at, 1), round(box[1] + 11, 1), anchor)
     return names
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _around(
+    point: Point, place: _Place, taken: Sequence[_Box], lines: Sequence[_Box]
+) -> Iterator[tuple[int, int, _Box, str]]:
+    """Boxes around a point for its name, by how much they would hide, then in the order in which they are liked."""
+    (x, y), more = place, 5 * point.chosen
+    width = len(point.label) * (_BOLD if point.front else _LETTER)
+    liked = (
+        (x + 9 + more, y - 7, "start"),
+        (x - 9 - more - width, y - 7, "end"),
+        (x + 4 + more, y + 7 + more, "start"),
+        (x - 4 - more - width, y - 21 - more, "end"),
+        (x - width / 2, y - 24 - more, "middle"),
+        (x - width / 2, y + 10 + more, "middle"),
+        (x + 4 + more, y - 21 - more, "start"),
+    )
+    for order, (left, top, anchor) in enumerate(liked):
+        box = (left, top, left + width, top + _LINE)
+        if left >= LEFT and left + width <= RIGHT and top >= TOP - _LINE and top + _LINE <= BOTTOM:
+            hidden = sum(2 * _overlap(box, other) for other in taken) + sum(_overlap(box, other) for other in lines)
+            yield hidden, order, box, anchor
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

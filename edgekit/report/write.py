@@ -102,6 +102,9 @@ def _cell(cell: object, column: Column) -> str:
     if isinstance(cell, Mark):
         return cell.text
     if isinstance(cell, int | float):
+        least = 10.0**-column.digits
+        if column.tiny and 0 <= cell < least / 2:
+            return f"< {number(least, column.digits)}"
         return number(cell, column.digits, signed=column.signed)
     return "-" if cell is None else str(cell)
 
