@@ -170,7 +170,8 @@ def compare(
     \b
     edgekit compare catalog-s0 catalog-b0 --precision default,int8 --target all
     edgekit compare catalog-b0 --where "latency_ms < 10 and size_mb < 8"
-    edgekit compare catalog-b0 --sweep size=160,192,224 --traffic 1000000/day --page report.html
+    edgekit compare catalog-b0 --sweep size=160,192,224 --traffic 1000000/day
+    edgekit compare catalog-s0 catalog-b0 --page compare.html
     """
     from edgekit import targets as known
     from edgekit.evaluation import compare as work

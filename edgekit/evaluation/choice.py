@@ -135,11 +135,10 @@ def _doubts(row: Row, made: Sequence[Row]) -> list[str]:
         return []
     others = [one.figures[_LATENCY] for one in made if one is not row and _LATENCY in one.figures]
     doubted = sum(bool(value.doubts) for value in others)
-    count = "any" if doubted == len(others) else doubted
-    alike = f"; nor {'is' if count == 'any' else 'are'} {count} of the {len(others)} others" if doubted else ""
+    alike = f" Not valid either: {doubted} of the {len(others)} others." if doubted else ""
     return [
         f"The latency of {row.name}, {_shown(_LATENCY, own.value)} ms, is not a valid measurement "
-        f"({', '.join(own.doubts)}){alike}. Measure again on a machine at rest, or give the results of a device, "
+        f"({', '.join(own.doubts)}).{alike} Measure again on a machine at rest, or give the results of a device, "
         "before you decide."
     ]
 

@@ -62,7 +62,7 @@ def test_a_page_is_written_and_says_how_to_make_it_again(invoke: Invoke, photos:
     assert json.loads(invoke("evaluate", "retrieval", photos, *given, "--page", page, "--json").stdout)["task"]
     asked = ("evaluate", "retrieval", photos, "--pictures", tmp_path)
     one_line(invoke(*asked), 2, "--pictures needs --page")
-    one_line(invoke(*asked, "--page", page), 2, "--pictures shows the worst queries; give --worst")
+    one_line(invoke(*asked, "--page", page), 2, "--pictures shows the worst rows; give --worst")
     one_line(invoke(*asked, "--page", page, "--worst", 1), 3, "holds no image")
     one_line(invoke("evaluate", "retrieval", photos, "--page", photos), 2, "--page is", ".html")
     (tmp_path / "file").write_text("mine")

@@ -6,7 +6,7 @@ import csv
 import io
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -21,13 +21,16 @@ from edgekit.bench.results.store import make_folder
 from edgekit.bench.schema import Result
 from edgekit.errors import OutputError
 from edgekit.report.document import (
+    Axis,
     Cell,
     Column,
     Drawing,
     Interval,
     Mark,
     Page,
+    Point,
     Row,
+    Scatter,
     Section,
     Table,
     Verdict,
@@ -40,15 +43,19 @@ __all__ = ["write_report"]
 
 _PAGE, _TITLE = "report.html", "EdgeKit: latency"
 _WINDOW = 50  # points of a drift curve
+_ACCURACY, _LEAST, _SPAN = (
+    "accuracy",
+    1e-7,
+    8.0,
+)  # the smallest difference shown; the span from which an axis is logarithmic
 _COLUMNS = (
-    *(Column("model"), Column("format"), Column("on"), Column("size", "number", "MB", 1)),
-    *(Column(name, "number", "ms", 2) for name in ("load", "first", "p50", "p90", "p99")),
+    *(Column("model"), Column("format"), Column("on"), Column("p50", "number", "ms", 2)),
+    Column("parity", "number", digits=5, about="cosine of the worst image to the original"),
+    Column("valid", "state"),
+    *(Column(name, "number", "ms", 2) for name in ("p90", "p99", "first", "load")),
+    Column("size", "number", "MB", 1),
     Column("memory", "number", "MB", 1, about="what the model added to the process"),
     Column("peak", "number", "MB", 1, about="memory of the whole process"),
-    *(
-        Column("parity", "number", digits=5, about="cosine of the worst image to the original"),
-        Column("valid", "state"),
-    ),
 )
 _DIFFERENCES = (
     *(Column("new"), Column("base"), Column("on"), Column("p50 new", "number", "ms", 2)),
@@ -72,7 +79,8 @@ def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None)
     for name, plot in _PLOTS.items():
         figure = plot.figure(results)
         files |= {f"{name}.{kind}": _rendered(figure, kind) for kind in ("svg", "png")}
-        pictures[plot.title] = files[f"{name}.svg"].decode()
+        if name != _ACCURACY:  # which the page has as points that say their figures
+            pictures[plot.title] = files[f"{name}.svg"].decode()
     files["results.csv"] = _csv(results).encode()
     if (parquet := _parquet(results)) is not None:
         files["results.parquet"] = parquet
@@ -162,7 +170,7 @@ def _drift(axes: Any, rows: Sequence[_Row]) -> None:
 
 def _accuracy(axes: Any, rows: Sequence[_Row]) -> None:
     points = [
-        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
+        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, _LEAST))
         for result, label, _ in rows
         if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
     ]
@@ -182,7 +190,7 @@ def _accuracy(axes: Any, rows: Sequence[_Row]) -> None:
 _PLOTS = {
     "distribution": _Plot("Latency distribution", "milliseconds", "share of samples at most so slow", _distribution),
     "drift": _Plot("Latency over the run", "share of the run", "median over that of the run's first tenth", _drift),
-    "accuracy": _Plot(
+    _ACCURACY: _Plot(
         "Accuracy against latency", "p50, milliseconds", "1 - cosine of the worst image to the original", _accuracy
     ),
 }
@@ -237,7 +245,8 @@ def _plain(value: Any) -> Any:
 
 
 def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> Page:
-    drawings = [Drawing(title, picture[picture.index("<svg") :]) for title, picture in pictures.items()]
+    drawings: list[Section] = [*_scatter(results)]
+    drawings += [Drawing(title, picture[picture.index("<svg") :]) for title, picture in pictures.items()]
     table = Table("Results", _COLUMNS, [Row(_cells(result), dim=not result.validity.valid) for result in results])
     if gate is None:
         invalid = sum(not result.validity.valid for result in results)
@@ -249,6 +258,45 @@ def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None
     if gate.error is not None:
         verdict = Verdict(f"{len(gate.failures)} of {gate.judged} fail.", "bad")
     return Page(_TITLE, verdict, (), [table, *_comparison(gate), *drawings])
+
+
+def _scatter(results: Sequence[Result]) -> Iterator[Scatter]:
+    """Accuracy against latency, with the front of the results that are valid."""
+    alone = len({result.place for result in results}) == 1
+    found = [
+        (
+            result,
+            label.replace(f", {result.place[:40]}", "", 1) if alone else label,
+            result.latency_ms.p50,
+            max(1 - result.model.parity_min_cosine, _LEAST),
+        )
+        for result, label in zip(results, _labels(results), strict=True)
+        if result.latency_ms.p50 and result.model.parity_min_cosine is not None
+    ]
+    if len(found) < 2:
+        return
+    valid = [(x, y) for result, _, x, y in found if result.validity.valid]
+    points = [
+        Point(
+            label,
+            x,
+            y,
+            result.model.name,
+            front=result.validity.valid and not any(p <= x and q <= y and (p, q) != (x, y) for p, q in valid),
+            dim=not result.validity.valid,
+            detail=f"{result.model.kind}, on {result.place}, valid: {result.validity.line}",
+        )
+        for result, label, x, y in found
+    ]
+    times = [x for _, _, x, _ in found]
+    wide = max(times) / min(times) >= _SPAN
+    axes = (
+        Axis("p50", "ms", 2, log=wide, better="low"),
+        Axis("1 - cosine of the worst image to the original", digits=7, log=True, better="low"),
+    )
+    left = len(results) - len(found)
+    note = f"{left} results without a parity or a latency are not in it." if left else ""
+    yield Scatter(_PLOTS[_ACCURACY].title, *axes, points, note, grey="not valid")
 
 
 def _comparison(gate: Gate) -> list[Section]:
@@ -266,8 +314,8 @@ def _comparison(gate: Gate) -> list[Section]:
 
 def _cells(result: Result) -> list[Cell]:
     model, latency, memory = result.model, result.latency_ms, result.memory_bytes
-    times = (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)
+    times = (latency.p90, latency.p99, latency.first, latency.cold_load)
     sizes = [None if size is None else size / 1e6 for size in (memory.loaded, memory.peak_rss)]
     valid = Mark(result.validity.line, "good" if result.validity.valid else "bad")
     names = (model.name, model.kind, result.place)
-    return [*names, model.bytes / 1e6, *times, *sizes, model.parity_min_cosine, valid]
+    return [*names, latency.p50, model.parity_min_cosine, valid, *times, model.bytes / 1e6, *sizes]
