@@ -24,7 +24,7 @@ from edgekit.report.document import Page
 from tests.evaluation.rows import row, value
 from tests.report.pages import every_kind
 
-__all__ = ["ALL", "analysis", "canary", "comparison", "compatibility", "drift"]
+__all__ = ["ALL", "Answer", "analysis", "canary", "comparison", "compatibility", "drift", "retrieval"]
 
 Answer = Literal["continue", "stop", "wait"]
 State = Literal["kept", "broken", "open"]
@@ -188,18 +188,19 @@ def canary(answer: Answer) -> CanaryResult:
     return CanaryResult(answer=answer, requests={"stable": 5000, "canary": 500}, guardrails=(latency, errors))
 
 
-def _retrieval(name: str) -> Page:
+def retrieval(name: str) -> RetrievalReport:
+    """An arrangement that lost something against the original."""
     figures = {"recall@10": Figure(value=0.8, low=0.7, high=0.9)}
     lost = {"recall@10": Change(value=-0.1, low=-0.2, high=-0.05, p=0.001)}
-    shared = {"queries": name, "gallery": name, "form": "plain", "figures": figures}
-    rows = [Arrangement(name="original", gallery_bytes=4000, change=None, **shared)]
-    rows.append(Arrangement(name=name, gallery_bytes=1000, change=lost, **shared))
-    return page_of_retrieval(
-        RetrievalReport(
-            task="similar", metric="recall@10", base="original", queries=9, left_out=0, units=9, gallery=9,
-            correction="holm", resamples=99, notes=[name], arrangements=rows, segments=[], worst=[],
-        ),
-        command=f"edgekit evaluate retrieval {name}",
+    rows = [
+        Arrangement(
+            name=own, queries=name, gallery=name, form="plain", gallery_bytes=size, figures=figures, change=change
+        )
+        for own, size, change in (("original", 4000, None), (name, 1000, lost))
+    ]
+    return RetrievalReport(
+        task="similar", metric="recall@10", base="original", queries=9, left_out=0, units=9, gallery=9,
+        correction="holm", resamples=99, notes=[name], arrangements=rows, segments=[], worst=[],
     )  # fmt: skip
 
 
@@ -212,7 +213,7 @@ def _plan(name: str) -> Page:
 ALL: dict[str, Callable[[str], Page]] = {
     "every kind of section": every_kind,
     "compare": lambda name: page_of_comparison(comparison(name, ["throttled"]), [("all", f"edgekit compare {name}")]),
-    "evaluate retrieval": _retrieval,
+    "evaluate retrieval": lambda name: page_of_retrieval(retrieval(name), command=name),
     "evaluate drift": lambda name: page_of_drift(drift(name), command=name),
     "evaluate compatibility": lambda name: page_of_compatibility(compatibility(unchanged=-0.9, adapter=0.0), name),
     "experiment analyze": lambda name: page_of_analysis(analysis(name), name),
