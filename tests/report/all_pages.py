@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Literal
 
+from edgekit.bench.results.page import page_of_results
 from edgekit.evaluation.choice import choose, marked
 from edgekit.evaluation.compare_page import page_of_comparison
 from edgekit.evaluation.compare_report import CompareReport, Price, Row, Value
@@ -21,6 +22,7 @@ from edgekit.experiment.pages import page_of_analysis, page_of_canary, page_of_p
 from edgekit.experiment.plan import ExperimentPlanRequest, plan_experiment
 from edgekit.experiment.result import Arm, Assignment, Comparison, ExperimentResult, Look, Verdict
 from edgekit.report.document import Page
+from tests.bench.results.test_store import result
 from tests.evaluation.rows import row, value
 from tests.report.pages import every_kind
 
@@ -213,6 +215,7 @@ def _plan(name: str) -> Page:
 ALL: dict[str, Callable[[str], Page]] = {
     "every kind of section": every_kind,
     "compare": lambda name: page_of_comparison(comparison(name, ["throttled"]), [("all", f"edgekit compare {name}")]),
+    "bench report": lambda name: page_of_results([result(10, name=name), result(12, name="other", seed=1)], {}),
     "evaluate retrieval": lambda name: page_of_retrieval(retrieval(name), command=name),
     "evaluate drift": lambda name: page_of_drift(drift(name), command=name),
     "evaluate compatibility": lambda name: page_of_compatibility(compatibility(unchanged=-0.9, adapter=0.0), name),

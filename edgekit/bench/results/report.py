@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -17,51 +16,18 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench.results.compare import Gate
+from edgekit.bench.results.page import ACCURACY, LEAST, TITLE, labels_of, page_of_results
 from edgekit.bench.results.store import make_folder
 from edgekit.bench.schema import Result
 from edgekit.errors import OutputError
-from edgekit.report.document import (
-    Axis,
-    Cell,
-    Column,
-    Drawing,
-    Interval,
-    Mark,
-    Page,
-    Point,
-    Row,
-    Scatter,
-    Section,
-    Table,
-    Verdict,
-)
 from edgekit.report.write import write_page
 from edgekit.support.files import write_atomically
 from edgekit.support.plots import COLOURS, figure_of
 
 __all__ = ["write_report"]
 
-_PAGE, _TITLE = "report.html", "EdgeKit: latency"
+_PAGE = "report.html"
 _WINDOW = 50  # points of a drift curve
-_ACCURACY, _LEAST, _SPAN = (
-    "accuracy",
-    1e-7,
-    8.0,
-)  # the smallest difference shown; the span from which an axis is logarithmic
-_COLUMNS = (
-    *(Column("model"), Column("format"), Column("on"), Column("p50", "number", "ms", 2)),
-    Column("parity", "number", digits=5, about="cosine of the worst image to the original"),
-    Column("valid", "state"),
-    *(Column(name, "number", "ms", 2) for name in ("p90", "p99", "first", "load")),
-    Column("size", "number", "MB", 1),
-    Column("memory", "number", "MB", 1, about="what the model added to the process"),
-    Column("peak", "number", "MB", 1, about="memory of the whole process"),
-)
-_DIFFERENCES = (
-    *(Column("new"), Column("base"), Column("on"), Column("p50 new", "number", "ms", 2)),
-    *(Column("p50 base", "number", "ms", 2), Column("ratio", "number", about="with its 95 % interval")),
-    *(Column("verdict", "state"), Column("not the same")),
-)
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 
 
@@ -79,12 +45,12 @@ def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None)
     for name, plot in _PLOTS.items():
         figure = plot.figure(results)
         files |= {f"{name}.{kind}": _rendered(figure, kind) for kind in ("svg", "png")}
-        if name != _ACCURACY:  # which the page has as points that say their figures
+        if plot.title != ACCURACY:  # which the page has as points that say their figures
             pictures[plot.title] = files[f"{name}.svg"].decode()
     files["results.csv"] = _csv(results).encode()
     if (parquet := _parquet(results)) is not None:
         files["results.parquet"] = parquet
-    write_page(_page(results, pictures, gate), out / _PAGE)
+    write_page(page_of_results(results, pictures, gate), out / _PAGE)
     for name, data in files.items():
         write_atomically(out / name, data)
     return [out / name for name in (_PAGE, *files)]
@@ -95,21 +61,11 @@ def _refuse_foreign(out: Path) -> None:
     plots = (f"{name}.{kind}" for name in _PLOTS for kind in ("svg", "png"))
     there = [out / name for name in (_PAGE, "results.csv", "results.parquet", *plots) if (out / name).exists()]
     with suppress(OSError), (out / _PAGE).open("rb") as file:
-        if f"<title>{_TITLE}</title>".encode() in file.read(4096):
+        if f"<title>{TITLE}</title>".encode() in file.read(4096):
             return
     if there:
         why = "is not of an earlier report and would be replaced"
         raise OutputError(f"{there[0]}: {why}; give another `out`", field="out")
-
-
-def _labels(results: Sequence[Result]) -> list[str]:
-    """What a plot calls each; with the time, where two would be called alike."""
-    names = [f"{result.label[:50]}, {result.place[:40]}" for result in results]
-    times = Counter(names)
-    return [
-        f"{name}, {result.started_utc}" if times[name] > 1 else name
-        for name, result in zip(names, results, strict=True)
-    ]
 
 
 def _rendered(figure: Any, kind: str) -> bytes:
@@ -143,7 +99,7 @@ class _Plot:
         axes.set_xlabel(self.x)
         axes.set_ylabel(self.y)
         axes.spines[["top", "right"]].set_visible(False)
-        self.draw(axes, list(zip(results, _labels(results), cycle(COLOURS), strict=False)))
+        self.draw(axes, list(zip(results, labels_of(results), cycle(COLOURS), strict=False)))
         if axes.get_legend_handles_labels()[0]:
             for text in axes.legend(frameon=False, fontsize=8).get_texts():
                 text.set_parse_math(False)  # a dollar sign in a name is one
@@ -170,7 +126,7 @@ def _drift(axes: Any, rows: Sequence[_Row]) -> None:
 
 def _accuracy(axes: Any, rows: Sequence[_Row]) -> None:
     points = [
-        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, _LEAST))
+        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, LEAST))
         for result, label, _ in rows
         if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
     ]
@@ -190,9 +146,7 @@ def _accuracy(axes: Any, rows: Sequence[_Row]) -> None:
 _PLOTS = {
     "distribution": _Plot("Latency distribution", "milliseconds", "share of samples at most so slow", _distribution),
     "drift": _Plot("Latency over the run", "share of the run", "median over that of the run's first tenth", _drift),
-    _ACCURACY: _Plot(
-        "Accuracy against latency", "p50, milliseconds", "1 - cosine of the worst image to the original", _accuracy
-    ),
+    "accuracy": _Plot(ACCURACY, "p50, milliseconds", "1 - cosine of the worst image to the original", _accuracy),
 }
 
 
@@ -242,80 +196,3 @@ def _parquet(results: Sequence[Result]) -> bytes | None:
 def _plain(value: Any) -> Any:
     """A value that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> Page:
-    drawings: list[Section] = [*_scatter(results)]
-    drawings += [Drawing(title, picture[picture.index("<svg") :]) for title, picture in pictures.items()]
-    table = Table("Results", _COLUMNS, [Row(_cells(result), dim=not result.validity.valid) for result in results])
-    if gate is None:
-        invalid = sum(not result.validity.valid for result in results)
-        told = f", {invalid} of them not valid" if invalid else ""
-        return Page(
-            _TITLE, Verdict(f"{len(results)} results{told}.", "mixed" if invalid else "plain"), (), [table, *drawings]
-        )
-    verdict = Verdict("Passed.", "good")
-    if gate.error is not None:
-        verdict = Verdict(f"{len(gate.failures)} of {gate.judged} fail.", "bad")
-    return Page(_TITLE, verdict, (), [table, *_comparison(gate), *drawings])
-
-
-def _scatter(results: Sequence[Result]) -> Iterator[Scatter]:
-    """Accuracy against latency, with the front of the results that are valid."""
-    alone = len({result.place for result in results}) == 1
-    found = [
-        (
-            result,
-            label.replace(f", {result.place[:40]}", "", 1) if alone else label,
-            result.latency_ms.p50,
-            max(1 - result.model.parity_min_cosine, _LEAST),
-        )
-        for result, label in zip(results, _labels(results), strict=True)
-        if result.latency_ms.p50 and result.model.parity_min_cosine is not None
-    ]
-    if len(found) < 2:
-        return
-    valid = [(x, y) for result, _, x, y in found if result.validity.valid]
-    points = [
-        Point(
-            label,
-            x,
-            y,
-            result.model.name,
-            front=result.validity.valid and not any(p <= x and q <= y and (p, q) != (x, y) for p, q in valid),
-            dim=not result.validity.valid,
-            detail=f"{result.model.kind}, on {result.place}, valid: {result.validity.line}",
-        )
-        for result, label, x, y in found
-    ]
-    times = [x for _, _, x, _ in found]
-    wide = max(times) / min(times) >= _SPAN
-    axes = (
-        Axis("p50", "ms", 2, log=wide, better="low"),
-        Axis("1 - cosine of the worst image to the original", digits=7, log=True, better="low"),
-    )
-    left = len(results) - len(found)
-    note = f"{left} results without a parity or a latency are not in it." if left else ""
-    yield Scatter(_PLOTS[_ACCURACY].title, *axes, points, note, grey="not valid")
-
-
-def _comparison(gate: Gate) -> list[Section]:
-    closed = {id(result) for result, _ in gate.failures}
-    rows = []
-    for row in gate.differences:
-        p50s = (row.new.latency_ms.p50, row.base.latency_ms.p50)
-        ratio, mark = row.ratio, Mark(row.verdict, "bad" if id(row.new) in closed else "good")
-        names, unlike = (row.new.label, row.base.label, row.new.place), ", ".join(row.unlike) or None
-        rows.append(Row((*names, *p50s, Interval(ratio.value, ratio.low, ratio.high), mark, unlike)))
-    failures = [Row((result.where, reason)) for result, reasons in gate.failures for reason in reasons]
-    reasons = [Table("Why it fails", [Column("result"), Column("reason")], failures)] if failures else []
-    return [*reasons, Table("Compared with the baseline", _DIFFERENCES, rows)]
-
-
-def _cells(result: Result) -> list[Cell]:
-    model, latency, memory = result.model, result.latency_ms, result.memory_bytes
-    times = (latency.p90, latency.p99, latency.first, latency.cold_load)
-    sizes = [None if size is None else size / 1e6 for size in (memory.loaded, memory.peak_rss)]
-    valid = Mark(result.validity.line, "good" if result.validity.valid else "bad")
-    names = (model.name, model.kind, result.place)
-    return [*names, latency.p50, model.parity_min_cosine, valid, *times, model.bytes / 1e6, *sizes]
