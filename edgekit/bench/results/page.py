@@ -60,15 +60,22 @@ def page_of_results(results: Sequence[Result], pictures: Mapping[str, str], gate
     drawings += [Drawing(title, picture[picture.index("<svg") :]) for title, picture in pictures.items()]
     table = Table("Results", _COLUMNS, [Row(_cells(result), dim=not result.validity.valid) for result in results])
     if gate is None:
-        invalid = sum(not result.validity.valid for result in results)
-        told = f", {invalid} of them not valid" if invalid else ""
-        return Page(
-            TITLE, Verdict(f"{len(results)} results{told}.", "mixed" if invalid else "plain"), (), [table, *drawings]
-        )
+        return Page(TITLE, _verdict(results), (), [table, *drawings])
     verdict = Verdict("Passed.", "good")
     if gate.error is not None:
         verdict = Verdict(f"{len(gate.failures)} of {gate.judged} fail.", "bad")
     return Page(TITLE, verdict, (), [table, *_comparison(gate), *drawings])
+
+
+def _verdict(results: Sequence[Result]) -> Verdict:
+    """How many there are, and which is the fastest of those that may be compared."""
+    invalid = sum(not result.validity.valid for result in results)
+    text = f"{len(results)} result{'s' * (len(results) > 1)}" + (f", {invalid} of them not valid" if invalid else "")
+    timed = [(row.latency_ms.p50, n) for n, row in enumerate(results) if row.validity.valid and row.latency_ms.p50]
+    if timed:
+        p50, place = min(timed)
+        text += f"; the fastest{' valid one' * bool(invalid)} is {labels_of(results)[place]}: {p50:.2f} ms"
+    return Verdict(f"{text}.", "mixed" if invalid else "plain")
 
 
 def _scatter(results: Sequence[Result]) -> Iterator[Scatter]:

@@ -53,6 +53,17 @@ def test_the_plot_has_the_front_of_valid_results_alone() -> None:
     assert all("AMD EPYC" not in point.label and "AMD EPYC" in point.detail for point in plot.points)
 
 
+def test_the_verdict_names_the_fastest_valid_result() -> None:
+    verdict = page_of_results(FOUND, {}).verdict
+    fast = FOUND[0]
+    assert verdict.state == "mixed"
+    assert verdict.text.startswith("5 results, 1 of them not valid; the fastest valid one is unknown")
+    assert page_of_results([fast], {}).verdict.text == (
+        f"1 result; the fastest is {fast.label}, {fast.place}: {fast.latency_ms.p50:.2f} ms."
+    )
+    assert page_of_results([FOUND[3]], {}).verdict.text == "1 result, 1 of them not valid."
+
+
 def test_one_result_is_no_choice() -> None:
     assert not [part for part in page_of_results(FOUND[:1], {}).sections if isinstance(part, Scatter)]
 
