@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from edgekit.embedding.run import EmbedRequest, EmbedResult, embed
     from edgekit.errors import EdgeKitError
     from edgekit.evaluation.compare import CompareRequest, compare
+    from edgekit.evaluation.compare_page import write_compare_page
     from edgekit.evaluation.compare_report import CompareReport
     from edgekit.evaluation.compatibility import CompatibilityReport, CompatibilityRequest, evaluate_compatibility
+    from edgekit.evaluation.compatibility_page import write_compatibility_page
     from edgekit.evaluation.drift import DriftRequest, evaluate_drift
+    from edgekit.evaluation.drift_page import write_drift_page
     from edgekit.evaluation.drift_report import DriftReport
     from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
     from edgekit.evaluation.retrieval_page import write_retrieval_page
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from edgekit.experiment.analyze import analyze_experiment
     from edgekit.experiment.canary import CanaryRequest, CanaryResult, judge_canary
     from edgekit.experiment.metric import ExperimentMetric
+    from edgekit.experiment.pages import write_analysis_page, write_canary_page, write_plan_page
     from edgekit.experiment.plan import ExperimentPlan, ExperimentPlanRequest, plan_experiment
     from edgekit.experiment.request import ExperimentRequest
     from edgekit.experiment.result import ExperimentResult
@@ -104,6 +108,12 @@ __all__ = [
     "read_plan",
     "resolve_model",
     "run",
+    "write_analysis_page",
+    "write_canary_page",
+    "write_compare_page",
+    "write_compatibility_page",
+    "write_drift_page",
+    "write_plan_page",
     "write_retrieval_page",
 ]
 
@@ -119,9 +129,12 @@ _NAMES = {
     "embedding.run": "EmbedRequest EmbedResult embed",
     "errors": "EdgeKitError",
     "evaluation.compare": "CompareRequest compare",
+    "evaluation.compare_page": "write_compare_page",
     "evaluation.compare_report": "CompareReport",
     "evaluation.compatibility": "CompatibilityReport CompatibilityRequest evaluate_compatibility",
+    "evaluation.compatibility_page": "write_compatibility_page",
     "evaluation.drift": "DriftRequest evaluate_drift",
+    "evaluation.drift_page": "write_drift_page",
     "evaluation.drift_report": "DriftReport",
     "evaluation.retrieval": "RetrievalRequest evaluate_retrieval",
     "evaluation.retrieval_page": "write_retrieval_page",
@@ -129,6 +142,7 @@ _NAMES = {
     "experiment.analyze": "analyze_experiment",
     "experiment.canary": "CanaryRequest CanaryResult judge_canary",
     "experiment.metric": "ExperimentMetric",
+    "experiment.pages": "write_analysis_page write_canary_page write_plan_page",
     "experiment.plan": "ExperimentPlan ExperimentPlanRequest plan_experiment",
     "experiment.request": "ExperimentRequest",
     "experiment.result": "ExperimentResult",

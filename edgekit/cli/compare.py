@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.console import print_json
+from edgekit.cli.console import print_json, typed_command
 from edgekit.cli.errors import Command, in_options, warn
-from edgekit.cli.options import FOLDER, PATH, Count, Finite, common, complete_model, image_options, reporter_of
+from edgekit.cli.options import (
+    FOLDER,
+    PATH,
+    Count,
+    Finite,
+    common,
+    complete_model,
+    image_options,
+    page_option,
+    reporter_of,
+)
 from edgekit.errors import ModelError
 from edgekit.support.progress import table
 
@@ -32,6 +42,10 @@ class _Listed(click.ParamType):
             self.fail(f"{value!r} has an empty part; write values with commas between them", param, ctx)
         return parts
 
+    def typed(self, value: tuple[str, ...]) -> str:
+        """The values as a person types them."""
+        return ",".join(value)
+
 
 class _Assigned(click.ParamType):
     """NAME=VALUE."""
@@ -43,6 +57,10 @@ class _Assigned(click.ParamType):
         if not (name and sign and given):
             self.fail(f"{value!r} is no assignment; write NAME=VALUE", param, ctx)
         return name, given
+
+    def typed(self, value: tuple[str, str]) -> str:
+        """The assignment as a person types it."""
+        return "=".join(value)
 
 
 @click.command(cls=Command)
@@ -133,9 +151,17 @@ class _Assigned(click.ParamType):
     "--resamples", type=Count(99, 1_000_000), default=2000, help="Number of times that queries are drawn again."
 )
 @click.option("--seed", type=Count(min=0), default=0, help="Seed of what is drawn by chance.")
+@page_option
 @common
 def compare(
-    targets: tuple[str, ...], format: str | None, plans: Any, sweep: Any, as_json: bool, quiet: bool, **asked: Any
+    targets: tuple[str, ...],
+    format: str | None,
+    plans: Any,
+    sweep: Any,
+    page: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **asked: Any,
 ) -> None:
     """Compare each MODEL in each precision for each target, and say which one to ship.
 
@@ -145,9 +171,12 @@ def compare(
     edgekit compare catalog-s0 catalog-b0 --precision default,int8 --target all
     edgekit compare catalog-b0 --where "latency_ms < 10 and size_mb < 8"
     edgekit compare catalog-b0 --sweep size=160,192,224 --traffic 1000000/day
+    edgekit compare catalog-s0 catalog-b0 --page compare.html
     """
     from edgekit import targets as known
     from edgekit.evaluation import compare as work
+    from edgekit.evaluation.compare_page import write_compare_page
+    from edgekit.report.write import check_name
 
     request = work.CompareRequest(
         targets=known.select(targets, format),
@@ -155,33 +184,38 @@ def compare(
         sweep={key: _Listed().convert(values, None, None) for key, values in sweep},
         **asked,
     )
+    check_name(page)
     report = work.compare(request, reporter_of(quiet or as_json))
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
         _show(report, request)
+    if page is not None:
+        again = [("figures of the row in question", line) for line in _commands(report, request)]
+        write_compare_page(report, page, [("all figures of this page", typed_command()), *again])
+        click.echo(str(page), err=as_json)
     if all(row.error is not None for row in report.rows):
         raise ModelError(f"nothing could be exported; {report.rows[0].name}: {report.rows[0].error}")
 
 
 def _show(report: CompareReport, request: CompareRequest) -> None:
     """The table, how its figures were obtained, what to know of it, and the verdict with the commands to repeat it."""
-    from edgekit.evaluation.compare_page import page_of
+    from edgekit.evaluation.compare_table import table_of
 
-    page = page_of(report)
-    titles = [column.title for column in page.columns]
+    told = table_of(report)
+    titles = [column.title for column in told.columns]
     table(
         f"{', '.join(report.tasks)} on {report.data}",
         titles,
-        [line.cells for line in page.lines],
-        right=[column.title for column in page.columns if column.figure],
-        spare=[column.title for column in reversed(page.columns) if column.figure],
-        dim=[number for number, line in enumerate(page.lines) if line.dominated],
+        [line.cells for line in told.lines],
+        right=[column.title for column in told.columns if column.figure],
+        spare=[column.title for column in reversed(told.columns) if column.figure],
+        dim=[number for number, line in enumerate(told.lines) if line.dominated],
     )
-    table("How the figures were obtained", ("figure", "how"), page.how)
-    for note in page.notes:
+    table("How the figures were obtained", ("figure", "how"), told.how)
+    for note in told.errors + told.notes:
         warn(in_options(note))
-    for sentence in page.verdict:
+    for sentence in told.verdict:
         click.echo(sentence)
     for command in _commands(report, request):
         click.echo(f"  {command}")

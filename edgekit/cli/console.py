@@ -29,6 +29,10 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
     table(title, ("figure", "value"), [(name, str(value)) for name, value in facts.items()])
 
 
+def _typed(value: object) -> str:
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
 def typed_command() -> str:
     """The running command as a person can type it again: what was given, without what only changes the output."""
     context = click.get_current_context()
@@ -37,9 +41,9 @@ def typed_command() -> str:
         given = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
         if not given or param.name in ("as_json", "quiet", "debug"):
             continue
-        value = context.params[param.name or ""]
+        value, typed = context.params[param.name or ""], getattr(param.type, "typed", _typed)
         for one in value if param.multiple or param.nargs != 1 else [value]:
             if not isinstance(param, click.Argument):
                 words.append(max(param.secondary_opts if one is False else param.opts, key=len))
-            words += [] if isinstance(one, bool) else [str(one)]
+            words += [] if isinstance(one, bool) else [typed(one)]
     return shlex.join(["edgekit", *words])

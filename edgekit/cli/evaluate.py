@@ -9,7 +9,17 @@ import click
 
 from edgekit.cli.console import print_json, typed_command
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import FOLDER, PATH, Count, F, Finite, common, complete_model, reporter_of
+from edgekit.cli.options import (
+    PATH,
+    Count,
+    F,
+    Finite,
+    common,
+    complete_model,
+    page_option,
+    pictures_option,
+    reporter_of,
+)
 
 __all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_retrieval"]
 
@@ -119,13 +129,8 @@ def evaluate() -> None:
     help="How the p-values of many segments are corrected.",
 )
 @click.option("--worst", type=Count(0, 10_000), default=0, help="List this many of the worst queries.")
-@click.option("--page", type=PATH, metavar="FILE.html", help="Write a page for reading, which opens anywhere.")
-@click.option(
-    "--pictures",
-    type=FOLDER,
-    metavar="DIR",
-    help="Show the worst queries on the page as pictures. The id of a row is its path below this folder.",
-)
+@page_option
+@pictures_option("the worst queries")
 @_resamples
 @_seed
 @common
@@ -173,21 +178,30 @@ def evaluate_retrieval(as_json: bool, quiet: bool, page: Path | None, pictures: 
 )
 @click.option("--worst", type=Count(0, 10_000), default=10, help="List this many of the items that drifted most.")
 @_other_models
+@page_option
+@pictures_option("the items that drifted most")
 @_seed
 @common
-def evaluate_drift(as_json: bool, quiet: bool, **asked: Any) -> None:
+def evaluate_drift(as_json: bool, quiet: bool, page: Path | None, pictures: Path | None, **asked: Any) -> None:
     """Test whether the embeddings in CURRENT are still distributed like those in REFERENCE.
 
     The exit code is 13 if they are not.
     """
     from edgekit.cli import evaluate_tables as show
     from edgekit.evaluation import drift
+    from edgekit.evaluation.drift_page import write_drift_page
+    from edgekit.evaluation.picture_folder import check_page
 
-    report = drift.evaluate_drift(drift.DriftRequest(**asked), reporter_of(quiet or as_json))
+    request, reporter = drift.DriftRequest(**asked), reporter_of(quiet or as_json)
+    check_page(page, pictures, request.worst)
+    report = drift.evaluate_drift(request, reporter)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
         show.show_drift(report)
+    if page is not None:
+        write_drift_page(report, page, pictures, command=typed_command(), reporter=reporter)
+        click.echo(str(page), err=as_json)
     report.raise_for_alert()
 
 
@@ -211,9 +225,10 @@ def evaluate_drift(as_json: bool, quiet: bool, **asked: Any) -> None:
     help="How much of the old model's recall the new one may lose in the old gallery, as a share.",
 )
 @_resamples
+@page_option
 @_seed
 @common
-def evaluate_compatibility(as_json: bool, quiet: bool, **asked: Any) -> None:
+def evaluate_compatibility(as_json: bool, quiet: bool, page: Path | None, **asked: Any) -> None:
     """Say whether a new model can search a gallery that an old one indexed.
 
     OLD and NEW are embeddings of the same photos by the old and the new model, with a column label; or the two models,
@@ -221,7 +236,10 @@ def evaluate_compatibility(as_json: bool, quiet: bool, **asked: Any) -> None:
     """
     from edgekit.cli import evaluate_tables as show
     from edgekit.evaluation import compatibility
+    from edgekit.evaluation.compatibility_page import write_compatibility_page
+    from edgekit.report.write import check_name
 
+    check_name(page)
     request = compatibility.CompatibilityRequest(**asked)
     report = compatibility.evaluate_compatibility(request, reporter_of(quiet or as_json))
     adapter: Path | None = asked["adapter"]
@@ -229,3 +247,6 @@ def evaluate_compatibility(as_json: bool, quiet: bool, **asked: Any) -> None:
         print_json(report.model_dump(mode="json"))
     else:
         show.show_compatibility(report, adapter)
+    if page is not None:
+        write_compatibility_page(report, page, command=typed_command())
+        click.echo(str(page), err=as_json)

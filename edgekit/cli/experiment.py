@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.console import print_facts, print_json
+from edgekit.cli.console import print_facts, print_json, typed_command
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import PATH, PERCENT, Count, Finite, common, reporter_of
+from edgekit.cli.options import PATH, PERCENT, Count, Finite, common, page_option, reporter_of
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
@@ -73,17 +73,24 @@ def experiment() -> None:
 @_column("unit", "the unit that was assigned, which has one row", "unit, user or id")
 @_column("cluster", "what was assigned where it has several rows, as a user with sessions", "cluster")
 @_column("day", "the day on which a unit came, for --sequential", "date or day")
+@page_option
 @common
-def experiment_analyze(path: Path, as_json: bool, quiet: bool, **asked: Any) -> None:
+def experiment_analyze(path: Path, page: Path | None, as_json: bool, quiet: bool, **asked: Any) -> None:
     """Compare the arms of the experiment in FILE, metric by metric.
 
     FILE is Parquet or CSV: a row for each unit, or for each arm with the columns arm, n and successes, or arm, n, mean
     and sd.
     """
     from edgekit import ExperimentRequest, analyze_experiment
+    from edgekit.experiment.pages import write_analysis_page
+    from edgekit.report.write import check_name
 
+    check_name(page)
     result = analyze_experiment(ExperimentRequest(table=path, **asked), reporter_of(quiet or as_json))
     _show_result(result, as_json=as_json)
+    if page is not None:
+        write_analysis_page(result, page, command=typed_command())
+        click.echo(str(page), err=as_json)
     result.raise_for_assignment()
 
 
@@ -112,12 +119,21 @@ def experiment_analyze(path: Path, as_json: bool, quiet: bool, **asked: Any) -> 
     default=0.0,
     help="Correlation of the metric with its value before the experiment, where CUPED is to be used.",
 )
+@page_option
 @common
-def experiment_plan(as_json: bool, quiet: bool, **asked: Any) -> None:
+def experiment_plan(page: Path | None, as_json: bool, quiet: bool, **asked: Any) -> None:
     """Work out the units, the smallest effect, or the power of an A/B test, from the two others."""
     from edgekit import ExperimentPlanRequest, plan_experiment
+    from edgekit.experiment.pages import write_plan_page
+    from edgekit.report.write import check_name
 
-    _show_plan(plan_experiment(ExperimentPlanRequest(**asked)), as_json=as_json)
+    check_name(page)
+    request = ExperimentPlanRequest(**asked)
+    plan = plan_experiment(request)
+    _show_plan(plan, as_json=as_json)
+    if page is not None:
+        write_plan_page(plan, request, page, command=typed_command())
+        click.echo(str(page), err=as_json)
 
 
 @experiment.command("canary")
@@ -132,17 +148,24 @@ def experiment_plan(as_json: bool, quiet: bool, **asked: Any) -> None:
     "--max-more-errors", type=PERCENT, default=0.005, help="How much higher its error rate may be, in points."
 )
 @click.option("--alpha", type=Finite(0, 0.5, min_open=True), default=0.05, help="Share of wrong answers to accept.")
+@page_option
 @common
-def experiment_canary(path: Path, as_json: bool, quiet: bool, **asked: Any) -> None:
+def experiment_canary(path: Path, page: Path | None, as_json: bool, quiet: bool, **asked: Any) -> None:
     """Judge whether the canary release in FILE may continue, must stop, or has to wait for more requests.
 
     FILE is Parquet or CSV with a row for each request, or with counts of errors and a column n. It may be judged every
     few minutes. Exit codes: 0 continue, 16 stop, 17 wait.
     """
     from edgekit import CanaryRequest, judge_canary
+    from edgekit.experiment.pages import write_canary_page
+    from edgekit.report.write import check_name
 
+    check_name(page)
     result = judge_canary(CanaryRequest(table=path, **asked), reporter_of(quiet or as_json))
     _show_canary(result, as_json=as_json)
+    if page is not None:
+        write_canary_page(result, page, command=typed_command())
+        click.echo(str(page), err=as_json)
     result.raise_for_answer()
 
 

@@ -29,7 +29,9 @@ __all__ = [
     "image_options",
     "model_arg",
     "model_options",
+    "page_option",
     "parity_options",
+    "pictures_option",
     "recipe_of",
     "reporter_of",
 ]
@@ -223,6 +225,17 @@ def recipe_of(options: dict[str, Any]) -> Recipe:
     from edgekit.recipe.selection import ModelOptions, select_recipe
 
     return select_recipe(options.pop("model"), **{key: options.pop(key) for key in ModelOptions.__annotations__})
+
+
+page_option = click.option(
+    "--page", type=PATH, metavar="FILE.html", help="Write a page for reading, which opens anywhere."
+)
+
+
+def pictures_option(which: str) -> Callable[[F], F]:
+    """The folder from which a page shows pictures of `which` rows."""
+    text = f"Show {which} on the page as pictures. The id of a row is its path below this folder."
+    return click.option("--pictures", type=FOLDER, metavar="DIR", help=text)
 
 
 def reporter_of(quiet: bool) -> Reporter:

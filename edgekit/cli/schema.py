@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from edgekit.cli.console import print_json
@@ -10,31 +12,50 @@ from edgekit.cli.errors import Command
 __all__ = ["schema"]
 
 
-@click.command(cls=Command)
-@click.argument(
-    "name", type=click.Choice(["bench", "embeddings", "golden", "job", "manifest", "parity", "plan", "recipe"])
+_NAMES = (
+    *("bench", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze", "experiment-canary"),
+    *("experiment-plan", "golden", "job", "manifest", "parity", "plan", "recipe", "retrieval"),
 )
+
+
+@click.command(cls=Command)
+@click.argument("name", type=click.Choice(_NAMES))
 def schema(name: str) -> None:
-    """Print the JSON Schema of a file that EdgeKit writes or reads."""
-    from pydantic import BaseModel
+    """Print the JSON Schema of a file that EdgeKit writes or reads, or of what a command prints with --json."""
+    from pydantic import TypeAdapter
 
     from edgekit.artifact.manifest import Manifest
     from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
     from edgekit.embedding.about import About
+    from edgekit.evaluation.compare_report import CompareReport
+    from edgekit.evaluation.compatibility import CompatibilityReport
+    from edgekit.evaluation.drift_report import DriftReport
+    from edgekit.evaluation.retrieval_report import RetrievalReport
+    from edgekit.experiment.canary import CanaryResult
+    from edgekit.experiment.plan import ExperimentPlan
+    from edgekit.experiment.result import ExperimentResult
     from edgekit.parity.report import ParityReport
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
 
-    documents: dict[str, type[BaseModel]] = {
+    documents: dict[str, type[object]] = {
         "bench": Result,
+        "comparison": CompareReport,
+        "compatibility": CompatibilityReport,
+        "drift": DriftReport,
         "embeddings": About,
+        "experiment-analyze": ExperimentResult,
+        "experiment-canary": CanaryResult,
+        "experiment-plan": ExperimentPlan,
         "golden": GoldenFolder,
         "job": AppJob,
         "manifest": Manifest,
         "parity": ParityReport,
         "plan": Plan,
         "recipe": Recipe,
+        "retrieval": RetrievalReport,
     }
-    print_json(documents[name].model_json_schema(mode="serialization" if name == "job" else "validation"))
+    mode: Literal["serialization", "validation"] = "serialization" if name == "job" else "validation"
+    print_json(TypeAdapter(documents[name]).json_schema(mode=mode))

@@ -13,7 +13,8 @@ __all__ = ["SMALLER", "choose", "marked"]
 
 # Figures of which less is better; of all others more is.
 SMALLER = frozenset(("latency_ms", "latency_p90_ms", "memory_mb", "size_mb", "parameters", "macs", *COSTS))
-_BESIDE = ("latency_ms", "size_mb")  # the quality, in the front
+_LATENCY = "latency_ms"
+_BESIDE = (_LATENCY, "size_mb")  # the quality, in the front
 _NAMED = 3
 
 
@@ -46,6 +47,7 @@ def choose(rows: Sequence[Row], best: str, condition: Condition | None) -> Answe
             ship=ranked[0].name,
             nearest=None,
             why=[*_reasons(ranked, best, made, condition), *(unplaced if open_ones else [])],
+            warnings=[*_doubts(ranked[0], made), *_alike(made, best)],
         )
     if condition is None or not made:
         return Answer(ship=None, nearest=None, why=[f"No row has {best}.", *(unplaced if open_ones else [])])
@@ -121,7 +123,34 @@ def _refused(made: Sequence[Row], best: str, condition: Condition, unplaced: lis
         return Answer(ship=None, nearest=None, why=[*why, *unplaced])
     own = (f"{name} {_shown(name, near.figures[name].value)}" for name in _names(condition) if name in near.figures)
     why.append(f"Nearest is {near.name}, off by {apart[near.name]:.1%} at most: {', '.join(own)}.")
-    return Answer(ship=None, nearest=near.name, why=[*why, *unplaced])
+    return Answer(
+        ship=None, nearest=near.name, why=[*why, *unplaced], warnings=[*_doubts(near, made), *_alike(made, best)]
+    )
+
+
+def _doubts(row: Row, made: Sequence[Row]) -> list[str]:
+    """What is to be said where the latency that the answer rests on is not a valid measurement."""
+    own = row.figures.get(_LATENCY)
+    if own is None or not own.doubts:
+        return []
+    others = [one.figures[_LATENCY] for one in made if one is not row and _LATENCY in one.figures]
+    doubted = sum(bool(value.doubts) for value in others)
+    alike = f" Not valid either: {doubted} of the {len(others)} others." if doubted else ""
+    return [
+        f"The latency of {row.name}, {_shown(_LATENCY, own.value)} ms, is not a valid measurement "
+        f"({', '.join(own.doubts)}).{alike} Measure again on a machine at rest, or give the results of a device, "
+        "before you decide."
+    ]
+
+
+def _alike(made: Sequence[Row], best: str) -> list[str]:
+    """What is to be said where the photos tell no row from another."""
+    values = [value for row in made if (value := row.value(best)) is not None]
+    if len(values) < 2 or len(set(values)) > 1 or "@" not in best:
+        return []
+    return [
+        f"{best} is {_shown(best, values[0])} for every row: judge on more photos, or harder ones, to tell them apart."
+    ]
 
 
 def _lacking(rows: Sequence[Row], best: str, condition: Condition | None) -> str:

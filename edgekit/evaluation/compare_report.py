@@ -20,6 +20,12 @@ class Value(Part):
     low: float | None = None
     high: float | None = None
     how: str = Field(description="How it was obtained: measured where, on what, counted, or computed from what.")
+    measured: Literal["host", "device", "emulated device"] | None = Field(
+        None, description="Where it, or what it is computed from, was measured; null where nothing was."
+    )
+    doubts: list[str] = Field(
+        [], description="Why that measurement is not to be compared with others, in the words of `edgekit bench`."
+    )
 
 
 class Row(Part):
@@ -65,6 +71,7 @@ class Answer(Part):
     ship: str | None = Field(description="Name of the row; null where none qualifies.")
     nearest: str | None = Field(description="Where none qualifies: the row that misses its limits by the least share.")
     why: list[str]
+    warnings: list[str] = Field([], description="What makes the answer doubtful: measurements that are not valid.")
 
 
 class CompareReport(Document):

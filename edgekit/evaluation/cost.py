@@ -46,7 +46,11 @@ def costs(per_second: Value | None, size: int, demand: Demand) -> dict[str, Valu
         size: bytes that a phone downloads.
         demand: what is asked, and the prices.
     """
-    found = {} if per_second is None or not per_second.value else _computing(per_second, per_second.value, demand)
+    found: dict[str, Value] = {}
+    if per_second is not None and per_second.value:
+        measured = {"measured": per_second.measured, "doubts": per_second.doubts}
+        computed = _computing(per_second, per_second.value, demand)
+        found = {name: value.model_copy(update=measured) for name, value in computed.items()}
     transfer = demand.transfer
     if transfer is not None and demand.installs is not None:
         price = size * demand.installs / 1e9 * transfer.price_per_gb

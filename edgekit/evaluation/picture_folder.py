@@ -6,11 +6,29 @@ from pathlib import Path
 
 from edgekit.data.image_files import scan
 from edgekit.data.images import load_image
-from edgekit.errors import InputError
+from edgekit.errors import InputError, UsageError
 from edgekit.report.pictures import SIDE, thumbnail
+from edgekit.report.write import check_name
 from edgekit.support.text import shown
 
-__all__ = ["PictureFolder"]
+__all__ = ["PictureFolder", "check_page"]
+
+
+def check_page(page: Path | str | None, pictures: Path | str | None, worst: int) -> PictureFolder | None:
+    """The folder of `pictures`, where there is one: what can be said of a page before the work that fills it.
+
+    Raises:
+        InputError: the folder is not there, or holds no image.
+        UsageError: `page` ends otherwise than pages do; or `pictures` without a page, or without `worst` queries.
+    """
+    check_name(page)
+    if pictures is None:
+        return None
+    if page is None:
+        raise UsageError("`pictures` needs `page`, the file that shows them", field="pictures")
+    if not worst:
+        raise UsageError("`pictures` shows the worst rows; give `worst`, how many of them", field="pictures")
+    return PictureFolder(Path(pictures))
 
 
 class PictureFolder:

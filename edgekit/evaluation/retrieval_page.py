@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgekit.errors import UsageError
-from edgekit.evaluation.picture_folder import PictureFolder
+from edgekit.evaluation.picture_folder import PictureFolder, check_page
 from edgekit.evaluation.retrieval_report import Arrangement, Figure, RetrievalReport, Segment, WorstQuery
 from edgekit.report.document import (
     Axis,
@@ -33,7 +32,7 @@ from edgekit.support.text import shown
 __all__ = ["check_page", "page_of_retrieval", "write_retrieval_page"]
 
 _SEGMENTS, _WORST, _NAMED = 1000, 100, 3  # rows of the page; segments that the verdict names
-_P = Column("p", "number", digits=4)
+_P = Column("p", "number", digits=4, tiny=True)
 
 
 def write_retrieval_page(
@@ -60,24 +59,6 @@ def write_retrieval_page(
                 tick(count, min(len(report.worst), _WORST))
         notes = [] if folder is None else folder.notes()
         write_page(page_of_retrieval(report, rows, notes, command), Path(page))
-
-
-def check_page(page: Path | str | None, pictures: Path | str | None, worst: int) -> PictureFolder | None:
-    """The folder of `pictures`, where there is one: what can be said of a page before the evaluation.
-
-    Raises:
-        InputError: the folder is not there, or holds no image.
-        UsageError: `page` ends otherwise than pages do; or `pictures` without a page, or without `worst` queries.
-    """
-    if page is not None and Path(page).suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"`page` is {shown(str(page), 80)}; give a file that ends in .html", field="page")
-    if pictures is None:
-        return None
-    if page is None:
-        raise UsageError("`pictures` needs `page`, the file that shows them", field="pictures")
-    if not worst:
-        raise UsageError("`pictures` shows the worst queries; give `worst`, how many of them", field="pictures")
-    return PictureFolder(Path(pictures))
 
 
 def page_of_retrieval(
@@ -182,7 +163,7 @@ def _segments(report: RetrievalReport) -> Table:
         _P,
         Column("served worse", "state"),
         Column("gap wider by", "number", signed=True, about=f"than that of {report.base}"),
-        Column("p of that", "number", digits=4),
+        Column("p of that", "number", digits=4, tiny=True),
     ]
     found = sorted(report.segments, key=lambda row: (not row.worse, row.p))
     note = f"p-values are corrected for the number of segments of a column ({report.correction})."

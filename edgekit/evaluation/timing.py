@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgekit.bench.measure import measure
 from edgekit.bench.request import BenchRequest
@@ -37,15 +38,16 @@ class Timed:
             how = _how(shown)
             for name, key in (("latency_ms", "p50"), ("latency_p90_ms", "p90")):
                 value = getattr(shown.latency_ms, key)
-                found[name] = Value(value=value, how=f"{key} of {len(shown.latency_ms.samples)} inferences, {how}")
+                samples = len(shown.latency_ms.samples)
+                found[name] = _value(shown, value, f"{key} of {samples} inferences, {how}")
             memory = shown.memory_bytes.phys_footprint_peak or shown.memory_bytes.peak_rss
             if memory:
-                found["memory_mb"] = Value(value=memory / 1e6, how=f"peak of a fresh process, {how}")
+                found["memory_mb"] = _value(shown, memory / 1e6, f"peak of a fresh process, {how}")
         if self.host is not None and self.host.latency_ms.mean:
             threads = self.host.runtime.threads or 1
             value = 1000 / self.host.latency_ms.mean / threads
             how = f"one over the mean latency{'' if threads == 1 else f', over {threads} threads'}, {_how(self.host)}"
-            found["images_per_second"] = Value(value=value, how=how)
+            found["images_per_second"] = _value(self.host, value, how)
         return found
 
 
@@ -83,8 +85,18 @@ def time_here(paths: Sequence[Path], seconds: float, keep: Path, reporter: Repor
     return results, [str(row.error) for row in outcomes if row.error is not None]
 
 
+def _place(result: Result) -> Literal["host", "device", "emulated device"]:
+    if result.tool.runner == _HOST:
+        return "host"
+    return "emulated device" if result.device.emulated else "device"
+
+
+def _value(result: Result, value: float, how: str) -> Value:
+    return Value(value=value, how=how, measured=_place(result), doubts=list(result.validity.reasons))
+
+
 def _how(result: Result) -> str:
-    kind = "host" if result.tool.runner == _HOST else "emulated device" if result.device.emulated else "device"
+    kind = _place(result)
     invalid = "" if result.validity.valid else f"; not to be compared: {', '.join(result.validity.reasons)}"
     load = result.state.before.load
     busy = "" if load is None else f", load {load:.1f} before"

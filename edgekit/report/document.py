@@ -13,13 +13,16 @@ __all__ = [
     "Column",
     "Command",
     "Drawing",
+    "Guide",
     "Interval",
     "Mark",
     "Page",
     "Picture",
     "PictureRow",
     "PictureRows",
+    "Pictures",
     "Point",
+    "Reach",
     "Row",
     "Scatter",
     "Section",
@@ -34,19 +37,30 @@ State = Literal["good", "mixed", "bad", "plain"]  # plain: there is nothing to h
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a reader who reads one sentence should know, and whether it is good news."""
+    """What a reader who reads one sentence should know, and whether it is good news; then the reasons, and what makes
+    the answer doubtful.
+    """
 
     text: str
     state: State = "plain"
+    why: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with the ends of its interval. Rows are sorted by the figure."""
+    """A figure with the ends of its interval, which may be infinite. Rows are sorted by the figure."""
 
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Reach(Interval):
+    """An interval that is drawn, to the scale of its column: a dot for the figure, a line from end to end."""
+
+    state: State = "plain"
 
 
 @dataclass(frozen=True)
@@ -62,14 +76,20 @@ Cell = str | float | Interval | Mark | None
 
 @dataclass(frozen=True)
 class Column:
-    """What the cells of a column are. `digits` are those behind the point, `signed` writes the plus of a change."""
+    """What the cells of a column are. `digits` are those behind the point, `signed` writes the plus of a change.
+
+    A column of kind "drawn" holds intervals that are drawn below each other, with `lines` through all of them.
+    """
 
     name: str
-    kind: Literal["text", "number", "state"] = "text"
+    kind: Literal["text", "number", "state", "drawn"] = "text"
     unit: str = ""
     digits: int = 3
     signed: bool = False
+    tiny: bool = False  # what rounds to 0 is written as less than the last digit, as of a p-value
     about: str = ""  # what the figure means, shown when the pointer rests on the name
+    lines: Sequence[float] = (0.0,)  # of a column that is drawn: no effect, and limits
+    span: tuple[float, float] | None = None  # what its scale covers; None: everything that is finite
 
 
 @dataclass(frozen=True)
@@ -91,7 +111,9 @@ class Table:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a row is not as wide as the table, or a cell is not of its column's kind."""
-        kinds: dict[str, tuple[type, ...]] = {"text": (str,), "number": (int, float, Interval), "state": (Mark,)}
+        kinds: dict[str, tuple[type, ...]] = {
+            **{"text": (str,), "number": (int, float, Interval), "state": (Mark,), "drawn": (Reach,)}
+        }
         for row in self.rows:
             for column, cell in zip(self.columns, row.cells, strict=True):
                 if cell is not None and not isinstance(cell, kinds[column.kind]):
@@ -117,31 +139,55 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """One point. Points of a group share a colour and a shape; those on the front are filled and joined by a line."""
+    """One point. Points of a group share a colour and a shape; those on the front are filled and joined by a line.
+
+    `dim` points are grey, the `chosen` one has a ring; `detail` is said of it beside its figures.
+    """
 
     label: str
     x: float
     y: float
     group: str = ""
     front: bool = False
+    dim: bool = False
+    chosen: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A line across a plot: a limit."""
+
+    axis: Literal["x", "y"]
+    value: float
+    text: str
 
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points, such as quality over latency with the Pareto front. The page has their figures as a table, too."""
+    """Points, such as quality over latency with the Pareto front. The page has their figures as a table, too.
+
+    `grey` and `ring` say what it means to be dim, and to be chosen. On a `curve` the points of the front follow each
+    other on a line, none of them better than another.
+    """
 
     title: str
     x: Axis
     y: Axis
     points: Sequence[Point]
     note: str = ""
+    guides: Sequence[Guide] = ()
+    grey: str = "dominated"
+    ring: str = "chosen"
+    curve: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a point has no place: not finite, or not above 0 on a logarithmic axis."""
-        for point in self.points:
-            for axis, value in ((self.x, point.x), (self.y, point.y)):
-                if not math.isfinite(value) or (axis.log and value <= 0):
-                    raise ValueError(f"{self.title}: {point.label} has {axis.name} {value}, which has no place there")
+        """Raises ValueError where a point or a guide has no place: not finite, or not above 0 on a logarithmic axis."""
+        places = [(point.label, axis, x) for point in self.points for axis, x in ((self.x, point.x), (self.y, point.y))]
+        places += [(guide.text, self.x if guide.axis == "x" else self.y, guide.value) for guide in self.guides]
+        for label, axis, value in places:
+            if not math.isfinite(value) or (axis.log and value <= 0):
+                raise ValueError(f"{self.title}: {label} has {axis.name} {value}, which has no place there")
 
 
 @dataclass(frozen=True)
@@ -172,6 +218,15 @@ class PictureRows:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """Pictures side by side, the first of them first."""
+
+    title: str
+    pictures: Sequence[Picture]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A plot that something else drew, as the text of an SVG that is known to be harmless; it stands on white."""
 
@@ -180,7 +235,7 @@ class Drawing:
     note: str = ""
 
 
-Section = Table | Scatter | PictureRows | Drawing
+Section = Table | Scatter | PictureRows | Pictures | Drawing
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,44 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import OutputError
-from edgekit.report import scatter
-from edgekit.report.document import Column, Interval, Mark, Page, PictureRows, Row, Scatter, Table, number
+from edgekit.errors import OutputError, UsageError
+from edgekit.report import drawn, scatter
+from edgekit.report.document import (
+    Column,
+    Interval,
+    Mark,
+    Page,
+    PictureRows,
+    Pictures,
+    Point,
+    Row,
+    Scatter,
+    Table,
+    number,
+)
 from edgekit.support.files import write_atomically
 from edgekit.support.text import human_size, shown
 
-__all__ = ["MOST_BYTES", "render", "style", "write_page"]
+__all__ = ["MOST_BYTES", "check_name", "render", "style", "write_page"]
 
 MOST_BYTES = 3_000_000  # of a page without its pictures, which come on top
 _HERE = Path(__file__).parent
 _STATES = {"bad": 0, "mixed": 1, "plain": 2, "good": 3}  # the order in which a column of marks is sorted
+
+
+def check_name(page: Path | str | None) -> None:
+    """Say of a file's name, before the work that fills it, whether it can be a page's.
+
+    Raises:
+        UsageError: it ends otherwise than pages do.
+    """
+    if page is not None and Path(page).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"`page` is {shown(str(page), 80)}; give a file that ends in .html", field="page")
 
 
 def write_page(page: Page, path: Path) -> None:
@@ -66,7 +89,9 @@ def _template() -> Any:
         finalize=lambda value: _safe(value) if type(value) is str else value,
     )
     environment.filters |= {"cell": _cell, "sorting": _sorting, "plot": scatter.plot_of, "plain": Markup}
-    environment.globals |= {"kind_of": lambda section: type(section).__name__, "as_table": _as_table, "area": scatter}
+    environment.filters["scales"] = drawn.scales_of
+    environment.globals |= {"kind_of": lambda section: type(section).__name__, "as_table": _as_table}
+    environment.globals |= {"area": scatter, "strip": drawn}
     return environment.get_template("page.html.jinja")
 
 
@@ -77,15 +102,22 @@ def _safe(text: str) -> str:
 def _cell(cell: object, column: Column) -> str:
     """What a cell says."""
     if isinstance(cell, Interval):
-        value, low, high = (
-            number(end, column.digits, signed=column.signed) for end in (cell.value, cell.low, cell.high)
-        )
+        value, low, high = (_end(end, column) for end in (cell.value, cell.low, cell.high))
         return f"{value} ({low} to {high})"
     if isinstance(cell, Mark):
         return cell.text
     if isinstance(cell, int | float):
+        least = 10.0**-column.digits
+        if column.tiny and 0 <= cell < least / 2:
+            return f"< {number(least, column.digits)}"
         return number(cell, column.digits, signed=column.signed)
     return "-" if cell is None else str(cell)
+
+
+def _end(value: float, column: Column) -> str:
+    if math.isinf(value):
+        return "-∞" if value < 0 else "∞"
+    return number(value, column.digits, signed=column.signed)
 
 
 def _sorting(cell: object) -> str:
@@ -103,21 +135,28 @@ def _as_table(plot: Scatter) -> Table:
     """The figures of a plot."""
     columns = [Column("point"), Column("group")]
     columns += [Column(axis.name, "number", axis.unit, axis.digits) for axis in (plot.x, plot.y)]
-    columns += [Column("front", "state")]
+    columns += [Column("place", "state"), Column("more")]
     rows = [
-        (point.label, point.group or None, point.x, point.y, Mark("on the front", "good") if point.front else None)
+        (point.label, point.group or None, point.x, point.y, _place(plot, point), point.detail or None)
         for point in plot.points
     ]
     used = [index for index in range(len(columns)) if any(row[index] is not None for row in rows)]
-    kept = [Row([row[index] for index in used]) for row in rows]
+    kept = [Row([row[index] for index in used], point.dim) for row, point in zip(rows, plot.points, strict=True)]
     return Table(f"Figures of: {plot.title}", [columns[index] for index in used], kept)
 
 
+def _place(plot: Scatter, point: Point) -> Mark | None:
+    """Where a point stands among the others."""
+    if point.chosen:
+        return Mark(plot.ring, "good")
+    if point.front and not plot.curve:
+        return Mark("on the front", "good")
+    return Mark(plot.grey) if point.dim else None
+
+
 def _bytes_of_pictures(page: Page) -> int:
-    return sum(
-        len(picture.image or "")
-        for section in page.sections
-        if isinstance(section, PictureRows)
-        for row in section.rows
-        for picture in (row.query, *row.found)
-    )
+    shown_ = [picture for part in page.sections if isinstance(part, Pictures) for picture in part.pictures]
+    for section in page.sections:
+        if isinstance(section, PictureRows):
+            shown_ += [picture for row in section.rows for picture in (row.query, *row.found)]
+    return sum(len(picture.image or "") for picture in shown_)

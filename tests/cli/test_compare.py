@@ -53,6 +53,19 @@ def test_the_table_the_verdict_and_the_commands_that_repeat_it(invoke: Invoke, f
     assert [row.name for row in report.rows] == ["tests.toys-tower-64-onnx-fp32"]
 
 
+def test_the_page_has_the_command_that_makes_it_again(invoke: Invoke, few: tuple[object, ...], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    told = invoke("compare", *few, "--where", "size_mb < 8", "--precision", "fp32,default", "--page", page)
+    assert told.exit_code == 0, told.output
+    assert told.stdout.endswith(f"{page}\n")
+    text = page.read_text()
+    assert "Ship tests.toys-tower-64-onnx-fp32 under size_mb &lt; 8." in text
+    (typed,) = (line for line in text.splitlines() if line.startswith("<pre>edgekit compare"))
+    assert f"{TOWER} --precision fp32,default --sweep size=64" in typed and f"--page {page}" in typed
+    assert "<pre>edgekit evaluate retrieval embeddings.parquet --task similar</pre>" in text
+    one_line(invoke("compare", *few, "--page", tmp_path / "page.txt"), 2, "--page is", ".html")
+
+
 def test_nothing_that_could_be_exported_is_an_error(invoke: Invoke, tmp_path: Path) -> None:
     shown = invoke("compare", "tests.toys:raises", "--out", tmp_path / "out", "--data", "catalog:4", "--quiet")
     one_line(shown, 4, "nothing could be exported", "the configuration file is missing")

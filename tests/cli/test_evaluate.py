@@ -64,7 +64,7 @@ def test_a_page_is_written_and_says_how_to_make_it_again(invoke: Invoke, photos:
     assert json.loads(invoke("evaluate", "retrieval", photos, *given, "--page", page, "--json").stdout)["task"]
     asked = ("evaluate", "retrieval", photos, "--pictures", tmp_path)
     one_line(invoke(*asked), 2, "--pictures needs --page")
-    one_line(invoke(*asked, "--page", page), 2, "--pictures shows the worst queries; give --worst")
+    one_line(invoke(*asked, "--page", page), 2, "--pictures shows the worst rows; give --worst")
     one_line(invoke(*asked, "--page", page, "--worst", 1), 3, "holds no image")
     one_line(invoke("evaluate", "retrieval", photos, "--page", photos), 2, "--page is", ".html")
     (tmp_path / "file").write_text("mine")
@@ -98,6 +98,23 @@ def test_compatibility_gives_a_verdict_and_an_adapter(invoke: Invoke, photos: Pa
     assert out.is_file()
     read = invoke("evaluate", "compatibility", photos, turned, "--resamples", 99, "--json")
     assert json.loads(read.stdout)["written"] is None
+
+
+def test_pages_are_written_whatever_the_exit_code_and_say_how_to_make_them_again(
+    invoke: Invoke, photos: Path, tmp_path: Path
+) -> None:
+    moved, page = write(tmp_path / "moved.parquet", VALUES + 1.0, COLUMNS), tmp_path / "page.html"
+    alert = invoke("evaluate", "drift", photos, moved, "--permutations", 99, "--page", page, "--quiet")
+    one_line(alert, 13, "the embeddings drifted")
+    text = page.read_text()
+    assert "The embeddings drifted, by the tests of all rows." in text
+    assert f"<pre>edgekit evaluate drift {photos} {moved} --permutations 99 --page {page}</pre>" in text
+    one_line(invoke("evaluate", "drift", photos, moved, "--pictures", tmp_path), 2, "--pictures needs --page")
+    turned = write(tmp_path / "turned.parquet", VALUES[:, ::-1].copy(), COLUMNS, model="new")
+    asked = ("evaluate", "compatibility", photos, turned, "--resamples", 99)
+    assert invoke(*asked, "--page", page, "--quiet").stdout.endswith(f"{page}\n")
+    assert "Embed the old gallery again" in page.read_text()
+    one_line(invoke(*asked, "--page", tmp_path / "page.pdf"), 2, "--page is", ".html")
 
 
 def test_errors_name_options(invoke: Invoke, photos: Path, tmp_path: Path) -> None:

@@ -84,6 +84,23 @@ def test_a_canary_has_three_exit_codes(invoke: Invoke, tmp_path: Path, errors: i
         one_line(told, code, "error rate")
 
 
+def test_pages_say_the_answer_and_how_to_make_them_again(invoke: Invoke, results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    told = invoke("experiment", "analyze", results, "--metric", "revenue:want=up", "--page", page, "--quiet")
+    assert told.exit_code == 0 and told.stdout.endswith(f"{page}\n")
+    text = page.read_text()
+    assert "Against control: new is better in revenue." in text
+    assert f"<pre>edgekit experiment analyze {results} --metric revenue:want=up --page {page}</pre>" in text
+    asked = ("experiment", "plan", "--baseline", 0.1, "--relative", "5%", "--daily", 20000)
+    assert json.loads(invoke(*asked, "--page", page, "--json").stdout)["days"] == 6
+    text = page.read_text()
+    assert f"<pre>edgekit experiment plan --baseline 0.1 --relative 0.05 --daily 20000 --page {page}</pre>" in text
+    (tmp_path / "c.csv").write_text("arm,n,errors\nstable,20000,20\nnext,20000,900\n")
+    one_line(invoke("experiment", "canary", tmp_path / "c.csv", "--page", page, "--quiet"), 16, "error rate")
+    assert "Stop the canary: the error rate is beyond the limit." in page.read_text()
+    one_line(invoke(*asked, "--page", tmp_path / "page.txt"), 2, "--page is", ".html")
+
+
 def test_a_missing_package_is_exit_code_9(invoke: Invoke, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.evaluation.choice import choose, marked
-from edgekit.evaluation.compare_report import Answer, Row
+from edgekit.evaluation.compare_report import Answer, Row, Value
 from edgekit.evaluation.where import parse
 from tests.evaluation.rows import row, value
 
@@ -78,6 +78,36 @@ def test_nothing_to_choose_from_is_said() -> None:
     assert found.why[0] == "No row has recall@10."
     _, found = answer([row("small", size_mb=1.0)], "latency_ms < 3")
     assert (found.ship, found.nearest) == (None, None)
+
+
+def timed(milliseconds: float, *doubts: str) -> Value:
+    return Value(value=milliseconds, how="p50", measured="host", doubts=list(doubts))
+
+
+def test_an_answer_that_rests_on_an_invalid_latency_says_so() -> None:
+    rows = [
+        row("good", recall=0.9, latency_ms=timed(8.0, "throttled", "background"), size_mb=4.0),
+        row("fast", recall=0.7, latency_ms=timed(5.0), size_mb=6.0),
+        row("late", recall=0.8, latency_ms=timed(30.0, "throttled"), size_mb=6.0),
+    ]
+    _, found = answer(rows, "latency_ms < 10")
+    assert found.ship == "good"
+    (line,) = found.warnings
+    assert "The latency of good, 8 ms, is not a valid measurement (throttled, background)" in line
+    assert "Not valid either: 1 of the 2 others." in line
+    _, none = answer(rows, "latency_ms < 7 and size_mb < 5")
+    assert none.nearest == "good" and len(none.warnings) == 1
+    _, sound = answer(rows, "latency_ms < 6")
+    assert (sound.ship, sound.warnings) == ("fast", [])
+    _, alone = answer([rows[0], rows[2]])
+    assert "Not valid either: 1 of the 1 others." in alone.warnings[0]
+
+
+def test_a_quality_that_is_the_same_for_all_is_said() -> None:
+    _, found = answer([row("one", recall=1.0), row("two", recall=1.0)])
+    (line,) = found.warnings
+    assert line.startswith("recall@10 is 1.000 for every row")
+    assert answer([row("one", recall=1.0)])[1].warnings == []
 
 
 _POINTS = st.lists(st.tuples(*[st.integers(0, 3).map(float)] * 3), min_size=1, max_size=8)

@@ -16,8 +16,8 @@ from edgekit.bench.results.store import save
 from edgekit.bench.results.validity import judge, summarize
 from edgekit.errors import InputError, UsageError
 from edgekit.evaluation import candidates, compare
-from edgekit.evaluation.compare_page import page_of
 from edgekit.evaluation.compare_report import CompareReport, Row
+from edgekit.evaluation.compare_table import table_of
 from edgekit.evaluation.variants import is_seeded
 from edgekit.pipeline import ExportResult
 from edgekit.recipe import Recipe, resolve_model
@@ -199,9 +199,9 @@ def test_what_cannot_be_exported_is_a_row_and_the_others_go_on(out: Path, tmp_pa
     assert tower.error is None
     assert report.answer.ship == tower.name
     assert raises.qualifies is None and raises.front is None
-    page = page_of(report)
+    page = table_of(report)
     assert page.lines[0].cells[-1] == "not exported"
-    assert any("the configuration file is missing" in note for note in page.notes)
+    assert any("the configuration file is missing" in note for note in page.errors)
 
 
 def test_random_weights_are_cost_without_quality(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgekit.report.document import (
@@ -9,13 +11,16 @@ from edgekit.report.document import (
     Column,
     Command,
     Drawing,
+    Guide,
     Interval,
     Mark,
     Page,
     Picture,
     PictureRow,
     PictureRows,
+    Pictures,
     Point,
+    Reach,
     Row,
     Scatter,
     Table,
@@ -54,10 +59,25 @@ def every_kind(name: str = "catalog-b0") -> Page:
         Row((f"{name} 2", None, Interval(0.85, 0.8, 0.9), Interval(-0.06, -0.08, -0.04), Mark(name, "bad")), dim=True),
         Row((None, 10.0, Interval(0.7, 0.6, 0.8), Interval(-0.2, -0.3, -0.1), None)),
     ]
+    drawn = [
+        Column("metric"),
+        Column("p", "number", digits=4, tiny=True),
+        Column("effect, drawn", "drawn", "%", about=name, lines=(0.0, 10.0)),
+    ]
+    reaches = [
+        Row((name, 1e-9, Reach(5.0, 2.0, 8.0, "good"))),
+        Row(("unbounded", 0.5, Reach(-1.0, -math.inf, math.inf))),
+        Row(("not known", None, None)),
+    ]
+    sizes = [
+        Point("small", 2.0, 0.8, name, dim=True, detail=name),
+        Point(f"{name} large", 30.0, 0.9, name, front=True, chosen=True),
+    ]
+    curve = [Point(f"{units} units", units, units / 1000, front=True, chosen=units == 400) for units in (100, 400, 900)]
     found = [Picture(shots[1], name, name, right=True), Picture(None, f"b {name}", "0.8", right=False)]
     return Page(
         f"Page of {name}",
-        Verdict(f"Ship {name}.", "mixed"),
+        Verdict(f"Ship {name}.", "mixed", [f"{name} is best."], [f"{name} was measured on a busy machine."]),
         [("model", name), ("queries", "240")],
         [
             Scatter(
@@ -66,6 +86,18 @@ def every_kind(name: str = "catalog-b0") -> Page:
             Table(f"Table of {name}", columns, rows, name),
             PictureRows(f"Pictures of {name}", [PictureRow(Picture(shots[0], name, name), found)], name),
             Drawing("Drawn by something else", SVG, name),
+            Table(f"Effects on {name}", drawn, reaches),
+            Scatter(
+                f"Sizes of {name}",
+                Axis("size", "MB", 1, log=True, better="low"),
+                Axis("recall@10", better="high"),
+                sizes,
+                guides=[Guide("x", 8.0, f"size < 8 {name}"), Guide("y", 0.85, "recall@10 > 0.85")],
+                grey=f"beaten by {name}",
+                ring=f"ship {name}",
+            ),
+            Scatter("Power", Axis("units", digits=0, log=True), Axis("power"), curve, ring="the plan", curve=True),
+            Pictures(f"Drifted from {name}", [Picture(shots[2], name, name), Picture(None, "gone")]),
         ],
         [Command(name, f"edgekit compare {name}")],
         [f"Note on {name}"],

@@ -12,8 +12,9 @@ from PIL import Image
 
 from edgekit.report.write import write_page
 from tests.bench_android.harness import from_npm
+from tests.report.all_pages import ALL
 from tests.report.browser import Browser, browser
-from tests.report.pages import every_kind, hostile
+from tests.report.pages import HOSTILE, every_kind, hostile
 
 pytestmark = pytest.mark.toolchain
 AXE = (
@@ -28,6 +29,9 @@ FOCUSED = """(() => { const one = document.activeElement;
 MARKED = """(one => getComputedStyle(one).outlineStyle !== "none"
     || getComputedStyle(one.firstElementChild).strokeWidth === "3px")(document.activeElement)"""
 FIRST = """Array.from(document.querySelectorAll("section:nth-of-type(2) tbody tr"), row => row.cells[0].textContent)"""
+
+VIOLATIONS = """axe.run().then(found => found.violations.map(one =>
+    [one.impact, one.id, one.nodes.map(node => node.html + node.failureSummary).join()]))"""
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +171,35 @@ def test_the_figures_of_a_plot_are_on_paper_though_they_are_folded(tab: Browser,
     assert not tab.run("document.querySelector('details table').checkVisibility()")
 
 
+@pytest.fixture(scope="module", params=[(kind, harm) for kind in ALL for harm in ("plain", "hostile")], ids=str)
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a command, of results with plain names and with hostile ones."""
+    kind, harm = request.param
+    path = tmp_path_factory.mktemp("pages") / "page.html"
+    write_page(ALL[kind](HOSTILE if harm == "hostile" else "catalog-b0"), path)
+    return path
+
+
+def test_each_page_is_quiet_harmless_and_fits(tab: Browser, written: Path) -> None:
+    for width in (NARROW, WIDE):
+        opened(tab, written, width)
+        assert tab.run("document.documentElement.scrollWidth") <= width
+    tab.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+    tab.click("thead button")
+    assert tab.run("document.querySelectorAll('[aria-sort]').length") == 1
+    assert tab.complaints == [] and tab.run("document.title") != "owned"
+    assert [url for url in tab.requests if not url.startswith("data:")] == [written.as_uri()]
+    assert tab.run("document.querySelector('h1 + .verdict').textContent.trim().length") > 10
+    assert written.stat().st_size < 100_000
+
+
+def test_axe_finds_nothing_on_any_page(tab: Browser, written: Path, axe: str) -> None:
+    for width, dark in ((NARROW, True), (WIDE, False)):
+        opened(tab, written, width, dark=dark)
+        tab.run(f"document.querySelectorAll('details').forEach(one => one.open = true);{axe};0")
+        assert tab.run(VIOLATIONS) == []
+
+
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing(tab: Browser, page: Path, attack: Path, axe: str, width: int, dark: bool) -> None:
@@ -174,9 +207,5 @@ def test_axe_finds_nothing(tab: Browser, page: Path, attack: Path, axe: str, wid
         opened(tab, path, width, dark=dark)
         tab.click("summary")
         tab.run(f"{axe};0")
-        found = tab.run(
-            "axe.run().then(found => found.violations.map(one => "
-            "[one.impact, one.id, one.nodes.map(node => node.html + node.failureSummary).join()]))"
-        )
-        assert found == []
+        assert tab.run(VIOLATIONS) == []
         assert tab.run("axe.run().then(found => found.passes.length)") > 10

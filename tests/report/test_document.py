@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 
-from edgekit.report.document import Axis, Cell, Column, Mark, Point, Row, Scatter, Table, number
+from edgekit.report.document import Axis, Cell, Column, Interval, Mark, Point, Row, Scatter, Table, number
+
+Kind = Literal["text", "number", "state", "drawn"]
 
 
 @pytest.mark.parametrize(
@@ -26,10 +29,18 @@ def test_numbers_as_people_read_them(value: float | None, digits: int, signed: b
 
 
 @pytest.mark.parametrize(
-    ("kind", "cell"), [("text", 1.0), ("number", "1.0"), ("number", Mark("no")), ("state", "good"), ("state", 1)]
+    ("kind", "cell"),
+    [
+        ("text", 1.0),
+        ("number", "1.0"),
+        ("number", Mark("no")),
+        ("state", "good"),
+        ("state", 1),
+        ("drawn", Interval(1.0, 0.0, 2.0)),
+    ],
 )
-def test_a_cell_of_another_kind_is_refused(kind: str, cell: Cell) -> None:
-    columns = [Column("figure", "number" if kind == "number" else "state" if kind == "state" else "text")]
+def test_a_cell_of_another_kind_is_refused(kind: Kind, cell: Cell) -> None:
+    columns = [Column("figure", kind)]
     with pytest.raises(ValueError, match="figure"):
         Table("figures", columns, [Row([cell])])
     Table("figures", columns, [Row([None])])

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edgekit.report import scatter
-from edgekit.report.document import Axis, Point, Scatter
+from edgekit.report.document import Axis, Guide, Point, Scatter
 from edgekit.report.scatter import plot_of, ticks
 
 FIGURES = st.floats(-1e9, 1e9)
@@ -97,3 +97,38 @@ def test_an_empty_plot_and_one_of_equal_points_are_drawn() -> None:
     plot = plot_of(Scatter("plot", Axis("x"), Axis("y"), [Point("a", 0.5, 1e6), Point("b", 0.5, 1e6)]))
     assert {(spot.x, spot.y) for spot in plot.spots} == {(402.0, 197.0)}
     assert len(plot.y) >= 2
+
+
+def test_a_guide_is_inside_of_the_plot_and_of_its_own_axis() -> None:
+    points = [Point("a", 1.0, 0.5), Point("b", 2.0, 0.9)]
+    guides = [Guide("x", 10.0, "latency < 10"), Guide("y", 0.1, "recall > 0.1")]
+    across, down = plot_of(Scatter("plot", Axis("x"), Axis("y"), points, guides=guides)).guides
+    assert across.path.startswith("M") and "V" in across.path and across.anchor == "end"
+    assert 64 < float(across.path[1:].split()[0]) < scatter.WIDTH - 20
+    assert "H" in down.path and 30 < float(down.path.split()[1].split("H")[0]) < scatter.HEIGHT - 56
+    with pytest.raises(ValueError, match="nowhere"):
+        Scatter("plot", Axis("x", log=True), Axis("y"), points, guides=[Guide("x", 0.0, "nowhere")])
+
+
+def test_the_chosen_point_is_named_in_any_crowd_and_lies_above() -> None:
+    crowd = [Point(f"model-{index}", 1.0 + index % 6, 0.5 + index // 6, front=True) for index in range(36)]
+    crowd[14] = Point("the chosen one of many", 3.0, 2.5, chosen=True)
+    plot = plot_of(Scatter("plot", Axis("x"), Axis("y"), crowd, ring="to ship"))
+    last = plot.spots[-1]
+    assert last.point.chosen and last.name is not None
+    assert last.text.endswith("to ship")
+
+
+def test_what_is_grey_is_said_and_lies_below() -> None:
+    points = [Point("a", 1.0, 0.5), Point("b", 2.0, 0.9, dim=True, detail="measured on the host")]
+    plot = plot_of(Scatter("plot", Axis("x"), Axis("y"), points, grey="not valid"))
+    assert (plot.dim, plot.chosen) == (True, False)
+    assert plot.spots[0].text == "x 2.000, y 0.900, not valid, measured on the host"
+
+
+def test_a_curve_goes_from_point_to_point_and_names_the_chosen_one_alone() -> None:
+    points = [Point(f"{x}", x, x * x, front=True, chosen=x == 2) for x in (1.0, 2.0, 3.0)]
+    plot = plot_of(Scatter("plot", Axis("x"), Axis("y"), points, curve=True, ring="the plan"))
+    assert plot.front.count("L") == 2
+    assert [spot.point.label for spot in plot.spots if spot.name is not None] == ["2.0"]
+    assert all("front" not in spot.text for spot in plot.spots)

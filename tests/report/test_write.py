@@ -51,17 +51,19 @@ def test_everything_that_was_said_is_on_the_page_and_the_verdict_comes_first() -
     for said in (
         "Ship catalog-b0.", "queries 240", "Plot of catalog-b0", "p50, ms (lower is better)", "0.910 (0.900 to 0.920)",
         "-0.010 (-0.020 to +0.000)", "no picture", "✓ right", "edgekit compare catalog-b0", "Note on catalog-b0",
+        "Warning: catalog-b0 was measured on a busy machine.", "catalog-b0 is best.", "< 0.0001", "-1.000 (-∞ to ∞)",
+        "size < 8 catalog-b0", "beaten by catalog-b0", "ship catalog-b0",
     ):  # fmt: skip
         assert said in text, said
     assert text.index("Ship catalog-b0.") < text.index("queries") < text.index("Plot of")
-    assert sum(tag == "img" for tag, _ in read.tags) == 2
+    assert sum(tag == "img" for tag, _ in read.tags) == 3
 
 
 def test_a_plot_says_its_figures_in_a_table_too() -> None:
     page = render(every_kind())
     table = page.split("<summary>Figures of this plot</summary>")[1].split("</table>")[0]
     cells = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>.*?</t[hd]>", table)]
-    assert cells[:5] == ["point", "group", "p50 ms", "recall@10", "front"]
+    assert cells[:5] == ["point", "group", "p50 ms", "recall@10", "place"]
     assert cells[5:10] == ["catalog-b0 fp32", "catalog-b0", "8.00", "0.910", "on the front"]
     assert cells[15:] == ["other", "another group", "9.00", "0.850", "-"]
 
@@ -83,7 +85,7 @@ def test_nothing_is_fetched_and_nothing_but_the_own_script_may_run() -> None:
 def test_html_in_names_stays_text() -> None:
     page = render(every_kind(HOSTILE))
     assert shape(page) == shape(render(every_kind()))
-    assert Read(page).text.count(HOSTILE) >= 14
+    assert Read(page).text.count(HOSTILE) >= 20
 
 
 @settings(max_examples=25)

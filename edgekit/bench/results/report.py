@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,44 +16,18 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench.results.compare import Gate
+from edgekit.bench.results.page import ACCURACY, LEAST, TITLE, labels_of, page_of_results
 from edgekit.bench.results.store import make_folder
 from edgekit.bench.schema import Result
 from edgekit.errors import OutputError
-from edgekit.report.document import (
-    Cell,
-    Column,
-    Drawing,
-    Interval,
-    Mark,
-    Page,
-    Row,
-    Section,
-    Table,
-    Verdict,
-)
 from edgekit.report.write import write_page
 from edgekit.support.files import write_atomically
 from edgekit.support.plots import COLOURS, figure_of
 
 __all__ = ["write_report"]
 
-_PAGE, _TITLE = "report.html", "EdgeKit: latency"
+_PAGE = "report.html"
 _WINDOW = 50  # points of a drift curve
-_COLUMNS = (
-    *(Column("model"), Column("format"), Column("on"), Column("size", "number", "MB", 1)),
-    *(Column(name, "number", "ms", 2) for name in ("load", "first", "p50", "p90", "p99")),
-    Column("memory", "number", "MB", 1, about="what the model added to the process"),
-    Column("peak", "number", "MB", 1, about="memory of the whole process"),
-    *(
-        Column("parity", "number", digits=5, about="cosine of the worst image to the original"),
-        Column("valid", "state"),
-    ),
-)
-_DIFFERENCES = (
-    *(Column("new"), Column("base"), Column("on"), Column("p50 new", "number", "ms", 2)),
-    *(Column("p50 base", "number", "ms", 2), Column("ratio", "number", about="with its 95 % interval")),
-    *(Column("verdict", "state"), Column("not the same")),
-)
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 
 
@@ -72,11 +45,12 @@ def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None)
     for name, plot in _PLOTS.items():
         figure = plot.figure(results)
         files |= {f"{name}.{kind}": _rendered(figure, kind) for kind in ("svg", "png")}
-        pictures[plot.title] = files[f"{name}.svg"].decode()
+        if plot.title != ACCURACY:  # which the page has as points that say their figures
+            pictures[plot.title] = files[f"{name}.svg"].decode()
     files["results.csv"] = _csv(results).encode()
     if (parquet := _parquet(results)) is not None:
         files["results.parquet"] = parquet
-    write_page(_page(results, pictures, gate), out / _PAGE)
+    write_page(page_of_results(results, pictures, gate), out / _PAGE)
     for name, data in files.items():
         write_atomically(out / name, data)
     return [out / name for name in (_PAGE, *files)]
@@ -87,21 +61,11 @@ def _refuse_foreign(out: Path) -> None:
     plots = (f"{name}.{kind}" for name in _PLOTS for kind in ("svg", "png"))
     there = [out / name for name in (_PAGE, "results.csv", "results.parquet", *plots) if (out / name).exists()]
     with suppress(OSError), (out / _PAGE).open("rb") as file:
-        if f"<title>{_TITLE}</title>".encode() in file.read(4096):
+        if f"<title>{TITLE}</title>".encode() in file.read(4096):
             return
     if there:
         why = "is not of an earlier report and would be replaced"
         raise OutputError(f"{there[0]}: {why}; give another `out`", field="out")
-
-
-def _labels(results: Sequence[Result]) -> list[str]:
-    """What a plot calls each; with the time, where two would be called alike."""
-    names = [f"{result.label[:50]}, {result.place[:40]}" for result in results]
-    times = Counter(names)
-    return [
-        f"{name}, {result.started_utc}" if times[name] > 1 else name
-        for name, result in zip(names, results, strict=True)
-    ]
 
 
 def _rendered(figure: Any, kind: str) -> bytes:
@@ -135,7 +99,7 @@ class _Plot:
         axes.set_xlabel(self.x)
         axes.set_ylabel(self.y)
         axes.spines[["top", "right"]].set_visible(False)
-        self.draw(axes, list(zip(results, _labels(results), cycle(COLOURS), strict=False)))
+        self.draw(axes, list(zip(results, labels_of(results), cycle(COLOURS), strict=False)))
         if axes.get_legend_handles_labels()[0]:
             for text in axes.legend(frameon=False, fontsize=8).get_texts():
                 text.set_parse_math(False)  # a dollar sign in a name is one
@@ -162,7 +126,7 @@ def _drift(axes: Any, rows: Sequence[_Row]) -> None:
 
 def _accuracy(axes: Any, rows: Sequence[_Row]) -> None:
     points = [
-        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, 1e-7))
+        (label, result.latency_ms.p50, max(1 - result.model.parity_min_cosine, LEAST))
         for result, label, _ in rows
         if result.latency_ms.p50 is not None and result.model.parity_min_cosine is not None
     ]
@@ -182,9 +146,7 @@ def _accuracy(axes: Any, rows: Sequence[_Row]) -> None:
 _PLOTS = {
     "distribution": _Plot("Latency distribution", "milliseconds", "share of samples at most so slow", _distribution),
     "drift": _Plot("Latency over the run", "share of the run", "median over that of the run's first tenth", _drift),
-    "accuracy": _Plot(
-        "Accuracy against latency", "p50, milliseconds", "1 - cosine of the worst image to the original", _accuracy
-    ),
+    "accuracy": _Plot(ACCURACY, "p50, milliseconds", "1 - cosine of the worst image to the original", _accuracy),
 }
 
 
@@ -234,40 +196,3 @@ def _parquet(results: Sequence[Result]) -> bytes | None:
 def _plain(value: Any) -> Any:
     """A value that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _page(results: Sequence[Result], pictures: dict[str, str], gate: Gate | None) -> Page:
-    drawings = [Drawing(title, picture[picture.index("<svg") :]) for title, picture in pictures.items()]
-    table = Table("Results", _COLUMNS, [Row(_cells(result), dim=not result.validity.valid) for result in results])
-    if gate is None:
-        invalid = sum(not result.validity.valid for result in results)
-        told = f", {invalid} of them not valid" if invalid else ""
-        return Page(
-            _TITLE, Verdict(f"{len(results)} results{told}.", "mixed" if invalid else "plain"), (), [table, *drawings]
-        )
-    verdict = Verdict("Passed.", "good")
-    if gate.error is not None:
-        verdict = Verdict(f"{len(gate.failures)} of {gate.judged} fail.", "bad")
-    return Page(_TITLE, verdict, (), [table, *_comparison(gate), *drawings])
-
-
-def _comparison(gate: Gate) -> list[Section]:
-    closed = {id(result) for result, _ in gate.failures}
-    rows = []
-    for row in gate.differences:
-        p50s = (row.new.latency_ms.p50, row.base.latency_ms.p50)
-        ratio, mark = row.ratio, Mark(row.verdict, "bad" if id(row.new) in closed else "good")
-        names, unlike = (row.new.label, row.base.label, row.new.place), ", ".join(row.unlike) or None
-        rows.append(Row((*names, *p50s, Interval(ratio.value, ratio.low, ratio.high), mark, unlike)))
-    failures = [Row((result.where, reason)) for result, reasons in gate.failures for reason in reasons]
-    reasons = [Table("Why it fails", [Column("result"), Column("reason")], failures)] if failures else []
-    return [*reasons, Table("Compared with the baseline", _DIFFERENCES, rows)]
-
-
-def _cells(result: Result) -> list[Cell]:
-    model, latency, memory = result.model, result.latency_ms, result.memory_bytes
-    times = (latency.cold_load, latency.first, latency.p50, latency.p90, latency.p99)
-    sizes = [None if size is None else size / 1e6 for size in (memory.loaded, memory.peak_rss)]
-    valid = Mark(result.validity.line, "good" if result.validity.valid else "bad")
-    names = (model.name, model.kind, result.place)
-    return [*names, model.bytes / 1e6, *times, *sizes, model.parity_min_cosine, valid]

@@ -465,7 +465,7 @@ def test_a_report_is_one_page_that_asks_nothing_of_the_net(tmp_path: Path) -> No
     assert {path.name for path in written} == {"report.html", "results.csv", "results.parquet"} | plots
     page = Page()
     page.feed((tmp_path / "report.html").read_text())
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("figure") == 3
     assert page.tags.count("script") == 1  # the template's own
     assert not page.links
     assert hostile in page.text
