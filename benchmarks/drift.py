@@ -105,7 +105,7 @@ def alarms(pool: Pool, kind: str, week: int, seed: int, folder: Path) -> bool:
 
 
 @click.command(help=__doc__)
-@click.option("--listings", default=600, show_default=True, help="Of the pool.")
+@click.option("--listings", default=1800, show_default=True, help="Of the pool.")
 @click.option("--week", default=150, show_default=True, help="Listings in a week.")
 @click.option("--seeds", default=100, show_default=True)
 @click.option("--core", default=0, show_default=True, help="Core to stay on.")

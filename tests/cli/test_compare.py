@@ -79,7 +79,6 @@ def test_nothing_that_could_be_exported_is_an_error(invoke: Invoke, tmp_path: Pa
         (("--where", "speed < 3"), 2, "no figure is called 'speed'"),
         (("--best", "accuracy"), 2, "--best: no figure is called 'accuracy'"),
         (("--task", "ads,smilar"), 2, "--task has no 'smilar'"),
-        (("--task", "ads"), 2, "has no column promoted, which the task ads needs"),
         (("--precision", "int3"), 2, "--precision has no 'int3'"),
         (("--precision", "fp32,,int8"), 2, "has an empty part"),
         (("--plan", "plan.json"), 2, "is no assignment; write NAME=VALUE"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import edgekit
 from edgekit.artifact.folder import read_manifest, write_manifest
@@ -260,7 +261,6 @@ def test_a_request_that_cannot_be_meant_is_one_line(asked: dict[str, Any], words
     [
         ({"instance": "m9.huge"}, UsageError, "the price table has no instance 'm9.huge'"),
         ({"prices": "none.toml"}, InputError, "cannot read the price table"),
-        ({"tasks": ("ads",)}, UsageError, "has no column promoted, which the task ads needs"),
         ({"data": "no-such-folder"}, InputError, "no-such-folder: does not exist"),
         ({"results": "no-such-folder"}, InputError, "no-such-folder"),
     ],
@@ -270,6 +270,16 @@ def test_what_is_wrong_is_said_before_anything_is_exported(
 ) -> None:
     with pytest.raises(kind, match=words):
         compared(**asked)
+
+
+def test_data_without_what_a_task_needs_are_refused_before_anything_is_exported(
+    tmp_path: Path, compared: Callable[..., CompareReport]
+) -> None:
+    (tmp_path / "hats").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (32, 32)).save(tmp_path / "hats" / f"{name}.png")
+    with pytest.raises(UsageError, match="has no column promoted, which the task ads needs"):
+        compared(tasks=("ads",), data=str(tmp_path))
 
 
 def test_traffic_may_be_given_by_the_day_the_hour_or_the_second() -> None:
