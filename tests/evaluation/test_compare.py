@@ -278,7 +278,7 @@ def test_data_without_what_a_task_needs_are_refused_before_anything_is_exported(
     (tmp_path / "hats").mkdir()
     for name in ("a", "b"):
         Image.new("RGB", (32, 32)).save(tmp_path / "hats" / f"{name}.png")
-    with pytest.raises(UsageError, match="has no column promoted, which the task ads needs"):
+    with pytest.raises(UsageError, match="has no column fine_category, which the task ads needs"):
         compared(tasks=("ads",), data=str(tmp_path))
 
 
