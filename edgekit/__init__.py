@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from edgekit.evaluation.compatibility import CompatibilityReport, CompatibilityRequest, evaluate_compatibility
     from edgekit.evaluation.drift import DriftRequest, evaluate_drift
     from edgekit.evaluation.drift_report import DriftReport
+    from edgekit.evaluation.generative.page import write_generative_page
+    from edgekit.evaluation.generative.report import GenerativeReport
+    from edgekit.evaluation.generative.request import GenerativeRequest
+    from edgekit.evaluation.generative.run import evaluate_generative
     from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
     from edgekit.evaluation.retrieval_page import write_retrieval_page
     from edgekit.evaluation.retrieval_report import RetrievalReport
@@ -71,6 +75,8 @@ __all__ = [
     "Export",
     "ExportRequest",
     "ExportResult",
+    "GenerativeReport",
+    "GenerativeRequest",
     "Outcome",
     "ParityReport",
     "Plan",
@@ -89,6 +95,7 @@ __all__ = [
     "embed",
     "evaluate_compatibility",
     "evaluate_drift",
+    "evaluate_generative",
     "evaluate_retrieval",
     "export",
     "judge_canary",
@@ -100,6 +107,7 @@ __all__ = [
     "read_plan",
     "resolve_model",
     "run",
+    "write_generative_page",
     "write_retrieval_page",
 ]
 
@@ -119,6 +127,10 @@ _NAMES = {
     "evaluation.compatibility": "CompatibilityReport CompatibilityRequest evaluate_compatibility",
     "evaluation.drift": "DriftRequest evaluate_drift",
     "evaluation.drift_report": "DriftReport",
+    "evaluation.generative.page": "write_generative_page",
+    "evaluation.generative.report": "GenerativeReport",
+    "evaluation.generative.request": "GenerativeRequest",
+    "evaluation.generative.run": "evaluate_generative",
     "evaluation.retrieval": "RetrievalRequest evaluate_retrieval",
     "evaluation.retrieval_page": "write_retrieval_page",
     "evaluation.retrieval_report": "RetrievalReport",

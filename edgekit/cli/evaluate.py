@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.console import print_json, typed_command
+from edgekit.cli.evaluate_generative import evaluate_generative
 from edgekit.cli.groups import DefaultGroup
 from edgekit.cli.options import FOLDER, PATH, Count, F, Finite, common, reporter_of
 
@@ -33,13 +34,14 @@ _other_models = click.option(
 
 @click.group(cls=DefaultGroup)
 def evaluate() -> None:
-    """Evaluate embeddings: retrieval, drift, and a new model before an old gallery.
+    """Evaluate embeddings: retrieval, text queries, drift, and a new model before an old gallery.
 
     All take Parquet files of embeddings, with the columns id and embedding. Further columns are the labels and segments
-    of each row.
+    of each row. Text queries are judged by pictures that are generated of them.
 
     \b
     edgekit evaluate retrieval photos.parquet --by category
+    edgekit evaluate generative catalog:200 --with catalog-s0
     edgekit evaluate drift last-week.parquet this-week.parquet
     edgekit evaluate compatibility old-model.parquet new-model.parquet
     """
@@ -212,3 +214,6 @@ def evaluate_compatibility(as_json: bool, quiet: bool, **asked: Any) -> None:
         print_json(report.model_dump(mode="json"))
     else:
         show.show_compatibility(report, adapter)
+
+
+evaluate.add_command(evaluate_generative)

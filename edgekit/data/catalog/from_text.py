@@ -20,7 +20,7 @@ _STREAM = 2  # 0 and 1 are those of listings and of their photos, so no photo of
 
 
 def wish_of(reading: Reading) -> Wish:
-    """What a product must be for the text to be true of it: the first colour is the body's, the second the pattern's."""
+    """What a product is for the text to be true of it: the first colour is the body's, the second the pattern's."""
     colors = (*reading.colors, None, None)
     return Wish(reading.item, reading.material, reading.pattern, colors[0], colors[1])
 

@@ -77,6 +77,9 @@ class Wish(NamedTuple):
     secondary: str | None = None
 
 
+_ANY = Wish()
+
+
 @cache
 def _apart(a: str, b: str) -> bool:
     weights = (0.8, 1.2, 0.6)
@@ -98,7 +101,7 @@ def _other(rng: np.random.Generator, *taken: str) -> str:
     return far[int(rng.integers(len(far)))] if far else ("white" if "white" not in taken else "black")
 
 
-def make_identity(rng: np.random.Generator, wish: Wish = Wish()) -> Identity:
+def make_identity(rng: np.random.Generator, wish: Wish = _ANY) -> Identity:
     """Draw one listing's identity from `rng`, as far as `wish` leaves it open."""
     drawn = list(SHAPES)[int(rng.integers(len(SHAPES)))]
     fine = wish.fine_category or drawn

@@ -23,6 +23,7 @@ _TABLES = {"item": ITEM_WORDS, "color": COLOR_WORDS, "pattern": PATTERN_WORDS, "
 _MOST = 2000  # characters of a text that are read
 _WORD = re.compile(r"[^\W_]+")
 _KATAKANA = re.compile(r"[ァ-ヺー]")
+_UMLAUTS = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue"}  # as they are typed where there are none
 _JOINTS = ("", "s", "n", "en", "e")  # between the parts of a German or Dutch compound
 
 
@@ -173,8 +174,8 @@ def _tokens(text: str) -> list[str]:
 def _forms(word: str, grammar: Grammar) -> Iterator[str]:
     """The word first, then what grammar makes of it."""
     spellings = [word]
-    if any(c in word for c in "äöüÄÖÜ"):
-        spellings.append(word.translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})))
+    if (spelled := word.lower().translate(_UMLAUTS)) != word.lower():
+        spellings.append(spelled)
     yield from map(_plain, spellings)
     for spelling in spellings:
         for pattern, new in grammar.forms:
@@ -292,4 +293,3 @@ def _scan_japanese(text: str, _language: str) -> Iterator[_Said | str]:
                 found.append(unread)
         stop = start
     yield from reversed(found)
-
