@@ -87,9 +87,7 @@ _NAMED = 5  # texts that were not understood
 )
 @click.option("--steps", type=Count(1, 1000), default=4, help="Number of steps of a diffusion pipeline.")
 @click.option("--guidance", type=Finite(0, 100), default=0.0, help="Guidance of a diffusion pipeline. 0: none.")
-@click.option(
-    "--other-models", is_flag=True, help="Take a GALLERY that another model embedded, if they share a space."
-)
+@click.option("--other-models", is_flag=True, help="Take a GALLERY that another model embedded, if they share a space.")
 @click.option("--workers", type=Count(1, 1024), help="Number of processes.  [default: one for each core]")
 @click.option(
     "--resamples",

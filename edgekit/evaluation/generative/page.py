@@ -123,7 +123,9 @@ def _models(report: GenerativeReport) -> Table:
         Column("kind"),
         *(Column(name, "number", about="of the items that people chose") for name in report.models[0].figures),
         Column(
-            f"real photos: {report.metric}", "number", about="photos of the gallery search for the others of their label"
+            f"real photos: {report.metric}",
+            "number",
+            about="photos of the gallery search for others of their label",
         ),
         Column("gap between languages", "number", signed=True, about="the best above the worst, 95 % interval"),
         Column("best"),

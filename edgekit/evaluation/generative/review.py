@@ -45,14 +45,14 @@ class Check:
     @staticmethod
     def of(query: str, language: str, text: str, picture: str, found: Sequence[str], automatic: bool) -> Check:
         """A new row; texts are made safe to show."""
-        return Check(
-            query, language, shown(text, None), shown(picture, None), shown(_BETWEEN.join(found), None), automatic
-        )
+        safe = [shown(cell, None).strip() for cell in (text, picture, _BETWEEN.join(found))]
+        return Check(query, language, safe[0], safe[1], safe[2], automatic)
 
     @property
     def what(self) -> tuple[str, ...]:
         """What a verdict is on: the text, the picture's name, and the found items."""
-        return self.query, self.text, self.picture.replace("\\", "/").rsplit("/", 1)[-1], self.found
+        cells = (self.text, self.picture.replace("\\", "/").rsplit("/", 1)[-1], self.found)
+        return self.query, *(cell.lstrip("'").strip() for cell in cells)
 
 
 def write_review(path: Path, rows: Sequence[Check]) -> None:

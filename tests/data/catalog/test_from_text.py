@@ -18,7 +18,11 @@ def test_a_text_gives_one_photo_for_each_seed_and_language() -> None:
     assert first is not None
     assert (first.shape, first.dtype) == ((64, 64, 3), np.uint8)
     assert np.array_equal(first, np.asarray(draw_text(text, "en", 0, 64)))
-    for other in (draw_text(text, "en", 1, 64), draw_text("camera, red", "en", 0, 64), draw_text("camera", "nl", 0, 64)):
+    for other in (
+        draw_text(text, "en", 1, 64),
+        draw_text("camera, red", "en", 0, 64),
+        draw_text("camera", "nl", 0, 64),
+    ):
         assert other is not None
         assert not np.array_equal(first, other)
 

@@ -39,7 +39,8 @@ def test_a_caption_is_read_as_what_it_was_written_of(language: str) -> None:
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language not in ("en", "ja")])
 def test_the_order_of_words_does_not_matter(language: str) -> None:
-    for item, color, pattern, material in zip(ITEM_WORDS, itertools.cycle(COLOR_WORDS), itertools.cycle(PATTERN_WORDS), itertools.cycle(MATERIAL_WORDS)):  # fmt: skip
+    turns = [itertools.islice(itertools.cycle(table), len(ITEM_WORDS)) for table in (COLOR_WORDS, PATTERN_WORDS)]
+    for item, color, pattern, material in zip(ITEM_WORDS, *turns, itertools.cycle(MATERIAL_WORDS), strict=False):
         words = [COLOR_WORDS[color], PATTERN_WORDS[pattern], MATERIAL_WORDS[material], ITEM_WORDS[item]]
         text = "; ".join(word[language] for word in words)
         assert read_caption(text, language) == Reading(item, (color,), pattern, material), text
@@ -77,7 +78,13 @@ def test_what_people_write(language: str, text: str, wanted: Reading) -> None:
 
 @pytest.mark.parametrize(
     ("language", "text"),
-    [("en", "something nice for my mother"), ("de", "Barock"), ("ja", "ボールペン"), ("fr", "rouge en coton"), ("nl", "")],
+    [
+        ("en", "something nice for my mother"),
+        ("de", "Barock"),
+        ("ja", "ボールペン"),
+        ("fr", "rouge en coton"),
+        ("nl", ""),
+    ],
 )
 def test_without_an_item_none_is_made_up(language: str, text: str) -> None:
     assert read_caption(text, language).item is None
@@ -90,7 +97,10 @@ def test_each_synonym_means_what_its_row_says() -> None:
         said = {"item": read.item, "color": next(iter(read.colors), None)} | {
             name: getattr(read, name) for name in ("pattern", "material")
         }
-        assert {kind: value for kind, value in said.items() if value is not None} == {kinds[key]: key}, (language, phrase)
+        assert {kind: value for kind, value in said.items() if value is not None} == {kinds[key]: key}, (
+            language,
+            phrase,
+        )
 
 
 @settings(max_examples=150, deadline=None)
@@ -102,5 +112,9 @@ def test_any_text_is_read_and_unknown_words_change_nothing(text: str, language: 
     caption = write_captions("red", "striped", "wood", "chair")[language]
     known = read_caption(caption, language)
     assert read_caption(f"0815 {caption} 4711", language) == Reading(
-        known.item, known.colors, known.pattern, known.material, ("0815", "4711") if language != "ja" else tuple("08154711")
+        known.item,
+        known.colors,
+        known.pattern,
+        known.material,
+        ("0815", "4711") if language != "ja" else tuple("08154711"),
     )
