@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.embedding.file import need_arrow
 from edgekit.embedding.sources import Source, open_source
 from edgekit.embedding.sources.catalog import CatalogSource
-from edgekit.embedding.sources.table import TableSource, is_table
+from edgekit.embedding.sources.table import is_table
 from edgekit.embedding.subject import Opened
 from edgekit.errors import InputError
 from edgekit.evaluation.inputs import Embedded, open_embedded
@@ -69,12 +70,13 @@ def open_shelf(data: str) -> Shelf:
 
 
 def _holds_embeddings(path: Path) -> bool:
-    """Whether that is not a table of photos, but a file of embeddings, as far as its columns say."""
+    """Whether its columns say so; a file that is damaged is taken for one, and refused as such."""
+    if not path.is_file():
+        return False
     try:
-        TableSource(str(path))
-    except InputError:
-        return path.is_file()
-    return False
+        return "embedding" in need_arrow().read_schema(path).names
+    except (OSError, ValueError):  # as errors of pyarrow are, too
+        return True
 
 
 def photos_of(source: Source, ids: Collection[str]) -> dict[str, np.ndarray]:

@@ -9,14 +9,13 @@ from edgekit.data.images import load_image
 from edgekit.errors import InputError
 from edgekit.evaluation.generative.gallery import open_shelf, photos_of
 from edgekit.evaluation.generative.pictures import FOLDER
-from edgekit.evaluation.generative.report import Example, GenerativeReport, Ranked
+from edgekit.evaluation.generative.report import Example, GenerativeReport
 from edgekit.evaluation.generative.request import GenerativeRequest
 from edgekit.evaluation.generative.verdict import said_of
 from edgekit.evaluation.picture_folder import PictureFolder
 from edgekit.evaluation.retrieval_page import check_page
 from edgekit.evaluation.retrieval_report import Figure
 from edgekit.report.document import (
-    Cell,
     Column,
     Command,
     Interval,
@@ -94,7 +93,7 @@ def page_of_generative(
         ("chosen items that intervals draw", f"{report.units:,}"),
         ("texts not understood", f"{report.queries - report.judged:,}"),
     ]
-    sections: list[Section] = [_models(report), _languages(report)]
+    sections: list[Section] = [_models(report), *_gaps(report), _languages(report)]
     if len(report.models) > 1:
         sections.append(_changes(report))
     if report.unread:
@@ -120,33 +119,31 @@ def _read(path: Path) -> str | None:
 def _models(report: GenerativeReport) -> Table:
     columns = [
         Column("model"),
-        Column("kind"),
         *(Column(name, "number", about="of the items that people chose") for name in report.models[0].figures),
-        Column(
-            f"real photos: {report.metric}",
-            "number",
-            about="photos of the gallery search for others of their label",
-        ),
-        Column("gap between languages", "number", signed=True, about="the best above the worst, 95 % interval"),
+        Column(f"real photos: {report.metric}", "number", about="photos of the gallery search for their own listing"),
+    ]
+    rows = []
+    for row in report.models:
+        real = None if row.real is None else _interval(row.real)
+        rows.append(Row((shown(row.name, 80), *map(_interval, row.figures.values()), real)))
+    return Table("Models", columns, rows)
+
+
+def _gaps(report: GenerativeReport) -> list[Section]:
+    columns = [
+        Column("model"),
+        Column(f"gap of {report.metric}", "number", signed=True, about="the best above the worst, 95 % interval"),
         Column("best"),
         Column("worst"),
         _P,
     ]
-    return Table("Models", columns, [Row(_model(row)) for row in report.models], "p is of the gap between languages.")
-
-
-def _model(row: Ranked) -> list[Cell]:
-    gap = row.gap
-    return [
-        shown(row.name, 80),
-        row.kind,
-        *map(_interval, row.figures.values()),
-        None if row.real is None else _interval(row.real),
-        None if gap is None else _interval(gap),
-        None if gap is None else gap.best,
-        None if gap is None else gap.worst,
-        None if gap is None else gap.p,
+    rows = [
+        Row((shown(row.name, 80), _interval(row.gap), row.gap.best, row.gap.worst, row.gap.p))
+        for row in report.models
+        if row.gap is not None
     ]
+    note = "p: how often languages that are all served alike lie as far apart."
+    return [Table("Gaps between languages", columns, rows, note)] if rows else []
 
 
 def _languages(report: GenerativeReport) -> Table:

@@ -57,6 +57,7 @@ def summarized(
         )
         for language in dict.fromkeys(query.language for query in asked.queries)
     ]
+    agreed = _agreement(request, answers, units)
     ranked = [_ranked(request, answers, number, units) for number in range(len(answers.models))]
     return GenerativeReport(
         metric=request.judged_by,
@@ -71,10 +72,10 @@ def summarized(
         languages=languages,
         unread=[Unread(id=query.id, language=query.language, text=query.text) for query in unread[:_NAMED]],
         models=ranked,
-        agreement=_agreement(request, answers, units),
+        agreement=agreed,
         review=review,
         examples=[],
-        notes=_notes(request, answers, gallery[1], review),
+        notes=_notes(request, answers, gallery[1], agreed, review),
     )
 
 
@@ -129,7 +130,9 @@ def _agreement(request: GenerativeRequest, answers: Answers, units: np.ndarray) 
     )
 
 
-def _notes(request: GenerativeRequest, answers: Answers, rows: int, review: Reviewed | None) -> list[str]:
+def _notes(
+    request: GenerativeRequest, answers: Answers, rows: int, agreement: Agreement | None, review: Reviewed | None
+) -> list[str]:
     notes = []
     if answers.asked.doubled:
         notes.append(f"{answers.asked.doubled} rows of {answers.asked.name} are there twice and count once")
@@ -142,6 +145,8 @@ def _notes(request: GenerativeRequest, answers: Answers, rows: int, review: Revi
         notes.append(f"the gallery has {rows} rows, fewer than k = {deepest}: every row is listed")
     if any(one is None for one in answers.real):
         notes.append("the gallery has no two photos of one label, so real photos rank nothing")
+    elif agreement is None and len(answers.models) > 2:
+        notes.append(f"all models have one {request.judged_by}, so there is no ranking; take a larger gallery")
     elif len(answers.models) < 3:
         notes.append("a ranking needs three models or more to be compared with that of real photos")
     if review is not None and review.stale:

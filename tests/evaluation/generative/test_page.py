@@ -86,7 +86,7 @@ def changed(**fields: object) -> GenerativeReport:
 def test_the_verdict_names_the_best_model_and_that_no_gap_is_shown() -> None:
     said, state = said_of(REPORT)
     assert said == [
-        "large finds most of what people chose: recall@5 is 0.600 (0.500 to 0.700).",
+        "large finds what people chose most often: recall@5 is 0.600 (0.500 to 0.700).",
         "No gap between languages is shown.",
     ]
     assert state == "plain"
@@ -120,12 +120,20 @@ def test_agreement_and_review_are_told() -> None:
 def test_every_figure_of_the_report_is_on_the_page() -> None:
     page = page_of_generative(changed(unread=[Unread(id="en-1", language="en", text="nice")]), DRAWN, PHOTOS)
     tables = {part.title: part for part in page.sections if isinstance(part, Table)}
-    assert list(tables) == ["Models", "recall@5 by language", "Against small", "Texts that were not understood"]
+    assert list(tables) == [
+        "Models",
+        "Gaps between languages",
+        "recall@5 by language",
+        "Against small",
+        "Texts that were not understood",
+    ]
     for row, model in zip(tables["Models"].rows, REPORT.models, strict=True):
         assert row.cells[0] == model.name
-        for wanted in (*model.figures.values(), model.real, model.gap):
+        for wanted in (*model.figures.values(), model.real):
             assert wanted is not None
             assert Interval(wanted.value, wanted.low, wanted.high) in row.cells
+    for row, model in zip(tables["Gaps between languages"].rows, REPORT.models, strict=True):
+        assert row.cells == (model.name, Interval(0.2, 0.1, 0.3), "en", "ja", 0.4)
     for row, language in zip(tables["recall@5 by language"].rows, ("en", "ja"), strict=True):
         assert row.cells[0] == language
         figures = [model.languages[language] for model in REPORT.models]
