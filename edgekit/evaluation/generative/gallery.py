@@ -73,9 +73,12 @@ def _holds_embeddings(path: Path) -> bool:
     """Whether its columns say so; a file that is damaged is taken for one, and refused as such."""
     if not path.is_file():
         return False
+    parquet = need_arrow()
+    import pyarrow as pa
+
     try:
-        return "embedding" in need_arrow().read_schema(path).names
-    except (OSError, ValueError):  # as errors of pyarrow are, too
+        return "embedding" in parquet.read_schema(path).names
+    except (pa.ArrowException, OSError, ValueError):
         return True
 
 

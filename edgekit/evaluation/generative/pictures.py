@@ -23,7 +23,7 @@ FOLDER = "pictures"  # below the folder of a run
 
 
 def draw_pictures(queries: Sequence[Query], generator: Generator, out: Path, reporter: Reporter) -> list[str | None]:
-    """The file's name in out/pictures of each query's picture; None where the generator does not understand the text.
+    """The path in out/pictures of each query's picture; None where the generator does not understand the text.
 
     Raises:
         InputError: a query is in a language that the generator does not read.
@@ -38,10 +38,6 @@ def draw_pictures(queries: Sequence[Query], generator: Generator, out: Path, rep
             f"{foreign.language!r}; it reads {', '.join(known)}: take the others out, or give another `generator`",
             field="queries",
         )
-    try:
-        (out / FOLDER).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}); give another `out`", field="out") from error
     names: list[str | None] = []
     with reporter.stage(f"draw {len(queries)} pictures") as tick:
         for count, query in enumerate(queries, start=1):
@@ -52,12 +48,17 @@ def draw_pictures(queries: Sequence[Query], generator: Generator, out: Path, rep
 
 def _drawn(query: Query, generator: Generator, folder: Path) -> str | None:
     facts = f"{generator.key}\0{query.language}\0{query.text}"
-    name = f"{hashlib.sha256(facts.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.png"
+    digest = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()
+    name = f"{digest[:2]}/{digest[2:32]}.png"  # many folders, as each write looks for what is left of others in its own
     if (folder / name).is_file():
         return name
     pixels = generator.draw(query.text, query.language)
     if pixels is None:
         return None
+    try:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); give another `out`", field="out") from error
     write_atomically(folder / name, _png(pixels))
     return name
 

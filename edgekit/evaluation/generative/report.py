@@ -89,7 +89,7 @@ class Example(Part):
     id: str
     language: str
     text: str
-    picture: str = Field(description="The file's name among the generated pictures.")
+    picture: str = Field(description="The file's path among the generated pictures.")
     chosen: list[str]
     right: bool = Field(description="Whether a chosen item is among those listed.")
     found: list[FoundItem]

@@ -17,11 +17,9 @@ def said_of(report: GenerativeReport) -> tuple[list[str], State]:
     best = max(report.models, key=lambda row: row.figures[report.metric].value)
     figure = best.figures[report.metric]
     first = f"{report.metric} is {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
-    said = [
-        f"{shown(best.name, 80)} finds what people chose most often: {first}."
-        if len(report.models) > 1
-        else f"{first}."
-    ]
+    if len(report.models) > 1:
+        first = f"{shown(best.name, 80)} finds what people chose most often: {first}"
+    said = [f"{first}."]
     uneven = [row for row in report.models if row.gap is not None and row.gap.p <= ALPHA]
     for row in uneven:
         assert row.gap is not None

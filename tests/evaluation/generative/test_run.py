@@ -130,10 +130,19 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(
     monkeypatch.setattr(generators, "draw_text", until)
     with pytest.raises(KeyboardInterrupt):
         edgekit.evaluate_generative(request)
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == 40
+    assert len(list((tmp_path / "pictures").rglob("*.png"))) == 40
     limit = 1000
     assert edgekit.evaluate_generative(request).to_json() == report.to_json()
     assert len(drawn) == len(set(drawn)) == 96
+
+
+def test_models_that_are_all_alike_have_no_ranking(request_: edgekit.GenerativeRequest, tmp_path: Path) -> None:
+    queries = table(tmp_path / "q.csv", ("red mug", "en", "listing-000001"))
+    report = edgekit.evaluate_generative(replace(request_, models=[tower(0)] * 3, queries=queries))
+    assert report.agreement is None
+    assert "all models have one recall@5, so there is no ranking; take a larger gallery" in report.notes
+    assert report.models[1].change is not None
+    assert report.models[1].change["all"].value == 0
 
 
 def test_an_artifact_is_judged_in_its_runtime(tower_file: Path, tmp_path: Path) -> None:
@@ -239,12 +248,12 @@ def test_own_photos_are_searched_with_pictures_of_a_diffusion_pipeline(tmp_path:
     report = edgekit.evaluate_generative(request)
     assert (report.judged, report.gallery) == (2, 8)
     assert [row.language for row in report.languages] == ["fi", "en"]
-    pictures = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "pictures").iterdir()}
+    pictures = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "pictures").rglob("*.png")}
     assert len(pictures) == 2
     assert edgekit.evaluate_generative(request).to_json() == report.to_json()
-    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "pictures").iterdir()} == pictures
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "pictures").rglob("*.png")} == pictures
     edgekit.evaluate_generative(replace(request, steps=3))
-    assert len(list((tmp_path / "out" / "pictures").iterdir())) == 4
+    assert len(list((tmp_path / "out" / "pictures").rglob("*.png"))) == 4
 
 
 def test_a_check_list_is_written_read_back_and_never_loses_a_verdict(
