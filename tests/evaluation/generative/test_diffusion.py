@@ -120,3 +120,12 @@ def test_what_cannot_be_fetched_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ModelError, match=r"cannot fetch 'no/such': no route to host; .*Give the folder") as caught:
         Diffusion("hf-hub:no/such", 0, None, 2, 0.0, Silent())
     assert "\n" not in str(caught.value)
+
+
+def test_half_precision_is_used_where_the_device_has_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = opened(folder)
+    monkeypatch.setattr("edgekit.evaluation.generative.diffusion._device", lambda: ("cpu", True))
+    half = opened(folder)
+    assert half.key == whole.key.replace(" fp32 ", " fp16 ")
+    near = np.abs(half.draw("red mug", "en").astype(int) - whole.draw("red mug", "en"))
+    assert 0 < near.max() < 32

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +75,27 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="give another `out`"):
         draw_pictures(queries("mug"), Painter(), tmp_path / "file", Silent())
+
+
+class Killed(Painter):
+    """A painter whose process is killed at the third picture."""
+
+    def draw(self, text: str, language: str) -> np.ndarray | None:
+        if len(self.painted) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().draw(text, language)
+
+
+def test_a_killed_run_draws_no_picture_twice_and_loses_none(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.evaluation.generative import test_pictures as tests\n"
+        "asked = tests.queries('a', 'ab', 'abc', 'abcd')\n"
+        "tests.draw_pictures(asked, tests.Killed(), Path(sys.argv[1]), tests.Silent())"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    painter = Painter()
+    names = draw_pictures(queries("a", "ab", "abc", "abcd"), painter, tmp_path, Silent())
+    assert painter.painted == ["abc", "abcd"]
+    assert len({name for name in names if name is not None}) == 4
