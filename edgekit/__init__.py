@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from edgekit.evaluation.drift import DriftRequest, evaluate_drift
     from edgekit.evaluation.drift_page import write_drift_page
     from edgekit.evaluation.drift_report import DriftReport
+    from edgekit.evaluation.generative.page import write_generative_page
+    from edgekit.evaluation.generative.report import GenerativeReport
+    from edgekit.evaluation.generative.request import GenerativeRequest
+    from edgekit.evaluation.generative.run import evaluate_generative
     from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
     from edgekit.evaluation.retrieval_page import write_retrieval_page
     from edgekit.evaluation.retrieval_report import RetrievalReport
@@ -78,6 +82,8 @@ __all__ = [
     "Export",
     "ExportRequest",
     "ExportResult",
+    "GenerativeReport",
+    "GenerativeRequest",
     "Outcome",
     "ParityReport",
     "Plan",
@@ -97,6 +103,7 @@ __all__ = [
     "embed",
     "evaluate_compatibility",
     "evaluate_drift",
+    "evaluate_generative",
     "evaluate_retrieval",
     "export",
     "judge_canary",
@@ -113,6 +120,7 @@ __all__ = [
     "write_compare_page",
     "write_compatibility_page",
     "write_drift_page",
+    "write_generative_page",
     "write_plan_page",
     "write_retrieval_page",
 ]
@@ -136,6 +144,10 @@ _NAMES = {
     "evaluation.drift": "DriftRequest evaluate_drift",
     "evaluation.drift_page": "write_drift_page",
     "evaluation.drift_report": "DriftReport",
+    "evaluation.generative.page": "write_generative_page",
+    "evaluation.generative.report": "GenerativeReport",
+    "evaluation.generative.request": "GenerativeRequest",
+    "evaluation.generative.run": "evaluate_generative",
     "evaluation.retrieval": "RetrievalRequest evaluate_retrieval",
     "evaluation.retrieval_page": "write_retrieval_page",
     "evaluation.retrieval_report": "RetrievalReport",

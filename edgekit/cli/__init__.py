@@ -25,7 +25,7 @@ COMMANDS = {
     },
     "Evaluate and decide": {
         "embed": "Embed a whole data set into a Parquet file.",
-        "evaluate": "Judge embeddings: retrieval, drift, a new model.",
+        "evaluate": "Judge embeddings: retrieval, texts, drift, a new model.",
         "compare": "Compare models in quality, latency, size and cost.",
         "demo": "Write a page that searches photos in a browser.",
         "experiment": "Plan and analyze A/B tests, and judge canary releases.",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.console import print_json, typed_command
+from edgekit.cli.evaluate_generative import evaluate_generative
 from edgekit.cli.groups import DefaultGroup
 from edgekit.cli.options import (
     PATH,
@@ -52,14 +53,16 @@ _other_models = click.option(
 
 @click.group(cls=DefaultGroup)
 def evaluate() -> None:
-    """Evaluate embeddings: retrieval, drift, and a new model before an old gallery.
+    """Evaluate embeddings: retrieval, text queries, drift, and a new model before an old gallery.
 
     All take Parquet files of embeddings, with the columns id and embedding. Further columns are the labels and segments
     of each row. In their place they take what `edgekit embed` takes, DATA and a model or an artifact, and embed it.
+    Text queries are judged by pictures that are generated of them.
 
     \b
     edgekit evaluate retrieval photos --with exported/catalog-s0-onnx-int8 --against models/catalog-s0.toml
     edgekit evaluate retrieval photos.parquet --by category
+    edgekit evaluate generative catalog:200 --with catalog-s0
     edgekit evaluate drift last-week.parquet this-week.parquet
     edgekit evaluate compatibility old-model.parquet new-model.parquet
     """
@@ -250,3 +253,6 @@ def evaluate_compatibility(as_json: bool, quiet: bool, page: Path | None, **aske
     if page is not None:
         write_compatibility_page(report, page, command=typed_command())
         click.echo(str(page), err=as_json)
+
+
+evaluate.add_command(evaluate_generative)

@@ -23,7 +23,7 @@ from edgekit.support.fields import AnyPath
 from edgekit.support.progress import Reporter
 from edgekit.support.text import shown
 
-__all__ = ["Embedded", "Inputs", "rows_of_ids"]
+__all__ = ["Embedded", "Inputs", "open_embedded", "rows_of_ids"]
 
 _NAMED = 3
 
@@ -137,7 +137,16 @@ class Inputs:
 
     def _read(self, path: Path, name: str, long: str | None = None) -> Embedded:
         with self._reporter.stage(f"read the embeddings of {name}"):
-            return Embedded(read_embeddings(path, long), name)
+            return open_embedded(path, name, long)
+
+
+def open_embedded(path: Path, name: str | None = None, long: str | None = None) -> Embedded:
+    """Open a file of embeddings, which is called `name` where its own says little, and `long` in errors.
+
+    Raises:
+        InputError: it is damaged, or has a row that is no embedding.
+    """
+    return Embedded(read_embeddings(path, long), shown(path.name, 80) if name is None else name)
 
 
 def rows_of_ids(wanted: Sequence[str], other: Embedded, asked_by: str) -> np.ndarray:

@@ -6,15 +6,14 @@ alike, so units are drawn again and exchanged as a whole; single rows would make
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edgekit.evaluation.libraries import library
 
-__all__ = ["Gap", "corrected", "gaps", "interval", "paired_p", "units_of"]
+__all__ = ["Gap", "corrected", "drawn_means", "ends", "gaps", "interval", "paired_p", "summed", "units_of"]
 
 _CHUNK = 4_000_000  # values that are held at a time
 _LEVEL = 0.95
@@ -52,12 +51,12 @@ def interval(values: np.ndarray, units: np.ndarray, resamples: int, seed: int = 
 
     Both are the mean where there are fewer than two units.
     """
-    sums, counts = _summed(values, units)
+    sums, counts = summed(values, units)
     if len(sums) < 2:
         mean = values.mean(axis=0)
         return mean, mean
-    drawn = np.concatenate(list(_drawn_means(sums, counts, resamples, seed)))
-    return _ends(drawn)
+    drawn = np.concatenate(list(drawn_means(sums, counts, resamples, seed)))
+    return ends(drawn)
 
 
 def paired_p(differences: np.ndarray, units: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
@@ -66,7 +65,7 @@ def paired_p(differences: np.ndarray, units: np.ndarray, resamples: int, seed: i
     Fisher's randomization test: the sign of a unit's difference is chance where both models serve it alike (Smucker,
     Allan and Carterette, "A comparison of statistical significance tests for information retrieval evaluation", 2007).
     """
-    sums, _ = _summed(differences, units)
+    sums, _ = summed(differences, units)
     rng = np.random.default_rng(seed)
     observed = np.abs(sums.sum(axis=0)) - _ROUNDING
     as_far = np.zeros(sums.shape[1], np.int64)
@@ -82,7 +81,7 @@ def gaps(values: np.ndarray, segment: np.ndarray, units: np.ndarray, resamples: 
     A unit that is in several segments counts in each as one of its own, which makes the test a cautious one.
     """
     cells = np.unique(np.stack([segment, units], axis=1), axis=0, return_inverse=True)
-    sums, counts = _summed(values[:, None], cells[1].reshape(-1))
+    sums, counts = summed(values[:, None], cells[1].reshape(-1))
     numbers, starts = np.unique(cells[0][:, 0], return_index=True)
     queries = np.add.reduceat(counts, starts)
     means = np.add.reduceat(sums[:, 0], starts) / queries
@@ -119,14 +118,14 @@ def _gap_interval(
     if min(inside.sum(), (~inside).sum()) < 2:  # nothing to draw from: the interval would have no width
         return float("-inf"), float("inf")
     own, others = (
-        np.concatenate(list(_drawn_means(sums[some], counts[some], resamples, seed + number)))
+        np.concatenate(list(drawn_means(sums[some], counts[some], resamples, seed + number)))
         for number, some in enumerate((inside, ~inside))
     )
-    low, high = _ends((others - own) * (counts[~inside].sum() / counts.sum()))
+    low, high = ends((others - own) * (counts[~inside].sum() / counts.sum()))
     return float(low[0]), float(high[0])
 
 
-def _summed(values: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def summed(values: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The sum [U,M] and the count [U] of each unit's rows."""
     _, at, counts = np.unique(units, return_inverse=True, return_counts=True)
     sums = np.zeros((len(counts), values.shape[1]))
@@ -134,8 +133,8 @@ def _summed(values: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return sums, counts
 
 
-def _drawn_means(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> Any:
-    """Means [resamples,M] of units that are drawn again, some at a time."""
+def drawn_means(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Means [resamples,M] of units with sums [U,M] and counts [U] that are drawn again, some at a time."""
     rng, units = np.random.default_rng(seed), len(sums)
     for count in _chunks(resamples, units):
         chosen = rng.integers(0, units, (count, units)) + units * np.arange(count)[:, None]
@@ -143,7 +142,8 @@ def _drawn_means(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int
         yield (drawn @ sums) / (drawn @ counts)[:, None]
 
 
-def _ends(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ends(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ends [M] of the 95 % percentile interval of what was drawn [resamples,M]."""
     tail = (1 - _LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     return low, high

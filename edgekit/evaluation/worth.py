@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.embedding.run import EmbedRequest, embed
 from edgekit.embedding.sources import Source, open_source
 from edgekit.errors import UsageError
 from edgekit.evaluation.compare_report import Value
+from edgekit.evaluation.kept import kept_embeddings
 from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
 from edgekit.evaluation.tasks import task_named
 from edgekit.metrics.ranking import metric_names
@@ -74,12 +73,7 @@ class Judging:
         Raises:
             EdgeKitError: the photos cannot be embedded.
         """
-        digest = hashlib.sha256(f"{key} {self.source.fingerprint()} {self.source.name}".encode()).hexdigest()
-        path = self.kept / f"{digest[:32]}.parquet"
-        if not path.is_file():
-            self.kept.mkdir(parents=True, exist_ok=True)
-            embed(EmbedRequest(data=self.data, model=model, out=path, workers=self.workers), reporter)
-        return path
+        return kept_embeddings(self.data, self.source, model, key, self.kept, workers=self.workers, reporter=reporter)
 
     def figures(self, own: Path, original: Path, runtime: str, reporter: Reporter) -> dict[str, Value]:
         """Those of `figure_names`, from the files of both.

@@ -133,7 +133,7 @@ def test_a_second_run_embeds_nothing_and_says_the_same(
     def refuse(*_: object) -> None:
         raise AssertionError("the photos are embedded already")
 
-    monkeypatch.setattr("edgekit.evaluation.worth.embed", refuse)
+    monkeypatch.setattr("edgekit.evaluation.kept.embed", refuse)
     assert compared(targets="onnx").to_json() == first.to_json()
 
 

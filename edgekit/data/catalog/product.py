@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageDraw
 from edgekit.data.catalog.patterns import CANVAS, PATTERNS, material_tile, pattern_mask
 from edgekit.data.catalog.shapes import ACCENT, BODY, DARK, EMBLEMS, SHAPES, TRIM, emblem_outline, outlines, warp
 
-__all__ = ["COLORS", "MATERIALS_OF", "Color", "Identity", "draw_product", "make_identity"]
+__all__ = ["COLORS", "MATERIALS_OF", "Color", "Identity", "Wish", "draw_product", "make_identity"]
 
 Color = tuple[int, int, int]
 
@@ -67,6 +67,19 @@ class Identity(NamedTuple):
     shape: tuple[float, float, float, float]
 
 
+class Wish(NamedTuple):
+    """What an identity is to be; None leaves it to chance."""
+
+    fine_category: str | None = None
+    material: str | None = None
+    pattern: str | None = None
+    color: str | None = None
+    secondary: str | None = None
+
+
+_ANY = Wish()
+
+
 @cache
 def _apart(a: str, b: str) -> bool:
     weights = (0.8, 1.2, 0.6)
@@ -88,18 +101,23 @@ def _other(rng: np.random.Generator, *taken: str) -> str:
     return far[int(rng.integers(len(far)))] if far else ("white" if "white" not in taken else "black")
 
 
-def make_identity(rng: np.random.Generator) -> Identity:
-    """Draw one listing's identity from `rng`."""
-    fine = list(SHAPES)[int(rng.integers(len(SHAPES)))]
+def make_identity(rng: np.random.Generator, wish: Wish = _ANY) -> Identity:
+    """Draw one listing's identity from `rng`, as far as `wish` leaves it open."""
+    drawn = list(SHAPES)[int(rng.integers(len(SHAPES)))]
+    fine = wish.fine_category or drawn
     materials = MATERIALS_OF[SHAPES[fine].category]
-    primary = list(COLORS)[int(rng.integers(len(COLORS)))]
-    secondary = _other(rng, primary)
+    drawn = list(COLORS)[int(rng.integers(len(COLORS)))]
+    primary = wish.color or drawn
+    drawn = _other(rng, primary)
+    secondary = wish.secondary or drawn
     trim = _other(rng, primary) if rng.random() < 0.8 else primary
     accent = _other(rng, primary, secondary)
+    material = materials[int(rng.integers(len(materials)))]
+    pattern = list(PATTERNS)[int(rng.integers(len(PATTERNS)))]
     return Identity(
         fine_category=fine,
-        material=materials[int(rng.integers(len(materials)))],
-        pattern=list(PATTERNS)[int(rng.integers(len(PATTERNS)))],
+        material=wish.material or material,
+        pattern=wish.pattern or pattern,
         color=primary,
         primary=_shade(COLORS[primary], rng),
         secondary=_shade(COLORS[secondary], rng),

@@ -68,7 +68,7 @@ class CatalogSource:
         self._count = int(match[1] or _DEFAULT)
         if not 1 <= self._count <= _MOST:
             raise UsageError(f"`data` is {text!r}; the catalogue gives 1 to {_MOST} photos", field="data")
-        self._catalog = Catalog(-(-self._count // _PHOTOS), _PHOTOS, size=16)
+        self.catalog = Catalog(-(-self._count // _PHOTOS), _PHOTOS, size=16)
         self.name = f"synthetic catalogue (test split, seed 0, {self._count} photos)"
 
     def __len__(self) -> int:
@@ -79,12 +79,12 @@ class CatalogSource:
         return [self._item(*divmod(number, _PHOTOS)) for number in range(start, min(stop, self._count))]
 
     def _item(self, number: int, photo: int) -> Item:
-        listing, style = self._catalog.listing(number), STYLES[photo % len(STYLES)]
+        listing, style = self.catalog.listing(number), STYLES[photo % len(STYLES)]
         attributes = (str(getattr(listing, name)) for name in self.columns[1:-3])
         promoted = "no" if number % _PROMOTED else "yes"
-        texts = (listing.id, *attributes, promoted, style, self._catalog.lighting(number, photo))
+        texts = (listing.id, *attributes, promoted, style, self.catalog.lighting(number, photo))
         return Item(f"{listing.id}/photo-{photo}-{style}.png", _Rendered(number, photo), texts)
 
     def fingerprint(self) -> str:
         """See `Source`."""
-        return self._catalog.digest()
+        return self.catalog.digest()

@@ -97,10 +97,10 @@ def test_captions_name_the_attributes_in_every_language() -> None:
     catalog = Catalog(60, 1)
     for index in range(60):
         listing = catalog.listing(index)
-        assert set(listing.captions) == {"en", "de", "fr", "es", "ja"}
+        assert set(listing.captions) == {"en", "de", "fr", "es", "it", "pt", "nl", "ja"}
         for word in (listing.color, listing.pattern, listing.material, listing.fine_category):
             assert word in listing.captions["en"]
-        assert len(set(listing.captions.values())) == 5
+        assert len(set(listing.captions.values())) == 8
 
 
 @pytest.mark.parametrize(
