@@ -60,7 +60,7 @@ def evaluate() -> None:
     Text queries are judged by pictures that are generated of them.
 
     \b
-    edgekit evaluate retrieval photos --with exported/catalog-s0-onnx-int8 --against models/catalog-s0.toml
+    edgekit evaluate retrieval photos --with exported/catalog-s0-onnx-fp32
     edgekit evaluate retrieval photos.parquet --by category
     edgekit evaluate generative catalog:200 --with catalog-s0
     edgekit evaluate drift last-week.parquet this-week.parquet
