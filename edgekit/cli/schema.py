@@ -14,7 +14,7 @@ __all__ = ["schema"]
 
 _NAMES = (
     *("bench", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze", "experiment-canary"),
-    *("experiment-plan", "golden", "job", "manifest", "parity", "plan", "recipe", "retrieval"),
+    *("experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe", "retrieval"),
 )
 
 
@@ -32,6 +32,7 @@ def schema(name: str) -> None:
     from edgekit.evaluation.compare_report import CompareReport
     from edgekit.evaluation.compatibility import CompatibilityReport
     from edgekit.evaluation.drift_report import DriftReport
+    from edgekit.evaluation.generative.report import GenerativeReport
     from edgekit.evaluation.retrieval_report import RetrievalReport
     from edgekit.experiment.canary import CanaryResult
     from edgekit.experiment.plan import ExperimentPlan
@@ -49,6 +50,7 @@ def schema(name: str) -> None:
         "experiment-analyze": ExperimentResult,
         "experiment-canary": CanaryResult,
         "experiment-plan": ExperimentPlan,
+        "generative": GenerativeReport,
         "golden": GoldenFolder,
         "job": AppJob,
         "manifest": Manifest,

@@ -13,6 +13,7 @@ import pytest
 from edgekit.cli.schema import schema
 from edgekit.experiment.plan import ExperimentPlanRequest, plan_experiment
 from tests.conftest import Invoke
+from tests.evaluation.generative.test_page import REPORT
 from tests.report.all_pages import analysis, canary, comparison, compatibility, drift, retrieval
 
 (ARGUMENT,) = schema.params
@@ -22,6 +23,7 @@ REPORTS = {
     "comparison": comparison("b0", ["throttled"]),
     "compatibility": compatibility(unchanged=-0.9, adapter=0.0),
     "drift": drift("shoes"),
+    "generative": REPORT,
     "retrieval": retrieval("b0"),
 }
 RESULTS = {
