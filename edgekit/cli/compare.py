@@ -213,6 +213,8 @@ def _show(report: CompareReport, request: CompareRequest) -> None:
         dim=[number for number, line in enumerate(told.lines) if line.dominated],
     )
     table("How the figures were obtained", ("figure", "how"), told.how)
+    for price in told.prices:
+        click.echo(price)
     for note in told.errors + told.notes:
         warn(in_options(note))
     for sentence in told.verdict:

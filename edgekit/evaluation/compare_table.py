@@ -38,6 +38,7 @@ class CompareTable:
     lines: list[Line]
     notes: list[str]
     how: list[tuple[str, str]]
+    prices: list[str]
 
 
 # Title, digits, and what a figure is divided by, in the order of the table; a quality comes before them.
@@ -78,6 +79,7 @@ def table_of(report: CompareReport) -> CompareTable:
         lines=lines,
         notes=_notes(report),
         how=[(titles[name], _how(report, name)) for name in had],
+        prices=_prices(report),
     )
 
 
@@ -89,11 +91,14 @@ def _verdict(report: CompareReport) -> list[str]:
 
 def _notes(report: CompareReport) -> list[str]:
     lacking = [f"{', '.join(names)}: no {what}: {why}" for (what, why), names in missing(report).items()]
-    prices = [
-        f"price of {row.name}: {row.price:g} per {row.per}, {row.date}, {row.source} {row.note}".strip()
+    return [*lacking, *report.notes]
+
+
+def _prices(report: CompareReport) -> list[str]:
+    return [
+        f"price of {row.name}: {row.price:g} {report.currency} per {row.per}, {row.date}, {row.source} {row.note}".strip()
         for row in report.prices
     ]
-    return [*lacking, *prices, *report.notes]
 
 
 def missing(report: CompareReport) -> dict[tuple[str, str], list[str]]:

@@ -43,7 +43,7 @@ def test_the_table_the_verdict_and_the_commands_that_repeat_it(invoke: Invoke, f
         "edgekit bench",
     ):
         assert text in shown.stdout
-    assert "price of m7g.large: 0.0816 per hour, 2 cores, 2026-06-17, https://" in shown.stderr
+    assert "price of m7g.large: 0.0816 USD per hour, 2 cores, 2026-06-17, https://" in shown.stdout
     none = invoke("compare", *few, "--where", "size_mb < 0.001")
     assert none.exit_code == 0
     assert "Ship none under size_mb < 0.001." in none.stdout
