@@ -95,8 +95,9 @@ def _notes(report: CompareReport) -> list[str]:
 
 
 def _prices(report: CompareReport) -> list[str]:
+    unit = report.currency
     return [
-        f"price of {row.name}: {row.price:g} {report.currency} per {row.per}, {row.date}, {row.source} {row.note}".strip()
+        f"price of {row.name}: {row.price:g} {unit} per {row.per}, {row.date}, {row.source} {row.note}".strip()
         for row in report.prices
     ]
 
