@@ -180,9 +180,14 @@ def _subject(request: RetrievalRequest, inputs: Inputs) -> _Subject:
     asked = questions(task_named(request.task), queries.side, gallery.side, pairs)
     judged = np.flatnonzero(asked.relevance.relevant() > 0)
     if not len(judged):
+        check = (
+            "both have the same texts in the columns of the task"
+            if pairs is None
+            else f"{pairs.path.name} lists items beside the query itself, with a relevance above 0"
+        )
         raise InputError(
             f"{queries.name}: none of {len(asked.queries)} queries has a relevant item in {gallery.name}; check that "
-            "both have the same texts in the columns of the task"
+            f"{check}"
         )
     return _Subject(queries, gallery, asked, judged, _original(request, inputs))
 

@@ -186,6 +186,10 @@ def test_files_that_do_not_fit_are_refused(photos: Path, tmp_path: Path) -> None
         evaluated(photos, against=narrow, mixed=True)
     with pytest.raises(InputError, match="no column light"):
         evaluated(photos, by=["light"])
+    itself = tmp_path / "itself.csv"
+    itself.write_text("query,gallery\nphoto-0,photo-0\n")
+    with pytest.raises(InputError, match=r"none of 1 queries .* check that itself.csv lists items beside the query"):
+        evaluated(photos, relevance=itself)
     with pytest.raises(InputError, match="none of 120 queries has a relevant item"):
         evaluated(photos, gallery=write(tmp_path / "g.parquet", VALUES[:2], {"label": ["x", "y"]}, ["8", "9"]))
 
