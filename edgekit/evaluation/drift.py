@@ -79,6 +79,7 @@ def evaluate_drift(request: DriftRequest, reporter: Reporter | None = None) -> D
     reporter = reporter or Silent()
     with Inputs(request.model, request.workers, reporter) as inputs:
         files = inputs.rows(request.reference, "reference"), inputs.rows(request.current, "current")
+        inputs.check_model()
         same_space(files[0].file, files[1].file, other_models=request.other_models)
         return _report(request, files, reporter)
 

@@ -175,6 +175,7 @@ def _report(request: RetrievalRequest, subject: _Subject, reporter: Reporter) ->
 def _subject(request: RetrievalRequest, inputs: Inputs) -> _Subject:
     queries = inputs.rows(request.queries, "queries")
     gallery = queries if request.gallery is None else inputs.rows(request.gallery, "gallery")
+    inputs.check_model()
     same_space(queries.file, gallery.file, other_models=request.other_models)
     pairs = None if request.relevance is None else read_pairs(request.relevance)
     asked = questions(task_named(request.task), queries.side, gallery.side, pairs)
