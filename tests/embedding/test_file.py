@@ -133,6 +133,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "not a number": ({"embedding": vectors([[1, 0], [0, NAN]])}, "1 rows have NaN or infinity, the first is 'b'"),
     "infinity": ({"embedding": vectors([[INF, 0], [0, NAN]])}, "2 rows have NaN or infinity, the first is 'a'"),
+    "too long": (
+        {"embedding": vectors([[1, 0], [1e30, 0]])},
+        "1 rows have no length from 1e-15 to 1e+18, the first is 'b'",
+    ),
+    "too short": (
+        {"embedding": vectors([[1e-30, 0], [1, 0]])},
+        "1 rows have no length from 1e-15 to 1e+18, the first is 'a'",
+    ),
     "zeros": ({"embedding": vectors([[1, 0], [0, 0]])}, "1 rows have only zeros, the first is 'b'"),
     "no rows": ({"id": pa.array([], pa.string()), "embedding": pa.array([], pa.list_(pa.float32(), 2))}, "no rows"),
 }
