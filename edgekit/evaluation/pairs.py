@@ -136,7 +136,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, str, object]]:
                 columns = [batch.column(name).to_pylist() for name in read]
                 ones = columns[2] if len(columns) > 2 else [1] * batch.num_rows
                 yield from zip(map(_text, columns[0]), map(_text, columns[1]), ones, strict=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({reason_of(error, 160)}); write it again") from error
 
 

@@ -267,7 +267,7 @@ def _errors(name: str, columns: Sequence[str]) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeError, KeyError) as error:
         text = str(error)
         if "Empty CSV" in text:
             raise InputError(f"{name}: is empty; give a table with a header and rows") from None

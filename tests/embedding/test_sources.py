@@ -253,7 +253,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "not CSV": (lambda folder: write(folder / "t.csv", b"id,path\n\xff\xfe"), "not CSV in UTF-8"),
     "not Parquet": (lambda folder: write(folder / "t.parquet", b"id,path\n"), "damaged, or not Parquet"),
     "a missing table": (lambda folder: folder / "t.parquet", "no such file"),
-    "a hostile row group": (claim, "row group 0 claims"),
+    "a hostile row group": (claim, "damaged (Invalid column metadata"),
     "no shard": (lambda folder: folder / "s-{0..3}.tar", "no shard"),
     "a shard that is none": (lambda folder: write(folder / "s.tar", b"words" * 200), "not a plain .tar file"),
     "a name that leads out": (

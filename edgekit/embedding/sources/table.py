@@ -120,7 +120,7 @@ def _header(table: Path) -> tuple[list[str], list[str], str | None]:
 
     try:
         with parquet.ParquetFile(table) as file:
-            check_footer(file.metadata, table.stat().st_size)
+            check_footer(file.metadata)
             schema = file.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"damaged, or not Parquet ({reason_of(error, 160)}); write it again") from None
