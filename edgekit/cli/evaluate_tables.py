@@ -143,9 +143,9 @@ def _said_of_segments(report: RetrievalReport) -> list[str]:
     lines = []
     for arrangement in report.arrangements:
         own = [row for row in report.segments if row.arrangement == arrangement.name]
-        worse = [f"{row.column}={row.segment} (by {row.gap:.3f})" for row in own if row.worse]
+        worse = [f"{_called(row)} (by {row.gap:.3f})" for row in own if row.worse]
         wider = [
-            f"{row.column}={row.segment} (by {row.widened:.3f})"
+            f"{_called(row)} (by {row.widened:.3f})"
             for row in own
             if row.widened is not None and row.widened_p is not None and row.widened_p <= ALPHA
         ]
@@ -153,6 +153,10 @@ def _said_of_segments(report: RetrievalReport) -> list[str]:
         more = f"; gap wider than in {report.base}: {', '.join(wider)}" if wider else ""
         lines.append(f"{arrangement.name}: {said}{more}")
     return lines
+
+
+def _called(row: Segment) -> str:
+    return f"{shown(row.column, 40)}={shown(row.segment, 40)}"
 
 
 def _check(row: Check) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from edgekit.support.text import shown
 __all__ = ["check_ids", "check_schema", "check_vectors", "is_text", "twice"]
 
 MAX_DIM: Final = 65536
+_SHORTEST, _LONGEST = 1e-15, 1e18  # of a row, whose square is then a float32 with all its digits
 MAX_ID: Final = 4096  # characters
 _STORED: Final = {"halffloat": "float16", "float": "float32", "int8": "int8"}
 
@@ -79,9 +80,17 @@ def check_vectors(values: np.ndarray, ids: list[str]) -> None:
     """Refuse rows of float32 [n,D] that are no embeddings.
 
     Raises:
-        InputError: names the first that has a value which is no finite number, or only zeros.
+        InputError: names the first that has a value which is no finite number, only zeros, or a length whose square
+            float32 does not hold.
     """
-    for bad, what in ((~np.isfinite(values).all(axis=1), "NaN or infinity"), (~values.any(axis=1), "only zeros")):
+    with np.errstate(all="ignore"):
+        squares = np.einsum("nd,nd->n", values, values)
+        kinds = (
+            (~np.isfinite(values).all(axis=1), "NaN or infinity"),
+            (~(values != 0).any(axis=1), "only zeros"),
+            (~((squares >= _SHORTEST**2) & (squares <= _LONGEST**2)), f"no length from {_SHORTEST:g} to {_LONGEST:g}"),
+        )
+    for bad, what in kinds:
         if bad.any():
             first = shown(ids[int(bad.argmax())], 100)
             raise InputError(f"{int(bad.sum())} rows have {what}, the first is {first!r}; embed them again")

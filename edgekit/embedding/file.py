@@ -55,7 +55,7 @@ class EmbeddingFile:
         self.name = shown(str(path) if name is None else name, 200)  # what messages call it
         self.about: About | None = None
         with self._open() as file:
-            check_footer(file.metadata, path.stat().st_size)
+            check_footer(file.metadata)
             self.dim, self.dtype, self._names = check_schema(file.schema_arrow)
             self.about = About.from_metadata(file.schema_arrow.metadata, path)
             if self.about is not None and (self.about.dim, self.about.dtype) != (self.dim, self.dtype):

@@ -41,7 +41,7 @@ class CompatibilityRequest:
     workers: int | None = None  # processes that embed; None: one a core
     adapter: OptionalPath = Converted(optional_path, None)  # where to write the query adapter, as safetensors
     k: int = 10  # recall at which the old gallery must keep
-    max_drop: float = 0.01  # of that recall, which the old gallery may lose
+    max_drop: float = 0.01  # of the recall that k places allow, which the old gallery may lose
     resamples: int = 2000
     seed: int = 0
 
@@ -102,7 +102,8 @@ def evaluate_compatibility(request: CompatibilityRequest, reporter: Reporter | N
     """Search the old gallery with the new model's queries, as they are and through adapters.
 
     Half of the listings teach the adapters, a fifth chooses one, and the rest judges; the gallery has all photos. A way
-    serves if the 95 % interval of its change of recall against the old model lies above -`max_drop`.
+    serves if the 95 % interval of its change of recall against the old model lies above -`max_drop` of the recall that
+    k places allow.
 
     Raises:
         InputError: a file is damaged, has no labels, or too few listings are in both.
@@ -124,8 +125,9 @@ def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], rep
         ways = _ways(request, pairs, adapters)
     by_name = {way.name: way for way in ways}
     unchanged = by_name.get("unchanged")
-    reindex = unchanged is None or not _serves(request, unchanged)
-    serves = _serves(request, by_name[chosen.kind])
+    spare = request.max_drop * _most(request, pairs)
+    reindex = unchanged is None or not _serves(spare, unchanged)
+    serves = _serves(spare, by_name[chosen.kind])
     written = request.adapter
     if written is not None:
         _write(chosen, written, files)
@@ -215,8 +217,14 @@ def _recall(request: CompatibilityRequest, pairs: _Pairs, adapter: Adapter, part
     return float(_judged(request, pairs, adapter(pairs.new), pairs.old, pairs.queries(part))[:, 0].mean())
 
 
-def _serves(request: CompatibilityRequest, way: Way) -> bool:
-    return way.change is not None and way.change.low >= -request.max_drop
+def _most(request: CompatibilityRequest, pairs: _Pairs) -> float:
+    """The highest recall that k places allow the queries that judge; below 1 where more than k items are relevant."""
+    relevant = pairs.asked.relevance.relevant()[pairs.queries(2)]
+    return float((np.minimum(relevant, request.k) / relevant).mean())
+
+
+def _serves(spare: float, way: Way) -> bool:
+    return way.change is not None and way.change.low >= -spare
 
 
 def _verdict(ways: dict[str, Way], chosen: str, *, reindex: bool, serves: bool) -> str:

@@ -79,6 +79,7 @@ def evaluate_drift(request: DriftRequest, reporter: Reporter | None = None) -> D
     reporter = reporter or Silent()
     with Inputs(request.model, request.workers, reporter) as inputs:
         files = inputs.rows(request.reference, "reference"), inputs.rows(request.current, "current")
+        inputs.check_model()
         same_space(files[0].file, files[1].file, other_models=request.other_models)
         return _report(request, files, reporter)
 
@@ -99,7 +100,7 @@ def _report(request: DriftRequest, files: tuple[Embedded, Embedded], reporter: R
             norms=_norms(files),
             churn=_churn(request, files, shared),
             items=_items(request, files, shared, parts[0]),
-            notes=_notes(request, files, parts),
+            notes=_notes(request, files, checks),
         )
 
 
@@ -217,20 +218,19 @@ def _items(
     ]
 
 
-def _notes(request: DriftRequest, files: tuple[Embedded, Embedded], parts: Sequence[_Part]) -> list[str]:
+def _notes(request: DriftRequest, files: tuple[Embedded, Embedded], checks: Sequence[Check]) -> list[str]:
     notes = []
-    untested = [part for part in parts if part.found is None and part.segment is not None]
+    untested = [check for check in checks if check.statistic is None and check.segment is not None]
     if untested:
-        names = ", ".join(
-            f"{part.column}={part.segment} ({' and '.join(map(str, map(len, part.drawn)))})" for part in untested[:5]
-        )
+        names = ", ".join(f"{row.name} ({row.tested_reference} and {row.tested_current})" for row in untested[:5])
         more = ", ..." if len(untested) > 5 else ""
         notes.append(f"too few rows to test, {FEWEST} of each file are needed: {names}{more}")
-    needed = int(np.ceil((len(parts) - len(untested)) / request.alpha)) - 1
+    tests = len(checks) - len(untested)
+    needed = int(np.ceil(tests / request.alpha)) - 1
     if request.permutations < needed:
         notes.append(
-            f"{len(parts) - len(untested)} tests can only raise an alert with {needed} `permutations` or more, given "
-            f"are {request.permutations}"
+            f"{tests} tests can only raise an alert with {needed} `permutations` or more, given are "
+            f"{request.permutations}"
         )
     about = [file.file.about for file in files]
     if about[0] is not None and about[1] is not None and about[0].preprocessing != about[1].preprocessing:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from edgekit.errors import DriftError
 from edgekit.support.documents import Document, Part
+from edgekit.support.text import shown
 
 __all__ = ["SCHEMA", "Check", "Churn", "DriftReport", "DriftedItem", "Norms"]
 
@@ -32,10 +33,11 @@ class Check(Part):
 
     @property
     def name(self) -> str:
-        """What was tested."""
+        """What was tested, in words for a line."""
         if self.column is None:
             return "all rows"
-        return f"mix of {self.column}" if self.segment is None else f"{self.column}={self.segment}"
+        column = shown(self.column, 40)
+        return f"mix of {column}" if self.segment is None else f"{column}={shown(self.segment, 40)}"
 
 
 class Norms(Part):

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.embedding.file import EmbeddingFile, holds_embeddings, read_embeddings
 from edgekit.embedding.run import EmbedRequest, embed
-from edgekit.errors import InputError, UsageError
+from edgekit.errors import InputError, OutputError, UsageError
 from edgekit.evaluation.galleries import Gallery, gallery_of, int8_gallery
 from edgekit.evaluation.tasks import Side
 from edgekit.recipe import Recipe
@@ -79,6 +79,7 @@ class Inputs:
         self._stack = ExitStack()
         self._folder: Path | None = None
         self._made = 0
+        self._idle = model is not None
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +103,16 @@ class Inputs:
                 "embeds it, or make such a file with `edgekit embed`",
                 field=field,
             )
+        self._idle = False
         return self._embed(given, self._model)
+
+    def check_model(self) -> None:
+        """Raise UsageError where the request has a model, and all that `rows` was given are files of embeddings."""
+        if self._idle:
+            raise UsageError(
+                "`model` has nothing to embed, as files of embeddings are given; leave it out, or give photos",
+                field="model",
+            )
 
     def rows_by(self, given: Recipe | AnyPath, field: str, data: AnyPath | None) -> Embedded:
         """What `field` names: a file of embeddings, or a model or artifact, which embeds `data`.
@@ -128,7 +138,13 @@ class Inputs:
             self._folder = self._stack.enter_context(scratch())
         self._made += 1
         out = self._folder / f"{self._made}.parquet"
-        result = embed(EmbedRequest(data, model, out, workers=self._workers), self._reporter)
+        try:
+            result = embed(EmbedRequest(data, model, out, workers=self._workers), self._reporter)
+        except KeyboardInterrupt:  # whose words promise to go on from a folder that is gone by then
+            raise KeyboardInterrupt from None
+        except OutputError as error:
+            told = str(error).partition(";")[0]
+            raise OutputError(f"{told}; make room in TMPDIR, or set it to another folder") from error
         if result.skipped:
             name, reason = result.skipped[0]
             self._reporter.note(f"{len(result.skipped)} images are skipped, first {name}: {reason}")

@@ -7,10 +7,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgekit.embedding.checks import is_text
 from edgekit.errors import InputError
 from edgekit.evaluation.libraries import library
 from edgekit.support.text import reason_of, shown
@@ -70,7 +71,10 @@ def read_pairs(path: Path) -> Pairs:
         InputError: it cannot be read, has no such column or no pair, a pair is there twice, or a relevance is no number
             from 0 to a million.
     """
-    rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    if not path.is_file():
+        state = "not a regular file" if path.exists() else "no such file"
+        raise InputError(f"{path}: {state}; give a .csv or .parquet table of pairs", field="relevance")
+    rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
     queries, gallery, gains = [], [], []
     seen: set[tuple[str, str]] = set()
     for number, (query, item, gain) in enumerate(rows, 1):
@@ -125,13 +129,20 @@ def _parquet(path: Path) -> Iterator[tuple[str, str, object]]:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _check_columns(path, names)
+            for name in _COLUMNS:
+                _check_ids(path, name, file.schema_arrow.field(name).type)
             read = [*_COLUMNS, *(["relevance"] if "relevance" in names else [])]
             for batch in file.iter_batches(columns=read, use_threads=False):
                 columns = [batch.column(name).to_pylist() for name in read]
                 ones = columns[2] if len(columns) > 2 else [1] * batch.num_rows
                 yield from zip(map(_text, columns[0]), map(_text, columns[1]), ones, strict=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({reason_of(error, 160)}); write it again") from error
+
+
+def _check_ids(path: Path, name: str, kind: Any) -> None:
+    if not (is_text(kind) or library("pyarrow").types.is_integer(kind)):
+        raise InputError(f"{path}: column {name} holds {shown(str(kind), 60)}, but ids are text; convert them")
 
 
 def _text(value: object) -> str:

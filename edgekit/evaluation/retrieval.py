@@ -175,14 +175,20 @@ def _report(request: RetrievalRequest, subject: _Subject, reporter: Reporter) ->
 def _subject(request: RetrievalRequest, inputs: Inputs) -> _Subject:
     queries = inputs.rows(request.queries, "queries")
     gallery = queries if request.gallery is None else inputs.rows(request.gallery, "gallery")
+    inputs.check_model()
     same_space(queries.file, gallery.file, other_models=request.other_models)
     pairs = None if request.relevance is None else read_pairs(request.relevance)
     asked = questions(task_named(request.task), queries.side, gallery.side, pairs)
     judged = np.flatnonzero(asked.relevance.relevant() > 0)
     if not len(judged):
+        check = (
+            "both have the same texts in the columns of the task"
+            if pairs is None
+            else f"{pairs.path.name} lists items beside the query itself, with a relevance above 0"
+        )
         raise InputError(
             f"{queries.name}: none of {len(asked.queries)} queries has a relevant item in {gallery.name}; check that "
-            "both have the same texts in the columns of the task"
+            f"{check}"
         )
     return _Subject(queries, gallery, asked, judged, _original(request, inputs))
 

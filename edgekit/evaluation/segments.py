@@ -11,7 +11,7 @@ import numpy as np
 from edgekit.errors import InputError
 from edgekit.evaluation.retrieval_report import ALPHA, Segment
 from edgekit.evaluation.tasks import Side
-from edgekit.evaluation.uncertainty import corrected, gaps
+from edgekit.evaluation.uncertainty import coded, corrected, gaps
 from edgekit.support.text import shown
 
 __all__ = ["Sampling", "segments_of", "texts_of"]
@@ -72,7 +72,7 @@ def segments_of(
     """
     rows = []
     for column, own in texts.items():
-        names, segment = np.unique(np.array(own), return_inverse=True)
+        names, segment = coded(own)
         found = gaps(values, segment, units, sampling.resamples, sampling.seed)
         p = corrected([gap.p for gap in found.values()], sampling.correction)
         # The gap of the differences is the difference of the gaps.
@@ -86,7 +86,7 @@ def segments_of(
                 Segment(
                     arrangement=arrangement,
                     column=column,
-                    segment=str(name),
+                    segment=name,
                     queries=gap.queries,
                     figure=gap.mean,
                     gap=gap.gap,

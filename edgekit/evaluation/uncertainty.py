@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.evaluation.libraries import library
 
-__all__ = ["Gap", "corrected", "drawn_means", "ends", "gaps", "interval", "paired_p", "summed", "units_of"]
+__all__ = ["Gap", "coded", "corrected", "drawn_means", "ends", "gaps", "interval", "paired_p", "summed", "units_of"]
 
 _CHUNK = 4_000_000  # values that are held at a time
 _LEVEL = 0.95
@@ -43,7 +43,17 @@ def units_of(labels: Sequence[str] | None, count: int) -> np.ndarray:
     if labels is None or len(set(labels)) * _PHOTOS < count:
         return np.arange(count)
     named = [label or f"\0{row}" for row, label in enumerate(labels)]  # no text of a file begins so and is shown
-    return np.unique(np.array(named), return_inverse=True)[1].astype(np.int64)
+    return coded(named)[1]
+
+
+def coded(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The different texts in order, and the number of each row's, int64 [N].
+
+    As an array of texts each row would take as much as the longest one.
+    """
+    names = sorted(set(texts))
+    numbers = {text: number for number, text in enumerate(names)}
+    return names, np.fromiter((numbers[text] for text in texts), np.int64, len(texts))
 
 
 def interval(values: np.ndarray, units: np.ndarray, resamples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

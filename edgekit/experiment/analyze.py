@@ -120,6 +120,7 @@ def _read_units(request: ExperimentRequest, table: Table, reporter: Reporter) ->
     taken = [*layout.texts, *([layout.day] if layout.day else [])]
     metrics = request.metrics or guess_metrics(table.numeric, taken)
     if not metrics:
+        next(table.batches([layout.arm], []))  # raises where there is no row, whose columns have no type either
         raise InputError(
             f"{shown(str(table.path))}: has no column of numbers for a metric; its columns are {listed(table.names)}"
         )

@@ -30,6 +30,7 @@ _USUAL = {
 }
 _STABLE = ("stable", "control", "baseline", "base", "old")
 _PLANNED = 10_000  # requests at which the bound of a mean is narrowest
+_MOST = 1e15  # requests of a row; more are not counted exactly
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)")
 
 
@@ -181,8 +182,8 @@ def _check(role: str, values: np.ndarray, counts: np.ndarray | None, first: int,
     wrong = values < 0
     needs = "0 or more"
     if role != "latency":
-        wrong |= values != np.floor(values)
-        needs = "a whole number of 0 or more"
+        wrong |= (values != np.floor(values)) | (values > _MOST)
+        needs = f"a whole number from 0 to {_MOST:g}"
     if role == "errors":
         wrong |= values > (1 if counts is None else counts)
         needs = "0 or 1" if counts is None else "a whole number from 0 to n"
@@ -239,10 +240,10 @@ def _latency(stable: _Traffic, canary: _Traffic, request: CanaryRequest, alpha: 
 
 
 def slower(canary: np.ndarray, stable: np.ndarray) -> np.ndarray:
-    """By what share latencies are above others; infinite over a latency of 0."""
+    """By what share latencies are above others; infinite over a latency of 0, unless they are 0 as well."""
     known = stable > 0
     share = np.maximum(canary, 0.0) / np.where(known, stable, 1.0) - 1
-    return np.where(known, share, np.where(canary > 0, np.inf, -1.0))
+    return np.where(known, share, np.where(canary > 0, np.inf, 0.0))
 
 
 def _guardrail(

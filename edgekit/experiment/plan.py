@@ -61,7 +61,12 @@ class ExperimentPlanRequest:
         check_number("correlation", self.correlation, -0.999, 0.999, whole=False)
         check_number("share", self.share, 1e-9, 1, whole=False)
         if self.sd is None:
-            check_number("baseline", self.baseline, 1e-12, 1 - 1e-12, whole=False)
+            check_number("baseline", self.baseline, whole=False, low=-math.inf)
+            if not 1e-12 <= self.baseline <= 1 - 1e-12:
+                raise UsageError(
+                    f"`baseline` is {self.baseline!r}; a rate lies between 0 and 1, of a mean give the `sd` as well",
+                    field="baseline",
+                )
         else:
             check_number("sd", self.sd, 1e-300, 1e300, whole=False)
             check_number("baseline", self.baseline, -1e300, 1e300, whole=False)

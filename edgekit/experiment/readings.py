@@ -58,9 +58,12 @@ def of_totals(table: Table, arm: str) -> tuple[dict[str, float], list[Reading]]:
     there is a column `metric`.
 
     Raises:
-        InputError: a count is negative, broken or larger than its arm, or a row is there twice.
+        InputError: a count is negative, broken or larger than its arm, a row is there twice, or there are totals of
+            two kinds.
     """
     names = [name for name in ("successes", "mean", "sd") if name in table.names]
+    if len(names) == 3:
+        raise InputError(f"{shown(str(table.path))}: has successes as well as mean and sd; write a table for each")
     kind: Kind = "rate" if "successes" in names else "mean"
     texts = [arm, "metric"] if "metric" in table.names else [arm]
     held: dict[str, dict[str, Level]] = {}

@@ -26,6 +26,7 @@ _MOST_COLUMNS = 2000
 _BAD_VALUE = re.compile(
     r"CSV column #(\d+):(?: Row #(\d+):)? CSV conversion error to ([\w\[\]]+): (?:invalid value )?(.*)"
 )
+_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:[0-9:.]*\s?(Z|UTC|[+-][0-9:]{2,9})?)?$"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -96,15 +97,14 @@ class Table:
                 yield from file.iter_batches(batch_size=_ROWS, columns=columns)
             return
         types = {name: pa.bool_() if name in self.booleans else pa.float64() for name in columns}
-        types |= dict.fromkeys(texts, pa.string())
-        types |= {day: pa.timestamp("s")} if day else {}
+        types |= dict.fromkeys((*texts, *([day] if day else [])), pa.string())
         convert = csv.ConvertOptions(include_columns=columns, column_types=types)
         yield from _open_csv(self.path, convert)
 
     def _take(self, batch: Any, first: int, texts: Sequence[str], numbers: Sequence[str], day: str | None) -> Batch:
-        held = {name: _text(batch.column(name)) for name in texts}
+        held = {name: self._text(batch.column(name), name) for name in texts}
         for name, values in held.items():
-            self._whole(name, first, np.asarray(values.is_null().to_numpy(zero_copy_only=False)))
+            self._whole(name, first, _missing(values))
         columns = [self._numbers(batch.column(name), name, first) for name in numbers]
         grid = np.stack(columns, axis=1) if columns else np.empty((batch.num_rows, 0))
         return Batch(first, held, grid, None if day is None else self._days(batch.column(day), day, first))
@@ -127,7 +127,10 @@ class Table:
 
     def _days(self, values: Any, name: str, first: int) -> np.ndarray:
         import pyarrow as pa
+        from pyarrow import types
 
+        if types.is_string(values.type) or types.is_large_string(values.type):
+            values = self._dates(values, name, first)
         try:
             days = np.asarray(values.cast(pa.date32(), safe=False).to_numpy(zero_copy_only=False), "datetime64[D]")
         except pa.ArrowException:
@@ -137,6 +140,40 @@ class Table:
             ) from None
         self._whole(name, first, np.isnat(days))
         return days
+
+    def _dates(self, values: Any, name: str, first: int) -> Any:
+        """The dates of texts that begin with one, as they are written: a time and its zone do not move them."""
+        from pyarrow import compute
+
+        self._whole(name, first, _missing(values))
+        dates = compute.utf8_slice_codeunits(values, 0, 10)
+        told = compute.and_(
+            compute.match_substring_regex(values, _DATE),
+            compute.is_valid(compute.strptime(dates, format="%Y-%m-%d", unit="s", error_is_null=True)),
+        ).to_numpy(zero_copy_only=False)
+        if not told.all():
+            place = int(told.argmin())
+            raise InputError(
+                f"{self._shown}: column {shown(name, 60)!r} has {shown(values[place].as_py(), 60)!r} in row "
+                f"{first + place}, which is not a date as in 2026-01-31"
+            )
+        return dates
+
+    def _text(self, values: Any, name: str) -> Any:
+        """Text as it is, whole numbers as they are; a dictionary's values, and other types as text."""
+        import pyarrow as pa
+        from pyarrow import types
+
+        kind = values.type
+        if types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind):
+            return values
+        try:
+            return values.cast(pa.string())
+        except pa.ArrowException:
+            raise InputError(
+                f"{self._shown}: column {shown(name, 60)!r} holds {shown(str(kind), 60)}, which cannot be read as "
+                "text; choose another column, or convert it"
+            ) from None
 
     def _whole(self, name: str, first: int, missing: np.ndarray) -> None:
         if missing.any():
@@ -230,26 +267,29 @@ def _errors(name: str, columns: Sequence[str]) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeError, KeyError) as error:
         text = str(error)
         if "Empty CSV" in text:
             raise InputError(f"{name}: is empty; give a table with a header and rows") from None
         if bad := _BAD_VALUE.search(text):
             column, row = columns[int(bad[1])], f" in row {int(bad[2]) - 1}" if bad[2] else ""
-            kind = "a date as in 2026-01-31" if bad[3].startswith("timestamp") else "a number"
-            kind = "UTF-8 text" if "UTF8" in bad[4] else "true or false" if bad[3] == "bool" else kind
-            value = "" if "UTF8" in bad[4] else f" {shown(bad[4], 60)}"
-            raise InputError(f"{name}: column {shown(column, 60)!r} has{value}{row}, which is not {kind}") from None
+            if bad[3] == "string":
+                raise InputError(
+                    f"{name}: column {shown(column, 60)!r} has{row} text that is not UTF-8; save it as CSV UTF-8"
+                ) from None
+            kind = "true or false" if bad[3] == "bool" else "a number"
+            raise InputError(
+                f"{name}: column {shown(column, 60)!r} has {shown(bad[4], 60)}{row}, which is not {kind}"
+            ) from None
         kind = "CSV" if name.lower().endswith(".csv") else "Parquet"
         raise InputError(f"{name}: damaged, or not {kind} ({reason_of(error, 200)}); write it again") from None
 
 
-def _text(values: Any) -> Any:
-    """Text as it is, whole numbers as they are; a dictionary's values, and other types as text."""
-    import pyarrow as pa
-    from pyarrow import types
+def _missing(values: Any) -> np.ndarray:
+    """Which texts are none, as an empty cell of a CSV file is; bool [N]."""
+    from pyarrow import compute, types
 
-    kind = values.type
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind):
-        return values
-    return values.cast(pa.string())
+    empty = values.is_null()
+    if types.is_string(values.type) or types.is_large_string(values.type):
+        empty = compute.fill_null(compute.equal(values, ""), True)
+    return np.asarray(empty.to_numpy(zero_copy_only=False))

@@ -148,6 +148,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
+    names = [shown(name, None) for name in columns]  # columns of a file from outside are called as they are
     rows = [["\n".join(shown(line, None) for line in cell.split("\n")) for cell in row] for row in rows]
     kept = list(range(len(columns)))
     console = Console()
@@ -156,11 +157,11 @@ def table(
     left = [columns.index(name) for name in spare]
     while left and _width(columns, rows, kept) > console.width:
         kept.remove(left.pop(0))
-    grid = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
-    if missing := [name for number, name in enumerate(columns) if number not in kept]:
-        grid.caption = f"no room for {', '.join(missing)}; the JSON has all"
+    grid = Table(title=Text(shown(title, None)), title_justify="left", title_style="bold", caption_justify="left")
+    if missing := [name for number, name in enumerate(names) if number not in kept]:
+        grid.caption = Text(f"no room for {', '.join(missing)}; the JSON has all")
     for number in kept:
-        grid.add_column(columns[number], justify="right" if columns[number] in right else "left", overflow="fold")
+        grid.add_column(Text(names[number]), justify="right" if columns[number] in right else "left", overflow="fold")
     for place, row in enumerate(rows):
         grid.add_row(*(Text(row[number]) for number in kept), style="dim" if place in dim else None)
     console.print(grid)

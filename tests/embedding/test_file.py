@@ -133,6 +133,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "not a number": ({"embedding": vectors([[1, 0], [0, NAN]])}, "1 rows have NaN or infinity, the first is 'b'"),
     "infinity": ({"embedding": vectors([[INF, 0], [0, NAN]])}, "2 rows have NaN or infinity, the first is 'a'"),
+    "too long": (
+        {"embedding": vectors([[1, 0], [1e30, 0]])},
+        "1 rows have no length from 1e-15 to 1e+18, the first is 'b'",
+    ),
+    "too short": (
+        {"embedding": vectors([[1e-30, 0], [1, 0]])},
+        "1 rows have no length from 1e-15 to 1e+18, the first is 'a'",
+    ),
     "zeros": ({"embedding": vectors([[1, 0], [0, 0]])}, "1 rows have only zeros, the first is 'b'"),
     "no rows": ({"id": pa.array([], pa.string()), "embedding": pa.array([], pa.list_(pa.float32(), 2))}, "no rows"),
 }
@@ -202,32 +210,28 @@ def test_no_byte_that_is_changed_gives_a_traceback(
 
 
 class Footer:
-    """What a footer claims, as pyarrow gives it."""
+    """What a footer claims, as pyarrow gives it, without the columns, where a damaged one would end the process."""
 
     num_columns, num_row_groups, num_rows = 2, 1, 1
 
-    def __init__(self, packed: int, whole: int) -> None:
-        self.total_compressed_size, self.total_byte_size = packed, whole
+    def __init__(self, whole: int) -> None:
+        self.total_byte_size = whole
 
     def row_group(self, _number: int) -> Footer:
         return self
 
-    def column(self, _number: int) -> Footer:
-        return self
-
 
 @pytest.mark.parametrize(
-    ("packed", "whole", "message"),
+    ("whole", "message"),
     [
-        (1 << 40, 1 << 20, "row group 0 claims 2199023255552 bytes, the file has 1000"),
-        (100, MAX_ROW_GROUP + 1, "more than the 8589934592 allowed; write smaller row groups"),
-        (100, -1, "damaged, or not Parquet"),
+        (MAX_ROW_GROUP + 1, "more than the 8589934592 allowed; write smaller row groups"),
+        (-1, "damaged, or not Parquet"),
     ],
 )
-def test_a_row_group_that_claims_too_much_is_refused(packed: int, whole: int, message: str) -> None:
-    check_footer(Footer(100, 1 << 20), 1000)
+def test_a_row_group_that_claims_too_much_is_refused(whole: int, message: str) -> None:
+    check_footer(Footer(1 << 20))
     with pytest.raises(InputError, match=message):
-        check_footer(Footer(packed, whole), 1000)
+        check_footer(Footer(whole))
 
 
 @pytest.mark.parametrize("name", ["missing.parquet", "folder.parquet", "text.parquet", "empty.parquet"])

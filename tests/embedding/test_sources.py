@@ -123,11 +123,11 @@ def test_a_table_of_paths_keeps_its_columns_of_text(tmp_path: Path, suffix: str)
     np.testing.assert_array_equal(pixels(rows[0]), expected(1))
 
 
-@pytest.mark.parametrize("nested", [False, True], ids=["bytes", "struct"])
-def test_a_table_of_images_is_read_forward_in_parts(tmp_path: Path, nested: bool) -> None:
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), None], ids=str)
+def test_a_table_of_images_is_read_forward_in_parts(tmp_path: Path, kind: pa.DataType | None) -> None:
     count = 100
     images = [JPEGS[row % 6] for row in range(count)]
-    cells = pa.array([{"bytes": data, "path": None} for data in images]) if nested else pa.array(images, pa.binary())
+    cells = pa.array(images, kind) if kind else pa.array([{"bytes": data, "path": None} for data in images])
     columns = {
         "id": [f"i{row}" for row in range(count)],
         "image": cells,
@@ -215,6 +215,13 @@ def claim(folder: Path) -> Path:
     return path
 
 
+def pictures_as_text(folder: Path) -> Path:
+    """A table whose column `image` has names."""
+    path = folder / "t.parquet"
+    parquet.write_table(pa.table({"id": ["a"], "image": ["a.jpg"]}), path)
+    return path
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda folder: folder / "nowhere", "does not exist; give a folder of images"),
     "another kind": (lambda folder: write(folder / "photos.zip", b"PK"), "is none of these; give a folder"),
@@ -228,6 +235,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no id": (lambda folder: table(folder / "t.csv", {"path": ["a.jpg"]}), "has no column 'id'"),
     "no path": (lambda folder: table(folder / "t.csv", {"id": ["a"], "image": ["x"]}), "has no column 'path'"),
+    "an image that is no bytes": (pictures_as_text, "'image' is of type string, but images are the bytes of a file"),
     "null ids": (nulls, "row 2 has no id"),
     "empty ids": (lambda folder: table(folder / "t.csv", {"id": ["", "b"], "path": ["a.jpg"] * 2}), "row 1 has no id"),
     "an id twice": (
@@ -246,7 +254,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "not CSV": (lambda folder: write(folder / "t.csv", b"id,path\n\xff\xfe"), "not CSV in UTF-8"),
     "not Parquet": (lambda folder: write(folder / "t.parquet", b"id,path\n"), "damaged, or not Parquet"),
     "a missing table": (lambda folder: folder / "t.parquet", "no such file"),
-    "a hostile row group": (claim, "row group 0 claims"),
+    "a hostile row group": (claim, "damaged (Invalid column metadata"),
     "no shard": (lambda folder: folder / "s-{0..3}.tar", "no shard"),
     "a shard that is none": (lambda folder: write(folder / "s.tar", b"words" * 200), "not a plain .tar file"),
     "a name that leads out": (

@@ -65,6 +65,22 @@ def test_another_space_altogether_is_served_by_no_adapter(old: Path) -> None:
     assert "less than the old model finds" in report.verdict
 
 
+def test_a_class_that_k_places_cannot_hold_is_judged_by_what_they_can(tmp_path: Path) -> None:
+    """Of 250 photos of a class ten places hold four in a hundred, so that one point is a quarter of all there is."""
+    columns = {"label": [f"class-{number % 2}" for number in range(500)]}
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((2, 16))[np.arange(500) % 2] + 0.3 * rng.standard_normal((500, 16))
+    worse = np.where(np.arange(500)[:, None] % 10 < 2, rng.standard_normal((500, 16)), values)
+    old = write(tmp_path / "old.parquet", values, columns)
+    new = write(tmp_path / "new.parquet", worse, columns)
+    report = evaluate_compatibility(CompatibilityRequest(old, new, resamples=499))
+    unchanged = next(way for way in report.ways if way.name == "unchanged")
+    assert unchanged.change is not None
+    assert -0.01 < unchanged.change.low < unchanged.change.high < 0
+    assert report.reindex
+    assert not evaluate_compatibility(CompatibilityRequest(old, old, resamples=499)).reindex
+
+
 def test_other_dimensions_fit_only_through_an_adapter(old: Path) -> None:
     report = judged(old, VALUES[:, :12])
     assert "unchanged" not in [way.name for way in report.ways]

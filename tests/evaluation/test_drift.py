@@ -146,6 +146,13 @@ def test_segments_with_too_few_rows_are_told_and_not_judged(tmp_path: Path) -> N
     assert (night.segment, night.p, night.statistic, night.drifted) == ("night", None, None, False)
     assert "light=night (8 and 8)" in report.notes[0]
     assert "only raise an alert with 59 `permutations` or more" in report.notes[1]
+    columns["light"] = ["n" * 5000] * 8 + ["d" * 5000] * 52
+    old, new = (write(tmp_path / f"{name}.parquet", values + more, columns) for name, more in (("o", 0), ("n", 3)))
+    report = drift(old, new, by=["light"])
+    with pytest.raises(DriftError) as caught:
+        report.raise_for_alert()
+    assert "light=ddd" in str(caught.value)
+    assert max(map(len, [*report.notes, str(caught.value)])) < 500
 
 
 def test_files_of_other_models_or_dimensions_are_refused(tmp_path: Path) -> None:

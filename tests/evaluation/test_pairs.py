@@ -68,9 +68,27 @@ def test_a_bad_table_is_refused(tmp_path: Path, content: str, words: str) -> Non
 def test_a_missing_or_damaged_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing")
     (tmp_path / "bad.csv").write_bytes(b"query,gallery\n\xff,x\n")
-    for name in ("no.csv", "no.parquet", "bad.parquet", "bad.csv"):
-        with pytest.raises(InputError, match="cannot be read as"):
+    (tmp_path / "folder.csv").mkdir()
+    parquet.write_table(pa.table({"query": ["a"], "gallery": ["x"], "further": ["y"]}), tmp_path / "name.parquet")
+    content = (tmp_path / "name.parquet").read_bytes()
+    (tmp_path / "name.parquet").write_bytes(content.replace(b"further", b"furt\xecer"))
+    for name, words in (
+        ("no.csv", "no such file"),
+        ("no.parquet", "no such file"),
+        ("folder.csv", "not a regular file"),
+        ("bad.parquet", "cannot be read as Parquet"),
+        ("bad.csv", "cannot be read as CSV"),
+        ("name.parquet", "cannot be read as Parquet"),
+    ):
+        with pytest.raises(InputError, match=words):
             read_pairs(tmp_path / name)
+
+
+def test_ids_that_are_no_text_or_number_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.PARQUET"
+    parquet.write_table(pa.table({"query": [["a"]], "gallery": ["x"]}), path)
+    with pytest.raises(InputError, match=r"column query holds list.*ids are text"):
+        read_pairs(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

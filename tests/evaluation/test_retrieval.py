@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from pyarrow import FixedSizeListArray, array, parquet, table
 from sklearn.metrics import ndcg_score
 
-from edgekit.errors import InputError, MissingDependencyError, UsageError
+from edgekit.errors import InputError, MissingDependencyError, OutputError, UsageError
+from edgekit.evaluation.drift import DriftRequest, evaluate_drift
 from edgekit.evaluation.retrieval import RetrievalRequest, evaluate_retrieval
 from edgekit.evaluation.retrieval_report import RetrievalReport
 from edgekit.metrics import retrieval
@@ -186,6 +187,10 @@ def test_files_that_do_not_fit_are_refused(photos: Path, tmp_path: Path) -> None
         evaluated(photos, against=narrow, mixed=True)
     with pytest.raises(InputError, match="no column light"):
         evaluated(photos, by=["light"])
+    itself = tmp_path / "itself.csv"
+    itself.write_text("query,gallery\nphoto-0,photo-0\n")
+    with pytest.raises(InputError, match=r"none of 1 queries .* check that itself.csv lists items beside the query"):
+        evaluated(photos, relevance=itself)
     with pytest.raises(InputError, match="none of 120 queries has a relevant item"):
         evaluated(photos, gallery=write(tmp_path / "g.parquet", VALUES[:2], {"label": ["x", "y"]}, ["8", "9"]))
 
@@ -244,3 +249,35 @@ def test_a_model_in_place_of_a_file_is_told_what_makes_one(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="edgekit embed") as caught:
         evaluated(tmp_path / "catalog-s0")
     assert caught.value.field == "queries"
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (KeyboardInterrupt("interrupted; the same command goes on from there"), ""),
+        (
+            OutputError("cannot write a.part: full; the same command goes on from here"),
+            "cannot write a.part: full; m",
+        ),
+    ],
+)
+def test_an_embedding_that_ends_early_promises_nothing(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, told: str
+) -> None:
+    """What was done lies in a temporary folder, which is gone afterwards."""
+
+    def ends(*_: object) -> NoReturn:
+        raise raised
+
+    monkeypatch.setattr("edgekit.evaluation.inputs.embed", ends)
+    with pytest.raises(type(raised)) as caught:
+        evaluated(Path("catalog"), model="tests.toys:tower")
+    assert str(caught.value).startswith(told)
+    assert "goes on" not in str(caught.value)
+
+
+def test_a_model_that_has_nothing_to_embed_is_refused(photos: Path) -> None:
+    with pytest.raises(UsageError, match="`model` has nothing to embed"):
+        evaluated(photos, model="tests.toys:tower")
+    with pytest.raises(UsageError, match="`model` has nothing to embed"):
+        evaluate_drift(DriftRequest(photos, photos, model="tests.toys:tower"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from edgekit.evaluation.uncertainty import corrected, gaps, interval, paired_p, units_of
+from edgekit.evaluation.uncertainty import coded, corrected, gaps, interval, paired_p, units_of
 
 
 def test_an_interval_as_scipy_draws_it() -> None:
@@ -33,6 +35,23 @@ def test_an_interval_holds_the_mean_as_often_as_it_says(photos: int) -> None:
 
 def test_an_interval_of_one_unit_is_its_figure() -> None:
     assert [end.tolist() for end in interval(np.array([[0.5], [1.0]]), np.zeros(2), 100)] == [[0.75], [0.75]]
+
+
+def test_one_endless_text_does_not_take_its_length_for_every_row() -> None:
+    labels = [*map(str, range(1000)), "x" * 100_000]
+    tracemalloc.start()
+    try:
+        assert units_of(labels, 1001)[-1] == 1000
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.lists(st.text(max_size=3)))
+def test_texts_are_numbered_in_their_order(texts: list[str]) -> None:
+    names, numbers = coded(texts)
+    assert names == sorted(set(texts))
+    assert [names[number] for number in numbers] == texts
 
 
 def test_what_a_unit_is() -> None:

@@ -189,6 +189,22 @@ def test_totals_that_cannot_be_are_refused(tmp_path: Path, rows: str, words: str
         totals(tmp_path, "arm,n,successes\n" + rows)
 
 
+def test_a_header_alone_has_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no rows below its header"):
+        totals(tmp_path, "unit,arm,orders\n")
+
+
+def test_rows_without_a_unit_are_no_unit_of_their_own(tmp_path: Path) -> None:
+    for column in ("unit", "cluster"):
+        with pytest.raises(InputError, match=f"column '{column}' has no value in row 2"):
+            totals(tmp_path, f"{column},arm,orders\na,control,1\n,control,2\nc,new,3\nd,new,5\n")
+
+
+def test_totals_of_two_kinds_in_one_table_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has successes as well as mean and sd; write a table for each"):
+        totals(tmp_path, "arm,n,successes,mean,sd\ncontrol,100,9,2,1\nnew,100,8,3,1\n")
+
+
 def test_totals_with_a_negative_deviation_or_a_missing_arm_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sd is -1"):
         totals(tmp_path, "arm,n,mean,sd\na,10,1,-1\nb,10,1,1\n")

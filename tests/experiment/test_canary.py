@@ -88,6 +88,7 @@ def test_counts_of_errors_are_enough(tmp_path: Path) -> None:
         ({"error": [0, -1, 0, 0]}, "errors is -1 in row 2"),
         ({"error": [0.0, 0.5, 0.0, 0.0]}, "errors is 0.5 in row 2"),
         ({"n": [1, 2, 3, 4], "error": [0, 3, 0, 0]}, "errors is 3 in row 2; it must be a whole number from 0 to n"),
+        ({"n": [1, 2, 3, 10**16]}, r"n is 1e\+16 in row 4; it must be a whole number from 0 to 1e\+15"),
     ],
 )
 def test_values_that_cannot_be_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -121,7 +122,8 @@ def test_limits_that_cannot_be_meant_are_refused(field: str, value: Any) -> None
 
 def test_a_zero_latency_bounds_nothing(tmp_path: Path) -> None:
     columns = {**requests(2000), "latency_ms": np.zeros(2000)}
-    assert judge(tmp_path, columns, latency_at="p95").guardrails[0].state == "kept"
+    kept = judge(tmp_path, columns, latency_at="p95").guardrails[0]
+    assert (kept.state, kept.worse, kept.low, kept.high) == ("kept", 0, 0, 0)
     assert judge(tmp_path, columns, latency_at="mean").guardrails[0].state == "open"
     columns["latency_ms"] = np.where(columns["arm"] == "next", 5.0, 0.0)
     assert judge(tmp_path, columns, latency_at="p95").guardrails[0].state == "broken"

@@ -98,8 +98,9 @@ def test_billions_of_units_are_planned_for() -> None:
     ("asked", "field", "words"),
     [
         ({}, "effect", "nothing says how large"),
-        ({"baseline": 0}, "baseline", "from 1e-12 to 1"),
-        ({"baseline": 1.5, "units": 100}, "baseline", "1.5"),
+        ({"baseline": 0}, "baseline", "`baseline` is 0; a rate lies between 0 and 1"),
+        ({"baseline": 1.0, "units": 100}, "baseline", "a rate lies between 0 and 1"),
+        ({"baseline": 23.5, "units": 100}, "baseline", "of a mean give the `sd` as well"),
         ({"baseline": float("nan"), "units": 100}, "baseline", "nan"),
         ({"sd": -1.0, "units": 100}, "sd", "-1"),
         ({"effect": 0.95}, "effect", "between 0 and 1"),

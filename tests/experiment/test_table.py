@@ -59,7 +59,8 @@ def test_true_and_false_are_1_and_0(tmp_path: Path) -> None:
         (b"unit;arm;orders\n1;a;0\n", ["separated by semicolons", "with commas"]),
         (b"unit\tarm\torders\n1\ta\t0\n", ["separated by tabs"]),
         (b"arm,orders\na,1\n".decode().encode("utf-16"), ["UTF-16", "CSV UTF-8"]),
-        (b"arm,orders\na,1\n\xff,0\n", ["'arm'", "UTF-8"]),
+        (b"arm,orders\na,1\n\xff,0\n", ["'arm' has in row 2 text that is not UTF-8"]),
+        (b"arm,orders\na,1\n,0\n", ["'arm'", "no value in row 2", "empty"]),
         (b"arm,orders,orders\na,1,1\n", ["2 columns called 'orders'"]),
         (b"arm,orders\na,1\nb,1,2\n", ["damaged, or not CSV"]),
         (b"arm,orders\na,1\nb,yes\n", ["'orders'", "yes", "row 2", "not a number"]),
@@ -97,13 +98,32 @@ def test_a_parquet_column_that_is_wrong_is_refused(tmp_path: Path, orders: list[
         assert word in str(caught.value)
 
 
+def test_days_are_the_dates_as_they_are_written(tmp_path: Path) -> None:
+    """With a time, and with or without a time zone, in either format."""
+    dates = ["2026-01-31", "2026-01-31T23:30:00Z", "2026-01-31 23:30:00.5+02:00", "2026-01-31T00:10"]
+    rows = "".join(f"u,a,1,{date}\n" for date in dates).encode()
+    table = write(tmp_path / "a.parquet", {"arm": ["a"] * 4, "orders": [1] * 4, "date": dates})
+    for path in (csv(tmp_path / "a.csv", HEAD + rows), table):
+        assert {str(day) for day in read(path, "date")[2]} == {"2026-01-31"}
+
+
+@pytest.mark.parametrize("arms", [[[1], [2]], [{"a": 1}, {"a": 2}], [b"\xff", b"\xfe"]])
+def test_a_column_that_is_no_text_is_named(tmp_path: Path, arms: list[object]) -> None:
+    with pytest.raises(InputError, match=r"a.parquet: column 'arm' holds .*, which cannot be read as text"):
+        read(write(tmp_path / "a.parquet", {"arm": arms, "orders": [1, 2]}))
+
+
 def test_a_day_that_is_none_is_refused(tmp_path: Path) -> None:
     path = csv(tmp_path / "a.csv", HEAD + b"1,a,1,yesterday\n")
     with pytest.raises(InputError, match=r"'date' has .*yesterday.* a date as in 2026-01-31"):
         read(path, "date")
     columns = {"arm": ["a"], "orders": [1]}
-    with pytest.raises(InputError, match="'date' holds string that is no date"):
+    with pytest.raises(InputError, match=r"'date' has 'yesterday' in row 1, .* a date as in 2026-01-31"):
         read(write(tmp_path / "a.parquet", {**columns, "date": ["yesterday"]}), "date")
+    with pytest.raises(InputError, match="'date' has '2026-13-31' in row 1"):
+        read(write(tmp_path / "a.parquet", {**columns, "date": ["2026-13-31"]}), "date")
+    with pytest.raises(InputError, match="'date' holds int64 that is no date"):
+        read(write(tmp_path / "a.parquet", {**columns, "date": [20260131]}), "date")
     assert str(read(write(tmp_path / "b.parquet", {**columns, "date": ["2026-01-31"]}), "date")[2][0]) == "2026-01-31"
 
 

@@ -52,9 +52,9 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_cells_of_a_table_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    table("Title", ("a", "b"), [("x[/foo]y", "\x1b]0;pwned\x07"), ("[red]z", "two\nlines")])
+    table("[/Title]", ("a[/b]", "b\x1b]0;pwned\x07"), [("x[/foo]y", "\x1b]0;pwned\x07"), ("[red]z", "two\nlines")])
     seen = capsys.readouterr().out
-    assert "x[/foo]y" in seen and "[red]z" in seen and "lines" in seen
+    assert all(text in seen for text in ("[/Title]", "a[/b]", "x[/foo]y", "[red]z", "lines"))
     assert "\x1b]" not in seen
 
 

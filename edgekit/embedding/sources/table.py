@@ -120,14 +120,21 @@ def _header(table: Path) -> tuple[list[str], list[str], str | None]:
 
     try:
         with parquet.ParquetFile(table) as file:
-            check_footer(file.metadata, table.stat().st_size)
+            check_footer(file.metadata)
             schema = file.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"damaged, or not Parquet ({reason_of(error, 160)}); write it again") from None
     texts = [name for name in schema.names if is_text(schema.field(schema.names.index(name)).type)]
     if "id" in schema.names and "id" not in texts:
         raise InputError(f"column 'id' is of type {schema.field('id').type}, but ids are text; convert them")
-    return schema.names, texts, _image_column(schema)
+    image = _image_column(schema)
+    if image is None and schema.names.count("image") == 1 and "path" not in schema.names:
+        kind = shown(str(schema.field("image").type), 60)
+        raise InputError(
+            f"column 'image' is of type {kind}, but images are the bytes of a file, or a struct that has them as "
+            "bytes; convert it, or give their names in a column path"
+        )
+    return schema.names, texts, image
 
 
 def _image_column(schema: Any) -> str | None:
@@ -138,4 +145,5 @@ def _image_column(schema: Any) -> str | None:
     kind = schema.field("image").type
     if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:  # as the library `datasets` writes images
         return "image.bytes"
-    return "image" if types.is_binary(kind) or types.is_large_binary(kind) else None
+    held = types.is_binary(kind) or types.is_large_binary(kind) or str(kind) == "binary_view"
+    return "image" if held else None
