@@ -72,6 +72,7 @@ class CompatibilityReport(Document):
     schema_: Literal["edgekit.compatibility/1"] = Field(SCHEMA, alias="schema")
     k: int
     max_drop: float
+    allowed: float = Field(description="What a way may lose of the recall: `max_drop` of what k places allow.")
     pairs: int = Field(description="Items that are in both files: the gallery that is searched.")
     learned_from: int = Field(description="Pairs that adapters were learned from.")
     queries: int = Field(description="Queries that judge.")
@@ -134,6 +135,7 @@ def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], rep
     return CompatibilityReport(
         k=request.k,
         max_drop=request.max_drop,
+        allowed=spare,
         pairs=len(pairs.old),
         learned_from=int(learned.sum()),
         queries=len(pairs.queries(2)),

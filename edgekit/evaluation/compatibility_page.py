@@ -39,7 +39,7 @@ def page_of_compatibility(report: CompatibilityReport, command: str = "") -> Pag
         ("queries that judge", f"{report.queries:,}"),
         ("photos of the gallery", f"{report.pairs:,}"),
         ("pairs that adapters learned from", f"{report.learned_from:,}"),
-        (f"recall@{report.k} that may be lost", f"{report.max_drop:.1%}"),
+        (f"recall@{report.k} that may be lost", f"{report.allowed:.2%}"),
         ("adapter", report.chosen.replace("_", " ")),
     ]
     if report.written is not None:
@@ -55,7 +55,7 @@ def _ways(report: CompatibilityReport) -> Table:
         Column("way to search"),
         Column(f"recall@{report.k}", "number"),
         Column("change from the old model", "number", signed=True, about="mean paired difference, 95 % interval"),
-        Column("change, drawn", "drawn", lines=(0.0, -report.max_drop), span=_span(report)),
+        Column("change, drawn", "drawn", lines=(0.0, -report.allowed), span=_span(report)),
         Column("p", "number", digits=4, tiny=True),
         Column(f"mrr@{report.k}", "number"),
         Column("verdict", "state"),
@@ -69,9 +69,9 @@ def _ways(report: CompatibilityReport) -> Table:
 
 def _span(report: CompatibilityReport) -> tuple[float, float]:
     """From where to where changes are drawn."""
-    far = -max(_FAR, 10 * report.max_drop)
+    far = -max(_FAR, 10 * report.allowed)
     ends = [end for way in report.ways if way.change is not None for end in (way.change.low, way.change.high)]
-    near = [-report.max_drop, 0.0, *(end for end in ends if end >= far)]
+    near = [-report.allowed, 0.0, *(end for end in ends if end >= far)]
     return min(near), max(near)
 
 
@@ -79,7 +79,7 @@ def _way(way: Way, report: CompatibilityReport) -> Sequence[Cell]:
     adapter = f"through the {way.name.replace('_', ' ')} adapter{' (chosen)' if way.name == report.chosen else ''}"
     change, mark, drawn = way.change, Mark("the base"), None
     if change is not None:
-        serves = change.low >= -report.max_drop
+        serves = change.low >= -report.allowed
         mark = Mark("serves", "good") if serves else Mark("may lose more", "bad")
         drawn = Reach(change.value, change.low, change.high, mark.state)
     recall, mrr = (Interval(figure.value, figure.low, figure.high) for figure in (way.recall, way.mrr))

@@ -27,7 +27,8 @@ class Gallery:
     """`rows` vectors of `dim` values, kept in `size` bytes.
 
     `block(start, stop)` decodes some of them to float32 [stop - start, dim]; `query` makes float32 [Q,dim] of unit
-    length of the embeddings that ask. The score of a pair is their dot product.
+    length of the embeddings that ask. The score of a pair is their dot product. `held` is the whole gallery where it is
+    in memory as float32 rows of unit length, and needs no decoding.
     """
 
     rows: int
@@ -35,6 +36,7 @@ class Gallery:
     size: int
     block: Callable[[int, int], np.ndarray]
     query: Callable[[np.ndarray], np.ndarray]
+    held: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,32 @@ class Form:
 def unit(rows: np.ndarray) -> np.ndarray:
     """The rows [N,D] as float32 of unit length: the same array where they are so already; a zero row stays zero."""
     values = np.ascontiguousarray(rows, np.float32)
-    squares = np.einsum("nd,nd->n", values, values)
-    if np.abs(squares - 1.0).max(initial=0.0) <= _LONG:
+    squares = _squares(values)
+    if _are_one(squares):
         return values
     lengths = np.sqrt(squares)[:, None]
     return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
 
 
+def _squares(values: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", values, values)
+
+
+def _are_one(squares: np.ndarray) -> bool:
+    return bool(np.abs(squares - 1.0).max(initial=0.0) <= _LONG)
+
+
 def plain_gallery(values: np.ndarray, dim: int | None = None) -> Gallery:
     """The embeddings [N,D] as they are, or their first `dim` values, scaled to unit length as they are searched."""
     kept = values[:, :dim]
-    size = len(kept) * kept.shape[1] * values.itemsize
+    ready = kept.dtype == np.float32 and kept.flags.c_contiguous and _are_one(_squares(kept))
     return Gallery(
-        len(kept), kept.shape[1], size, lambda start, stop: unit(kept[start:stop]), lambda asked: unit(asked[:, :dim])
+        len(kept),
+        kept.shape[1],
+        len(kept) * kept.shape[1] * values.itemsize,
+        lambda start, stop: unit(kept[start:stop]),
+        lambda asked: unit(asked[:, :dim]),
+        kept if ready else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,13 +23,16 @@ def rows(count: int, dim: int, seed: int) -> np.ndarray:
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20), st.booleans())
-def test_as_all_similarities_sorted(seed: int, count: int, k: int, exclude: bool) -> None:
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20), st.booleans(), st.booleans())
+def test_as_all_similarities_sorted(seed: int, count: int, k: int, exclude: bool, whole: bool) -> None:
     queries, values = rows(5, 6, seed), rows(count, 6, seed + 1)
     own = np.array([0, -1, count - 1, 0, -1]) if exclude else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", 4 * 6 * 7)  # seven rows at a time
-        found = search(queries, gallery_of("plain", values), k, own)
+        patch.setattr(module, "_ASKED", 2)
+        gallery = gallery_of("plain", values)
+        assert gallery.held is not None
+        found = search(queries, gallery if whole else replace(gallery, held=None), k, own)
     scores = (queries @ values.T).astype(np.float64)
     if own is not None:
         scores[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
@@ -48,8 +52,10 @@ def test_progress_is_told() -> None:
     told: list[tuple[int, int]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", 4 * 4 * 3)
-        search(rows(2, 4, 0), gallery_of("plain", rows(7, 4, 1)), 2, tick=lambda done, all_: told.append((done, all_)))
-    assert told == [(3, 7), (6, 7), (7, 7)]
+        patch.setattr(module, "_ASKED", 2)
+        for form in ("int8", "plain"):
+            search(rows(3, 4, 0), gallery_of(form, rows(7, 4, 1)), 2, tick=lambda done, all_: told.append((done, all_)))
+    assert told == [(3, 7), (6, 7), (7, 7), (2, 3), (3, 3)]
 
 
 def test_queries_of_another_dimension_are_refused() -> None:

@@ -108,6 +108,7 @@ def compatibility(*, unchanged: float, adapter: float) -> CompatibilityReport:
     return CompatibilityReport(
         k=10,
         max_drop=0.01,
+        allowed=0.01,
         pairs=600,
         learned_from=300,
         queries=180,
