@@ -87,8 +87,8 @@ def runtime_files(given: Path | None, reporter: Reporter) -> Path:
                     _unpack(_fetch(folder), folder)
     except OutputError as error:
         raise OutputError(
-            f"ONNX Runtime Web cannot be kept ({shown(str(error).split('; ')[0], 200)}): set XDG_CACHE_HOME to a folder "
-            f"that can be written, or unpack {PACKAGE} and give its folder dist as `runtime`",
+            f"ONNX Runtime Web cannot be kept ({shown(str(error).split('; ')[0], 200)}): set XDG_CACHE_HOME to a "
+            f"folder that can be written, or unpack {PACKAGE} and give its folder dist as `runtime`",
             field="runtime",
         ) from error
     return cache

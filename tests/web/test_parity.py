@@ -80,7 +80,7 @@ def test_files_of_every_kind_are_compared_where_browsers_read_them(
 ) -> None:
     photo = Image.open(io.BytesIO(png(4))).convert("RGB")
     frames = [Image.open(io.BytesIO(png(seed))).convert("RGB") for seed in (5, 6)]
-    grey16 = Image.fromarray((np.asarray(photo.convert("L")).astype(np.uint16) * 257))
+    grey16 = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257)
     saved: dict[str, tuple[Image.Image, dict[str, Any]]] = {
         "a.webp": (photo, {"lossless": True}),
         "animated.webp": (photo, {"lossless": True, "save_all": True, "append_images": frames}),

@@ -226,6 +226,36 @@ def test_what_cannot_be_meant_is_refused_by_its_field(request_: edgekit.Generati
     refused(replace(request_, picture_size=8), UsageError, "draws 16 to 2048 pixels")
 
 
+def test_pictures_are_never_kept_among_the_photos_that_are_searched(
+    request_: edgekit.GenerativeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run would find the pictures of the first."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for data, out in ((".", "generated"), (tmp_path, tmp_path), ("../" + tmp_path.name, "a/b")):
+        with pytest.raises(UsageError, match="lies in the gallery's folder") as caught:
+            replace(request_, data=data, out=out)
+        assert caught.value.field == "out"
+    assert replace(request_, data=tmp_path, out=tmp_path.parent / "generated").out == tmp_path.parent / "generated"
+
+
+def test_a_check_list_that_could_not_be_written_is_refused_before_anything_is_drawn(
+    request_: edgekit.GenerativeRequest, tmp_path: Path
+) -> None:
+    for name, said in (("none/check.csv", "its folder is not there"), ("page.html", r"is a \.csv file")):
+        with pytest.raises(UsageError, match=said) as caught:
+            replace(request_, review=tmp_path / name)
+        assert caught.value.field == "review"
+
+
+def test_a_language_that_is_not_read_is_told_before_the_gallery_is_embedded(
+    request_: edgekit.GenerativeRequest, tmp_path: Path
+) -> None:
+    queries = table(tmp_path / "q.csv", ("punainen muki", "fi", "listing-000001"))
+    refused(replace(request_, queries=queries, out=tmp_path / "out"), InputError, "'fi'")
+    assert not (tmp_path / "out").exists()
+
+
 def test_own_photos_are_searched_with_pictures_of_a_diffusion_pipeline(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     catalog = Catalog(4, 2, size=64)
