@@ -115,17 +115,25 @@ def _asked(request: GenerativeRequest, shelf: Shelf) -> Asked:
 def _embedded(request: GenerativeRequest, data: str, number: int, opened: Opened, reporter: Reporter) -> Embedded:
     """Photos or pictures by one of the models."""
     key = f"{opened.model.model_dump_json()} {opened.spec.model_dump_json()}"
-    path = kept_embeddings(
-        data,
-        open_source(data),
-        request.models[number],
-        key,
-        request.out / "embeddings",
-        workers=request.workers,
-        reporter=reporter,
-        allow_bare=request.allow_bare,
-    )
-    return open_embedded(path, shown(data, 80))
+
+    def kept() -> Path:
+        return kept_embeddings(
+            data,
+            open_source(data),
+            request.models[number],
+            key,
+            request.out / "embeddings",
+            workers=request.workers,
+            reporter=reporter,
+            allow_bare=request.allow_bare,
+        )
+
+    path = kept()
+    try:
+        return open_embedded(path, shown(data, 80))
+    except InputError:  # damaged: it is only what was kept, and is made again
+        path.unlink()
+        return open_embedded(kept(), shown(data, 80))
 
 
 def _drawn(request: GenerativeRequest, asked: Asked, generator: Generator, reporter: Reporter) -> list[str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,17 @@ def test_the_same_request_again_draws_and_embeds_nothing(
     monkeypatch.setattr(generators, "draw_text", lambda *_: pytest.fail("drawn again"))
     assert edgekit.evaluate_generative(request_).to_json() == report.to_json()
     assert {path: path.stat().st_mtime_ns for path in request_.out.rglob("*") if path.is_file()} == before
+
+
+def test_kept_embeddings_that_are_damaged_are_made_again(
+    request_: edgekit.GenerativeRequest, report: GenerativeReport, tmp_path: Path
+) -> None:
+    shutil.copytree(request_.out, tmp_path / "out")
+    damaged = sorted((tmp_path / "out" / "embeddings").iterdir())[:2]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:500])
+    request = replace(request_, out=tmp_path / "out")
+    assert edgekit.evaluate_generative(request).to_json() == report.to_json()
 
 
 def test_a_run_that_is_stopped_goes_on_where_it_was(
