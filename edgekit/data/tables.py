@@ -99,6 +99,10 @@ def _check_header(header: Sequence[str], wanted: Sequence[str]) -> None:
     for name, count in Counter(header).items():
         if count > 1:
             raise InputError(f"has two columns called {shown(name)!r}; rename one")
+    for mark, called in ((";", "semicolons"), ("\t", "tabs")):
+        cells = {cell.strip('"') for cell in header[0].split(mark)} if len(header) == 1 else set()
+        if len(cells) > 1 and cells >= {*wanted}:
+            raise InputError(f"its columns are parted by {called}; save it with commas")
     for name in wanted:
         if name not in header:
             raise absent("column", name, header)

@@ -47,7 +47,10 @@ def embed_photos(request: EmbedRequest, reporter: Reporter) -> Embedded:
     Raises:
         EdgeKitError: as `edgekit.embedding.run.embed` does.
     """
-    result = embed(request, reporter)
+    try:
+        result = embed(request, reporter)
+    except KeyboardInterrupt:  # of a file for this run alone, which does not go on from there
+        raise KeyboardInterrupt from None
     file = read_embeddings(request.out)
     values = file.values if result.about.dtype != "int8" else np.rint(file.values * CODES)
     return Embedded(file.ids, np.ascontiguousarray(values.astype(_STORED[result.about.dtype])).tobytes(), result)

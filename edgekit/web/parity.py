@@ -30,7 +30,7 @@ MIN_COSINE: Final = 0.9999  # of files that every decoder decodes alike, with a 
 MIN_COSINE_LOSSY: Final = 0.999  # of the others, and of models whose steps make of a rounding a jump
 _LONGEST: Final = 1024  # pixels of a photo that is saved as PNG
 _LOSSLESS: Final = ("PNG", "GIF", "BMP")
-_KINDS: Final = (*_LOSSLESS, "JPEG", "MPO", "WEBP", "AVIF")  # that browsers read, by Pillow's names
+_KINDS: Final = (*_LOSSLESS, "JPEG", "WEBP", "AVIF")  # that browsers read, by Pillow's names; JPEG opens MPO
 _EMBED: Final = "file => import(new URL('page.js', document.baseURI)).then(page => page.embed(file))"
 
 

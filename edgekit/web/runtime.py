@@ -11,7 +11,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edgekit.errors import InputError, IntegrityError, MissingDependencyError
+from edgekit.errors import InputError, IntegrityError, MissingDependencyError, OutputError
 from edgekit.support.files import sha256_file
 from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
@@ -24,6 +24,7 @@ PACKAGE: Final = f"onnxruntime-web@{VERSION}"
 # `npm view onnxruntime-web@VERSION dist.integrity`
 _SHA512: Final = b64decode("q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==")
 _PATIENCE: Final = 900  # seconds for 33 MB
+_MOST_BYTES: Final = 256 << 20  # of a package; a pipe or a device could go on for ever
 
 
 class RuntimeFile(NamedTuple):
@@ -70,18 +71,26 @@ def runtime_files(given: Path | None, reporter: Reporter) -> Path:
         MissingDependencyError: the package cannot be fetched.
         InputError: `given` is not such a package.
         IntegrityError: it is another version, or damaged.
+        OutputError: the cache cannot be written.
     """
     cache = _cache()
     if given is not None and given.is_dir():
         return _folder(given)
     if given is None and all(_is_right(cache, file) for file in FILES):
         return cache
-    with staging(cache, lambda _: {file.name for file in FILES}) as folder:
-        if given is not None:
-            _unpack(given, folder)
-        else:
-            with reporter.stage(f"fetch {PACKAGE} from npm"):
-                _unpack(_fetch(folder), folder)
+    try:
+        with staging(cache, lambda _: {file.name for file in FILES}) as folder:
+            if given is not None:
+                _unpack(given, folder)
+            else:
+                with reporter.stage(f"fetch {PACKAGE} from npm"):
+                    _unpack(_fetch(folder), folder)
+    except OutputError as error:
+        raise OutputError(
+            f"ONNX Runtime Web cannot be kept ({shown(str(error).split('; ')[0], 200)}): set XDG_CACHE_HOME to a "
+            f"folder that can be written, or unpack {PACKAGE} and give its folder dist as `runtime`",
+            field="runtime",
+        ) from error
     return cache
 
 
@@ -140,9 +149,13 @@ def _fetch(folder: Path) -> Path:
 
 def _unpack(package: Path, folder: Path) -> None:
     """Take FILES out of the package, of which nothing is parsed before its hash is right; the package itself goes."""
+    if not package.is_file():
+        what = "not a regular file" if package.exists() else "no such file"
+        raise InputError(f"{shown(str(package))}: {what}; give what `npm pack {PACKAGE}` wrote", field="runtime")
     try:
+        right = package.stat().st_size <= _MOST_BYTES
         with open(package, "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha512").digest()
+            digest = hashlib.file_digest(stream, "sha512").digest() if right else b""
     except OSError as error:
         raise InputError(f"{shown(str(package))}: cannot be read ({error.strerror})", field="runtime") from None
     if digest != _SHA512:

@@ -192,6 +192,9 @@ def test_columns_that_are_missing_or_double_are_named(root: Path) -> None:
     refused(table, "'color'", "did you mean 'colour'", "path, colour, shape", hue="color")
     refused(table, "'who'", "it has path", listing="who")
     refused(csv_of(root, ("file",), ("a.jpg",)), "has no column 'path'", "file")
+    for mark, called in ((";", "semicolons"), ("\t", "tabs")):  # as spreadsheets of many countries save them
+        (root / "parted.csv").write_text(f"path{mark}x\na.jpg{mark}1\n")
+        refused(root / "parted.csv", f"parted by {called}; save it with commas")
     refused(csv_of(root, ("path", "x", "x"), ("a.jpg", "1", "2")), "two columns called 'x'")
     refused(csv_of(root, [f"column {i}" * 50 for i in range(3000)], ["a.jpg"] * 3000), "has no column 'path'")
     refused(parquet_of(root, path=["a.jpg"], colour=["red"]), "did you mean 'colour'", hue="color")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import Literal
 
+import numpy as np
+
 from edgekit.bench.results.page import page_of_results
 from edgekit.evaluation.choice import choose, marked
 from edgekit.evaluation.compare_page import page_of_comparison
@@ -14,19 +16,31 @@ from edgekit.evaluation.compatibility import CompatibilityReport, Way
 from edgekit.evaluation.compatibility_page import page_of_compatibility
 from edgekit.evaluation.drift_page import page_of_drift
 from edgekit.evaluation.drift_report import Check, Churn, DriftedItem, DriftReport, Norms
+from edgekit.evaluation.generative.page import page_of_generative
+from edgekit.evaluation.generative.report import (
+    Agreement,
+    Example,
+    GenerativeReport,
+    Language,
+    LanguageGap,
+    Ranked,
+    Reviewed,
+    Unread,
+)
 from edgekit.evaluation.retrieval_page import page_of_retrieval
-from edgekit.evaluation.retrieval_report import Arrangement, Change, Figure, RetrievalReport
+from edgekit.evaluation.retrieval_report import Arrangement, Change, Figure, FoundItem, RetrievalReport
 from edgekit.evaluation.where import parse
 from edgekit.experiment.canary import CanaryResult, Guardrail
 from edgekit.experiment.pages import page_of_analysis, page_of_canary, page_of_plan
 from edgekit.experiment.plan import ExperimentPlanRequest, plan_experiment
 from edgekit.experiment.result import Arm, Assignment, Comparison, ExperimentResult, Look, Verdict
 from edgekit.report.document import Page
+from edgekit.report.pictures import thumbnail
 from tests.bench.results.test_store import result
 from tests.evaluation.rows import row, value
 from tests.report.pages import every_kind
 
-__all__ = ["ALL", "Answer", "analysis", "canary", "comparison", "compatibility", "drift", "retrieval"]
+__all__ = ["ALL", "Answer", "analysis", "canary", "comparison", "compatibility", "drift", "generative", "retrieval"]
 
 Answer = Literal["continue", "stop", "wait"]
 State = Literal["kept", "broken", "open"]
@@ -207,6 +221,44 @@ def retrieval(name: str) -> RetrievalReport:
     )  # fmt: skip
 
 
+def generative(name: str) -> GenerativeReport:
+    """Two models with a gap between two languages, pictures that are there and not, and a text that no one reads."""
+    figure, lost = Figure(value=0.8, low=0.7, high=0.9), Change(value=-0.1, low=-0.2, high=-0.05, p=0.001)
+
+    def ranked(own: str, change: dict[str, Change] | None) -> Ranked:
+        gap = LanguageGap(value=0.2, low=0.1, high=0.3, best="en", worst="ja", p=0.002)
+        return Ranked(
+            name=own,
+            sha256="0" * 64,
+            kind="onnx",
+            runtime="onnxruntime",
+            figures={"recall@10": figure, "mrr@10": figure},
+            languages={"en": figure, "ja": figure},
+            gap=gap,
+            change=change,
+            real=figure,
+        )
+
+    found = [FoundItem(id=name, score=0.9, relevance=0), FoundItem(id="chair", score=0.8, relevance=1)]
+    examples = [
+        Example(id=f"{language}-1", language=language, text=name, picture=name, chosen=[name], right=True, found=found)
+        for language in ("en", "ja")
+    ]
+    return GenerativeReport(
+        metric="recall@10", generator=name, source=name, gallery_name=name, gallery=30, queries=3, judged=2, units=1,
+        resamples=99, languages=[Language(language=one, queries=2, understood=1) for one in ("en", "ja")],
+        unread=[Unread(id="en-2", language="en", text=name)],
+        models=[ranked(name, None), ranked("other", {"all": lost, "ja": lost})],
+        agreement=Agreement(models=3, rho=0.5, low=-0.5, high=1.0),
+        review=Reviewed(rows=2, judged=2, stale=1, agreed=0.5, kappa=0.0), examples=examples, notes=[name],
+    )  # fmt: skip
+
+
+def _generative(name: str) -> Page:
+    pixel = thumbnail(np.zeros((8, 8, 3), np.uint8))
+    return page_of_generative(generative(name), {name: pixel}, {"chair": pixel}, notes=[name], command=name)
+
+
 def _plan(name: str) -> Page:
     request = ExperimentPlanRequest(baseline=0.1, relative=0.05, daily=20_000)
     return page_of_plan(plan_experiment(request), request, f"edgekit experiment plan {name}")
@@ -220,6 +272,7 @@ ALL: dict[str, Callable[[str], Page]] = {
     "evaluate retrieval": lambda name: page_of_retrieval(retrieval(name), command=name),
     "evaluate drift": lambda name: page_of_drift(drift(name), command=name),
     "evaluate compatibility": lambda name: page_of_compatibility(compatibility(unchanged=-0.9, adapter=0.0), name),
+    "evaluate generative": _generative,
     "experiment analyze": lambda name: page_of_analysis(analysis(name), name),
     "experiment canary": lambda name: page_of_canary(canary("wait"), name),
     "experiment plan": _plan,

@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from edgekit.data.images import load_image
+from edgekit.embedding.run import EmbedRequest
 from edgekit.embedding.sources import open_source
 from edgekit.errors import InputError
 from edgekit.support.progress import Silent
+from edgekit.web import gallery
 from edgekit.web.gallery import SIDE, thumbnail, thumbnail_name, write_thumbnails
 from tests.web.made import PLACE, jpeg, png
 
@@ -36,6 +38,18 @@ def test_a_thumbnail_is_upright_small_and_bare(data: bytes) -> None:
 def test_what_is_no_picture_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"^photo: cannot be decoded"):
         thumbnail(b"no picture", "photo")
+
+
+def test_an_interrupted_run_claims_to_keep_nothing(
+    tower_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt("what is done is kept")
+
+    monkeypatch.setattr(gallery, "embed", stopped)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        gallery.embed_photos(EmbedRequest(str(tmp_path), tower_file, tmp_path / "g.parquet"), Silent())
+    assert str(caught.value.__cause__ or caught.value) == ""
 
 
 def test_rows_and_thumbnails_agree_and_samples_are_spread_evenly(tmp_path: Path) -> None:

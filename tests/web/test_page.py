@@ -171,6 +171,16 @@ def test_what_is_no_picture_is_told_in_a_sentence(tab: Browser, address: str, pi
     assert len(tab.run(NAMES)) == 12
     tab.run("dispatchEvent(new DragEvent('drop', {dataTransfer: new DataTransfer(), cancelable: true})) && 0")
     assert tab.run(TROUBLE).startswith("That is no file.")
+    # While a picture is searched for, the complaint wins: "found" does not appear beside it.
+    tab.run_on_file(
+        "async file => { for (const files of [[file], []]) { const data = new DataTransfer();"
+        " files.forEach(one => data.items.add(one));"
+        " dispatchEvent(new DragEvent('drop', {dataTransfer: data, cancelable: true})); }"
+        " const page = await import(new URL('page.js', document.baseURI)); await page.embed(file); }",
+        picture,
+    )
+    assert tab.run(TROUBLE).startswith("That is no file.")
+    assert tab.run("document.getElementById('state').textContent") == ""
     assert complaints(tab) == []
 
 

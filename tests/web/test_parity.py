@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgekit.artifact.open import open_artifact
 from edgekit.errors import ParityError
@@ -71,6 +73,30 @@ def samples_in(folder: Path) -> list[Sample]:
     for name, data in (("a.png", png(1)), ("b.jpg", jpeg(2)), ("c.png", png(3))):
         (folder / name).write_bytes(data)
     return [Sample(file.name, file) for file in sorted(folder.iterdir())]
+
+
+def test_files_of_every_kind_are_compared_where_browsers_read_them(
+    site: Path, tower_file: Path, tmp_path: Path
+) -> None:
+    photo = Image.open(io.BytesIO(png(4))).convert("RGB")
+    frames = [Image.open(io.BytesIO(png(seed))).convert("RGB") for seed in (5, 6)]
+    grey16 = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257)
+    saved: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "a.webp": (photo, {"lossless": True}),
+        "animated.webp": (photo, {"lossless": True, "save_all": True, "append_images": frames}),
+        "animated.gif": (photo, {"save_all": True, "append_images": frames}),
+        "phone.mpo": (photo, {"save_all": True, "append_images": frames}),
+        "print.tif": (photo, {}),  # which no browser reads
+        "cmyk.jpg": (photo.convert("CMYK"), {"quality": 95}),
+        "grey16.png": (grey16, {}),
+    }
+    samples = []
+    for name, (image, more) in saved.items():
+        image.save(tmp_path / name, **more)
+        samples.append(Sample(name, tmp_path / name))
+    found, _ = compare(site, open_artifact(tower_file), "fp32", samples, tmp_path / "profile", Silent())
+    kinds = {case.files.split(" ")[0]: case.images for case in found.cases}
+    assert kinds == {"photos": 7, "WEBP": 2, "GIF": 1, "MPO": 1, "JPEG": 1, "PNG": 1}
 
 
 def test_a_page_that_differs_from_python_is_no_parity(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tarfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.errors import InputError, IntegrityError, MissingDependencyError
+from edgekit.errors import InputError, IntegrityError, MissingDependencyError, OutputError
 from edgekit.support.progress import Silent
 from edgekit.web import runtime
 from edgekit.web.runtime import FILES, PACKAGE, runtime_files
@@ -59,9 +60,34 @@ def test_another_package_is_refused_before_it_is_parsed(
 
 
 def test_what_is_no_package_is_refused(small_runtime: Path, tmp_path: Path) -> None:
-    for given, words in ((tmp_path / "none.tgz", "cannot be read"), (tmp_path, f"holds no {FILES[0].name}")):
+    os.mkfifo(tmp_path / "pipe.tgz")  # nobody writes to it: reading it would never end
+    for given, words in (
+        (tmp_path / "none.tgz", "no such file"),
+        (tmp_path / "pipe.tgz", "not a regular file"),
+        (Path("/dev/zero"), "not a regular file"),
+        (tmp_path, f"holds no {FILES[0].name}"),
+    ):
         with pytest.raises(InputError, match=words):
             runtime_files(given, Silent())
+
+
+def test_a_file_of_any_size_is_refused_without_being_read(small_runtime: Path, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.tgz"
+    with huge.open("wb") as stream:
+        stream.truncate(1 << 40)  # sparse
+    with pytest.raises(IntegrityError, match="is not onnxruntime-web@"):
+        runtime_files(huge, Silent())
+
+
+def test_a_cache_that_cannot_be_written_is_one_line_on_the_cache(
+    small_runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(OutputError, match="set XDG_CACHE_HOME to a folder that can be written") as caught:
+        runtime_files(small_runtime, Silent())
+    assert caught.value.field == "runtime"
+    assert "`out`" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_without_npm_or_network_it_says_what_to_do(

@@ -51,6 +51,7 @@ class Grammar(NamedTuple):
     last: bool = False
     breaks: str = ""
     compounds: bool = False
+    umlauts: bool = False  # ae, oe and ue may be written for them
 
 
 GRAMMARS: dict[str, Grammar] = {
@@ -68,6 +69,7 @@ GRAMMARS: dict[str, Grammar] = {
         ),
         "ein eine einen einer eines der die das den aus mit in und für fuer von im am zum zur farbe",
         compounds=True,
+        umlauts=True,
     ),
     "fr": Grammar(
         (("$", "s"), ("$", "e"), ("$", "es"), ("$", "x"), ("al$", "aux")),
@@ -213,9 +215,11 @@ def _lexicon(language: str) -> _Lexicon:
 
 def _scan(text: str, language: str) -> Iterator[_Said | str]:
     """What is understood in order, and the words that are not."""
-    lexicon, tokens, part = _lexicon(language), [], 0
+    grammar, lexicon, tokens, part = GRAMMARS[language], _lexicon(language), [], 0
     parts = []
     for token in _tokens(text):
+        if grammar.umlauts:
+            token = _without_umlauts(lexicon, token)
         part += token in lexicon.breaks
         if token not in lexicon.small:
             tokens.append(token)
@@ -226,11 +230,19 @@ def _scan(text: str, language: str) -> Iterator[_Said | str]:
         if means is not None:
             yield _Said(*means, parts[at])
         else:
-            taken, found = 1, _compound(lexicon, tokens[at]) if GRAMMARS[language].compounds else []
+            taken, found = 1, _compound(lexicon, tokens[at]) if grammar.compounds else []
             yield from (_Said(*means, parts[at]) for means in found)
             if not found:
                 yield tokens[at]
         at += taken
+
+
+def _without_umlauts(lexicon: _Lexicon, word: str) -> str:
+    """A word that is not known as it stands, in the form that a word with umlauts has here (Stuehle: stuhle)."""
+    plain = re.sub("([aou])e", r"\1", word)
+    if word in lexicon.words or _compound(lexicon, word) or plain == word:
+        return word
+    return plain if plain in lexicon.words or _compound(lexicon, plain) else word
 
 
 def _longest(lexicon: _Lexicon, tokens: Sequence[str]) -> tuple[tuple[str, str] | None, int]:

@@ -90,7 +90,7 @@ def gap_of(
         return None
     counts = np.bincount(at)
     means = np.bincount(at, values) / counts
-    best, worst = int(means.argmax()), int(means.argmin())
+    best, worst = int(means.argmax()), len(means) - 1 - int(means[::-1].argmin())  # two, also where all are equal
     ends_of = [(values * (at == one), (at == one).astype(np.float64)) for one in (best, worst)]
     sums, sizes = summed(np.stack([column for pair in ends_of for column in pair], axis=1), units)
     drawn = np.concatenate(list(drawn_means(sums, sizes, resamples, seed)))

@@ -19,7 +19,7 @@ from edgekit.support.text import shown
 
 __all__ = ["GENERATORS", "Drawn", "Generator", "Kind", "Settings", "generator_of"]
 
-_PARSER = 1  # raised whenever the same text would be understood in another way
+_PARSER = 2  # raised whenever the same text would be understood in another way
 _SIZE = 224
 _SIZES = (16, 2048)
 

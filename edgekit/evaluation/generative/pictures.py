@@ -17,19 +17,13 @@ from edgekit.evaluation.generative.queries import Query
 from edgekit.support.files import write_atomically
 from edgekit.support.progress import Reporter
 
-__all__ = ["FOLDER", "draw_pictures", "write_table"]
+__all__ = ["FOLDER", "check_languages", "draw_pictures", "write_table"]
 
 FOLDER = "pictures"  # below the folder of a run
 
 
-def draw_pictures(queries: Sequence[Query], generator: Generator, out: Path, reporter: Reporter) -> list[str | None]:
-    """The path in out/pictures of each query's picture; None where the generator does not understand the text.
-
-    Raises:
-        InputError: a query is in a language that the generator does not read.
-        ModelError: a picture cannot be drawn.
-        OutputError: it cannot be written.
-    """
+def check_languages(queries: Sequence[Query], generator: Generator) -> None:
+    """Refuse queries in a language that the generator does not read, with InputError."""
     known = generator.languages
     if known is not None and (foreign := next((query for query in queries if query.language not in known), None)):
         count = sum(query.language not in known for query in queries)
@@ -38,6 +32,17 @@ def draw_pictures(queries: Sequence[Query], generator: Generator, out: Path, rep
             f"{foreign.language!r}; it reads {', '.join(known)}: take the others out, or give another `generator`",
             field="queries",
         )
+
+
+def draw_pictures(queries: Sequence[Query], generator: Generator, out: Path, reporter: Reporter) -> list[str | None]:
+    """The path in out/pictures of each query's picture; None where the generator does not understand the text.
+
+    One that is kept but damaged is drawn again.
+
+    Raises:
+        ModelError: a picture cannot be drawn.
+        OutputError: it cannot be written.
+    """
     names: list[str | None] = []
     with reporter.stage(f"draw {len(queries)} pictures") as tick:
         for count, query in enumerate(queries, start=1):
@@ -50,7 +55,7 @@ def _drawn(query: Query, generator: Generator, folder: Path) -> str | None:
     facts = f"{generator.key}\0{query.language}\0{query.text}"
     digest = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()
     name = f"{digest[:2]}/{digest[2:32]}.png"  # many folders, as each write looks for what is left of others in its own
-    if (folder / name).is_file():
+    if _is_whole(folder / name):
         return name
     pixels = generator.draw(query.text, query.language)
     if pixels is None:
@@ -61,6 +66,16 @@ def _drawn(query: Query, generator: Generator, folder: Path) -> str | None:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); give another `out`", field="out") from error
     write_atomically(folder / name, _png(pixels))
     return name
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a picture is there whose every chunk has its checksum."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -57,8 +57,24 @@ class GenerativeRequest:
         for field, most in (("workers", 1024), ("picture_size", 8192)):
             if (value := getattr(self, field)) is not None:
                 check_number(field, value, 1, most)
+        self._check_places()
         if self.judged_by not in (names := metrics(self.cuts)):
             raise UsageError(f"`metric` has no {self.judged_by[:60]!r}; give one of {', '.join(names)}", field="metric")
+
+    def _check_places(self) -> None:
+        photos, kept = Path(self.data), self.out.resolve()
+        if photos.is_dir() and kept.is_relative_to(photos.resolve()):
+            raise UsageError(
+                f"{self.out}: lies in the gallery's folder, where its pictures would be searched for; give another "
+                "`out`",
+                field="out",
+            )
+        if self.review is None:
+            return
+        if self.review.suffix.lower() != ".csv":
+            raise UsageError(f"{self.review}: a check list is a .csv file; give another `review`", field="review")
+        if not self.review.parent.is_dir():
+            raise UsageError(f"{self.review}: its folder is not there; make it first", field="review")
 
     @property
     def cuts(self) -> list[int]:

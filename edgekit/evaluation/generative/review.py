@@ -68,7 +68,7 @@ def write_review(path: Path, rows: Sequence[Check]) -> None:
 
 
 def read_review(path: Path) -> list[Check]:
-    """Read a list, as it was written or as a spreadsheet saved it (with semicolons, without quotes).
+    """Read a list, as it was written or as a spreadsheet saved it (with semicolons or tabs, without quotes).
 
     Raises:
         InputError: it is no such list, or damaged, or has a verdict that is none.
@@ -160,4 +160,4 @@ def _guarded(cell: str) -> str:
 
 def _delimiter(text: str) -> str:
     head = text.split("\n", 1)[0]
-    return ";" if head.count(";") > head.count(",") else ","
+    return max(",;\t", key=head.count)

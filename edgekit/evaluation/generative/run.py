@@ -16,7 +16,7 @@ from edgekit.errors import InputError, UsageError
 from edgekit.evaluation.generative.figures import Judged, judge_chosen
 from edgekit.evaluation.generative.gallery import Shelf, open_shelf
 from edgekit.evaluation.generative.generators import Generator, Settings, generator_of
-from edgekit.evaluation.generative.pictures import FOLDER, draw_pictures, write_table
+from edgekit.evaluation.generative.pictures import FOLDER, check_languages, draw_pictures, write_table
 from edgekit.evaluation.generative.queries import Asked, Query, chosen_rows, queries_of_catalog, read_queries
 from edgekit.evaluation.generative.report import Example, GenerativeReport, Reviewed
 from edgekit.evaluation.generative.request import GenerativeRequest
@@ -68,7 +68,7 @@ def evaluate_generative(request: GenerativeRequest, reporter: Reporter | None = 
     filled = read_review(request.review) if request.review is not None and request.review.exists() else []
     settings = Settings(request.seed, request.picture_size, request.steps, request.guidance)
     generator = generator_of(request.generator, settings, reporter)
-    subject = _subject(request, reporter)
+    subject = _subject(request, generator, reporter)
     names = _drawn(request, subject.asked, generator, reporter)
     judged, real = _searched(request, subject, names, reporter)
     queries = [query for query, name in zip(subject.asked.queries, names, strict=True) if name is not None]
@@ -83,10 +83,11 @@ def evaluate_generative(request: GenerativeRequest, reporter: Reporter | None = 
     return report.model_copy(update={"examples": _few_of(examples, request.examples)})
 
 
-def _subject(request: GenerativeRequest, reporter: Reporter) -> _Subject:
+def _subject(request: GenerativeRequest, generator: Generator, reporter: Reporter) -> _Subject:
     with reporter.stage("read the queries and the gallery"):
         shelf = open_shelf(request.data)
         asked = _asked(request, shelf)
+        check_languages(asked.queries, generator)
     opened = [subject_of(one, allow_bare=request.allow_bare).open(reporter) for one in request.models]
     shelf.check_model(opened, other_models=request.other_models)
     galleries = [
@@ -114,17 +115,25 @@ def _asked(request: GenerativeRequest, shelf: Shelf) -> Asked:
 def _embedded(request: GenerativeRequest, data: str, number: int, opened: Opened, reporter: Reporter) -> Embedded:
     """Photos or pictures by one of the models."""
     key = f"{opened.model.model_dump_json()} {opened.spec.model_dump_json()}"
-    path = kept_embeddings(
-        data,
-        open_source(data),
-        request.models[number],
-        key,
-        request.out / "embeddings",
-        workers=request.workers,
-        reporter=reporter,
-        allow_bare=request.allow_bare,
-    )
-    return open_embedded(path, shown(data, 80))
+
+    def kept() -> Path:
+        return kept_embeddings(
+            data,
+            open_source(data),
+            request.models[number],
+            key,
+            request.out / "embeddings",
+            workers=request.workers,
+            reporter=reporter,
+            allow_bare=request.allow_bare,
+        )
+
+    path = kept()
+    try:
+        return open_embedded(path, shown(data, 80))
+    except InputError:  # damaged: it is only what was kept, and is made again
+        path.unlink()
+        return open_embedded(kept(), shown(data, 80))
 
 
 def _drawn(request: GenerativeRequest, asked: Asked, generator: Generator, reporter: Reporter) -> list[str | None]:

@@ -214,7 +214,10 @@ function take(data) {
   const files = [...data.files];
   const picture = files.find((file) => file.type.startsWith("image/")) ?? files[0];
   if (picture) searchByFile(picture, files.length > 1 ? `The first picture of ${files.length} files. ` : "");
-  else complain("That is no file. Save the picture to your device, then drop or choose that file.");
+  else {
+    job++; // what is found for an earlier picture would stand beside the complaint
+    complain("That is no file. Save the picture to your device, then drop or choose that file.");
+  }
 }
 
 function listen() {

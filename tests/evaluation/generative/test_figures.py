@@ -49,6 +49,13 @@ def test_the_gap_is_between_the_best_and_the_worst_language() -> None:
     assert gap_of(values, np.repeat("en", 300), units, 99, 0) is None
 
 
+def test_languages_of_one_figure_are_two_languages_without_a_gap() -> None:
+    gap = gap_of(np.ones(6), np.tile(["en", "de", "ja"], 2), np.repeat([0, 1], 3), 99, 0)
+    assert gap is not None
+    assert (gap.value, gap.low, gap.high, gap.p) == (0, 0, 0, 1)
+    assert gap.best != gap.worst
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_languages_that_are_served_alike_seldom_show_a_gap(shared: bool) -> None:
     """p is at most 0.1 in about a tenth of 200 tables, whether or not a listing is asked in each language."""

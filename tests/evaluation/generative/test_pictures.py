@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from edgekit.errors import InputError, OutputError
-from edgekit.evaluation.generative.pictures import draw_pictures, write_table
+from edgekit.evaluation.generative.pictures import check_languages, draw_pictures, write_table
 from edgekit.evaluation.generative.queries import Query
 from edgekit.support.progress import Silent
 
@@ -52,11 +53,21 @@ def test_a_picture_is_found_by_text_language_and_key(tmp_path: Path) -> None:
     assert len({names[0], *others[0], *others[1]}) == 3
 
 
-def test_a_language_that_is_not_read_is_one_line_before_anything_is_drawn(tmp_path: Path) -> None:
-    painter = Painter()
+def test_a_language_that_is_not_read_is_one_line() -> None:
     with pytest.raises(InputError, match="1 of 2 texts are in languages that the painter does not read, first 'fi'"):
-        draw_pictures([*queries("mug"), *queries("muki", language="fi")], painter, tmp_path, Silent())
-    assert not painter.painted
+        check_languages([*queries("mug"), *queries("muki", language="fi")], Painter())
+    check_languages(queries("mug"), Painter())
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-20], lambda data: b"x" + data[1:]])
+def test_a_kept_picture_that_is_damaged_is_drawn_again(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    (name,) = draw_pictures(queries("mug"), Painter(), tmp_path, Silent())
+    assert name is not None
+    path = tmp_path / "pictures" / name
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert draw_pictures(queries("mug"), Painter(), tmp_path, Silent()) == [name]
+    assert path.read_bytes() == whole
 
 
 def test_the_table_holds_what_was_drawn_and_stays_as_it_is(tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ def test_the_list_of_other_queries_is_refused(tmp_path: Path) -> None:
         reviewed(foreign, checks(3), tmp_path / "list.csv")
 
 
-def test_a_spreadsheets_semicolons_and_words_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheets_delimiters_and_words_are_read(tmp_path: Path, delimiter: str) -> None:
     path = tmp_path / "list.csv"
     write_review(path, checks(3))
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -92,7 +93,7 @@ def test_a_spreadsheets_semicolons_and_words_are_read(tmp_path: Path) -> None:
     for line, verdict in zip(lines[1:], ("YES", " no ", "0"), strict=True):
         line[-1] = verdict
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, delimiter=";").writerows(lines)
+        csv.writer(file, delimiter=delimiter).writerows(lines)
     assert [row.human for row in read_review(path)] == [True, False, False]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,17 @@ def test_the_same_request_again_draws_and_embeds_nothing(
     assert {path: path.stat().st_mtime_ns for path in request_.out.rglob("*") if path.is_file()} == before
 
 
+def test_kept_embeddings_that_are_damaged_are_made_again(
+    request_: edgekit.GenerativeRequest, report: GenerativeReport, tmp_path: Path
+) -> None:
+    shutil.copytree(request_.out, tmp_path / "out")
+    damaged = sorted((tmp_path / "out" / "embeddings").iterdir())[:2]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:500])
+    request = replace(request_, out=tmp_path / "out")
+    assert edgekit.evaluate_generative(request).to_json() == report.to_json()
+
+
 def test_a_run_that_is_stopped_goes_on_where_it_was(
     request_: edgekit.GenerativeRequest, report: GenerativeReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +236,36 @@ def test_what_cannot_be_meant_is_refused_by_its_field(request_: edgekit.Generati
     error = refused(replace(request_, generator="nothing-there"), UsageError, "give catalog, the folder")
     assert error.field == "generator"
     refused(replace(request_, picture_size=8), UsageError, "draws 16 to 2048 pixels")
+
+
+def test_pictures_are_never_kept_among_the_photos_that_are_searched(
+    request_: edgekit.GenerativeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run would find the pictures of the first."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for data, out in ((".", "generated"), (tmp_path, tmp_path), ("../" + tmp_path.name, "a/b")):
+        with pytest.raises(UsageError, match="lies in the gallery's folder") as caught:
+            replace(request_, data=data, out=out)
+        assert caught.value.field == "out"
+    assert replace(request_, data=tmp_path, out=tmp_path.parent / "generated").out == tmp_path.parent / "generated"
+
+
+def test_a_check_list_that_could_not_be_written_is_refused_before_anything_is_drawn(
+    request_: edgekit.GenerativeRequest, tmp_path: Path
+) -> None:
+    for name, said in (("none/check.csv", "its folder is not there"), ("page.html", r"is a \.csv file")):
+        with pytest.raises(UsageError, match=said) as caught:
+            replace(request_, review=tmp_path / name)
+        assert caught.value.field == "review"
+
+
+def test_a_language_that_is_not_read_is_told_before_the_gallery_is_embedded(
+    request_: edgekit.GenerativeRequest, tmp_path: Path
+) -> None:
+    queries = table(tmp_path / "q.csv", ("punainen muki", "fi", "listing-000001"))
+    refused(replace(request_, queries=queries, out=tmp_path / "out"), InputError, "'fi'")
+    assert not (tmp_path / "out").exists()
 
 
 def test_own_photos_are_searched_with_pictures_of_a_diffusion_pipeline(tmp_path: Path) -> None:
