@@ -17,7 +17,7 @@ from edgekit.data.image_files import advice, is_unread, readable
 from edgekit.errors import InputError, MissingDependencyError
 from edgekit.support.text import reason_of, shown
 
-__all__ = ["MAX_ROW_GROUP", "absent", "check_footer", "inside", "read_table", "text_of"]
+__all__ = ["MAX_ROW_GROUP", "absent", "check_commas", "check_footer", "inside", "read_table", "text_of"]
 
 MAX_ROW_GROUP = 8 << 30  # bytes, as the footer claims them before compression
 _MAX_COLUMNS = 1000
@@ -95,14 +95,23 @@ def read_table(
     return paths, columns
 
 
-def _check_header(header: Sequence[str], wanted: Sequence[str]) -> None:
-    for name, count in Counter(header).items():
-        if count > 1:
-            raise InputError(f"has two columns called {shown(name)!r}; rename one")
+def check_commas(header: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse a CSV whose one column holds all that is `wanted`, parted as spreadsheets of many countries save it.
+
+    Raises:
+        InputError: says what it is parted by.
+    """
     for mark, called in ((";", "semicolons"), ("\t", "tabs")):
         cells = {cell.strip('"') for cell in header[0].split(mark)} if len(header) == 1 else set()
         if len(cells) > 1 and cells >= {*wanted}:
             raise InputError(f"its columns are parted by {called}; save it with commas")
+
+
+def _check_header(header: Sequence[str], wanted: Sequence[str]) -> None:
+    for name, count in Counter(header).items():
+        if count > 1:
+            raise InputError(f"has two columns called {shown(name)!r}; rename one")
+    check_commas(header, wanted)
     for name in wanted:
         if name not in header:
             raise absent("column", name, header)

@@ -113,6 +113,7 @@ def evaluate_compatibility(request: CompatibilityRequest, reporter: Reporter | N
     reporter = reporter or Silent()
     with Inputs(None, request.workers, reporter) as inputs:
         old, new = (inputs.rows_by(getattr(request, field), field, request.data) for field in ("reference", "current"))
+        inputs.check_data(request.data)
         return _report(request, (old, new), reporter)
 
 

@@ -114,6 +114,15 @@ class Inputs:
                 field="model",
             )
 
+    def check_data(self, data: AnyPath | None) -> None:
+        """Raise UsageError where a request has data, and all that `rows_by` was given are files of embeddings."""
+        if data is not None and not self._made:
+            raise UsageError(
+                f"`data` is {shown(str(data), 120)}, which nothing embeds, as files of embeddings are given; leave it "
+                "out, or give models",
+                field="data",
+            )
+
     def rows_by(self, given: Recipe | AnyPath, field: str, data: AnyPath | None) -> Embedded:
         """What `field` names: a file of embeddings, or a model or artifact, which embeds `data`.
 

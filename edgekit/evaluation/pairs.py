@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgekit.data.tables import check_commas
 from edgekit.embedding.checks import is_text
 from edgekit.errors import InputError
 from edgekit.evaluation.libraries import library
@@ -151,6 +152,10 @@ def _text(value: object) -> str:
 
 def _check_columns(path: Path, names: Iterable[str]) -> None:
     there = list(names)
+    try:
+        check_commas(there, _COLUMNS)
+    except InputError as error:
+        raise InputError(f"{path}: {error}", field="relevance") from None
     if missing := [name for name in _COLUMNS if there.count(name) != 1]:
         raise InputError(
             f"{path}: has not one column {' and one '.join(missing)} (its columns: "

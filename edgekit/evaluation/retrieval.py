@@ -36,6 +36,7 @@ __all__ = ["RetrievalRequest", "evaluate_retrieval"]
 
 _SHOWN = 10  # places of a worst query's list
 _DEEPEST = 1000
+_TASK = "similar"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class RetrievalRequest:
 
     queries: Converted[AnyPath, str] = Converted(str)
     gallery: AnyPath | None = None  # default: the queries
-    task: str = "similar"  # a row of `tasks.TASKS`
+    task: str = _TASK  # a row of `tasks.TASKS`
     relevance: OptionalPath = Converted(optional_path, None)  # a table of pairs in place of the task
     at: Sequence[int] = (1, 5, 10)  # cut-offs k
     metric: str | None = None  # what segments and worst queries are judged by; default: recall at the deepest k
@@ -64,6 +65,8 @@ class RetrievalRequest:
     def __post_init__(self) -> None:
         """Raises UsageError where a field is not one that can be meant."""
         task_named(self.task)
+        if self.relevance is not None and self.task != _TASK:
+            raise UsageError("`task` and `relevance` exclude each other; give one of them", field="task")
         if not self.at or not self.forms:
             field = "forms" if self.at else "at"
             raise UsageError(f"`{field}` is empty; give one at least", field=field)

@@ -175,6 +175,11 @@ def test_what_cannot_be_embedded_is_one_line(invoke: Invoke, photos: Path) -> No
     one_line(invoke("evaluate", "retrieval", "catalog:16"), 2, "catalog:16", "give the --with that embeds it")
     one_line(invoke("evaluate", "retrieval", photos, "--against", TOWER), 2, "--against", "holds no photos", TOWER)
     one_line(invoke("evaluate", "compatibility", photos, TOWER), 2, TOWER, "there are no photos")
+    one_line(
+        invoke("evaluate", photos, "--task", "ads", "--relevance", "pairs.csv"), 2, "--task and --relevance exclude"
+    )
+    two = ("evaluate", "compatibility", photos, photos, "--data", "catalog:4")
+    one_line(invoke(*two), 2, "--data is catalog:4, which nothing embeds")
     one_line(invoke("evaluate", "drift", photos, "nowhere", "--with", TOWER), 3, "nowhere", "does not exist")
     one_line(invoke("evaluate", "retrieval", "catalog:16", "--with", "tests.toys:nothing"), 2, "nothing")
     given = ("--with", TOWER, "--against", "tests.toys:tower", "--workers", 1, "--quiet")

@@ -123,6 +123,13 @@ def test_a_table_of_paths_keeps_its_columns_of_text(tmp_path: Path, suffix: str)
     np.testing.assert_array_equal(pixels(rows[0]), expected(1))
 
 
+@pytest.mark.parametrize(("mark", "called"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_table_that_is_parted_by_something_else_is_told_so(tmp_path: Path, mark: str, called: str) -> None:
+    (tmp_path / "t.csv").write_text(f"id{mark}path\na{mark}a.jpg\n")
+    with pytest.raises(InputError, match=rf"t.csv: its columns are parted by {called}; save it with commas"):
+        open_source(str(tmp_path / "t.csv"))
+
+
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), None], ids=str)
 def test_a_table_of_images_is_read_forward_in_parts(tmp_path: Path, kind: pa.DataType | None) -> None:
     count = 100

@@ -100,3 +100,9 @@ def test_no_bytes_do_worse_than_being_refused(tmp_path: Path, content: bytes) ->
             assert len(read_pairs(path).query) > 0
         except InputError as error:
             assert "\n" not in str(error)
+
+
+def test_a_table_that_is_parted_by_semicolons_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("query;gallery\na;b\n")
+    with pytest.raises(InputError, match=r"pairs.csv: its columns are parted by semicolons; save it with commas"):
+        read_pairs(tmp_path / "pairs.csv")

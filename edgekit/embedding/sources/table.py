@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.data.image_files import LeftOut
-from edgekit.data.tables import absent, check_footer, inside, read_table
+from edgekit.data.tables import absent, check_commas, check_footer, inside, read_table
 from edgekit.embedding.checks import check_ids, is_text
 from edgekit.embedding.file import need_arrow
 from edgekit.embedding.sources.base import FilePhoto, InlinePhoto, Item, Photo, fingerprint
@@ -42,6 +42,7 @@ class TableSource:
         self.name = shown(table.name)
         try:
             names, texts, self._image = _header(table)
+            check_commas(names, ["id"])
             if "id" not in names:
                 raise absent("column", "id", names)
             if self._image is None and "path" not in names:
