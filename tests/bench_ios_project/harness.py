@@ -41,7 +41,7 @@ class Swift:
     def run(self, command: Sequence[str], timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a command there, in the work folder."""
         entered = ["sh", "-c", 'cd "$0" && exec "$@"', self.seen(self.work), *command]
-        prefix = [] if self.root is None else ["chroot", str(self.root)]
+        prefix = [] if self.root is None else ["env", "TMPDIR=/tmp", "chroot", str(self.root)]
         return subprocess.run(
             [*prefix, *entered], capture_output=True, text=True, errors="replace", timeout=timeout, check=False
         )

@@ -15,6 +15,7 @@ from tests.bench_android.harness import from_npm
 from tests.report.all_pages import ALL
 from tests.report.browser import Browser, browser
 from tests.report.pages import HOSTILE, every_kind, hostile
+from tests.waiting import until
 
 pytestmark = pytest.mark.toolchain
 AXE = (
@@ -126,7 +127,12 @@ def test_a_plot_is_read_by_mouse_and_by_arrow_keys(tab: Browser, page: Path) -> 
     opened(tab, page)
     tip = "(tip => tip.hidden ? '' : tip.textContent)(document.getElementById('tip'))"
     assert tab.run(tip) == ""
-    tab.hover(".spot:last-of-type path")
+
+    def read() -> str:
+        tab.hover(".spot:last-of-type path")
+        return str(tab.run(tip))
+
+    until(read)  # a busy browser moves the pointer a frame later
     assert tab.run(tip) == "catalog-b0 int8" + "catalog-b0, p50 3.00 ms, recall@10 0.900, on the front"
     tab.press("Tab")
     along = []
