@@ -38,7 +38,8 @@ class Browser(Tab):
     def hover(self, selector: str) -> None:
         """Move the mouse onto the first such element."""
         x, y = self.point(selector)
-        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        for right, down in ((0, 0), (x, y)):  # it may have been there before, on another page
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", x=right, y=down)
 
     def point(self, selector: str) -> tuple[float, float]:
         """Scroll to the first such element; its middle in the window, in pixels."""
