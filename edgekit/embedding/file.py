@@ -54,7 +54,7 @@ class EmbeddingFile:
         self.path = path
         self.name = shown(str(path) if name is None else name, 200)  # what messages call it
         self.about: About | None = None
-        with self._open() as file:
+        with _opened(self.path, self.name) as file:
             check_footer(file.metadata)
             self.dim, self.dtype, self._names = check_schema(file.schema_arrow)
             self.about = About.from_metadata(file.schema_arrow.metadata, path)
@@ -98,26 +98,8 @@ class EmbeddingFile:
             yield Rows(batch.column("id").to_pylist(), self._decode(batch), columns)
 
     def _batches(self, names: Sequence[str], rows: int = _GROUP) -> Iterator[Any]:
-        with self._open() as file:
+        with _opened(self.path, self.name) as file:
             yield from file.iter_batches(batch_size=rows, columns=list(names), use_threads=False)
-
-    @contextmanager
-    def _open(self) -> Iterator[Any]:
-        parquet, name = need_arrow(), self.name
-        import pyarrow as pa
-
-        if not self.path.is_file():
-            state = "is not a regular file" if self.path.exists() else "no such file"
-            raise InputError(f"{name}: {state}; give a .parquet file of embeddings")
-        try:
-            with parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20) as file:
-                yield file
-        except InputError as error:
-            raise InputError(f"{name}: {str(error).removeprefix(f'{self.path}: ')}") from None
-        except (OSError, ValueError, MemoryError, NotImplementedError, pa.ArrowException) as error:
-            raise InputError(
-                f"{name}: damaged, or not Parquet ({reason_of(error, 160)}); get or write it again"
-            ) from None
 
     def _decode(self, batch: Any) -> np.ndarray:
         """The embeddings of a batch: float32 [n,D]."""
@@ -132,7 +114,7 @@ class EmbeddingFile:
     def _check(self) -> int:
         """How many rows there are. Raises InputError for a row that is no embedding, and for an id that is no id."""
         hashes, count = [np.empty(0, np.int64)], 0
-        with self._open() as file:
+        with _opened(self.path, self.name) as file:
             for batch in file.iter_batches(batch_size=_GROUP, columns=["id", "embedding"], use_threads=False):
                 ids = batch.column("id").to_pylist()
                 hashes.append(check_ids(ids, count))
@@ -176,16 +158,32 @@ def holds_embeddings(path: AnyPath) -> bool:
     A damaged or a missing one counts as such, so that who reads it says what is wrong.
     """
     path = Path(path)
-    if path.suffix != ".parquet" or not path.is_file():
-        return path.suffix == ".parquet"
-    import pyarrow as pa
-
+    if path.suffix != ".parquet":
+        return False
     try:
-        with need_arrow().ParquetFile(path) as file:
+        with _opened(path, path.name) as file:
             names = file.schema_arrow.names
-    except (OSError, ValueError, MemoryError, NotImplementedError, pa.ArrowException):
+    except InputError:
         return True
     return "embedding" in names or not {"path", "image"} & set(names)
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[Any]:
+    """A Parquet file; whatever is wrong with it, here or where it is read, is one line that begins with `name`."""
+    parquet = need_arrow()
+    import pyarrow as pa
+
+    if not path.is_file():
+        state = "is not a regular file" if path.exists() else "no such file"
+        raise InputError(f"{name}: {state}; give a .parquet file of embeddings")
+    try:
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+            yield file
+    except InputError as error:
+        raise InputError(f"{name}: {str(error).removeprefix(f'{path}: ')}") from None
+    except (OSError, ValueError, MemoryError, NotImplementedError, pa.ArrowException) as error:
+        raise InputError(f"{name}: damaged, or not Parquet ({reason_of(error, 160)}); get or write it again") from None
 
 
 def same_space(a: EmbeddingFile, b: EmbeddingFile, *, other_models: bool = False) -> None:

@@ -12,8 +12,7 @@ from edgekit.evaluation.generative.pictures import FOLDER
 from edgekit.evaluation.generative.report import Example, GenerativeReport
 from edgekit.evaluation.generative.request import GenerativeRequest
 from edgekit.evaluation.generative.verdict import said_of
-from edgekit.evaluation.picture_folder import PictureFolder
-from edgekit.evaluation.retrieval_page import check_page
+from edgekit.evaluation.picture_folder import PictureFolder, check_page
 from edgekit.evaluation.retrieval_report import Figure
 from edgekit.report.document import (
     Column,
