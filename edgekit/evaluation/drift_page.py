@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.evaluation.drift_report import Check, DriftedItem, DriftReport
-from edgekit.evaluation.picture_folder import PictureFolder, check_page
+from edgekit.evaluation.picture_folder import MOST_SHOWN, PictureFolder, check_page, pictured
 from edgekit.report.document import (
     Cell,
     Column,
@@ -27,7 +27,7 @@ from edgekit.support.text import shown
 
 __all__ = ["page_of_drift", "write_drift_page"]
 
-_ITEMS, _ROWS, _NAMED = 100, 1000, 3  # items and rows of the page; checks that the verdict names
+_ROWS, _NAMED = 1000, 3  # rows of the page; checks that the verdict names
 
 
 def write_drift_page(
@@ -47,12 +47,7 @@ def write_drift_page(
     """
     folder = check_page(page, pictures, len(report.items))
     with (reporter or Silent()).stage("write the page") as tick:
-        found = []
-        if folder is not None:
-            for count, item in enumerate(report.items[:_ITEMS], start=1):
-                found.append(_picture(item, folder))
-                tick(count, min(len(report.items), _ITEMS))
-        notes = [] if folder is None else folder.notes()
+        found, notes = pictured(report.items, folder, _picture, tick)
         write_page(page_of_drift(report, found, notes, command), Path(page))
 
 
@@ -163,14 +158,14 @@ def _items(report: DriftReport) -> Table:
     columns = [Column("item"), Column("by", "number", digits=4), *(Column(shown(name, 60)) for name in named)]
     rows = [
         Row((shown(item.id, 80), item.by, *(shown(item.columns[name], 80) for name in named)))
-        for item in report.items[:_ITEMS]
+        for item in report.items[:MOST_SHOWN]
     ]
     return Table("Items that drifted most", columns, rows, _items_note(report))
 
 
 def _items_note(report: DriftReport) -> str:
     note = "By 1 - cosine to its own reference; a new item by how much farther the old rows are than the new ones."
-    return note + (f" {_ITEMS} of {len(report.items)} are shown." if len(report.items) > _ITEMS else "")
+    return note + (f" {MOST_SHOWN} of {len(report.items)} are shown." if len(report.items) > MOST_SHOWN else "")
 
 
 def _picture(item: DriftedItem, folder: PictureFolder) -> Picture:

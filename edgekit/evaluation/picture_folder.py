@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from edgekit.data.image_files import scan
 from edgekit.data.images import load_image
 from edgekit.errors import InputError, UsageError
 from edgekit.report.pictures import SIDE, thumbnail
 from edgekit.report.write import check_name
+from edgekit.support.progress import Tick
 from edgekit.support.text import shown
 
-__all__ = ["PictureFolder", "check_page"]
+__all__ = ["MOST_SHOWN", "PictureFolder", "check_page", "pictured"]
+
+MOST_SHOWN = 100  # rows of a page that are shown as pictures
+_Row = TypeVar("_Row")
+_Shown = TypeVar("_Shown")
 
 
 def check_page(page: Path | str | None, pictures: Path | str | None, worst: int) -> PictureFolder | None:
@@ -29,6 +36,23 @@ def check_page(page: Path | str | None, pictures: Path | str | None, worst: int)
     if not worst:
         raise UsageError("`pictures` shows the worst rows; give `worst`, how many of them", field="pictures")
     return PictureFolder(Path(pictures))
+
+
+def pictured(
+    rows: Sequence[_Row], folder: PictureFolder | None, show: Callable[[_Row, PictureFolder], _Shown], tick: Tick
+) -> tuple[list[_Shown], list[str]]:
+    """What `show` makes of the first MOST_SHOWN rows, and notes on what could not be shown; nothing without a folder.
+
+    Raises:
+        InputError: the folder holds no picture of the rows.
+    """
+    if folder is None:
+        return [], []
+    found = []
+    for count, row in enumerate(rows[:MOST_SHOWN], start=1):
+        found.append(show(row, folder))
+        tick(count, min(len(rows), MOST_SHOWN))
+    return found, folder.notes()
 
 
 class PictureFolder:

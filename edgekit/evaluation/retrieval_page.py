@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgekit.evaluation.picture_folder import PictureFolder, check_page
+from edgekit.evaluation.picture_folder import MOST_SHOWN, PictureFolder, check_page, pictured
 from edgekit.evaluation.retrieval_report import Arrangement, Figure, RetrievalReport, Segment, WorstQuery
 from edgekit.report.document import (
     Axis,
@@ -31,7 +31,7 @@ from edgekit.support.text import shown
 
 __all__ = ["check_page", "page_of_retrieval", "write_retrieval_page"]
 
-_SEGMENTS, _WORST, _NAMED = 1000, 100, 3  # rows of the page; segments that the verdict names
+_SEGMENTS, _NAMED = 1000, 3  # rows of the page; segments that the verdict names
 _P = Column("p", "number", digits=4, tiny=True)
 
 
@@ -52,13 +52,10 @@ def write_retrieval_page(
     """
     folder = check_page(page, pictures, len(report.worst))
     with (reporter or Silent()).stage("write the page") as tick:
-        rows = []
-        if folder is not None:
-            for count, query in enumerate(report.worst[:_WORST], start=1):
-                rows.append(_pictured(query, report.metric, folder))
-                tick(count, min(len(report.worst), _WORST))
-        notes = [] if folder is None else folder.notes()
-        write_page(page_of_retrieval(report, rows, notes, command), Path(page))
+        found, notes = pictured(
+            report.worst, folder, lambda query, folder: _pictured(query, report.metric, folder), tick
+        )
+        write_page(page_of_retrieval(report, found, notes, command), Path(page))
 
 
 def page_of_retrieval(
@@ -185,7 +182,7 @@ def _worst_note(report: RetrievalReport) -> str:
     note = (
         f"The queries with the lowest {report.metric} of {report.arrangements[-1].name}, and the first that they found."
     )
-    return note + (f" {_WORST} of {len(report.worst)} are shown." if len(report.worst) > _WORST else "")
+    return note + (f" {MOST_SHOWN} of {len(report.worst)} are shown." if len(report.worst) > MOST_SHOWN else "")
 
 
 def _pictured(query: WorstQuery, metric: str, folder: PictureFolder) -> PictureRow:
@@ -208,7 +205,7 @@ def _worst_table(report: RetrievalReport) -> Table:
         Column("found"),
     ]
     rows = []
-    for query in report.worst[:_WORST]:
+    for query in report.worst[:MOST_SHOWN]:
         found = "\n".join(f"{'✓' if row.relevance else '✗'} {shown(row.id, 80)} {row.score:.3f}" for row in query.found)
         rows.append(Row((shown(query.id, 80), query.figure, query.first or None, query.relevant, found)))
     return Table("Worst queries", columns, rows, f"{_worst_note(report)} ✓ is a right one.")
