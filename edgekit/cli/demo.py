@@ -11,7 +11,7 @@ import click
 
 from edgekit.cli.console import print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import FOLDER, PATH, Count, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, Count, common, reporter_of, workers_option
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
 
@@ -33,7 +33,7 @@ __all__ = ["demo"]
     default="fp16",
     help="How the embeddings of PHOTOS are stored.",
 )
-@click.option("--workers", type=Count(1, 1024), help="Number of processes.  [default: one for each core]")
+@workers_option
 @click.option(
     "--runtime",
     type=PATH,

@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.console import print_facts, print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import PATH, Count, allow_bare, common, complete_model, reporter_of
+from edgekit.cli.options import PATH, allow_bare, common, complete_model, reporter_of, workers_option
 from edgekit.support.text import human_size
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _NAMED = 3  # skipped images
     default="fp32",
     help="How values are stored. int8: 127 times the value, rounded.",
 )
-@click.option("--workers", type=Count(1, 1024), help="Number of processes.  [default: one for each core]")
+@workers_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),

@@ -19,7 +19,9 @@ from edgekit.cli.options import (
     complete_model,
     page_option,
     pictures_option,
+    places_option,
     reporter_of,
+    resamples_option,
 )
 
 __all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_retrieval"]
@@ -28,11 +30,6 @@ __all__ = ["evaluate", "evaluate_compatibility", "evaluate_drift", "evaluate_ret
 def _seed(command: F) -> F:
     text = "Seed of what is drawn by chance. The same input gives the same figures."
     return click.option("--seed", type=Count(min=0), default=0, help=text)(command)
-
-
-def _resamples(command: F) -> F:
-    text = "Number of times that queries are drawn again, for intervals and p-values."
-    return click.option("--resamples", type=Count(99, 1_000_000), default=2000, help=text)(command)
 
 
 _workers = click.option("--workers", type=Count(1, 1024), help="Number of processes that embed.  [default: one a core]")
@@ -85,13 +82,7 @@ def evaluate() -> None:
     metavar="FILE",
     help="In place of --task: a CSV or Parquet table with the columns query, gallery and relevance.",
 )
-@click.option(
-    "--at",
-    type=Count(1, 1000),
-    multiple=True,
-    default=(1, 5, 10),
-    help="Judge the first N places of each list. May be repeated.",
-)
+@places_option
 @click.option(
     "--metric",
     metavar="NAME",
@@ -134,7 +125,7 @@ def evaluate() -> None:
 @click.option("--worst", type=Count(0, 10_000), default=0, help="List this many of the worst queries.")
 @page_option
 @pictures_option("the worst queries")
-@_resamples
+@resamples_option
 @_seed
 @common
 def evaluate_retrieval(as_json: bool, quiet: bool, page: Path | None, pictures: Path | None, **asked: Any) -> None:
@@ -227,7 +218,7 @@ def evaluate_drift(as_json: bool, quiet: bool, page: Path | None, pictures: Path
     default=0.01,
     help="How much of the old model's recall the new one may lose in the old gallery, as a share.",
 )
-@_resamples
+@resamples_option
 @page_option
 @_seed
 @common

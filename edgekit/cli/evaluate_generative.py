@@ -9,7 +9,20 @@ import click
 
 from edgekit.cli.console import print_json, typed_command
 from edgekit.cli.errors import Command, in_options, warn
-from edgekit.cli.options import FOLDER, PATH, Count, Finite, allow_bare, common, complete_model, reporter_of
+from edgekit.cli.options import (
+    FOLDER,
+    PATH,
+    Count,
+    Finite,
+    allow_bare,
+    common,
+    complete_model,
+    page_option,
+    places_option,
+    reporter_of,
+    resamples_option,
+    workers_option,
+)
 from edgekit.support.progress import table
 from edgekit.support.text import shown
 
@@ -55,13 +68,7 @@ _NAMED = 5  # texts that were not understood
     metavar="DIR",
     help="Keep pictures and embeddings here, and take from here what is there already.",
 )
-@click.option(
-    "--at",
-    type=Count(1, 1000),
-    multiple=True,
-    default=(1, 5, 10),
-    help="Judge the first N places of each list. May be repeated.",
-)
+@places_option
 @click.option(
     "--metric",
     metavar="NAME",
@@ -75,7 +82,7 @@ _NAMED = 5  # texts that were not understood
     "ones.",
 )
 @click.option("--examples", type=Count(0, 100), default=4, help="Show this many queries of each language on the page.")
-@click.option("--page", type=PATH, metavar="FILE.html", help="Write a page for reading, which opens anywhere.")
+@page_option
 @click.option(
     "--pictures",
     type=FOLDER,
@@ -88,13 +95,8 @@ _NAMED = 5  # texts that were not understood
 @click.option("--steps", type=Count(1, 1000), default=4, help="Number of steps of a diffusion pipeline.")
 @click.option("--guidance", type=Finite(0, 100), default=0.0, help="Guidance of a diffusion pipeline. 0: none.")
 @click.option("--other-models", is_flag=True, help="Take a GALLERY that another model embedded, if they share a space.")
-@click.option("--workers", type=Count(1, 1024), help="Number of processes.  [default: one for each core]")
-@click.option(
-    "--resamples",
-    type=Count(99, 1_000_000),
-    default=2000,
-    help="Number of times that queries are drawn again, for intervals and p-values.",
-)
+@workers_option
+@resamples_option
 @click.option("--seed", type=Count(min=0), default=0, help="Seed of the pictures, and of what is drawn by chance.")
 @allow_bare
 @common

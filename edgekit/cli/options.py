@@ -32,8 +32,11 @@ __all__ = [
     "page_option",
     "parity_options",
     "pictures_option",
+    "places_option",
     "recipe_of",
     "reporter_of",
+    "resamples_option",
+    "workers_option",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -229,6 +232,24 @@ def recipe_of(options: dict[str, Any]) -> Recipe:
 
 page_option = click.option(
     "--page", type=PATH, metavar="FILE.html", help="Write a page for reading, which opens anywhere."
+)
+
+
+places_option = click.option(
+    "--at",
+    type=Count(1, 1000),
+    multiple=True,
+    default=(1, 5, 10),
+    help="Judge the first N places of each list. May be repeated.",
+)
+resamples_option = click.option(
+    "--resamples",
+    type=Count(99, 1_000_000),
+    default=2000,
+    help="Number of times that queries are drawn again, for intervals and p-values.",
+)
+workers_option = click.option(
+    "--workers", type=Count(1, 1024), help="Number of processes.  [default: one for each core]"
 )
 
 
