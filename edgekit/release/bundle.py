@@ -1,0 +1,117 @@
+"""What a bundle and a release say of themselves: bundle.json in each bundle, and release.json, the index of all."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from edgekit.artifact.manifest import FileEntry, RelativePath, Sha256
+from edgekit.support.documents import Document, Part
+from edgekit.support.version import VERSION
+
+__all__ = [
+    "ARCHIVE_SIGNATURE",
+    "BUNDLE",
+    "RELEASE",
+    "SIGNATURE",
+    "Bundle",
+    "BundledArtifact",
+    "Name",
+    "ParityFigure",
+    "Previous",
+    "Release",
+    "ReleasedBundle",
+    "Version",
+]
+
+BUNDLE: Final = "bundle.json"
+RELEASE: Final = "release.json"
+SIGNATURE: Final = "model.sig"  # in the folder that it signs; model-signing's own name for it
+ARCHIVE_SIGNATURE: Final = ".sig"  # after the name of the archive that it signs, which it lies beside
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+# Numbers of Semantic Versioning 2.0.0, which Maven, npm and Swift's packages all take.
+Version = Annotated[str, Field(pattern=r"^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})$")]
+Space = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
+
+
+class ParityFigure(Part):
+    """One comparison of an artifact with the original, and how it was obtained."""
+
+    obtained: Literal["reference", "host", "emulated", "device"] = Field(
+        description="reference: a stand-in for the device's runtime; host: the vendor's runtime on a computer; "
+        "emulated: arm64 under an emulator; device: a phone."
+    )
+    verdict: Literal["pass", "fail", "inconclusive", "unverified"]
+    runtime: str | None = None
+    images: int = Field(default=0, ge=0)
+    min_cosine: float | None = None
+
+
+class BundledArtifact(Part):
+    """One artifact of a bundle: the folder of an export, as it was published."""
+
+    folder: RelativePath = Field(description="Where its manifest.json lies, in the bundle or in `container`.")
+    container: RelativePath | None = Field(default=None, description="The archive of the bundle that holds it, an AAR.")
+    target: str
+    format: str
+    precision: str
+    bytes: int = Field(gt=0, description="Of the model, without its documents.")
+    manifest_sha256: Sha256
+    parity: list[ParityFigure] = Field(min_length=1)
+    golden: RelativePath | None = Field(
+        default=None, description="Folder of edgekit.golden/1 for its self-test, beside or in the same container."
+    )
+
+
+class Previous(Part):
+    """The release that this one follows."""
+
+    version: Version
+    space: Space
+
+
+class Bundle(Document):
+    """bundle.json, at the root of a bundle: what it is, and a hash of every other file but the signature."""
+
+    ADVICE: ClassVar[str] = "get an unchanged copy"
+
+    schema_: Literal["edgekit.bundle/1"] = Field(default="edgekit.bundle/1", alias="schema")
+    edgekit: str = Field(default=VERSION, description="Version of EdgeKit that wrote this.")
+    created: str | None = Field(default=None, description="UTC time of SOURCE_DATE_EPOCH; null without it.")
+    name: Name
+    version: Version
+    kind: str = Field(description="ios, android, web or plain.")
+    space: Space = Field(description="Id of the embedding space; embeddings of one space can be compared.")
+    license: str = Field(description="Licence of the weights.")
+    previous: Previous | None = None
+    update: str = Field(description="What a search team must do for this version, in one line.")
+    artifacts: list[BundledArtifact] = Field(min_length=1)
+    files: list[FileEntry] = Field(min_length=1, description="Every file but this one and the signature, sorted.")
+
+
+class ReleasedBundle(Part):
+    """One bundle of a release: a folder with a bundle.json, or an archive of such a folder."""
+
+    kind: str
+    path: RelativePath
+    archive: bool
+    bytes: int = Field(gt=0)
+    sha256: Sha256 = Field(description="Of an archive; of a folder's bundle.json.")
+
+
+class Release(Document):
+    """release.json, the index of a release."""
+
+    schema_: Literal["edgekit.release/1"] = Field(default="edgekit.release/1", alias="schema")
+    edgekit: str = Field(default=VERSION)
+    created: str | None = None
+    name: Name
+    version: Version
+    space: Space
+    license: str
+    previous: Previous | None = None
+    update: str
+    bundles: list[ReleasedBundle] = Field(min_length=1)
+    files: list[FileEntry] = Field(description="Every file of the release but this one and signatures, sorted.")
