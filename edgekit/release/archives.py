@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from edgekit.errors import MissingDependencyError, OutputError
+from edgekit.errors import MissingDependencyError
 from edgekit.release.names import check_names
 from edgekit.support.files import list_files
 
@@ -52,7 +52,7 @@ def write_zip(files: Files, path: Path) -> None:
 
 
 def write_tar_zst(files: Files, path: Path) -> None:
-    """Write a USTAR archive through Zstandard at one level, in one thread.
+    """Write a tar archive through Zstandard at one level, in one thread.
 
     Raises:
         InputError: a name that no bundle can have.
@@ -68,7 +68,7 @@ def write_tar_zst(files: Files, path: Path) -> None:
 
 
 def write_tgz(files: Files, path: Path) -> None:
-    """Write a USTAR archive as gzip of stored blocks, which are the same from every compressor.
+    """Write a tar archive as gzip of stored blocks, which are the same from every compressor.
 
     InputError on a name that no bundle can have.
     """
@@ -101,16 +101,28 @@ def write_archive(form: str, folder: Path, place: Path, name: str, version: str)
 
 def _write_tar(files: Files, stream: Any, name: str) -> None:
     check_names(files, name)
+    members = [_member(inside, files[inside]) for inside in sorted(files)]
+    form = tarfile.USTAR_FORMAT if all(map(_fits, members)) else tarfile.PAX_FORMAT
     # "w|": the stream is written in one pass, in blocks of one size.
-    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=_BLOCK) as archive:
-        for member in sorted(files):
-            about = tarfile.TarInfo(member)  # user and group 0 without names, time 0
-            about.mode, about.size = _MODE, files[member].stat().st_size
-            try:
-                with open(files[member], "rb") as source:
-                    archive.addfile(about, source)
-            except ValueError as error:  # over 8 GiB, or a name that does not fit
-                raise OutputError(f"{name}: {member} cannot be put into a tar archive ({error})") from error
+    with tarfile.open(fileobj=stream, mode="w|", format=form, bufsize=_BLOCK) as archive:
+        for member in members:
+            with open(files[member.name], "rb") as source:
+                archive.addfile(member, source)
+
+
+def _member(name: str, path: Path) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)  # user and group 0 without names, time 0
+    member.mode, member.size = _MODE, path.stat().st_size
+    return member
+
+
+def _fits(member: tarfile.TarInfo) -> bool:
+    """Whether a header of USTAR has room for its name, and for its size, which is below 8 GiB there."""
+    try:
+        member.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError:
+        return False
+    return True
 
 
 class _StoredGzip:

@@ -11,7 +11,7 @@ from edgekit.support.text import shown
 
 __all__ = ["LONGEST", "LONGEST_PART", "NameFault", "check_names", "fault_in", "first_fault"]
 
-LONGEST: Final = 240  # characters of a name; a tar header of 1988 takes 255, and an archive puts a folder before it
+LONGEST: Final = 240  # characters, with the folder that an archive puts before a name
 LONGEST_PART: Final = 100
 
 # Printable ASCII alone: no two alphabets have letters that look alike, no system composes or folds it otherwise.
