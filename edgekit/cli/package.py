@@ -41,7 +41,7 @@ def _complete_kind(_context: click.Context, _option: click.Parameter, incomplete
 @click.option(
     "--release-version",
     metavar="X.Y.Z",
-    help="Version of the release.  [default: the version in the recipe's metadata]",
+    help="Version of the release.  [default: the version in the artifacts]",
 )
 @click.option(
     "--recipe",
@@ -74,8 +74,8 @@ def _complete_kind(_context: click.Context, _option: click.Parameter, incomplete
 @click.option(
     "--require-parity",
     type=click.Choice(["host", "emulated", "device"]),
-    help="Refuse an ARTIFACT that was not shown to agree with the original by the vendor's runtime on a computer, on an "
-    "emulator or on a phone at least.  [default: any comparison]",
+    help="Refuse an ARTIFACT that was not shown to agree with the original by the vendor's runtime on a computer, on "
+    "an emulator or on a phone at least.  [default: any comparison]",
 )
 @click.option("--allow-unverified", is_flag=True, help="Take an ARTIFACT that was not verified, or did not pass.")
 @click.option("--private-key", type=PATH, metavar="FILE", help="Sign the release with this key.")
@@ -103,20 +103,14 @@ def package(artifacts: tuple[Path, ...], as_json: bool, quiet: bool, **options: 
 
 def _show(result: PackageResult) -> None:
     """One row a bundle: kind, where it is, its size and what it is known by."""
+    forms = {True: "archive", False: "folder"}
     rows = [
-        (
-            one.kind,
-            str(result.out / one.path),
-            "archive" if one.archive else "folder",
-            human_size(one.bytes),
-            one.sha256[:16],
-        )
+        (one.kind, str(result.out / one.path), forms[one.archive], human_size(one.bytes), one.sha256[:16])
         for one in result.bundles
     ]
     release = result.release
-    table(
-        f"Release {release.name} {release.version}", ("kind", "path", "form", "size", "sha256"), rows, right=("size",)
-    )
+    columns = ("kind", "path", "form", "size", "sha256")
+    table(f"Release {release.name} {release.version}", columns, rows, right=columns[3:4])
     click.echo(f"embedding space {release.space}. {release.update}")
     if not result.signed:
         click.echo("not signed: `edgekit sign` does it")

@@ -38,8 +38,9 @@ def bill_of_materials(subject: Subject, created: str | None) -> str:
     except ImportError as error:
         raise MissingDependencyError("cyclonedx-python-lib is not installed; pip install 'edgekit[release]'") from error
     content: dict[str, Any] = json.loads(JsonV1Dot7(_bom(subject)).output_as_string())
-    for given, component in zip(_in_order(subject), content["components"], strict=True):
-        component["modelCard"] = _model_card(subject, given)  # which the library does not model yet
+    cards = {f"model:{given.folder.name}": _model_card(subject, given) for given in subject.given}
+    for component in content["components"]:
+        component["modelCard"] = cards[component["bom-ref"]]  # which the library does not model yet
     content["metadata"].pop("timestamp", None)
     if created is not None:
         content["metadata"]["timestamp"] = created
@@ -69,10 +70,6 @@ def check_bom(text: str) -> str | None:
             "cyclonedx-python-lib cannot check JSON; pip install 'edgekit[release]'"
         ) from error
     return None if fault is None else reason_of(Exception(str(fault)), 200)
-
-
-def _in_order(subject: Subject) -> list[Given]:
-    return sorted(subject.given, key=lambda given: given.folder.name)
 
 
 def _bom(subject: Subject) -> Bom:

@@ -158,7 +158,7 @@ def _open(request: PackageRequest, artifacts: Sequence[Path], reporter: Reporter
             given.append(open_given(path, results, allow_unverified=request.allow_unverified))
             check_parity_level(given[-1], request.require_parity)
         check_together(given)
-    return tuple(given)
+    return tuple(sorted(given, key=lambda one: one.folder.name))  # the order in which they are given changes nothing
 
 
 def _subject(request: PackageRequest, given: tuple[Given, ...], weights: Path | None) -> tuple[Subject, Before | None]:
