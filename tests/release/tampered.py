@@ -18,7 +18,7 @@ A verifier looks in this order, and the first thing that is wrong is its answer:
    An archive: the hash of the whole file (file-changed), then its one form (see the rows), with one folder at the top;
 5. bundle.json: bounded strict JSON, schema "edgekit.bundle/1", and its list of files is exactly the files (schema);
 6. the expectations: wrong-name, downgraded, wrong-space.
-A name is printable ASCII without \\\\ : * ? " < > |, at most 240 characters and 100 in a part; no part is empty, "." or
+A name is printable ASCII without \\ : * ? " < > |, at most 240 characters and 100 in a part; no part is empty, "." or
 "..", or a device of Windows, begins with a space, or ends with a space or a dot (release/names.py). An archive's names
 keep this with their top folder, too. Bounds and constants: edgekit/release/limits.json; reasons: reasons.json.
 """
