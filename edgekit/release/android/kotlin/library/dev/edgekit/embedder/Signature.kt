@@ -113,12 +113,12 @@ private fun statementOf(payload: ByteArray, archive: Boolean): Signed {
     if (subject.part<Map<*, *>>("digest").part<String>(Limits.ALGORITHM) != hex(all.digest())) {
         throw JsonError("its subject is not its resources")
     }
-    if (files.size > Limits.FILES) throw BundleRefused("too-many-files", "${files.size} were signed")
     if (archive) {
         if (files.size != 1 || files[0].first != ".") throw JsonError("not of one archive")
-    } else {
-        refuseNames(files.map { it.first })
+        return files.toMap()
     }
+    if (files.size > Limits.FILES) throw BundleRefused("too-many-files", "${files.size} were signed")
+    refuseNames(files.map { it.first })
     return files.toMap()
 }
 
