@@ -19,7 +19,8 @@
         let grey = image.colorSpace?.model == .monochrome
         return try draw(
             image, count: count, name: name,
-            space: grey ? CGColorSpaceCreateDeviceGray() : CGColorSpaceCreateDeviceRGB(), channels: grey ? 1 : 4, info: grey ? .none : .noneSkipLast)
+            space: grey ? CGColorSpaceCreateDeviceGray() : CGColorSpaceCreateDeviceRGB(),
+            channels: grey ? 1 : 4, info: grey ? .none : .noneSkipLast)
     }
 
     /// The image's own profile is replaced by the context's: samples then pass unchanged.
