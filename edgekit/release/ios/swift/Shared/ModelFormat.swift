@@ -14,7 +14,7 @@ enum ModelFormat: String, CaseIterable, Sendable {
 }
 
 /// The names are the schema's and those of MLComputeUnits.
-enum ComputeUnits: String, CaseIterable, Sendable {
+public enum ComputeUnits: String, CaseIterable, Sendable {
     case all, cpuAndNeuralEngine, cpuAndGPU, cpuOnly
 
     /// What the runtime is asked for: Core AI is told a unit to prefer, and may use the others but for `cpuOnly`.
