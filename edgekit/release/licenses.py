@@ -1,0 +1,137 @@
+"""Licences: which weights a release may hold without being told so, and the texts that go with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from edgekit.errors import InputError, MissingDependencyError, UsageError
+from edgekit.support.text import reason_of, shown
+
+__all__ = ["FOLDER", "LIMITED", "Limited", "check_license", "identifiers", "own_license", "write_licenses"]
+
+FOLDER: Final = "LICENSES"
+_OWN: Final = "Apache-2.0"  # of EdgeKit, whose code is in a bundle
+_MOST_BYTES: Final = 1 << 20
+
+
+class Limited(NamedTuple):
+    """Licences that do not allow every use: their names, as a pattern in small letters, and what they say."""
+
+    pattern: str
+    why: str
+
+
+LIMITED: list[Limited] = [
+    Limited("cc-by-nc*", "allows no commercial use"),
+    Limited("*noncommercial*", "allows no commercial use"),
+    Limited("*non-commercial*", "allows no commercial use"),
+    Limited("polyform-small-business*", "allows small businesses alone"),
+    Limited("*research*", "is for research alone"),
+    Limited("*-nd-*", "allows no derived works, which an exported model is"),
+    Limited("apple-a*", "is Apple's for research models"),
+    Limited("cvnets*", "is Apple's for sample code, which says nothing of weights in products"),
+    Limited("fair-noncommercial*", "is for research alone"),
+    Limited("other", "says nothing of what is allowed"),
+    Limited("unknown", "says nothing of what is allowed"),
+    Limited("none", "says nothing of what is allowed"),
+    Limited("noassertion", "says nothing of what is allowed"),
+    Limited("proprietary", "is somebody's own"),
+]
+
+
+def identifiers(name: str) -> list[str]:
+    """The SPDX identifiers of a licence, or of each licence of an expression, spelled as SPDX does; others as given.
+
+    Raises:
+        MissingDependencyError: the package that has SPDX's list is not installed.
+    """
+    try:
+        from cyclonedx.spdx import fixup_id
+    except ImportError as error:
+        raise MissingDependencyError("cyclonedx-python-lib is not installed; pip install 'edgekit[release]'") from error
+    parts = [part.strip() for part in re.split(r"\s+(?:AND|OR)\s+|[()]", name)]
+    return [fixup_id(part) or part for part in parts if part]
+
+
+def check_license(name: str, accepted: Iterable[str]) -> str | None:
+    """Refuse weights that a product may not use, or of which nobody knows whether it may.
+
+    Returns what is the matter where `accepted` names the licence all the same, else None.
+
+    Raises:
+        UsageError: says why, and how to accept it.
+    """
+    why = _limit_of(name)
+    if why is None:
+        return None
+    if name.casefold() in {one.casefold() for one in accepted}:
+        return f"the weights' licence {shown(name, 80)} {why}"
+    raise UsageError(
+        f"the weights' licence {shown(name, 80)!r} {why}; use other weights, or accept it with "
+        f"`accept_licenses=({shown(name, 80)!r},)` if you have the right",
+        field="accept_licenses",
+    )
+
+
+def _limit_of(name: str) -> str | None:
+    from cyclonedx.spdx import is_supported_id
+
+    for one in identifiers(name) or ["unknown"]:
+        for row in LIMITED:
+            if fnmatchcase(one.casefold(), row.pattern):
+                return row.why
+        if not is_supported_id(one):
+            return "is no identifier of SPDX, so nothing is known of it"
+    return None
+
+
+def own_license() -> Path:
+    """EdgeKit's own licence: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "LICENSE"
+    return inside if inside.is_file() else package.parent / "LICENSE"
+
+
+def write_licenses(folder: Path, license: str, weights: str, given: Path | None = None) -> list[str]:
+    """Write the texts that are at hand to `folder`, and NOTICE, which says what is under which licence.
+
+    Args:
+        weights: what the weights are, and where they come from, in one line.
+        given: the text of the weights' licence, as their author wrote it.
+
+    Returns the identifiers whose texts are missing.
+
+    Raises:
+        InputError: `given` is no text.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    own = own_license().read_bytes()
+    (folder / f"{_OWN}.txt").write_bytes(own)
+    needed = identifiers(license)
+    missing = [one for one in needed if one != _OWN]
+    if given is not None:
+        (folder / "WEIGHTS.txt").write_text(_text_of(given), "utf-8", newline="\n")
+        missing = []
+    lines = [f"Weights: {license}", f"    {weights}"]
+    if given is not None:
+        lines.append("    The text of their licence is in WEIGHTS.txt.")
+    lines += [f"    The text of {one} was not at hand: see https://spdx.org/licenses/." for one in missing]
+    lines += ["", f"Code of EdgeKit in this bundle: {_OWN}", f"    The text is in {_OWN}.txt."]
+    (folder / "NOTICE").write_text("\n".join(lines) + "\n", "utf-8", newline="\n")
+    return missing
+
+
+def _text_of(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise InputError(f"{path}: over 1 MiB, which no licence is; give its text", field="license_file")
+        text = data.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({reason_of(error)})", field="license_file") from error
+    return text.replace("\r\n", "\n")
