@@ -12,7 +12,7 @@ func choose(_ models: [PackagedModel]) throws -> PackagedModel {
 
 private func runnable() -> [ModelFormat] {
     var formats: [ModelFormat] = []
-    #if canImport(CoreAI)
+    #if EDGEKIT_CORE_AI && canImport(CoreAI)
         if #available(iOS 27, *) { formats.append(.coreai) }
     #endif
     #if canImport(CoreML)
@@ -25,7 +25,7 @@ func open(_ packaged: PackagedModel, input: Preprocessing, units: ComputeUnits, 
     let file = try packaged.file(), name = packaged.folder.lastPathComponent
     switch packaged.format {
     case .coreai:
-        #if canImport(CoreAI)
+        #if EDGEKIT_CORE_AI && canImport(CoreAI)
             if #available(iOS 27, *) {
                 return try await CoreAIModel(
                     asset: file, units: units, height: input.height, width: input.width, name: name)
