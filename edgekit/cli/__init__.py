@@ -17,6 +17,9 @@ COMMANDS = {
         "quantize": "Make a quantization plan, which export follows.",
         "distill": "Train a small model, taught by a larger one.",
     },
+    "Release": {
+        "package": "Make bundles for iOS, Android, the web and others.",
+    },
     "Check and measure": {
         "run": "Embed a few images with an exported model.",
         "parity": "Compare an exported model with the original.",
