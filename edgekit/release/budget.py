@@ -10,14 +10,14 @@ from edgekit.bench.schema import Result
 from edgekit.errors import BudgetError, InputError
 from edgekit.evaluation.timing import pick
 from edgekit.recipe import ReleaseSpec
-from edgekit.release.kinds import Checked
+from edgekit.release.material import Given
 from edgekit.support.documents import mistake_in
-from edgekit.support.files import sha256_tree, size_of
+from edgekit.support.files import sha256_tree
 
 __all__ = ["check_budget", "demands_of"]
 
 
-def demands_of(artifact: Checked) -> ReleaseSpec:
+def demands_of(artifact: Given) -> ReleaseSpec:
     """The `[release]` table of the recipe that an artifact was made from; InputError where its manifest has another."""
     try:
         return ReleaseSpec.model_validate(artifact.manifest.recipe.get("release", {}))
@@ -27,7 +27,7 @@ def demands_of(artifact: Checked) -> ReleaseSpec:
         ) from error
 
 
-def check_budget(artifacts: Sequence[Checked], results: Iterable[Result] = ()) -> None:
+def check_budget(artifacts: Sequence[Given], results: Iterable[Result] = ()) -> None:
     """Hold artifacts to their recipe's limits: the latest valid result of a device decides, without one a host's.
 
     Raises:
@@ -40,18 +40,17 @@ def check_budget(artifacts: Sequence[Checked], results: Iterable[Result] = ()) -
         raise BudgetError(f"{misses[0]}{more}; nothing was packaged")
 
 
-def _misses(artifact: Checked, results: Sequence[Result]) -> list[str]:
+def _misses(artifact: Given, results: Sequence[Result]) -> list[str]:
     demands, target = demands_of(artifact), artifact.manifest.target.name
-    model = artifact.folder / artifact.manifest.artifact
-    size = size_of(model) / 1e6
+    name, size = artifact.folder.name, artifact.bytes / 1e6
     found = []
     if demands.max_mb is not None and size > demands.max_mb:
         found.append(
-            f"{artifact.name} has {size:.2f} MB, the recipe's `max_mb` is {demands.max_mb:g}: quantize it, or raise "
+            f"{name} has {size:.2f} MB, the recipe's `max_mb` is {demands.max_mb:g}: quantize it, or raise "
             "the limit"
         )
     limit = demands.max_median_ms.get(target)
-    if limit is not None and (slow := _slow(artifact.name, sha256_tree(model), limit, results)) is not None:
+    if limit is not None and (slow := _slow(name, sha256_tree(artifact.path), limit, results)) is not None:
         found.append(slow)
     return found
 

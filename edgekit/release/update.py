@@ -12,7 +12,7 @@ from edgekit.evaluation.cost import Demand, costs
 from edgekit.evaluation.prices import Prices
 from edgekit.evaluation.timing import pick
 from edgekit.release.bundle import Previous
-from edgekit.release.kinds import Checked
+from edgekit.release.material import Given
 from edgekit.support.files import sha256_tree
 
 __all__ = ["Known", "advise"]
@@ -28,7 +28,7 @@ class Known:
     shared: SharedSpace | None = None  # why the space is that of an older model
     report: CompatibilityReport | None = None  # of the previous model and this one
     listings: int | None = None  # photos of the gallery
-    artifacts: tuple[Checked, ...] = ()  # that were measured
+    artifacts: tuple[Given, ...] = ()  # that were measured
     results: tuple[Result, ...] = ()
     prices: Prices | None = None
 
@@ -76,10 +76,9 @@ def _cost(known: Known) -> str | None:
     demand = Demand(gallery=known.listings, instance=known.prices.instance_named(None) if known.prices else None)
     rows = []
     for artifact in known.artifacts:
-        path = artifact.folder / artifact.manifest.artifact
-        speed = pick(known.results, sha256_tree(path)).figures().get("images_per_second")
+        speed = pick(known.results, sha256_tree(artifact.path)).figures().get("images_per_second")
         if speed is not None:
-            rows.append((speed.value, artifact.name, costs(speed, 0, demand)))
+            rows.append((speed.value, artifact.folder.name, costs(speed, 0, demand)))
     if not rows or known.listings is None:
         return None
     _, name, found = max(rows, key=lambda row: (row[0], row[1]))

@@ -8,14 +8,14 @@ from typing import Any
 from edgekit.artifact.folder import describe_files, write_manifest
 from edgekit.bench import schema as s
 from edgekit.bench.results.validity import judge, summarize
-from edgekit.release.kinds import Checked
+from edgekit.release.material import Given
 from edgekit.support.files import sha256_tree
 from tests.artifact.conftest import example
 
 __all__ = ["checked", "measured"]
 
 
-def checked(folder: Path, size: int = 1000, release: dict[str, Any] | None = None, **changes: Any) -> Checked:
+def checked(folder: Path, size: int = 1000, release: dict[str, Any] | None = None, **changes: Any) -> Given:
     """An artifact `model.onnx` of `size` bytes, made from a recipe with that table `release`."""
     folder.mkdir()
     (folder / "model.onnx").write_bytes(bytes(size))
@@ -23,12 +23,12 @@ def checked(folder: Path, size: int = 1000, release: dict[str, Any] | None = Non
     given = {"artifact": "model.onnx", "recipe": recipe, **changes}
     manifest = example(describe_files(folder), **given)
     write_manifest(manifest, folder)
-    return Checked(folder, manifest, None, folder / "golden")
+    return Given(folder, folder / "model.onnx", manifest, None, ())
 
 
-def measured(artifact: Checked, median: float, runner: Any = "host", **changes: Any) -> s.Result:
+def measured(artifact: Given, median: float, runner: Any = "host", **changes: Any) -> s.Result:
     """A result in which every sample of an artifact takes `median` ms, on one thread."""
-    sha256 = sha256_tree(artifact.folder / artifact.manifest.artifact)
+    sha256 = sha256_tree(artifact.path)
     made = s.Result(
         run_id=f"{int(median * 1000):032x}",
         started_utc="2026-01-02T03:04:05Z",
