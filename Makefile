@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help environment export test test-harnesses test-slow matrix zoo students lint docs benchmarks clean
+.PHONY: help environment export parity bench package sign verify dist test test-harnesses test-slow matrix zoo students lint docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,6 +33,30 @@ environment: $(VENV)/.ready ## .venv with everything pinned
 
 export: $(VENV)/.export ## the bundled model as a verified Core ML package
 	$(BIN)/edgekit export --target ios
+
+# With `lint`, `test` and `export`, the steps of .github/workflows/model.yml, which `edgekit init` gives every project.
+parity: export ## the exported package against the original, once more
+	for folder in exported/*/; do $(BIN)/edgekit parity "$$folder" --against catalog-s0 || exit 1; done
+
+bench: environment ## latency of the bundled model on this machine
+	$(BIN)/edgekit export --target onnx --target android
+	rm -rf bench-results
+	$(BIN)/edgekit bench exported/*/*.onnx exported/*/*.pte --out bench-results
+
+package: environment ## the bundled model as a release, unsigned, in release/
+	$(BIN)/edgekit export --target ios --target onnx --target android
+	$(BIN)/edgekit package exported/* $(addprefix --bench ,$(wildcard bench-results/*.json)) --out release
+
+sign: environment ## KEY=FILE: sign release/
+	$(BIN)/edgekit sign release --private-key "$(KEY)"
+
+verify: environment ## PUBLIC_KEY=FILE: verify release/
+	$(BIN)/edgekit verify release --public-key "$(PUBLIC_KEY)"
+
+dist: environment ## wheel and sdist in dist/, checked by twine
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 test: environment ## the tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile
@@ -69,4 +93,4 @@ benchmarks: environment ## every side-by-side measurement
 	for script in executorch_latency onnx_latency rewrites lowering cli distill_speed data_path repeatability; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) exported build/site .import_linter_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) exported bench-results release dist build/site .import_linter_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from edgekit.experiment.result import ExperimentResult
     from edgekit.parity.report import ParityReport
     from edgekit.pipeline import Export, ExportRequest, ExportResult, export
+    from edgekit.project.write import ProjectRequest, ProjectResult, write_project
     from edgekit.quantization.make import QuantizeRequest, QuantizeResult, quantize
     from edgekit.quantization.plan import Plan
     from edgekit.quantization.store import read_plan
@@ -90,6 +91,8 @@ __all__ = [
     "PackageResult",
     "ParityReport",
     "Plan",
+    "ProjectRequest",
+    "ProjectResult",
     "QuantizeRequest",
     "QuantizeResult",
     "Recipe",
@@ -126,6 +129,7 @@ __all__ = [
     "write_drift_page",
     "write_generative_page",
     "write_plan_page",
+    "write_project",
     "write_retrieval_page",
 ]
 
@@ -164,6 +168,7 @@ _NAMES = {
     "experiment.result": "ExperimentResult",
     "parity.report": "ParityReport",
     "pipeline": "Export ExportRequest ExportResult export",
+    "project.write": "ProjectRequest ProjectResult write_project",
     "quantization.make": "QuantizeRequest QuantizeResult quantize",
     "quantization.plan": "Plan",
     "quantization.store": "read_plan",

@@ -18,6 +18,7 @@ COMMANDS = {
         "distill": "Train a small model, taught by a larger one.",
     },
     "Release": {
+        "init": "Write a project around a model, with its CI.",
         "package": "Make bundles for iOS, Android, the web and others.",
     },
     "Check and measure": {

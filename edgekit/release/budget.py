@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from pydantic import ValidationError
 
-from edgekit.bench.schema import Result
+from edgekit.bench.schema import Reason, Result
 from edgekit.errors import BudgetError, InputError
 from edgekit.evaluation.timing import pick
 from edgekit.recipe import ReleaseSpec
@@ -15,6 +16,11 @@ from edgekit.support.documents import mistake_in
 from edgekit.support.files import sha256_tree
 
 __all__ = ["check_budget", "demands_of"]
+
+# With these a device is no faster than without: what is quick enough all the same, is.
+_SLOWING: Final[frozenset[Reason]] = frozenset(
+    {"background", "few-samples", "hot", "low-battery", "low-power", "throttled"}
+)
 
 
 def demands_of(artifact: Given) -> ReleaseSpec:
@@ -46,8 +52,7 @@ def _misses(artifact: Given, results: Sequence[Result]) -> list[str]:
     found = []
     if demands.max_mb is not None and size > demands.max_mb:
         found.append(
-            f"{name} has {size:.2f} MB, the recipe's `max_mb` is {demands.max_mb:g}: quantize it, or raise "
-            "the limit"
+            f"{name} has {size:.2f} MB, the recipe's `max_mb` is {demands.max_mb:g}: quantize it, or raise the limit"
         )
     limit = demands.max_median_ms.get(target)
     if limit is not None and (slow := _slow(name, sha256_tree(artifact.path), limit, results)) is not None:
@@ -61,11 +66,14 @@ def _slow(name: str, sha256: str, limit: float, results: Sequence[Result]) -> st
     if result is None:
         return f"{name} may take {limit:g} ms, and no result of `edgekit bench` says how long it takes: give `results`"
     median = result.latency_ms.p50
-    if not result.validity.valid or median is None:
-        why = ", ".join(result.validity.reasons) or "no median"
+    reasons = result.validity.reasons
+    why = ", ".join(reasons) or "no median"
+    if median is None or not _SLOWING.issuperset(reasons):
         return f"{name} was measured on {result.place}, which does not count ({why}): measure it again"
     if median <= limit:
         return None
+    if reasons:
+        return f"{name} takes {median:.2f} ms (median, {result.place}) for {limit:g}, but {why}: measure it again"
     return (
         f"{name} takes {median:.2f} ms (median, {result.place}), the recipe's limit is {limit:g}: choose a smaller "
         "model or precision, or raise `max_median_ms`"

@@ -47,6 +47,15 @@ def test_what_was_not_measured_is_no_pass(tmp_path: Path) -> None:
         check_budget([artifact], [wrong])
 
 
+def test_a_busy_machine_is_no_excuse_for_a_pass_and_none_for_a_refusal(tmp_path: Path) -> None:
+    artifact = checked(tmp_path / "a", release={"max_median_ms": {"onnx": 10}}, target=ONNX)
+    busy = s.Validity(valid=False, reasons=("background",))
+    quick, slow = (measured(artifact, time).model_copy(update={"validity": busy}) for time in (9, 11))
+    check_budget([artifact], [quick])
+    with pytest.raises(BudgetError, match="but background: measure it again"):
+        check_budget([artifact], [slow])
+
+
 def test_all_misses_are_told(tmp_path: Path) -> None:
     rows = [checked(tmp_path / name, 2000, {"max_mb": 0.001}) for name in ("a", "b")]
     with pytest.raises(BudgetError, match=r"a has .*1 more: b has") as caught:

@@ -1,0 +1,1 @@
+"""A project of a model: the files around it that check and release it."""
