@@ -1,0 +1,1 @@
+"""Releases: what is packaged, signed and verified."""
