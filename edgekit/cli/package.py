@@ -53,12 +53,20 @@ def _complete_kind(_context: click.Context, _option: click.Parameter, incomplete
     "--previous", type=FOLDER, metavar="RELEASE", help="Release that this one follows; the changelog says what differs."
 )
 @click.option(
+    "--compatibility",
+    type=PATH,
+    metavar="FILE",
+    help="Report of `edgekit evaluate compatibility` about the previous model and this one.",
+)
+@click.option("--prices", type=PATH, metavar="FILE", help="Price table (TOML).  [default: the one that is shipped]")
+@click.option(
     "--bench",
     "results",
     type=PATH,
     multiple=True,
     metavar="FILE",
-    help="Result of `edgekit bench` on a phone, which counts as parity on a device or an emulator. May be repeated.",
+    help="Result of `edgekit bench`: the recipe's limits are held against it, and one of a phone or an emulator counts "
+    "as parity there. May be repeated.",
 )
 @click.option(
     "--card", type=PATH, metavar="FILE", help="Training card, a JSON file.  [default: the one beside the weights]"
