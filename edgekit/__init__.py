@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from edgekit.quantization.plan import Plan
     from edgekit.quantization.store import read_plan
     from edgekit.recipe.recipe import Recipe, resolve_model
+    from edgekit.release.reasons import Refused
+    from edgekit.release.sign import Signed, SignRequest, sign
+    from edgekit.release.verify import Verified, VerifyRequest, verify
     from edgekit.support.progress import Reporter, Stages
     from edgekit.web.demo import DemoRequest, DemoResult, demo
 
@@ -90,10 +93,15 @@ __all__ = [
     "QuantizeRequest",
     "QuantizeResult",
     "Recipe",
+    "Refused",
     "Reporter",
     "RetrievalReport",
     "RetrievalRequest",
+    "SignRequest",
+    "Signed",
     "Stages",
+    "Verified",
+    "VerifyRequest",
     "__version__",
     "analyze_experiment",
     "check_parity",
@@ -115,6 +123,8 @@ __all__ = [
     "read_plan",
     "resolve_model",
     "run",
+    "sign",
+    "verify",
     "write_analysis_page",
     "write_canary_page",
     "write_compare_page",
@@ -164,6 +174,9 @@ _NAMES = {
     "quantization.plan": "Plan",
     "quantization.store": "read_plan",
     "recipe.recipe": "Recipe resolve_model",
+    "release.reasons": "Refused",
+    "release.sign": "SignRequest Signed sign",
+    "release.verify": "Verified VerifyRequest verify",
     "support.progress": "Reporter Stages",
     "web.demo": "DemoRequest DemoResult demo",
 }

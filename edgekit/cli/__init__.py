@@ -30,6 +30,10 @@ COMMANDS = {
         "demo": "Write a page that searches photos in a browser.",
         "experiment": "Plan and analyze A/B tests, and judge canary releases.",
     },
+    "Release": {
+        "sign": "Sign a release, so that others can verify who made it.",
+        "verify": "Verify a release: signature, hashes, documents, self-test.",
+    },
     "Data": {
         "backbones": "List backbones that suit phones.",
         "catalog": "Write the synthetic product catalogue as images.",
@@ -49,8 +53,9 @@ def cli() -> None:
     """Export image-embedding backbones from PyTorch to phones, and verify that nothing is lost on the way.
 
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
-    7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent, 12 slower than
-    the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait, 130 interrupted.
+    7 hash mismatch or refused, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent,
+    12 slower than the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait,
+    130 interrupted.
     """
 
 
