@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from edgekit.quantization.plan import Plan
     from edgekit.quantization.store import read_plan
     from edgekit.recipe.recipe import Recipe, resolve_model
+    from edgekit.release.package import PackageRequest, PackageResult, package
     from edgekit.release.reasons import Refused
     from edgekit.release.sign import Signed, SignRequest, sign
     from edgekit.release.verify import Verified, VerifyRequest, verify
@@ -88,6 +89,8 @@ __all__ = [
     "GenerativeReport",
     "GenerativeRequest",
     "Outcome",
+    "PackageRequest",
+    "PackageResult",
     "ParityReport",
     "Plan",
     "QuantizeRequest",
@@ -117,6 +120,7 @@ __all__ = [
     "judge_canary",
     "measure",
     "open_artifact",
+    "package",
     "plan_experiment",
     "quantize",
     "read_embeddings",
@@ -174,6 +178,7 @@ _NAMES = {
     "quantization.plan": "Plan",
     "quantization.store": "read_plan",
     "recipe.recipe": "Recipe resolve_model",
+    "release.package": "PackageRequest PackageResult package",
     "release.reasons": "Refused",
     "release.sign": "SignRequest Signed sign",
     "release.verify": "Verified VerifyRequest verify",

@@ -17,6 +17,11 @@ COMMANDS = {
         "quantize": "Make a quantization plan, which export follows.",
         "distill": "Train a small model, taught by a larger one.",
     },
+    "Release": {
+        "package": "Make bundles for iOS, Android, the web and others.",
+        "sign": "Sign a release, so that others can verify who made it.",
+        "verify": "Verify a release: signature, hashes, documents, self-test.",
+    },
     "Check and measure": {
         "run": "Embed a few images with an exported model.",
         "parity": "Compare an exported model with the original.",
@@ -29,10 +34,6 @@ COMMANDS = {
         "compare": "Compare models in quality, latency, size and cost.",
         "demo": "Write a page that searches photos in a browser.",
         "experiment": "Plan and analyze A/B tests, and judge canary releases.",
-    },
-    "Release": {
-        "sign": "Sign a release, so that others can verify who made it.",
-        "verify": "Verify a release: signature, hashes, documents, self-test.",
     },
     "Data": {
         "backbones": "List backbones that suit phones.",
