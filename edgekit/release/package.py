@@ -20,6 +20,7 @@ from edgekit.release.bundle import Name, Release, ReleasedBundle, Version
 from edgekit.release.changelog import Before, changelog, read_before
 from edgekit.release.frame import Frame, Made, released_files, write_bundle, write_index
 from edgekit.release.golden import make_golden
+from edgekit.release.keys import check_private
 from edgekit.release.kinds import KINDS, Checked, Kind, find
 from edgekit.release.licenses import check_license, write_licenses
 from edgekit.release.material import (
@@ -70,6 +71,7 @@ class PackageRequest:
     require_parity: Level | None = None
     allow_unverified: bool = False
     private_key: OptionalPath = Converted(optional_path, None)  # signs the release
+    password: str | None = None  # of that key
 
     def __post_init__(self) -> None:
         """Raises UsageError where a value is none of those that can be meant."""
@@ -119,6 +121,8 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
     reporter = reporter or Silent()
     created, chosen = created_now(), [find(name) for name in dict.fromkeys(request.kinds or KINDS)]
     results = [read_result(path) for path in request.results]
+    if request.private_key is not None:
+        check_private(request.private_key, request.password, Silent())  # before the work
     with scratch() as aside:
         recipe = None if request.artifacts else resolve_model(request.recipe)
         artifacts = request.artifacts if recipe is None else _export(recipe, chosen, aside / "exported", reporter)
@@ -137,8 +141,8 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
                     bundles += write_bundle(kind, subject, taken, frame)
             release = write_index(subject, bundles, frame)
             if request.private_key is not None:
-                asked = SignRequest(folder, request.private_key, allow_unverified=request.allow_unverified)
-                sign(asked, reporter)
+                unverified = request.allow_unverified
+                sign(SignRequest(folder, request.private_key, request.password, allow_unverified=unverified), reporter)
     return PackageResult(request.out, release, left_out, request.private_key is not None)
 
 

@@ -48,6 +48,8 @@ def test_json(toy: Path, tmp_path: Path, invoke: Invoke) -> None:
         (["--card", "nowhere.json"], 3, ["nowhere.json"]),
         (["--bench", "nowhere.json"], 3, ["nowhere.json"]),
         (["--license-file", "nowhere.txt"], 3, ["nowhere.txt"]),
+        (["--private-key", "nowhere.pem"], 3, ["nowhere.pem"]),
+        (["--compatibility", "nowhere.json"], 3, ["nowhere.json"]),
         (["--kind", "ios"], 2, ["no artifact for the bundle ios"]),
     ],
 )
