@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from edgekit.quantization.store import read_plan
     from edgekit.recipe.recipe import Recipe, resolve_model
     from edgekit.release.package import PackageRequest, PackageResult, package
+    from edgekit.release.reasons import Refused
+    from edgekit.release.sign import Signed, SignRequest, sign
+    from edgekit.release.verify import Verified, VerifyRequest, verify
     from edgekit.support.progress import Reporter, Stages
     from edgekit.web.demo import DemoRequest, DemoResult, demo
 
@@ -96,10 +99,15 @@ __all__ = [
     "QuantizeRequest",
     "QuantizeResult",
     "Recipe",
+    "Refused",
     "Reporter",
     "RetrievalReport",
     "RetrievalRequest",
+    "SignRequest",
+    "Signed",
     "Stages",
+    "Verified",
+    "VerifyRequest",
     "__version__",
     "analyze_experiment",
     "check_parity",
@@ -122,6 +130,8 @@ __all__ = [
     "read_plan",
     "resolve_model",
     "run",
+    "sign",
+    "verify",
     "write_analysis_page",
     "write_canary_page",
     "write_compare_page",
@@ -174,6 +184,9 @@ _NAMES = {
     "quantization.store": "read_plan",
     "recipe.recipe": "Recipe resolve_model",
     "release.package": "PackageRequest PackageResult package",
+    "release.reasons": "Refused",
+    "release.sign": "SignRequest Signed sign",
+    "release.verify": "Verified VerifyRequest verify",
     "support.progress": "Reporter Stages",
     "web.demo": "DemoRequest DemoResult demo",
 }

@@ -20,6 +20,8 @@ COMMANDS = {
     "Release": {
         "init": "Write a project around a model, with its CI.",
         "package": "Make bundles for iOS, Android, the web and others.",
+        "sign": "Sign a release, so that others can verify who made it.",
+        "verify": "Verify a release: signature, hashes, documents, self-test.",
     },
     "Check and measure": {
         "run": "Embed a few images with an exported model.",
@@ -53,9 +55,9 @@ def cli() -> None:
     """Export image-embedding backbones from PyTorch to phones, and verify that nothing is lost on the way.
 
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
-    7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent, 12 slower than
-    the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait, 18 release over
-    its budget, 130 interrupted.
+    7 hash mismatch or refused, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent,
+    12 slower than the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait,
+    18 release over its budget, 130 interrupted.
     """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -31,6 +32,8 @@ __all__ = [
     "model_options",
     "page_option",
     "parity_options",
+    "password_file",
+    "password_of",
     "pictures_option",
     "places_option",
     "recipe_of",
@@ -228,6 +231,24 @@ def recipe_of(options: dict[str, Any]) -> Recipe:
     from edgekit.recipe.selection import ModelOptions, select_recipe
 
     return select_recipe(options.pop("model"), **{key: options.pop(key) for key in ModelOptions.__annotations__})
+
+
+password_file = click.option(
+    "--password-file",
+    type=PATH,
+    metavar="FILE",
+    help="File whose first line is the key's password.  [default: EDGEKIT_KEY_PASSWORD, or asked for]",
+)
+
+
+def password_of(private_key: Path, file: Path | None) -> str | None:
+    """The password of a private key, from where `password_file` says; a person at a terminal is asked for it."""
+    from edgekit.release.keys import needs_password, read_password
+
+    password = read_password(file)
+    if password is None and sys.stdin.isatty() and needs_password(private_key):
+        password = click.prompt("Password of the private key", hide_input=True, err=True)
+    return password
 
 
 page_option = click.option(

@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.console import print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import FOLDER, PATH, common, complete_model, reporter_of
+from edgekit.cli.options import FOLDER, PATH, common, complete_model, password_file, password_of, reporter_of
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
 
@@ -53,12 +53,20 @@ def _complete_kind(_context: click.Context, _option: click.Parameter, incomplete
     "--previous", type=FOLDER, metavar="RELEASE", help="Release that this one follows; the changelog says what differs."
 )
 @click.option(
+    "--compatibility",
+    type=PATH,
+    metavar="FILE",
+    help="Report of `edgekit evaluate compatibility` about the previous model and this one.",
+)
+@click.option("--prices", type=PATH, metavar="FILE", help="Price table (TOML).  [default: the one that is shipped]")
+@click.option(
     "--bench",
     "results",
     type=PATH,
     multiple=True,
     metavar="FILE",
-    help="Result of `edgekit bench` on a phone, which counts as parity on a device or an emulator. May be repeated.",
+    help="Result of `edgekit bench`: the recipe's limits are held against it, and one of a phone or an emulator counts "
+    "as parity there. May be repeated.",
 )
 @click.option(
     "--card", type=PATH, metavar="FILE", help="Training card, a JSON file.  [default: the one beside the weights]"
@@ -79,8 +87,11 @@ def _complete_kind(_context: click.Context, _option: click.Parameter, incomplete
 )
 @click.option("--allow-unverified", is_flag=True, help="Take an ARTIFACT that was not verified, or did not pass.")
 @click.option("--private-key", type=PATH, metavar="FILE", help="Sign the release with this key.")
+@password_file
 @common
-def package(artifacts: tuple[Path, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def package(
+    artifacts: tuple[Path, ...], password_file: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> None:
     """Make a release of exported models: a Swift package, an Android library, an npm package and archives.
 
     ARTIFACT is a folder that `edgekit export` published. All must be of one model. Without ARTIFACT, what the bundles
@@ -94,7 +105,9 @@ def package(artifacts: tuple[Path, ...], as_json: bool, quiet: bool, **options: 
     from edgekit import PackageRequest
     from edgekit import package as make
 
-    result = make(PackageRequest(artifacts, **options), reporter_of(quiet or as_json))
+    key = options["private_key"]
+    password = None if key is None else password_of(key, password_file)
+    result = make(PackageRequest(artifacts, password=password, **options), reporter_of(quiet or as_json))
     if as_json:
         print_json({**result.release.model_dump(mode="json"), "left_out": result.left_out, "signed": result.signed})
     else:

@@ -17,7 +17,7 @@ from edgekit.release.material import Given, Subject
 from edgekit.support.files import sha256_file
 from edgekit.support.text import human_size, shown
 
-__all__ = ["FILENAME", "Before", "changelog", "read_before", "update_line"]
+__all__ = ["FILENAME", "Before", "changelog", "read_before"]
 
 FILENAME: Final = "CHANGELOG.md"
 _HEAD: Final = (
@@ -85,15 +85,6 @@ def read_before(folder: Path, name: str, version: str) -> Before:
             key = _key(artifact.target, artifact.format, artifact.precision)
             found[key] = _Artifact(artifact.bytes, figure.min_cosine, figure.obtained, tools)
     return Before(release, found, _entries(folder))
-
-
-def update_line(space: str, previous: Previous | None) -> str:
-    """What a search team must do for this version, in one line."""
-    if previous is None:
-        return "First release: index every listing with it."
-    if previous.space == space:
-        return f"Nothing: embeddings of {previous.version} and of this version can be compared."
-    return f"Re-index every listing: embeddings of {previous.version} cannot be compared with those of this version."
 
 
 def changelog(subject: Subject, before: Before | None, created: str | None) -> str:

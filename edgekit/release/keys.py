@@ -25,6 +25,7 @@ __all__ = [
     "check_certificates",
     "check_private",
     "load_public",
+    "needs_password",
     "read_password",
     "ready",
 ]
@@ -80,8 +81,6 @@ def check_private(path: Path, password: str | None, reporter: Reporter) -> Publi
     from cryptography.hazmat.primitives import serialization
 
     data = _read(path, "private_key")
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        reporter.note(f"{path}: others may read this private key; `chmod 600` it, and consider making a new one")
     advice = f"give a private key in PEM, for example of `{_MAKE}`"
     if password is None and (b"ENCRYPTED" in data):
         raise UsageError(
@@ -90,7 +89,15 @@ def check_private(path: Path, password: str | None, reporter: Reporter) -> Publi
     secret = None if password is None or b"ENCRYPTED" not in data else password.encode()
     wrong = "no private key that this password opens" if secret else "no private key"
     key = _parsed(lambda: serialization.load_pem_private_key(data, secret), path, "private_key", advice, wrong)
-    return as_public(_on_p256(key, path, "private_key").public_key())
+    public = as_public(_on_p256(key, path, "private_key").public_key())
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        reporter.note(f"{path}: others may read this private key; `chmod 600` it, and consider making a new one")
+    return public
+
+
+def needs_password(path: Path) -> bool:
+    """Whether a PEM file holds a key under a password; InputError where it cannot be read."""
+    return b"ENCRYPTED" in _read(path, "private_key")
 
 
 def read_password(path: Path | None) -> str | None:

@@ -103,7 +103,7 @@ def find(name: str) -> Kind:
     """The kind of that name; UsageError where there is none."""
     if name in KINDS:
         return KINDS[name]
-    raise UsageError(f"there is no kind of bundle {name!r}; give one of {', '.join(KINDS)}", field="kind")
+    raise UsageError(f"there is no kind of bundle {name!r}; give one of {', '.join(KINDS)}", field="kinds")
 
 
 def register(kind: Kind, kinds: Mapping[str, Kind] = KINDS) -> None:

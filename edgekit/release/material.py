@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from edgekit.artifact.folder import find, verify_files
 from edgekit.artifact.manifest import FileEntry, Manifest
-from edgekit.bench.schema import Result, read_result
+from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError, UsageError
 from edgekit.parity.report import ParityReport
 from edgekit.release.bundle import ParityFigure, Previous
@@ -26,7 +26,6 @@ __all__ = [
     "check_together",
     "open_given",
     "parity_figures",
-    "read_results",
     "space_of",
 ]
 
@@ -150,11 +149,6 @@ def parity_figures(artifact: Path, manifest: Manifest, results: Sequence[Result]
     return tuple(figures)
 
 
-def read_results(paths: Sequence[Path]) -> list[Result]:
-    """Results of `edgekit bench`; InputError says what is wrong with one."""
-    return [read_result(path) for path in paths]
-
-
 def check_parity_level(given: Given, level: Level | None) -> None:
     """Refuse an artifact that no figure of `level`, or of a stronger one, shows to pass.
 
@@ -176,11 +170,11 @@ def check_parity_level(given: Given, level: Level | None) -> None:
         )
 
 
-def space_of(manifest: Manifest) -> str:
-    """The embedding space that a manifest states; without one, a name for what these very weights give."""
-    stated: str | None = getattr(manifest.embedding, "space", None)
-    weights = (manifest.weights.sha256 or "seeded")[:12]
-    return stated or f"{manifest.recipe.get('name', 'model')}/{weights}-{manifest.embedding.dim}"
+def space_of(given: Given) -> str:
+    """The embedding space that an artifact's manifest states; InputError where an earlier version wrote it."""
+    if (space := given.manifest.embedding.space) is None:
+        raise InputError(f"{given.folder}: its manifest names no embedding space; export it again with this version")
+    return space
 
 
 def check_together(given: Sequence[Given]) -> None:
@@ -213,7 +207,7 @@ _SAME: Final = ("is of the recipe", "is of weights with sha256", "has the licenc
 def _same(given: Given) -> tuple[object, ...]:
     manifest = given.manifest
     weights = manifest.weights
-    return (manifest.recipe.get("name"), weights.sha256, weights.license, manifest.metadata.version, space_of(manifest))
+    return (manifest.recipe.get("name"), weights.sha256, weights.license, manifest.metadata.version, space_of(given))
 
 
 def _kind(given: Given) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -10,12 +10,17 @@ from typing import Final, Literal, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from edgekit.artifact.manifest import Manifest, created_now
+from edgekit.bench.schema import Result, read_result
 from edgekit.errors import UsageError
+from edgekit.evaluation.compatibility import CompatibilityReport
+from edgekit.evaluation.prices import read_prices
 from edgekit.recipe import Recipe, resolve_model
+from edgekit.release.budget import check_budget, demands_of
 from edgekit.release.bundle import Name, Release, ReleasedBundle, Version
-from edgekit.release.changelog import Before, changelog, read_before, update_line
+from edgekit.release.changelog import Before, changelog, read_before
 from edgekit.release.frame import Frame, Made, released_files, write_bundle, write_index
 from edgekit.release.golden import make_golden
+from edgekit.release.keys import check_private
 from edgekit.release.kinds import KINDS, Checked, Kind, find
 from edgekit.release.licenses import check_license, write_licenses
 from edgekit.release.material import (
@@ -25,10 +30,11 @@ from edgekit.release.material import (
     check_parity_level,
     check_together,
     open_given,
-    read_results,
     space_of,
 )
+from edgekit.release.sign import SignRequest, sign
 from edgekit.release.training import TrainingCard, find_card, read_card
+from edgekit.release.update import Known, advise
 from edgekit.support.drafts import scratch
 from edgekit.support.fields import AnyPaths, Converted, OptionalPath, PathField, PathsField, optional_path, paths
 from edgekit.support.progress import Reporter, Silent
@@ -56,13 +62,16 @@ class PackageRequest:
     release_version: str | None = None  # None: the version of the artifacts' metadata
     recipe: Recipe | Path | str | None = None  # what is exported, where no artifact is given; None: the default model
     previous: OptionalPath = Converted(optional_path, None)  # the release that this one follows
-    results: PathsField = Converted(paths, ())  # of `edgekit bench`, on phones
+    compatibility: OptionalPath = Converted(optional_path, None)  # report of its model and this one
+    prices: OptionalPath = Converted(optional_path, None)  # what indexing costs; None: the shipped table
+    results: PathsField = Converted(paths, ())  # of `edgekit bench`
     card: OptionalPath = Converted(optional_path, None)  # the training card; None: the one beside the weights
     license_file: OptionalPath = Converted(optional_path, None)  # the text of the weights' licence
     accept_licenses: Converted[str | Sequence[str], tuple[str, ...]] = Converted(_names, ())
     require_parity: Level | None = None
     allow_unverified: bool = False
     private_key: OptionalPath = Converted(optional_path, None)  # signs the release
+    password: str | None = None  # of that key
 
     def __post_init__(self) -> None:
         """Raises UsageError where a value is none of those that can be meant."""
@@ -106,20 +115,22 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
         UsageError: artifacts that do not belong together, or a licence that nobody accepted.
         InputError, IntegrityError: an artifact that is not what its manifest says.
         ParityError: an artifact that was not verified, or not as well as is required.
+        BudgetError: an artifact that is larger or slower than its recipe allows.
         OutputError: `out` holds something else, or cannot be written.
     """
     reporter = reporter or Silent()
     created, chosen = created_now(), [find(name) for name in dict.fromkeys(request.kinds or KINDS)]
+    results = [read_result(path) for path in request.results]
+    if request.private_key is not None:
+        check_private(request.private_key, request.password, Silent())  # before the work
     with scratch() as aside:
         recipe = None if request.artifacts else resolve_model(request.recipe)
         artifacts = request.artifacts if recipe is None else _export(recipe, chosen, aside / "exported", reporter)
-        given = _open(request, artifacts, reporter)
-        subject, before = _subject(request, given, None if recipe is None else recipe.model.weights)
-        _tell(request, subject, reporter)
-        fitting, left_out = _fit(chosen, given, asked=bool(request.kinds))
-        for name, why in left_out.items():
-            reporter.note(f"no {name} bundle: {why}")
-        made = _with_golden(given, aside, reporter)
+        made = _open(request, artifacts, results, aside / "golden", reporter)
+        subject, before = _subject(request, made, results, None if recipe is None else recipe.model.weights)
+        fitting, left_out = _fit(chosen, subject.given, asked=bool(request.kinds))
+        _tell(request, subject, left_out, reporter)
+        _write_golden(made, aside / "photos", reporter)
         with staging(request.out, released_files) as folder:
             frame = Frame(folder, aside, created, changelog(subject, before, created), aside / "licenses")
             _write_licenses(request, subject, frame.licenses, reporter)
@@ -130,10 +141,8 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
                     bundles += write_bundle(kind, subject, taken, frame)
             release = write_index(subject, bundles, frame)
             if request.private_key is not None:
-                from edgekit.release.sign import sign
-
-                with reporter.stage("sign the release"):
-                    sign(folder, request.private_key)
+                unverified = request.allow_unverified
+                sign(SignRequest(folder, request.private_key, request.password, allow_unverified=unverified), reporter)
     return PackageResult(request.out, release, left_out, request.private_key is not None)
 
 
@@ -149,8 +158,10 @@ def _export(recipe: Recipe, kinds: Sequence[Kind], out: Path, reporter: Reporter
     return tuple(item.folder for item in result.exports)
 
 
-def _open(request: PackageRequest, artifacts: Sequence[Path], reporter: Reporter) -> tuple[Given, ...]:
-    results = read_results(request.results)
+def _open(
+    request: PackageRequest, artifacts: Sequence[Path], results: Sequence[Result], golden: Path, reporter: Reporter
+) -> list[Made]:
+    """Artifacts that may be packaged together, in an order that does not depend on how they were given."""
     with reporter.stage(f"check {len(artifacts)} artifacts") as tick:
         given = []
         for at, path in enumerate(artifacts):
@@ -158,11 +169,17 @@ def _open(request: PackageRequest, artifacts: Sequence[Path], reporter: Reporter
             given.append(open_given(path, results, allow_unverified=request.allow_unverified))
             check_parity_level(given[-1], request.require_parity)
         check_together(given)
-    return tuple(sorted(given, key=lambda one: one.folder.name))  # the order in which they are given changes nothing
+        given.sort(key=lambda one: one.folder.name)
+        made = [(one, Checked(one.folder, one.manifest, one.parity, golden / one.folder.name)) for one in given]
+        check_budget([checked for _, checked in made], results)
+    return made
 
 
-def _subject(request: PackageRequest, given: tuple[Given, ...], weights: Path | None) -> tuple[Subject, Before | None]:
-    manifest = given[0].manifest
+def _subject(
+    request: PackageRequest, made: Sequence[Made], results: Sequence[Result], weights: Path | None
+) -> tuple[Subject, Before | None]:
+    first, checked = made[0]
+    manifest = first.manifest
     license = manifest.weights.license or "unknown"
     check_license(license, request.accept_licenses)
     name = request.name or str(manifest.recipe.get("name")).lower()
@@ -170,17 +187,27 @@ def _subject(request: PackageRequest, given: tuple[Given, ...], weights: Path | 
     version = request.release_version or manifest.metadata.version or ""
     _named(version, Version, "release_version", "one such as 1.4.0; the recipe's is none")
     before = None if request.previous is None else read_before(request.previous, name, version)
-    previous = None if before is None else before.previous
-    space = space_of(manifest)
+    report = None if request.compatibility is None else CompatibilityReport.read(request.compatibility)
+    known = Known(
+        previous=None if before is None else before.previous,
+        version=version,
+        space=space_of(first),
+        shared=manifest.embedding.shared,
+        report=report,
+        listings=demands_of(checked).listings,
+        artifacts=tuple(one for _, one in made),
+        results=tuple(results),
+        prices=read_prices(request.prices),
+    )
     subject = Subject(
         name=name,
         version=version,
         kind="",
-        space=space,
+        space=known.space,
         license=license,
-        update=update_line(space, previous),
-        previous=previous,
-        given=given,
+        update=advise(known),
+        previous=known.previous,
+        given=tuple(given for given, _ in made),
         card=_card(request, manifest, weights),
     )
     return subject, before
@@ -190,13 +217,15 @@ def _card(request: PackageRequest, manifest: Manifest, weights: Path | None) -> 
     return find_card(manifest, weights) if request.card is None else read_card(request.card, manifest)
 
 
-def _tell(request: PackageRequest, subject: Subject, reporter: Reporter) -> None:
-    """Say what was let pass."""
+def _tell(request: PackageRequest, subject: Subject, left_out: Mapping[str, str], reporter: Reporter) -> None:
+    """Say what was let pass, and what there will not be."""
     if limit := check_license(subject.license, request.accept_licenses):
         reporter.note(f"{limit}; it is accepted by name")
     for one in subject.given:
         if not one.verified:
             reporter.note(f"{one.folder.name}: its parity verdict is {one.manifest.parity.verdict}, as its bundles say")
+    for name, why in left_out.items():
+        reporter.note(f"no {name} bundle: {why}")
 
 
 def _fit(kinds: Sequence[Kind], given: Sequence[Given], *, asked: bool) -> tuple[list[Kind], dict[str, str]]:
@@ -210,23 +239,16 @@ def _fit(kinds: Sequence[Kind], given: Sequence[Given], *, asked: bool) -> tuple
     fitting = [kind for kind in kinds if kind.name not in left_out]
     for name, why in left_out.items():
         if asked or not fitting:
-            raise UsageError(
-                f"no artifact for a bundle of kind {name}: {why}; export one, or leave it out", field="kinds"
-            )
+            raise UsageError(f"no artifact for the bundle {name}: {why}; export one, or leave it out", field="kinds")
     return fitting, left_out
 
 
-def _with_golden(given: Sequence[Given], aside: Path, reporter: Reporter) -> list[Made]:
-    made = []
-    photos = aside / "photos"
+def _write_golden(made: Sequence[Made], photos: Path, reporter: Reporter) -> None:
     photos.mkdir()
-    with reporter.stage(f"make golden vectors for {len(given)} artifacts") as tick:
-        for at, one in enumerate(given):
-            tick(at, len(given), one.folder.name)
-            out = aside / "golden" / one.folder.name
-            golden = make_golden(one.folder, one.manifest, out, photos, Silent())
-            made.append((one, Checked(one.folder, one.manifest, one.parity, golden)))
-    return made
+    with reporter.stage(f"make golden vectors for {len(made)} artifacts") as tick:
+        for at, (one, checked) in enumerate(made):
+            tick(at, len(made), checked.name)
+            make_golden(one.folder, one.manifest, checked.golden, photos, Silent())
 
 
 def _write_licenses(request: PackageRequest, subject: Subject, folder: Path, reporter: Reporter) -> None:

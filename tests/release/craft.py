@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import zstandard
@@ -20,12 +21,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgekit.artifact.manifest import FileEntry
-from edgekit.release.bundle import BUNDLE, Bundle, BundledArtifact, ParityFigure
+from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, BundledArtifact, ParityFigure, Release, ReleasedBundle
 from edgekit.release.reasons import LIMITS
 from tests.artifact.conftest import example
 
 __all__ = ["Files", "Member", "bundle", "entry", "envelope", "key", "pem", "private_pem", "sign", "statement", "tar"]
-__all__ += ["signed", "zipped"]
+__all__ += ["release", "relisted", "signed", "write", "zipped"]
 
 Files = dict[str, bytes]
 NAME, VERSION, SPACE = "shop-embedder", "1.9.0", "shop/1"
@@ -94,6 +95,13 @@ def bundle(name: str = NAME, version: str = VERSION, space: str = SPACE, **chang
     }
     files[BUNDLE] = Bundle(**(content | changes)).to_json().encode()
     return files
+
+
+def relisted(files: Files) -> Files:
+    """The same files, with a bundle.json that lists them."""
+    about = json.loads(files[BUNDLE])
+    about["files"] = [entry(path, files[path]).model_dump() for path in sorted(files) if path != BUNDLE]
+    return files | {BUNDLE: json.dumps(about).encode()}
 
 
 def statement(resources: Sequence[Mapping[str, Any]], **changes: Any) -> dict[str, Any]:
@@ -257,3 +265,42 @@ class Tar:
 def tar(files: Mapping[str, bytes], form: str = "tgz", **changes: Any) -> Tar:
     """Files below one folder, in a tar archive."""
     return Tar(files, form=form, **changes)
+
+
+def write(files: Mapping[str, bytes], folder: Path) -> Path:
+    """Write files below a folder; returns it."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def release(**changes: Any) -> Files:
+    """The files of a release: a folder, and the same bundle as three archives. `changes` are of its release.json."""
+    inside = bundle()
+    files: Files = {f"web/{name}": content for name, content in inside.items()}
+    files["CHANGELOG.md"] = inside["CHANGELOG.md"]
+    archives = {
+        "zip": zipped(inside).build(),
+        "tgz": Tar(inside).build(),
+        "tar.zst": Tar(inside, form="tar.zst").build(),
+    }
+    entries = [
+        ReleasedBundle(kind="web", path="web", archive=False, bytes=1, sha256=entry(BUNDLE, inside[BUNDLE]).sha256)
+    ]
+    for form, content in archives.items():
+        path = f"{NAME}-{VERSION}.{form}"
+        files[path] = content
+        digest = entry(path, content).sha256
+        entries.append(ReleasedBundle(kind="plain", path=path, archive=True, bytes=len(content), sha256=digest))
+    content: dict[str, Any] = {
+        "name": NAME,
+        "version": VERSION,
+        "space": SPACE,
+        "license": "Apache-2.0",
+        "update": "nothing: this is the first release",
+        "bundles": entries,
+        "files": [entry(path, files[path]) for path in sorted(files)],
+    }
+    files[RELEASE] = Release(**(content | changes)).to_json().encode()
+    return files

@@ -12,7 +12,7 @@ from typing import Any, Final
 from edgekit.release.bundle import BUNDLE, SIGNATURE
 from edgekit.release.reasons import LIMITS
 from tests.release.cases import BAD_NAMES, Made, Row
-from tests.release.craft import Files, bundle, entry, signed
+from tests.release.craft import Files, bundle, relisted, signed
 
 __all__ = ["FOLDERS", "MODEL", "link_the_model"]
 
@@ -165,11 +165,7 @@ def _edited(change: Callable[[dict[str, Any]], object]) -> Made:
 
 def _with(name: str, content: bytes) -> Made:
     """A file has that content in a bundle that lists and signs it."""
-    files = bundle()
-    files[name] = content
-    about = json.loads(files[BUNDLE])
-    about["files"] = [entry(path, files[path]).model_dump() for path in sorted(files) if path != BUNDLE]
-    files[BUNDLE] = json.dumps(about).encode()
+    files = relisted(bundle() | {name: content})
     return Made(files, signed(files))
 
 

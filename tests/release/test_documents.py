@@ -33,7 +33,7 @@ def subject(toys: dict[str, Path]) -> Subject:
     given = tuple(_of_card(open_given(path)) for path in toys.values())
     manifest = given[0].manifest
     card = read_card(BUNDLED, manifest)
-    return Subject("toy", "1.0.0", "plain", space_of(manifest), "Apache-2.0", "Index all.", None, given, card)
+    return Subject("toy", "1.0.0", "plain", space_of(given[0]), "Apache-2.0", "Index all.", None, given, card)
 
 
 def _changed(subject: Subject, **fields: object) -> Subject:

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError
-from edgekit.release.material import check_parity_level, open_given, read_results, space_of
+from edgekit.release.material import check_parity_level, open_given, space_of
 from edgekit.support.files import sha256_tree
 
 
@@ -65,21 +65,15 @@ def test_the_bar_that_is_asked_for(toys: dict[str, Path]) -> None:
         check_parity_level(open_given(model, [_result(model), _result(model, passed=False)]), "host")
 
 
-def test_space_follows_from_the_weights(toys: dict[str, Path]) -> None:
-    spaces = {space_of(open_given(path).manifest) for path in toys.values()}
-    assert len(spaces) == 1
-    manifest = open_given(toys["onnx"]).manifest
-    other = manifest.model_copy(update={"weights": manifest.weights.model_copy(update={"sha256": "0" * 64})})
-    assert space_of(other) not in spaces
+def test_space_is_the_manifests(toys: dict[str, Path]) -> None:
+    assert len({space_of(open_given(path)) for path in toys.values()}) == 1
+    given = open_given(toys["onnx"])
+    embedding = given.manifest.embedding.model_copy(update={"space": None})
+    with pytest.raises(InputError, match="names no embedding space"):
+        space_of(dataclasses.replace(given, manifest=given.manifest.model_copy(update={"embedding": embedding})))
 
 
 def test_parity_json_and_manifest_agree(toys: dict[str, Path]) -> None:
     given = open_given(toys["onnx"])
     assert given.parity is not None and given.verified and given.bytes == (given.folder / "toy.onnx").stat().st_size
     assert dataclasses.replace(given, parity=None).verified
-
-
-def test_bad_results(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text("{}")
-    with pytest.raises(InputError, match=r"result\.json: schema is"):
-        read_results([tmp_path / "result.json"])

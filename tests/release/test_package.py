@@ -130,7 +130,7 @@ def test_previous_release_is_told_of(
     request = PackageRequest([new / "toy-onnx-fp16"], tmp_path / "out", previous=plain_release, kinds="web")
     release = package(request).release
     assert release.previous is not None and release.previous.version == "1.0.0"
-    assert release.update.startswith("Re-index every listing")
+    assert release.update.startswith("Re-index: 2.0.0 has another embedding space than 1.0.0")
     text = (tmp_path / "out" / "CHANGELOG.md").read_text()
     assert text == (tmp_path / "out" / "web" / "CHANGELOG.md").read_text()
     first, second = text.index("## [2.0.0]"), text.index("## [1.0.0]")
@@ -138,7 +138,7 @@ def test_previous_release_is_told_of(
     assert "Embedding space: " in entry and "onnx fp16: " in entry and "### Removed\n\n- onnx fp32." in entry
     same = package(PackageRequest([toys["onnx"]], tmp_path / "same", previous=plain_release, kinds="web",
                                   release_version="1.1.0"))  # fmt: skip
-    assert same.release.update.startswith("Nothing:")
+    assert same.release.update.startswith("Nothing to do: 1.1.0 has the same model as 1.0.0")
 
 
 @pytest.mark.parametrize(("version", "name", "words"), [
@@ -192,7 +192,7 @@ def test_what_does_not_belong_together(toys: dict[str, Path], tmp_path: Path, in
     twin = shutil.copytree(toys["onnx"], tmp_path / "twin")
     with pytest.raises(UsageError, match="are both onnx onnx fp32"):
         package(PackageRequest([toys["onnx"], twin], tmp_path / "out"))
-    with pytest.raises(UsageError, match="no artifact for a web bundle"):
+    with pytest.raises(UsageError, match="no artifact for the bundle web"):
         package(PackageRequest([toys["coreml"]], tmp_path / "out", kinds=["web", "plain"]))
     assert not (tmp_path / "out").exists()
 

@@ -1,0 +1,173 @@
+"""Sign a release, a bundle's folder or an archive in the form of OpenSSF model-signing, with that library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import InputError, ParityError, UsageError
+from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle
+from edgekit.release.documents import check_documents, read_bundle, read_release
+from edgekit.release.keys import PublicKey, check_certificates, check_private, ready
+from edgekit.release.reasons import Refused
+from edgekit.release.signature import ARCHIVE, check_key, read_signature, signed_files
+from edgekit.release.unpack import form_of, unpack
+from edgekit.release.verify import check_files
+from edgekit.support.drafts import scratch
+from edgekit.support.fields import Converted, OptionalPath, PathField, PathsField, optional_path, paths
+from edgekit.support.files import sha256_file, write_atomically
+from edgekit.support.progress import Reporter, Silent
+from edgekit.support.text import reason_of
+
+__all__ = ["SignRequest", "Signed", "sign"]
+
+
+@dataclass(frozen=True)
+class SignRequest:
+    """What to sign, and with which key."""
+
+    path: PathField = Converted(Path)  # a release, a bundle's folder, or an archive
+    private_key: PathField = Converted(Path)  # PEM, on P-256
+    password: str | None = None  # of the key
+    certificate: OptionalPath = Converted(optional_path, None)  # PEM; of the key, where verifiers trust a root
+    certificate_chain: PathsField = Converted(paths, ())  # PEM; between the certificate and the root
+    allow_unverified: bool = False  # also artifacts that were not compared with the original, or did not pass
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where a value is none of those that can be meant."""
+        if self.certificate_chain and self.certificate is None:
+            raise UsageError("`certificate_chain` goes with a `certificate`; give both", field="certificate_chain")
+        if self.certificate is not None and self.password is not None:
+            raise UsageError(
+                "model-signing signs by certificate with a key without a password alone; give such a `private_key`",
+                field="private_key",
+            )
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What was signed."""
+
+    key: str  # fingerprint
+    signatures: dict[str, int]  # signature file -> files that it signs
+
+
+def sign(request: SignRequest, reporter: Reporter | None = None) -> Signed:
+    """Sign what holds: its documents are valid, and its files are those that they list.
+
+    Of a release each bundle's folder and archive, then the whole. Each signature is verified before it is put in place,
+    in one step; an earlier one is replaced.
+
+    Raises:
+        Refused: a bundle does not hold.
+        ParityError: an artifact was not verified, or did not pass.
+        EdgeKitError: the key cannot be used, or a signature not be written.
+    """
+    reporter, path = reporter or Silent(), request.path
+    key = check_private(request.private_key, request.password, reporter)
+    if request.certificate is not None:
+        check_certificates([request.certificate], "certificate")
+        check_certificates(request.certificate_chain, "certificate_chain")
+    config = _config(request)
+    signatures: dict[str, int] = {}
+    for subject in _subjects(path, request, reporter):
+        signature = subject / SIGNATURE if subject.is_dir() else subject.with_name(subject.name + ARCHIVE_SIGNATURE)
+        signatures[str(signature)] = _sign(subject, signature, config, key, reporter)
+    return Signed(key.fingerprint, signatures)
+
+
+def _subjects(path: Path, request: SignRequest, reporter: Reporter) -> list[Path]:
+    """What is to be signed, in order; each was looked at."""
+    if path.is_dir() and (path / RELEASE).exists():
+        found = check_files(path, None, reporter)
+        release = read_release(path, found)
+        subjects = [path / entry.path for entry in release.bundles]
+        for entry, subject in zip(release.bundles, subjects, strict=True):
+            if found.get(entry.path if entry.archive else f"{entry.path}/{BUNDLE}") != entry.sha256:
+                raise Refused("wrong-index", subject, f"{RELEASE} names another, or one that is not there")
+            _look_at(subject, request, reporter)
+        return [*subjects, path]
+    _look_at(path, request, reporter)
+    return [path]
+
+
+def _look_at(path: Path, request: SignRequest, reporter: Reporter) -> None:
+    """Refused or ParityError where a bundle is not one to sign."""
+    if path.is_dir():
+        if not (path / BUNDLE).exists():
+            raise InputError(f"{path}: holds no {RELEASE} and no {BUNDLE}; give what `edgekit package` wrote")
+        _check(path, check_files(path, None, reporter), request)
+        return
+    if not path.exists() or form_of(path) is None:
+        raise InputError(f"{path}: is no folder and no archive of a bundle (.zip, .tgz, .tar.zst); give one")
+    with scratch(path.stat().st_size) as place, reporter.stage(f"look into {path.name}"):
+        folder, found = unpack(path, place)
+        try:
+            _check(folder, found, request)
+        except Refused as refused:
+            refused.move(folder, path)
+            raise
+
+
+def _check(folder: Path, found: dict[str, str], request: SignRequest) -> Bundle:
+    bundle = read_bundle(folder, found)
+    check_documents(folder, bundle)
+    for artifact in bundle.artifacts:
+        verdicts = [figure.verdict for figure in artifact.parity]
+        if not request.allow_unverified and ("pass" not in verdicts or "fail" in verdicts):
+            raise ParityError(
+                f"{artifact.folder} of {bundle.name} {bundle.version}: its parity is {' and '.join(verdicts)}; verify "
+                "it and package again, or sign it with `allow_unverified=True`",
+                field="allow_unverified",
+            )
+    return bundle
+
+
+def _sign(subject: Path, signature: Path, config: Callable[[Path], Any], key: PublicKey, reporter: Reporter) -> int:
+    """Write one signature; the number of files that it signs."""
+    with scratch() as place, reporter.stage(f"sign {subject.name}"):
+        draft = place / "signature"
+        try:
+            config(signature).sign(subject.absolute(), draft)
+        except (ValueError, TypeError, OSError) as error:
+            raise InputError(f"{subject}: model-signing could not sign it ({reason_of(error)})") from error
+        read = read_signature(draft)
+        check_key(read, [key])
+        due = signed_files(read, archive=not subject.is_dir())
+        if subject.is_dir():
+            check_files(subject, due, Silent())
+        elif due[ARCHIVE] != sha256_file(subject):
+            raise Refused("file-changed", subject, "while it was signed")
+        write_atomically(signature, read.content, "sign again")
+        return len(due)
+
+
+def _config(request: SignRequest) -> Callable[[Path], Any]:
+    """model-signing's configuration, which signs all of a folder but the signature itself.
+
+    MissingDependencyError where a package is missing.
+    """
+    ready("OpenSSL", "model_signing")
+    from model_signing import hashing, signing
+
+    class Offline(signing.Config):
+        """Its constructor would fetch Sigstore's roots of trust from the network, which no key needs."""
+
+        def use_sigstore_signer(self, **_: Any) -> Offline:
+            return self
+
+    def config(signature: Path) -> Any:
+        everything = hashing.Config().set_ignored_paths(paths=[signature.absolute()], ignore_git_paths=False)
+        made = Offline().set_hashing_config(everything)
+        if request.certificate is not None:
+            return made.use_certificate_signer(
+                private_key=request.private_key,
+                signing_certificate=request.certificate,
+                certificate_chain=request.certificate_chain,
+            )
+        password = None if request.password is None else request.password.encode()
+        return made.use_elliptic_key_signer(private_key=request.private_key, password=password)
+
+    return config
