@@ -130,10 +130,11 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
                     bundles += write_bundle(kind, subject, taken, frame)
             release = write_index(subject, bundles, frame)
             if request.private_key is not None:
-                from edgekit.release.sign import sign
+                from edgekit.release.keys import read_password
+                from edgekit.release.sign import SignRequest, sign
 
-                with reporter.stage("sign the release"):
-                    sign(folder, request.private_key)
+                key, password = request.private_key, read_password(None)
+                sign(SignRequest(folder, key, password, allow_unverified=request.allow_unverified), reporter)
     return PackageResult(request.out, release, left_out, request.private_key is not None)
 
 
