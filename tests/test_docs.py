@@ -11,7 +11,9 @@ import glob
 import itertools
 import pkgutil
 import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,8 @@ def folder_of(page: str, published: Path, factory: pytest.TempPathFactory) -> Pa
         for name in ("my_recipe", "my_teacher", "my_student"):
             recipe = TOWER.format(name=name) + (STUDENT if name == "my_student" else "")
             (place / f"{name}.toml").write_text(recipe)
+        for line in (line for block in blocks(page) for line in block.text.splitlines() if "-out release." in line):
+            subprocess.run(shlex.split(line), cwd=place, check=True)  # the keys of a release
     return _FOLDERS[page]
 
 

@@ -288,11 +288,11 @@ def release(**changes: Any) -> Files:
     entries = [
         ReleasedBundle(kind="web", path="web", archive=False, bytes=1, sha256=entry(BUNDLE, inside[BUNDLE]).sha256)
     ]
-    for form, content in archives.items():
+    for form, archive in archives.items():
         path = f"{NAME}-{VERSION}.{form}"
-        files[path] = content
-        digest = entry(path, content).sha256
-        entries.append(ReleasedBundle(kind="plain", path=path, archive=True, bytes=len(content), sha256=digest))
+        files[path] = archive
+        digest = entry(path, archive).sha256
+        entries.append(ReleasedBundle(kind="plain", path=path, archive=True, bytes=len(archive), sha256=digest))
     content: dict[str, Any] = {
         "name": NAME,
         "version": VERSION,

@@ -123,6 +123,8 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_WORDS, inner, max_size=4),
     max_leaves=12,
 )
+
+
 @settings(max_examples=150)
 @given(st.binary(max_size=200) | _JSON.map(lambda content: json.dumps(content).encode()))
 @example(b'{"dsseEnvelope": {"payloadType": "application/vnd.in-toto+json", "payload": "", "signatures": [1]}}')

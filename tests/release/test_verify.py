@@ -203,9 +203,9 @@ def test_an_archives_fault_names_the_archive(tmp_path: Path, public: Path) -> No
 
 
 def test_what_a_request_cannot_mean(tmp_path: Path, public: Path) -> None:
-    for wanted in ({}, {"public_key": public, "certificate_roots": public}):
+    for keys, roots in (((), ()), (public, public)):
         with pytest.raises(UsageError) as caught:
-            VerifyRequest(tmp_path, **wanted)
+            VerifyRequest(tmp_path, public_key=keys, certificate_roots=roots)
         assert caught.value.field == "public_key"
     for version in ("1", "1.2", "v1.2.3", "1.2.3-rc", "9999999999.0.0", "1.2.3\n"):
         with pytest.raises(UsageError) as caught:
