@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from edgekit.quantization.plan import Plan
     from edgekit.quantization.store import read_plan
     from edgekit.recipe.recipe import Recipe, resolve_model
+    from edgekit.release.package import PackageRequest, PackageResult, package
     from edgekit.support.progress import Reporter, Stages
     from edgekit.web.demo import DemoRequest, DemoResult, demo
 
@@ -85,6 +86,8 @@ __all__ = [
     "GenerativeReport",
     "GenerativeRequest",
     "Outcome",
+    "PackageRequest",
+    "PackageResult",
     "ParityReport",
     "Plan",
     "QuantizeRequest",
@@ -109,6 +112,7 @@ __all__ = [
     "judge_canary",
     "measure",
     "open_artifact",
+    "package",
     "plan_experiment",
     "quantize",
     "read_embeddings",
@@ -164,6 +168,7 @@ _NAMES = {
     "quantization.plan": "Plan",
     "quantization.store": "read_plan",
     "recipe.recipe": "Recipe resolve_model",
+    "release.package": "PackageRequest PackageResult package",
     "support.progress": "Reporter Stages",
     "web.demo": "DemoRequest DemoResult demo",
 }

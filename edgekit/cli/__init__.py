@@ -17,6 +17,9 @@ COMMANDS = {
         "quantize": "Make a quantization plan, which export follows.",
         "distill": "Train a small model, taught by a larger one.",
     },
+    "Release": {
+        "package": "Make bundles for iOS, Android, the web and others.",
+    },
     "Check and measure": {
         "run": "Embed a few images with an exported model.",
         "parity": "Compare an exported model with the original.",
@@ -50,7 +53,8 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
     7 hash mismatch, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent, 12 slower than
-    the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait, 130 interrupted.
+    the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait, 18 release over
+    its budget, 130 interrupted.
     """
 
 

@@ -113,8 +113,8 @@ def _preprocessing(subject: Subject) -> str:
         [
             "## Preprocessing",
             "",
-            f"Decode the photo, turn it upright by its EXIF orientation, scale it with a {_text(steps.interpolation)} filter, "
-            f"and take a {_text(steps.crop_mode)} crop of {height} x {width} (height x width) that keeps "
+            f"Decode the photo, turn it upright by its EXIF orientation, scale it with a {_text(steps.interpolation)} "
+            f"filter, and take a {_text(steps.crop_mode)} crop of {height} x {width} (height x width) that keeps "
             f"{steps.crop_pct:g} of the scaled photo. "
             f"The input is {steps.color}, values {steps.range[0]}-{steps.range[1]}; mean and standard deviation are "
             "applied in the graph, never by the caller. The golden vectors show the right pixels and embeddings.",
@@ -140,7 +140,7 @@ def _training(subject: Subject) -> str:
         rows = [(_text(one.name), _text(one.license), f"`{(one.sha256 or '-')[:16]}`") for one in card.teachers]
         lines += ["", *_table(("teacher", "licence of its weights", "sha256"), rows)]
     if card.metrics:
-        rows = [(_text(name), _text(on), f"{value:.4f}") for name, on, value in card.metrics]
+        rows = [(_text(name), _text(on), _figure(value)) for name, on, value in card.metrics]
         lines += [
             "",
             "Figures of the trained weights in float32, as the training run measured them on its validation data:",
@@ -155,11 +155,12 @@ def _use(subject: Subject) -> str:
         [
             "## Intended use and limits",
             "",
-            "For comparing pictures: two whose embeddings have a high cosine look alike to the model. It names nothing, "
-            "and it must not be used to identify people.",
+            "For comparing pictures: two whose embeddings have a high cosine look alike to the model. It names "
+            "nothing, and it must not be used to identify people.",
             "",
-            f"Compare embeddings of the space `{subject.space}` alone; those of another space mean nothing beside them. "
-            "How well it searches pictures of another kind than it learned from is not known: measure it on your own.",
+            f"Compare embeddings of the space `{subject.space}` alone; those of another space mean nothing beside "
+            "them. How well it searches pictures of another kind than it learned from is not known: measure it on "
+            "your own.",
         ]
     )
 
@@ -180,6 +181,10 @@ def _versions(given: Sequence[Given]) -> str:
     tools = {name: version for one in given for name, version in one.manifest.toolchain.items()}
     tools = {"edgekit": given[0].manifest.edgekit} | tools
     return "## Toolchain\n\n" + ", ".join(f"{_text(name)} {_text(tools[name])}" for name in sorted(tools))
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() and value > 1 else f"{value:.4f}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -63,7 +63,7 @@ def read_before(folder: Path, name: str, version: str) -> Before:
     folder = folder if folder.is_dir() else folder.parent
     if release.name != name:
         raise UsageError(
-            f"{folder}: is a release of {release.name}, not of {name}; give an earlier one of the same name as `previous`",
+            f"{folder}: is a release of {release.name}, not of {name}; give one of the same name as `previous`",
             field="previous",
         )
     if _numbers(release.version) >= _numbers(version):

@@ -86,7 +86,7 @@ KINDS: dict[str, Kind] = {
             ("executorch", "onnx", "litert"),
             "edgekit.release.android.bundle",
         ),
-        Kind("web", "npm package", ("onnx",), "edgekit.release.web", archives=("tgz",)),
+        Kind("web", "npm package", ("onnx",), "edgekit.release.web.bundle", archives=("tgz",)),
         Kind(
             "plain",
             "archives",

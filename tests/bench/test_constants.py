@@ -20,13 +20,15 @@ from edgekit.data.images import MAX_PIXELS
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "edgekit/release/android/kotlin"
-KOTLIN, SHARED = ROOT / "android_bench/core/src/main/kotlin/dev/edgekit/bench", LIBRARY / "core/dev/edgekit/embedder"
+KOTLIN = ROOT / "android_bench/core/src/main/kotlin/dev/edgekit/bench"
+EMBEDDER = LIBRARY / "core/dev/edgekit/embedder"
 C, SWIFT = ROOT / "android_bench/native", ROOT / "ios_bench"
+SHARED = ROOT / "edgekit/release/ios/swift/Shared"
 # The file that states the constants of each language, how a line of it looks, and how it spells `max_side`.
 LANGUAGES: dict[str, tuple[Path, str, Callable[[str], str]]] = {
-    "kotlin": (SHARED / "Protocol.kt", r"^    (?:const )?val (\w+) = (.+)$", str.upper),
+    "kotlin": (EMBEDDER / "Protocol.kt", r"^    (?:const )?val (\w+) = (.+)$", str.upper),
     "swift": (
-        SWIFT / "Core/BenchProtocol.swift",
+        SHARED / "BenchProtocol.swift",
         r"^    static let (\w+) = (.+)$",
         lambda name: re.sub("_(.)", lambda letter: letter[1].upper(), name),
     ),
@@ -91,7 +93,7 @@ def sources() -> list[Path]:
     kotlin = [
         path for root in (ROOT / "android_bench", LIBRARY) for path in root.rglob("*.kt") if "test" not in path.parts
     ]
-    found = {*kotlin, *C.glob("*.[ch]"), *SWIFT.rglob("*.swift")} - stating
+    found = {*kotlin, *C.glob("*.[ch]"), *SWIFT.rglob("*.swift"), *SHARED.parent.rglob("*.swift")} - stating
     return sorted(path for path in found if "build" not in path.relative_to(ROOT).parts)
 
 
@@ -146,12 +148,12 @@ def test_the_keys_of_a_job_are_those_of_python() -> None:
 @pytest.mark.parametrize(
     ("path", "pattern", "words", "count"),
     [
-        (SWIFT / "Core/Job.swift", r"enum ComputeUnits: String.*\n    case (.+)", "compute_units", 4),
-        (SWIFT / "Core/Resize.swift", r"enum Interpolation: String.*\n    case (.+)", "interpolations", 6),
-        (SWIFT / "Core/Preprocess.swift", r"enum CropMode: String.*\{ case (.+) \}", "crop_modes", 3),
+        (SHARED / "ModelFormat.swift", r"enum ComputeUnits: String.*\n    case (.+)", "compute_units", 4),
+        (SHARED / "Resize.swift", r"enum Interpolation: String.*\n    case (.+)", "interpolations", 6),
+        (SHARED / "Preprocess.swift", r"enum CropMode: String.*\{ case (.+) \}", "crop_modes", 3),
         (SWIFT / "Core/Report.swift", r'reasons\.append\("(.+?)"\)', "reasons", 4),
         (SWIFT / "Core/Report.swift", r'"runner": \.text\("(.+?)"\)', "runners", 1),
-        (SHARED / "Filters.kt", r'^    "(\w+)" to Filter', "interpolations", 5),
+        (EMBEDDER / "Filters.kt", r'^    "(\w+)" to Filter', "interpolations", 5),
         (KOTLIN / "Report.kt", r'reasons\.put\("(.+?)"\)', "reasons", 3),
         (KOTLIN / "Job.kt", r'oneOf\("format", "(.+?)", "(.+?)", "(.+?)"\)', "formats", 3),
         (ROOT / "android_bench/app/src/main/kotlin/dev/edgekit/bench/Run.kt", r'report\(.*"(.*?)", h', "runners", 1),

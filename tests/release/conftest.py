@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import edgekit
 from tests.conftest import Invoke
 
 __all__ = ["RECIPE", "export_toy"]
@@ -52,3 +53,19 @@ def toys(tmp_path_factory: pytest.TempPathFactory, invoke: Invoke) -> dict[str, 
         "executorch": folder / "toy-android-fp32",
         "onnx": folder / "toy-onnx-fp32",
     }
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory, toys: dict[str, Path]) -> Path:
+    """A release of the toy, not signed: version 1.0.0, a bundle of each kind. Read only; copy it to change it."""
+    out = tmp_path_factory.mktemp("release") / "toy"
+    edgekit.package(edgekit.PackageRequest([*toys.values()], out))
+    return out
+
+
+@pytest.fixture(scope="session")
+def plain_release(tmp_path_factory: pytest.TempPathFactory, toys: dict[str, Path]) -> Path:
+    """A release with the npm package and the archives alone, which need no other toolchain. Read only."""
+    out = tmp_path_factory.mktemp("plain-release") / "toy"
+    edgekit.package(edgekit.PackageRequest([*toys.values()], out, kinds=["web", "plain"]))
+    return out

@@ -4,63 +4,35 @@
     import CoreAI
     import Foundation
 
-    private let again = "export the model with edgekit for ios and coreai, or correct height and width"
-
     @available(iOS 27, *)
-    struct PreparedCoreAI: Prepared {
-        let took: UInt64
-        private let asset: URL
-        private let units: ComputeUnits
-        private let name: String
+    final class CoreAIModel: Model {
+        static let again = "export the model with edgekit for ios and coreai, or correct height and width"
 
-        /// Specialize an asset for this device; `name` is what messages call it.
-        init(asset: URL, units: ComputeUnits, name: String) async throws {
-            guard asset.pathExtension == ModelFormat.coreai.suffix else {
-                throw Problem.input("\(name): not a .aimodel: \(again)")
-            }
-            // Every job has the same place: what an earlier one left must not pass for this one.
-            try? AIModelCache.default.deleteEntry(for: asset, options: specialization(units))
-            do {
-                (_, took) = try await nanoseconds {
-                    _ = try await AIModel.specialize(contentsOf: asset, options: specialization(units))
-                }
-            } catch {
-                throw Problem.from(
-                    error, doing: "\(name): cannot be specialized", advice: "copy the whole folder to the device again")
-            }
-            self.asset = asset
-            self.units = units
-            self.name = name
-        }
+        private let function: InferenceFunction
+        private var input: NDArray
+        private var planes: [Float]
+        private var output: NDArray?
 
-        func open(height: Int, width: Int) async throws -> Model {
+        /// Open an asset; the system keeps what it specializes for this device. `name` is what messages call it.
+        convenience init(asset: URL, units: ComputeUnits, height: Int, width: Int, name: String) async throws {
             let function: InferenceFunction?
             do {
                 let model = try await AIModel(contentsOf: asset, options: specialization(units))
                 function = try model.loadFunction(named: "main")
             } catch {
-                throw Problem.from(error, doing: "\(name): cannot be opened", advice: again)
+                throw Problem.from(error, doing: "\(name): cannot be opened", advice: CoreAIModel.again)
             }
-            guard let function else { throw Problem.input("\(name): has no function 'main': \(again)") }
-            return try CoreAIModel(function: function, height: height, width: width, name: name)
+            guard let function else { throw Problem.input("\(name): has no function 'main': \(CoreAIModel.again)") }
+            try self.init(function: function, height: height, width: width, name: name)
         }
-
-        func remove() { try? AIModelCache.default.deleteEntry(for: asset, options: specialization(units)) }
-    }
-
-    @available(iOS 27, *)
-    final class CoreAIModel: Model {
-        private let function: InferenceFunction
-        private var input: NDArray
-        private var planes: [Float]
-        private var output: NDArray?
 
         init(function: InferenceFunction, height: Int, width: Int, name: String) throws {
             let shape = [1, 3, height, width]
             guard case .ndArray(let image)? = function.descriptor.inputDescriptor(of: "image"), image.shape == shape,
                 image.scalarType == .float32, function.descriptor.outputNames.contains("embedding")
             else {
-                throw Problem.input("\(name): has no float32 input 'image' \(shape) and output 'embedding': \(again)")
+                throw Problem.input(
+                    "\(name): has no float32 input 'image' \(shape) and output 'embedding': \(CoreAIModel.again)")
             }
             self.function = function
             input = NDArray(descriptor: image)
@@ -78,22 +50,22 @@
                 var outputs = try await function.run(inputs: ["image": input])
                 if let value = outputs.remove("embedding") { output = value.ndArray }
             } catch {
-                throw Problem.from(error, doing: "the model cannot be run", advice: again)
+                throw Problem.from(error, doing: "the model cannot be run", advice: CoreAIModel.again)
             }
         }
 
         func embedding() throws -> [Float] {
-            guard let output else { throw Problem.runtime("the model gave no 'embedding': \(again)") }
+            guard let output else { throw Problem.runtime("the model gave no 'embedding': \(CoreAIModel.again)") }
             switch output.scalarType {
             case .float32: return values(of: output, as: Float.self)
             case .float16: return values(of: output, as: Float16.self)
-            default: throw Problem.input("the model's 'embedding' is neither float32 nor float16: \(again)")
+            default: throw Problem.input("the model's 'embedding' is neither float32 nor float16: \(CoreAIModel.again)")
             }
         }
     }
 
     @available(iOS 27, *)
-    private func specialization(_ units: ComputeUnits) -> SpecializationOptions {
+    func specialization(_ units: ComputeUnits) -> SpecializationOptions {
         switch units {
         case .all: return .default
         case .cpuAndNeuralEngine: return SpecializationOptions(preferredComputeUnitKind: .neuralEngine)

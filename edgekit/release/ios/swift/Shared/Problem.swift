@@ -1,12 +1,14 @@
 // What ends a run: one line that says what was wrong, where, and what to do.
 import Foundation
 
-struct Problem: Error, Equatable {
+public struct Problem: Error, Equatable, CustomStringConvertible {
     /// The exit codes of android_bench: a file is wrong, or the runtime failed.
     enum Kind: Int32 { case input = 2, runtime = 3 }
 
     let kind: Kind
     let line: String
+
+    public var description: String { line }
 
     static func input(_ text: String) -> Problem { Problem(kind: .input, line: shown(text, most: 1000)) }
 

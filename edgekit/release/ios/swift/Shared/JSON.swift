@@ -1,7 +1,7 @@
-// A JSON value: read by Foundation, written here, so that unknown values are null and numbers keep all their digits.
+// A JSON value: StrictJSON.swift reads it, this writes it: what is not known is null, numbers keep all their digits.
 import Foundation
 
-indirect enum JSON: Decodable, Equatable, Sendable {
+indirect enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
     case whole(Int64)
@@ -13,37 +13,10 @@ indirect enum JSON: Decodable, Equatable, Sendable {
     /// The value of a document of at most `most` bytes; messages call it `name`.
     static func read(_ url: URL, name: String, most: Int) throws -> JSON {
         let bytes = try readFile(url, name: name, most: most)
-        guard String(bytes: bytes, encoding: .utf8) != nil,
-            let value = try? JSONDecoder().decode(JSON.self, from: Data(bytes))
-        else { throw Problem.input("\(name): not a JSON document in UTF-8: make it again") }
+        guard let value = JSON.parse(bytes) else {
+            throw Problem.input("\(name): not a JSON document in UTF-8: make it again")
+        }
         return value
-    }
-
-    init(from decoder: Decoder) throws {
-        if let fields = try? decoder.container(keyedBy: AnyKey.self) {
-            var object: [String: JSON] = [:]
-            for key in fields.allKeys { object[key.stringValue] = try fields.decode(JSON.self, forKey: key) }
-            self = .object(object)
-            return
-        }
-        if var items = try? decoder.unkeyedContainer() {
-            var list: [JSON] = []
-            while !items.isAtEnd { list.append(try items.decode(JSON.self)) }
-            self = .list(list)
-            return
-        }
-        let single = try decoder.singleValueContainer()
-        if single.decodeNil() {
-            self = .null
-        } else if let value = try? single.decode(Bool.self) {
-            self = .bool(value)
-        } else if let value = try? single.decode(Int64.self) {
-            self = .whole(value)
-        } else if let value = try? single.decode(Double.self) {
-            self = .number(value)
-        } else {
-            self = .text(try single.decode(String.self))
-        }
     }
 
     var fields: [String: JSON]? {
@@ -128,12 +101,4 @@ extension JSON {
     static func bool(_ value: Bool?) -> JSON { value.map { JSON.bool($0) } ?? .null }
     static func number(_ value: Double?) -> JSON { value.map { JSON.number($0) } ?? .null }
     static func whole(_ value: Int?) -> JSON { value.map { JSON.whole(Int64($0)) } ?? .null }
-}
-
-private struct AnyKey: CodingKey {
-    let stringValue: String
-    let intValue: Int? = nil
-
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { return nil }
 }

@@ -1,0 +1,245 @@
+"""Make a release: a bundle for each platform and their index, of verified artifacts, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from edgekit.artifact.manifest import Manifest, created_now
+from edgekit.errors import UsageError
+from edgekit.recipe import Recipe, resolve_model
+from edgekit.release.bundle import Name, Release, ReleasedBundle, Version
+from edgekit.release.changelog import Before, changelog, read_before, update_line
+from edgekit.release.frame import Frame, Made, released_files, write_bundle, write_index
+from edgekit.release.golden import make_golden
+from edgekit.release.kinds import KINDS, Checked, Kind, find
+from edgekit.release.licenses import check_license, write_licenses
+from edgekit.release.material import (
+    Given,
+    Level,
+    Subject,
+    check_parity_level,
+    check_together,
+    open_given,
+    read_results,
+    space_of,
+)
+from edgekit.release.training import TrainingCard, find_card, read_card
+from edgekit.support.drafts import scratch
+from edgekit.support.fields import AnyPaths, Converted, OptionalPath, PathField, PathsField, optional_path, paths
+from edgekit.support.progress import Reporter, Silent
+from edgekit.support.staging import staging
+from edgekit.support.text import shown
+from edgekit.support.threads import one_thread
+
+__all__ = ["PackageRequest", "PackageResult", "package"]
+
+_EXPORTED: Final = {"ios": "coreml", "android": "executorch", "web": "onnx"}  # what each kind gets of a recipe
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """Which artifacts become which bundles, and what is asked of them."""
+
+    artifacts: Converted[AnyPaths, tuple[Path, ...]] = Converted(paths, ())  # none: what the kinds need is exported
+    out: PathField = Converted(Path, Path("release"))
+    kinds: Converted[str | Sequence[str], tuple[str, ...]] = Converted(_names, ())  # none: each that takes an artifact
+    name: str | None = None  # None: the recipe's
+    release_version: str | None = None  # None: the version of the artifacts' metadata
+    recipe: Recipe | Path | str | None = None  # what is exported, where no artifact is given; None: the default model
+    previous: OptionalPath = Converted(optional_path, None)  # the release that this one follows
+    results: PathsField = Converted(paths, ())  # of `edgekit bench`, on phones
+    card: OptionalPath = Converted(optional_path, None)  # the training card; None: the one beside the weights
+    license_file: OptionalPath = Converted(optional_path, None)  # the text of the weights' licence
+    accept_licenses: Converted[str | Sequence[str], tuple[str, ...]] = Converted(_names, ())
+    require_parity: Level | None = None
+    allow_unverified: bool = False
+    private_key: OptionalPath = Converted(optional_path, None)  # signs the release
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where a value is none of those that can be meant."""
+        for kind in self.kinds:
+            find(kind)
+        if self.require_parity not in (None, *get_args(Level)):
+            raise UsageError(
+                f"`require_parity` is {self.require_parity!r}; choose from {', '.join(get_args(Level))}",
+                field="require_parity",
+            )
+        if self.require_parity is not None and self.allow_unverified:
+            raise UsageError(
+                "`require_parity` and `allow_unverified` contradict each other; give one", field="allow_unverified"
+            )
+        if self.artifacts and self.recipe is not None:
+            raise UsageError("`recipe` is for releases without artifacts; give artifacts, or a recipe", field="recipe")
+        _named(self.name, Name, "name", "small letters, digits, dots and hyphens, as in shop-embedder")
+        _named(self.release_version, Version, "release_version", "numbers, as in 1.4.0")
+
+
+@dataclass(frozen=True)
+class PackageResult:
+    """What was written."""
+
+    out: Path
+    release: Release
+    left_out: dict[str, str]  # kinds without a bundle, and why
+    signed: bool
+
+    @property
+    def bundles(self) -> list[ReleasedBundle]:
+        """Folders and archives, kind by kind."""
+        return self.release.bundles
+
+
+@one_thread()
+def package(request: PackageRequest, reporter: Reporter | None = None) -> PackageResult:
+    """Write a release to `out`, where an older one is replaced in one step.
+
+    Raises:
+        UsageError: artifacts that do not belong together, or a licence that nobody accepted.
+        InputError, IntegrityError: an artifact that is not what its manifest says.
+        ParityError: an artifact that was not verified, or not as well as is required.
+        OutputError: `out` holds something else, or cannot be written.
+    """
+    reporter = reporter or Silent()
+    created, chosen = created_now(), [find(name) for name in dict.fromkeys(request.kinds or KINDS)]
+    with scratch() as aside:
+        recipe = None if request.artifacts else resolve_model(request.recipe)
+        artifacts = request.artifacts if recipe is None else _export(recipe, chosen, aside / "exported", reporter)
+        given = _open(request, artifacts, reporter)
+        subject, before = _subject(request, given, None if recipe is None else recipe.model.weights)
+        _tell(request, subject, reporter)
+        fitting, left_out = _fit(chosen, given, asked=bool(request.kinds))
+        for name, why in left_out.items():
+            reporter.note(f"no {name} bundle: {why}")
+        made = _with_golden(given, aside, reporter)
+        with staging(request.out, released_files) as folder:
+            frame = Frame(folder, aside, created, changelog(subject, before, created), aside / "licenses")
+            _write_licenses(request, subject, frame.licenses, reporter)
+            bundles: list[ReleasedBundle] = []
+            for kind in fitting:
+                taken = [(one, checked) for one, checked in made if one.manifest.target.format in kind.formats]
+                with reporter.stage(f"write the {kind.name} bundle ({kind.title})"):
+                    bundles += write_bundle(kind, subject, taken, frame)
+            release = write_index(subject, bundles, frame)
+            if request.private_key is not None:
+                from edgekit.release.sign import sign
+
+                with reporter.stage("sign the release"):
+                    sign(folder, request.private_key)
+    return PackageResult(request.out, release, left_out, request.private_key is not None)
+
+
+def _export(recipe: Recipe, kinds: Sequence[Kind], out: Path, reporter: Reporter) -> tuple[Path, ...]:
+    """Export what `kinds` need; the folders of the exports."""
+    from edgekit import pipeline, targets
+
+    wanted = [_EXPORTED[kind.name] for kind in kinds if kind.name in _EXPORTED] or [*_EXPORTED.values()]
+    rows = [next(row for row in targets.TARGETS if row.format == form) for form in wanted]
+    request = pipeline.ExportRequest(recipe=recipe, targets=rows, out=out)
+    result = pipeline.export(request, reporter)
+    result.raise_for_failures()
+    return tuple(item.folder for item in result.exports)
+
+
+def _open(request: PackageRequest, artifacts: Sequence[Path], reporter: Reporter) -> tuple[Given, ...]:
+    results = read_results(request.results)
+    with reporter.stage(f"check {len(artifacts)} artifacts") as tick:
+        given = []
+        for at, path in enumerate(artifacts):
+            tick(at, len(artifacts), path.name)
+            given.append(open_given(path, results, allow_unverified=request.allow_unverified))
+            check_parity_level(given[-1], request.require_parity)
+        check_together(given)
+    return tuple(sorted(given, key=lambda one: one.folder.name))  # the order in which they are given changes nothing
+
+
+def _subject(request: PackageRequest, given: tuple[Given, ...], weights: Path | None) -> tuple[Subject, Before | None]:
+    manifest = given[0].manifest
+    license = manifest.weights.license or "unknown"
+    check_license(license, request.accept_licenses)
+    name = request.name or str(manifest.recipe.get("name")).lower()
+    _named(name, Name, "name", "one in small letters, digits, dots and hyphens; the recipe's is none")
+    version = request.release_version or manifest.metadata.version or ""
+    _named(version, Version, "release_version", "one such as 1.4.0; the recipe's is none")
+    before = None if request.previous is None else read_before(request.previous, name, version)
+    previous = None if before is None else before.previous
+    space = space_of(manifest)
+    subject = Subject(
+        name=name,
+        version=version,
+        kind="",
+        space=space,
+        license=license,
+        update=update_line(space, previous),
+        previous=previous,
+        given=given,
+        card=_card(request, manifest, weights),
+    )
+    return subject, before
+
+
+def _card(request: PackageRequest, manifest: Manifest, weights: Path | None) -> TrainingCard | None:
+    return find_card(manifest, weights) if request.card is None else read_card(request.card, manifest)
+
+
+def _tell(request: PackageRequest, subject: Subject, reporter: Reporter) -> None:
+    """Say what was let pass."""
+    if limit := check_license(subject.license, request.accept_licenses):
+        reporter.note(f"{limit}; it is accepted by name")
+    for one in subject.given:
+        if not one.verified:
+            reporter.note(f"{one.folder.name}: its parity verdict is {one.manifest.parity.verdict}, as its bundles say")
+
+
+def _fit(kinds: Sequence[Kind], given: Sequence[Given], *, asked: bool) -> tuple[list[Kind], dict[str, str]]:
+    """The kinds that take an artifact, and why the others do not; those are an error where they were asked for."""
+    formats = {one.manifest.target.format for one in given}
+    left_out = {
+        kind.name: f"it takes {' or '.join(kind.formats)}, and the artifacts are {', '.join(sorted(formats))}"
+        for kind in kinds
+        if formats.isdisjoint(kind.formats)
+    }
+    fitting = [kind for kind in kinds if kind.name not in left_out]
+    for name, why in left_out.items():
+        if asked or not fitting:
+            raise UsageError(
+                f"no artifact for a bundle of kind {name}: {why}; export one, or leave it out", field="kinds"
+            )
+    return fitting, left_out
+
+
+def _with_golden(given: Sequence[Given], aside: Path, reporter: Reporter) -> list[Made]:
+    made = []
+    photos = aside / "photos"
+    photos.mkdir()
+    with reporter.stage(f"make golden vectors for {len(given)} artifacts") as tick:
+        for at, one in enumerate(given):
+            tick(at, len(given), one.folder.name)
+            out = aside / "golden" / one.folder.name
+            golden = make_golden(one.folder, one.manifest, out, photos, Silent())
+            made.append((one, Checked(one.folder, one.manifest, one.parity, golden)))
+    return made
+
+
+def _write_licenses(request: PackageRequest, subject: Subject, folder: Path, reporter: Reporter) -> None:
+    weights = subject.manifest.weights
+    about = f"{weights.file or subject.name}, {weights.origin}, sha256 {weights.sha256 or 'none'}"
+    missing = write_licenses(folder, subject.license, shown(about, 300), request.license_file)
+    if missing:
+        reporter.note(f"the text of {', '.join(missing)} is not at hand; give it as `license_file`")
+
+
+def _named(value: str | None, form: object, field: Literal["name", "release_version"], advice: str) -> None:
+    try:
+        if value is not None:
+            TypeAdapter(form).validate_python(value)
+    except ValidationError:
+        raise UsageError(f"`{field}` is {shown(value or '', 80)!r}; give {advice}", field=field) from None

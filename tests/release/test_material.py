@@ -1,0 +1,85 @@
+"""What counts as proof that an artifact agrees with the original."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from edgekit.bench.schema import Result
+from edgekit.errors import InputError, ParityError
+from edgekit.release.material import check_parity_level, open_given, read_results, space_of
+from edgekit.support.files import sha256_tree
+
+
+def _result(artifact: Path, *, platform: str = "android", emulated: bool | None = False, passed: bool = True) -> Result:
+    """What a phone says of the artifact."""
+    content = {
+        "schema": "edgekit.bench/1",
+        "run_id": "0" * 32,
+        "started_utc": "2026-01-01T00:00:00Z",
+        "tool": {"edgekit": "0.1.0", "runner": "android-app"},
+        "model": {"name": "toy", "format": "onnx", "sha256": sha256_tree(artifact), "bytes": 1, "input": [64, 64]},
+        "runtime": {"name": "onnxruntime"},
+        "device": {"platform": platform, "model": "Phone", "emulated": emulated},
+        "protocol": {"warmup": 0, "min_iterations": 1, "min_duration_s": 0, "iterations": 1, "inputs": 1},
+        "latency_ms": {"samples": [1.0]},
+        "check": {"images": 4, "min_cosine": 0.9999, "passed": passed},
+        "validity": {"valid": True},
+    }
+    return Result.model_validate_json(json.dumps(content))
+
+
+def _levels(given_figures: object) -> list[str]:
+    assert isinstance(given_figures, tuple)
+    return [figure.obtained for figure in given_figures]
+
+
+def test_a_figure_is_labelled_by_how_it_was_obtained(toys: dict[str, Path]) -> None:
+    assert _levels(open_given(toys["coreml"]).figures) == ["reference"]
+    assert _levels(open_given(toys["onnx"]).figures) == ["host"]
+    model = toys["onnx"] / "toy.onnx"
+    phones = [_result(model), _result(model, emulated=True), _result(model, emulated=None)]
+    others = [_result(toys["onnx"] / "manifest.json"), _result(model, platform="linux")]
+    given = open_given(model, [*phones, *others])
+    assert _levels(given.figures) == ["host", "device", "emulated", "emulated"]
+    assert given.figures[1].runtime == "onnxruntime on Phone"
+
+
+def test_the_bar_that_is_asked_for(toys: dict[str, Path]) -> None:
+    model = toys["onnx"] / "toy.onnx"
+    check_parity_level(open_given(toys["coreml"]), None)
+    check_parity_level(open_given(model), "host")
+    with pytest.raises(ParityError, match="by reference alone, `require_parity` asks for host"):
+        check_parity_level(open_given(toys["coreml"]), "host")
+    with pytest.raises(ParityError, match="by host alone, `require_parity` asks for device"):
+        check_parity_level(open_given(model), "device")
+    emulated = open_given(model, [_result(model, emulated=True)])
+    check_parity_level(emulated, "emulated")
+    with pytest.raises(ParityError, match="by host, emulated alone"):
+        check_parity_level(emulated, "device")
+    check_parity_level(open_given(model, [_result(model)]), "device")
+    with pytest.raises(ParityError, match="do not ship it"):
+        check_parity_level(open_given(model, [_result(model), _result(model, passed=False)]), "host")
+
+
+def test_space_follows_from_the_weights(toys: dict[str, Path]) -> None:
+    spaces = {space_of(open_given(path).manifest) for path in toys.values()}
+    assert len(spaces) == 1
+    manifest = open_given(toys["onnx"]).manifest
+    other = manifest.model_copy(update={"weights": manifest.weights.model_copy(update={"sha256": "0" * 64})})
+    assert space_of(other) not in spaces
+
+
+def test_parity_json_and_manifest_agree(toys: dict[str, Path]) -> None:
+    given = open_given(toys["onnx"])
+    assert given.parity is not None and given.verified and given.bytes == (given.folder / "toy.onnx").stat().st_size
+    assert dataclasses.replace(given, parity=None).verified
+
+
+def test_bad_results(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(InputError, match=r"result\.json: schema is"):
+        read_results([tmp_path / "result.json"])
