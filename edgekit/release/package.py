@@ -210,9 +210,7 @@ def _fit(kinds: Sequence[Kind], given: Sequence[Given], *, asked: bool) -> tuple
     fitting = [kind for kind in kinds if kind.name not in left_out]
     for name, why in left_out.items():
         if asked or not fitting:
-            raise UsageError(
-                f"no artifact for a bundle of kind {name}: {why}; export one, or leave it out", field="kinds"
-            )
+            raise UsageError(f"no artifact for the bundle {name}: {why}; export one, or leave it out", field="kinds")
     return fitting, left_out
 
 

@@ -192,7 +192,7 @@ def test_what_does_not_belong_together(toys: dict[str, Path], tmp_path: Path, in
     twin = shutil.copytree(toys["onnx"], tmp_path / "twin")
     with pytest.raises(UsageError, match="are both onnx onnx fp32"):
         package(PackageRequest([toys["onnx"], twin], tmp_path / "out"))
-    with pytest.raises(UsageError, match="no artifact for a web bundle"):
+    with pytest.raises(UsageError, match="no artifact for the bundle web"):
         package(PackageRequest([toys["coreml"]], tmp_path / "out", kinds=["web", "plain"]))
     assert not (tmp_path / "out").exists()
 
