@@ -110,8 +110,8 @@ def _android_files(name: str, runtimes: Sequence[Runtime], work: Path) -> Files:
 
 
 def _manifest(name: str) -> str:
-    words = [re.sub(r"[^a-z0-9]", "_", word) for word in re.split(r"[.]+", name) if word]
-    package = ".".join(["dev.edgekit.models", *(word if word[0].isalpha() else f"_{word}" for word in words)])
+    word = re.sub(r"[^a-z0-9]", "_", name)
+    package = f"dev.edgekit.models.{word if word[0].isalpha() else f'm{word}'}"  # a part begins with a letter
     ElementTree.register_namespace("android", _ANDROID)
     root = ElementTree.Element("manifest", package=package)
     ElementTree.SubElement(root, "uses-sdk", {f"{{{_ANDROID}}}minSdkVersion": str(MIN_SDK)})

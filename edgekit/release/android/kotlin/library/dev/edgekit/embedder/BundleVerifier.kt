@@ -95,9 +95,9 @@ class BundleVerifier(
         val zip = StoredZip(archive)
         try {
             refuseNames(zip.members.map { it.name })
-            val tops = zip.members.map { it.name.substringBefore('/', "") }.toSet()
-            val top = tops.singleOrNull()?.takeIf { it.isNotEmpty() }
-                ?: throw BundleRefused("archive-damaged", "not one folder at its top")
+            val top = zip.members.firstOrNull()?.name?.substringBefore('/', "").orEmpty()
+            zip.members.firstOrNull { top.isEmpty() || !it.name.startsWith("$top/") }
+                ?.let { throw BundleRefused("bad-name", "${it.name} is not in the one folder at the top") }
             return Opened(zip, zip.members.associateBy { it.name.removePrefix("$top/") })
         } catch (error: IOException) {
             zip.close()

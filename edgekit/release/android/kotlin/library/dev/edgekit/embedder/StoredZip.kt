@@ -87,24 +87,22 @@ internal class StoredZip(path: File) : Closeable {
             val offset = unsigned(central, at + 42)
             if (offset != next) damaged("a gap or an overlap at $name")
             val data = offset + LOCAL_SIZE + nameSize
+            total += size
+            if (total > Limits.TOTAL_BYTES) throw BundleRefused("too-large", "over ${Limits.TOTAL_BYTES} bytes")
             if (data + size > end) damaged("$name leaves the archive")
             expectLocal(central, at, block(offset, LOCAL_SIZE + nameSize), nameSize, name)
             found.add(Member(name, size, data, unsigned(central, at + 16)))
             next = data + size
-            total += size
             at += CENTRAL_SIZE + nameSize
         }
         if (at != central.capacity() || next != end) damaged("a gap before its directory")
-        if (total > Limits.TOTAL_BYTES) throw BundleRefused("too-large", "$total bytes")
         return found
     }
 
     private fun expectPlain(central: ByteBuffer, at: Int, name: String, size: Long) {
         val mode = central.getInt(at + 38) ushr 16
         val flags = central.getShort(at + 8).toInt() and 0xFFFF
-        if (name.endsWith("/") || (mode shr 12 != REGULAR && mode shr 12 != 0)) {
-            throw BundleRefused("not-a-plain-file", name)
-        }
+        if (mode shr 12 != REGULAR && mode shr 12 != 0) throw BundleRefused("not-a-plain-file", name)
         if (central.getShort(at + 10).toInt() != 0) throw BundleRefused("compressed-member", name)
         if (unsigned(central, at + 20) != size) damaged("two sizes of $name")
         if (size == WHOLE) damaged("a ZIP64 archive")
