@@ -26,7 +26,7 @@ from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
 from edgekit.support.text import shown
 
-__all__ = ["SCHEMA", "Agreement", "GoldenFolder", "Item", "Preprocessing", "compare", "make", "read"]
+__all__ = ["SCHEMA", "Agreement", "GoldenFolder", "Item", "Preprocessing", "compare", "make", "read", "vectors"]
 
 SCHEMA: Literal["edgekit.golden/1"] = "edgekit.golden/1"
 FILENAME, INPUTS, EMBEDDINGS = (str(CONSTANTS[f"{name}_file"]) for name in ("golden", "inputs", "embeddings"))
@@ -154,6 +154,19 @@ def read(folder: Path) -> GoldenFolder:
     """Read golden.json; InputError says what is wrong with it."""
     path = folder / FILENAME
     return GoldenFolder.of(GoldenFolder.content(path, max_bytes=CONSTANTS["max_golden_bytes"]), path)
+
+
+def vectors(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The golden pixels uint8 RGB [N,H,W,3] and embeddings float32 [N,D] of a folder.
+
+    Raises:
+        InputError: golden.json or the pixels cannot be read.
+        IntegrityError: inputs.bin or golden.bin is not the one that was written.
+    """
+    golden = read(folder)
+    _verify(golden, folder)
+    embeddings = np.fromfile(folder / EMBEDDINGS, "<f4").reshape(len(golden.items), golden.dim)
+    return _pixels(folder / INPUTS, golden.shape), embeddings
 
 
 def compare(folder: Path, pixels: Path, artifact: Path, *, allow_bare: bool = False) -> Agreement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from edgekit.errors import IntegrityError
@@ -24,8 +25,11 @@ LIMITS: Final[dict[str, Any]] = _table("limits.json")  # bytes, counts and words
 class Refused(IntegrityError):
     """A bundle, an archive or a release that is not accepted; `reason` is a code of `REASONS`."""
 
-    def __init__(self, reason: str, where: object, detail: str = "", *, field: str | None = None) -> None:
-        because = REASONS[reason].rstrip(".")
+    def __init__(self, reason: str, where: object, detail: str = "") -> None:
         said = f" ({shown(detail)})" if detail else ""
-        super().__init__(f"{where}: {reason}: {because}{said}; get an unchanged copy from its publisher", field=field)
+        super().__init__(f"{where}: {reason}: {REASONS[reason].rstrip('.')}{said}; get an unchanged copy")
         self.reason = reason
+
+    def move(self, folder: Path, archive: Path) -> None:
+        """Let the message name the archive that was unpacked into `folder` for a while."""
+        self.args = (str(self).replace(f"{folder}/", f"{archive}/").replace(str(folder), str(archive)),)

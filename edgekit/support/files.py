@@ -15,7 +15,16 @@ from edgekit.errors import InputError, OutputError, UsageError
 from edgekit.support.drafts import draft, is_full, publishable, sync
 from edgekit.support.text import reason_of
 
-__all__ = ["list_files", "read_json", "sha256_file", "sha256_tree", "size_of", "source_date_epoch", "write_atomically"]
+__all__ = [
+    "list_files",
+    "parse_json",
+    "read_json",
+    "sha256_file",
+    "sha256_tree",
+    "size_of",
+    "source_date_epoch",
+    "write_atomically",
+]
 
 _BLOCK = 1 << 20
 
@@ -44,17 +53,22 @@ def read_json(path: Path, *, max_bytes: int = 4 << 20, max_depth: int = 32) -> A
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise InputError(f"{path}: over {max_bytes / (1 << 20):g} MiB, more than is read from such a file")
+    return parse_json(data, path, max_depth=max_depth)
+
+
+def parse_json(data: bytes, where: object, *, max_depth: int = 32) -> Any:
+    """JSON that anyone may have written, as strictly as `read_json`; InputError says what is wrong, and `where`."""
     try:
         content = json.loads(
             data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not strict JSON ({reason_of(error, 200)})") from error
+        raise InputError(f"{where}: not strict JSON ({reason_of(error, 200)})") from error
     level, depth = [content], 0
     while level:
         depth += 1
         if depth > max_depth:
-            raise InputError(f"{path}: nested over {max_depth} levels deep")
+            raise InputError(f"{where}: nested over {max_depth} levels deep")
         inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
         level = [value for values in inner for value in values]
     return content

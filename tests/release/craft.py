@@ -32,10 +32,14 @@ NAME, VERSION, SPACE = "shop-embedder", "1.9.0", "shop/1"
 
 
 @cache
-def key(name: str, curve: type[ec.EllipticCurve] = ec.SECP256R1) -> ec.EllipticCurvePrivateKey:
-    """The key that the tests of this process know by that name."""
+def _made(name: str, curve: type[ec.EllipticCurve]) -> ec.EllipticCurvePrivateKey:
     assert name
     return ec.generate_private_key(curve())
+
+
+def key(name: str, curve: type[ec.EllipticCurve] = ec.SECP256R1) -> ec.EllipticCurvePrivateKey:
+    """The key that the tests of this process know by that name."""
+    return _made(name, curve)
 
 
 def pem(name: str = "good", curve: type[ec.EllipticCurve] = ec.SECP256R1) -> bytes:

@@ -229,11 +229,11 @@ def _bomb(form: str) -> Made:
 
 
 def _pax(made: Tar) -> bytes:
-    """A header of POSIX.1-2001, which can give the next member another name."""
+    """A header of POSIX.1-2001 that says more of the next member than its name."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
         about = tarfile.TarInfo(f"{TOP}/plain")
-        about.pax_headers = {"path": f"{TOP}/{'long/' * 40}name"}
+        about.pax_headers = {"path": f"{TOP}/other", "comment": "more"}
         archive.addfile(about)
     return _packed(made.form, stream.getvalue())
 
