@@ -90,16 +90,24 @@ class Core:
 
 def build(swift: Swift) -> Core:
     """Compile Core without a warning, and with it what runs Core AI models, on our own Core AI."""
-    program, runtime = swift.work / "core", swift.work / "runtime"
-    runtime.mkdir()
-    (simulated,) = (path for path in swift.sources(HERE / "declarations") if path.endswith("/CoreAI.swift"))
-    compiled = swift.seen(runtime / "CoreAI.o")
-    module = ["-emit-module", "-emit-module-path", swift.seen(runtime / "CoreAI.swiftmodule"), "-module-name", "CoreAI"]
-    _compiled(swift, [*module, "-parse-as-library", *WARNED, "5", "-c", simulated, "-o", compiled])
+    program = swift.work / "core"
+    runtime, objects = simulated(swift, "CoreAI")
     (prepared,) = (path for path in swift.sources(SOURCES / "Tests") if path.endswith("/PreparedCoreAI.swift"))
-    files = [*swift.sources(SOURCES / "Core", SHARED, HERE / "swift"), prepared, compiled]
-    _compiled(swift, [*WARNED, "5", "-I", swift.seen(runtime), "-o", swift.seen(program), *files])
+    files = [*swift.sources(SOURCES / "Core", SHARED, HERE / "swift"), prepared, *objects]
+    _compiled(swift, [*WARNED, "5", "-I", runtime, "-o", swift.seen(program), *files])
     return Core(swift, swift.seen(program))
+
+
+def simulated(swift: Swift, *names: str) -> tuple[str, list[str]]:
+    """Declarations that work, compiled: the folder of their modules, and their object files."""
+    folder = Path(tempfile.mkdtemp(prefix="simulated-", dir=swift.work))
+    sources = {Path(path).stem: path for path in swift.sources(HERE / "declarations")}
+    objects = []
+    for name in names:
+        objects.append(swift.seen(folder / f"{name}.o"))
+        module = ["-emit-module", "-emit-module-path", swift.seen(folder / f"{name}.swiftmodule"), "-module-name", name]
+        _compiled(swift, [*module, "-parse-as-library", *WARNED, "5", "-c", sources[name], "-o", objects[-1]])
+    return swift.seen(folder), objects
 
 
 def _compiled(swift: Swift, words: Sequence[str]) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import plistlib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from edgekit.artifact.manifest import RelativePath
 from edgekit.errors import InputError
 from edgekit.support.documents import Part, mistake_in
+from edgekit.support.files import read_json
 
 __all__ = ["FOLDER", "INFO", "AssetPack", "read", "write"]
 
@@ -32,9 +33,9 @@ _MOST: Final = 1 << 20  # bytes
 class _When(Part):
     """At which installations the system downloads by itself."""
 
-    installationEventTypes: Annotated[  # noqa: N815
-        list[Literal["firstInstallation", "subsequentUpdate"]], Field(min_length=1, max_length=2)
-    ]
+    events: list[Literal["firstInstallation", "subsequentUpdate"]] = Field(
+        alias="installationEventTypes", min_length=1, max_length=2
+    )
 
 
 class _Never(Part):
@@ -46,7 +47,7 @@ class _Policy(Part):
 
     essential: _When | None = None
     prefetch: _When | None = None
-    onDemand: _Never | None = None  # noqa: N815
+    on_demand: _Never | None = Field(default=None, alias="onDemand")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -73,10 +74,10 @@ class AssetPack(Part):
 
     ADVICE: ClassVar[str] = "`xcrun ba-package template` prints one"
 
-    assetPackID: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # noqa: N815
-    downloadPolicy: _Policy  # noqa: N815
-    fileSelectors: Annotated[list[_Selector], Field(min_length=1)]  # noqa: N815
-    platforms: Annotated[list[Literal["iOS", "macOS", "tvOS", "visionOS"]], Field(min_length=1)]
+    id: str = Field(alias="assetPackID", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    policy: _Policy = Field(alias="downloadPolicy")
+    selectors: list[_Selector] = Field(alias="fileSelectors", min_length=1)
+    platforms: list[Literal["iOS", "macOS", "tvOS", "visionOS"]] = Field(min_length=1)
 
 
 def write(name: str, folder: Path) -> None:
@@ -95,23 +96,19 @@ def write(name: str, folder: Path) -> None:
     target = folder / FOLDER
     target.mkdir()
     manifest = target / MANIFEST
-    manifest.write_text(json.dumps(_checked(content, manifest), indent=2) + "\n", "utf-8")
+    _checked(content, manifest)
+    manifest.write_text(json.dumps(content, indent=2) + "\n", "utf-8", newline="\n")
     (target / "Info.plist").write_bytes(plistlib.dumps(INFO))
 
 
 def read(path: Path) -> AssetPack:
     """The manifest of an asset pack; InputError where it is none."""
-    from edgekit.support.files import read_json
-
-    content = read_json(path, max_bytes=_MOST)
-    _checked(content, path)
-    return AssetPack.model_validate(content)
+    return _checked(read_json(path, max_bytes=_MOST), path)
 
 
-def _checked(content: Any, path: Path) -> Any:
-    """`content`, which is that of an asset pack's manifest; InputError names what is wrong with it."""
+def _checked(content: Any, path: Path) -> AssetPack:
+    """The manifest with that content, which is from `path`; InputError names what is wrong with it."""
     try:
-        AssetPack.model_validate(content)
+        return AssetPack.model_validate(content, by_alias=True, by_name=False)
     except ValidationError as error:
         raise InputError(f"{path}: not an asset pack's manifest ({mistake_in(error)}); {AssetPack.ADVICE}") from error
-    return content

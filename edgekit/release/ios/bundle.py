@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +17,16 @@ from edgekit.release.names import check_names
 
 __all__ = ["module_name", "write"]
 
+_SWIFT: Final = Path(__file__).parent / "swift"
 _TOOLS: Final = "5.9"  # Xcode 15
 _IOS: Final = "v17"
 _CORE_AI: Final = "CoreAIModel.swift"  # only where there is such a model: apps of older systems must link it weakly
 # Modules that the sources import, or that every Swift file sees: a package must have another name.
-_SYSTEM: Final = frozenset(
-    "builtin combine coreai coregraphics coreml corevideo cryptokit darwin dispatch foundation glibc objectivec "
-    "packagedescription swift swiftui testing uikit videotoolbox xctest".split()
-)
+_SYSTEM: Final = {
+    *("builtin", "combine", "coreai", "coregraphics", "coreml", "corevideo", "cryptokit", "darwin", "dispatch"),
+    *("foundation", "glibc", "objectivec", "packagedescription", "swift", "swiftui", "testing", "uikit"),
+    *("videotoolbox", "xctest"),
+}
 _TYPE: Final = re.compile(r"^ *(?:\w+ )*(?:actor|class|enum|protocol|struct|typealias) (\w+)", re.M)
 
 
@@ -36,27 +37,24 @@ def write(material: Material, folder: Path, documents: Path) -> list[Placed]:
     """
     names = [artifact.name for artifact in material.artifacts]
     check_names(names, "artifacts")
-    with as_file(files("edgekit.release.ios") / "swift") as swift:
-        sources = [path for part in ("Shared", "Library") for path in sorted((swift / part).glob("*.swift"))]
-        tests = sorted((swift / "Tests").glob("*.swift"))
-        module = module_name(material.name, sources)
-        core_ai = any(artifact.manifest.target.format == "coreai" for artifact in material.artifacts)
-        target = folder / "Sources" / module
-        target.mkdir(parents=True)
-        for path in sources:
-            if core_ai or path.name != _CORE_AI:
-                shutil.copyfile(path, target / path.name)
-        tested = folder / "Tests" / f"{module}Tests"
-        tested.mkdir(parents=True)
-        for path in tests:
-            (tested / path.name).write_text(path.read_text("utf-8").replace("EDGEKIT_MODULE", module), "utf-8")
+    sources = [path for part in ("Shared", "Library") for path in sorted((_SWIFT / part).glob("*.swift"))]
+    module = module_name(material.name, sources)
+    core_ai = any(artifact.manifest.target.format == "coreai" for artifact in material.artifacts)
+    target, tested = folder / "Sources" / module, folder / "Tests" / f"{module}Tests"
+    for made in (target, tested):
+        made.mkdir(parents=True)
+    for path in sources:
+        if core_ai or path.name != _CORE_AI:
+            shutil.copyfile(path, target / path.name)
+    for path in sorted((_SWIFT / "Tests").glob("*.swift")):
+        _put(tested / path.name, path.read_text("utf-8").replace("EDGEKIT_MODULE", module))
     resources = f"Sources/{module}/Resources"
     placed = []
     for artifact in material.artifacts:
         put = plain.place(artifact, folder / resources)
         placed.append(replace(put, folder=f"{resources}/{put.folder}", golden=f"{resources}/{put.golden}"))
-    (target / "Contents.swift").write_text(_contents(material, placed, resources), "utf-8")
-    (folder / "Package.swift").write_text(_package(module, core_ai=core_ai), "utf-8")
+    _put(target / "Contents.swift", _contents(material, placed, resources))
+    _put(folder / "Package.swift", _package(module, core_ai=core_ai))
     background_assets.write(material.name, folder)
     return placed
 
@@ -124,6 +122,10 @@ public enum Contents {{
     private static let resources = Bundle.module.resourceURL ?? Bundle.module.bundleURL
 }}
 """
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8", newline="\n")
 
 
 def _literal(text: str) -> str:

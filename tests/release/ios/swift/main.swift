@@ -3,7 +3,8 @@
 //   library verify INDEX            every case of a table of bundles, one JSON document of the answers
 //   library unpack ARCHIVE KEY OUT  verify and unpack one archive
 //   library names FILE              which of a JSON list of names are plain, and why the list is refused
-//   library coreai FOLDER           an embedder of a simulated Core AI asset, from a verified bundle
+//   library embed FOLDER KEY        an embedder of a signed bundle with a Core AI asset: a photo, and its self-test
+//   library search FILE             a query and the embeddings of a gallery, two for each id: the nearest three ids
 import CryptoKit
 import Foundation
 
@@ -57,12 +58,61 @@ func names(_ file: URL) throws -> JSON {
     return .object(["plain": .list(listed.map { .bool(BundleNames.isPlain($0)) }), "reason": .text(reason)])
 }
 
+/// The photos' pixels lie beside them: width and height as uint32 little-endian, then RGB.
+func decodeRaw(_ folder: URL, _ file: String) throws -> Pixels {
+    let raw = try readFile(folder.appendingPathComponent(file + ".rgb"), name: file, most: 1 << 28)
+    let sizes = [0, 4].map { at in raw[at..<at + 4].reversed().reduce(0) { $0 << 8 | Int($1) } }
+    return try Pixels(width: sizes[0], height: sizes[1], bytes: Array(raw[8...]))
+}
+
+func embed(_ root: URL, _ key: String) async throws -> JSON {
+    let bundle = try BundleVerifier(publicKey: try text(key)).verify(folder: root)
+    let embedder = try await Embedder.load(from: bundle)
+    guard let golden = bundle.models.first?.golden else { throw Problem.input("no golden vectors") }
+    let photo = try decodeRaw(root.deletingLastPathComponent(), "photo")
+    // Many at once: the model has one input.
+    let found = try await withThrowingTaskGroup(of: Embedding.self) { group in
+        for _ in 0..<8 {
+            group.addTask { try await embedder.embed(rgb: photo.bytes, width: photo.width, height: photo.height) }
+        }
+        return try await group.reduce(into: [Embedding]()) { $0.append($1) }
+    }
+    var reason: String?
+    let test = try await embedder.selfTest(sha256: sha256(_:), decode: { _, file in
+        try decodeRaw(golden.deletingLastPathComponent(), file)
+    })
+    do { try test.require() } catch let refusal as Refusal { reason = refusal.reason.rawValue }
+    return .object([
+        "space": .text(embedder.space), "equal": .bool(found.allSatisfy { $0 == found[0] }),
+        "values": .list(found[0].values.map { .number(Double($0)) }), "passed": .bool(test.passed),
+        "photos": .whole(Int64(test.photos.count)), "reason": .text(reason),
+    ])
+}
+
+func search(_ file: URL) throws -> JSON {
+    let rows = try JSON.read(file, name: "rows", most: 1 << 24).items ?? []
+    var gallery = Gallery<Int>()
+    let embeddings = rows.map { Embedding(values: ($0.items ?? []).map { Float($0.double ?? 0) }, space: "tests") }
+    for (index, embedding) in embeddings.dropFirst().enumerated() { try gallery.add(embedding, as: index / 2) }
+    let found = try gallery.topK(3, of: embeddings[0])
+    var other: String?
+    do {
+        _ = try gallery.topK(1, of: Embedding(values: embeddings[0].values, space: "other"))
+    } catch { other = "\(error)" }
+    return .object([
+        "ids": .list(found.map { .whole(Int64($0.id)) }), "other": .text(other),
+        "similarities": .list(found.map { .number(Double($0.similarity)) }),
+    ])
+}
+
 let arguments = CommandLine.arguments
 do {
     let result: JSON
     switch arguments[1] {
     case "verify": result = try verifyAll(URL(fileURLWithPath: arguments[2]))
     case "unpack": result = try unpack(arguments[2], arguments[3], arguments[4])
+    case "embed": result = try await embed(URL(fileURLWithPath: arguments[2]), arguments[3])
+    case "search": result = try search(URL(fileURLWithPath: arguments[2]))
     case "names": result = try names(URL(fileURLWithPath: arguments[2]))
     default: throw Problem.input("'\(arguments[1])' is not a command")
     }
