@@ -171,14 +171,14 @@ def _open(
         check_together(given)
         given.sort(key=lambda one: one.folder.name)
         made = [(one, Checked(one.folder, one.manifest, one.parity, golden / one.folder.name)) for one in given]
-        check_budget([checked for _, checked in made], results)
+        check_budget(given, results)
     return made
 
 
 def _subject(
     request: PackageRequest, made: Sequence[Made], results: Sequence[Result], weights: Path | None
 ) -> tuple[Subject, Before | None]:
-    first, checked = made[0]
+    first, _ = made[0]
     manifest = first.manifest
     license = manifest.weights.license or "unknown"
     check_license(license, request.accept_licenses)
@@ -194,8 +194,8 @@ def _subject(
         space=space_of(first),
         shared=manifest.embedding.shared,
         report=report,
-        listings=demands_of(checked).listings,
-        artifacts=tuple(one for _, one in made),
+        listings=demands_of(first).listings,
+        artifacts=tuple(one for one, _ in made),
         results=tuple(results),
         prices=read_prices(request.prices),
     )
