@@ -9,11 +9,14 @@ import click
 
 from edgekit.cli.console import print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import PATH, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, common, complete_model, reporter_of
+from edgekit.errors import UsageError
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
+    from edgekit.release.rebuild import Rebuilt
     from edgekit.release.verify import Verified
+    from edgekit.support.progress import Reporter
 
 __all__ = ["verify"]
 
@@ -50,6 +53,22 @@ __all__ = ["verify"]
     default=True,
     help="Run each model that a runtime of this machine can open on its golden vectors.",
 )
+@click.option(
+    "--rebuild",
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="Then build the release again from this recipe, compare every byte, and say at which step it differs.",
+)
+@click.option("--previous", type=FOLDER, metavar="RELEASE", help="With --rebuild: the release that this one follows.")
+@click.option("--plan", type=PATH, metavar="PLAN", help="With --rebuild: the plan of artifacts that are quantized.")
+@click.option(
+    "--bench",
+    "results",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="With --rebuild: a result of `edgekit bench` that the release was made with. May be repeated.",
+)
 @common
 def verify(as_json: bool, quiet: bool, **options: Any) -> None:
     """Verify PATH: a release that `edgekit package` wrote, one of its bundles, or an archive.
@@ -61,16 +80,37 @@ def verify(as_json: bool, quiet: bool, **options: Any) -> None:
     from edgekit.release.verify import VerifyRequest
     from edgekit.release.verify import verify as verify_path
 
+    asked = {name: options.pop(name) for name in ("rebuild", "previous", "plan", "results")}
+    reporter = reporter_of(quiet or as_json)
     try:
-        result = verify_path(VerifyRequest(**options), reporter_of(quiet or as_json))
+        result = verify_path(VerifyRequest(**options), reporter)
     except Refused as refused:
         if as_json:
             print_json({"accepted": False, "reason": refused.reason, "message": str(refused)})
         raise
+    if not as_json:
+        _show(result)
+    rebuilt = _rebuilt(result, asked, reporter)
     if as_json:
-        print_json({"accepted": True, **asdict(result)})
-        return
-    _show(result)
+        print_json({"accepted": True, **asdict(result), "rebuilt": None if rebuilt is None else asdict(rebuilt)})
+    if rebuilt is not None:
+        rebuilt.raise_for_differences()
+        if not as_json:
+            click.echo(rebuilt.line)
+
+
+def _rebuilt(result: Verified, asked: dict[str, Any], reporter: Reporter) -> Rebuilt | None:
+    """What came of building it again, where that is asked for."""
+    from edgekit.release.rebuild import RebuildRequest, rebuild
+
+    recipe = asked.pop("rebuild")
+    if recipe is None:
+        if idle := next((name for name, value in asked.items() if value), None):
+            raise UsageError(f"`{idle}` says what a release is built again from; give `rebuild`, too", field=idle)
+        return None
+    if result.kind != "release":
+        raise UsageError(f"{result.path}: `rebuild` builds whole releases; give the folder of one", field="rebuild")
+    return rebuild(RebuildRequest(result.path, recipe, **asked), reporter)
 
 
 def _show(result: Verified) -> None:
