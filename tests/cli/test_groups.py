@@ -47,7 +47,7 @@ def test_help_loads_no_heavy_package_and_no_command() -> None:
 def test_commands_are_listed_below_headings(invoke: Invoke) -> None:
     lines = invoke("--help").stdout.splitlines()
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Options:", "Make a model:", "Check and measure:", "Evaluate and decide:", "Data:"]
+    assert headings == ["Options:", "Make a model:", "Release:", "Check and measure:", "Evaluate and decide:", "Data:"]
     for rows in COMMANDS.values():
         for name, line in rows.items():
             assert any(shown.split() == [name, *line.split()] for shown in lines)

@@ -315,7 +315,7 @@ def test_recipes_limits_are_kept(toys: dict[str, Path], tmp_path: Path) -> None:
     manifest = read_manifest(small)
     limited = manifest.model_copy(update={"recipe": manifest.recipe | {"release": {"max_mb": 0.001}}})
     limited.write(small / "manifest.json")
-    with pytest.raises(BudgetError, match="the recipe's `max_mb` is 0.001"):
+    with pytest.raises(BudgetError, match=r"the recipe's `max_mb` is 0\.001"):
         package(PackageRequest([small], tmp_path / "out", kinds="web"))
     assert not (tmp_path / "out").exists()
 
