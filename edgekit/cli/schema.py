@@ -13,17 +13,9 @@ __all__ = ["schema"]
 
 
 _NAMES = (
-    *(
-        "bench",
-        "bundle",
-        "comparison",
-        "compatibility",
-        "drift",
-        "embeddings",
-        "experiment-analyze",
-        "experiment-canary",
-    ),
-    *("experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe", "release", "retrieval"),
+    *("bench", "bundle", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze"),
+    *("experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
+    *("release", "retrieval"),
 )
 
 
