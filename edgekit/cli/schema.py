@@ -13,8 +13,9 @@ __all__ = ["schema"]
 
 
 _NAMES = (
-    *("bench", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze", "experiment-canary"),
-    *("experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe", "retrieval"),
+    *("bench", "bundle", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze"),
+    *("experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
+    *("release", "retrieval"),
 )
 
 
@@ -40,9 +41,11 @@ def schema(name: str) -> None:
     from edgekit.parity.report import ParityReport
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
+    from edgekit.release.bundle import Bundle, Release
 
     documents: dict[str, type[object]] = {
         "bench": Result,
+        "bundle": Bundle,
         "comparison": CompareReport,
         "compatibility": CompatibilityReport,
         "drift": DriftReport,
@@ -57,6 +60,7 @@ def schema(name: str) -> None:
         "parity": ParityReport,
         "plan": Plan,
         "recipe": Recipe,
+        "release": Release,
         "retrieval": RetrievalReport,
     }
     mode: Literal["serialization", "validation"] = "serialization" if name == "job" else "validation"

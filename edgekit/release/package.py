@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -131,8 +132,8 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
         fitting, left_out = _fit(chosen, subject.given, asked=bool(request.kinds))
         _tell(request, subject, left_out, reporter)
         _write_golden(made, aside / "photos", reporter)
-        with staging(request.out, released_files) as folder:
-            frame = Frame(folder, aside, created, changelog(subject, before, created), aside / "licenses")
+        with staging(request.out, released_files) as folder, _named_inside(folder, subject) as inside:
+            frame = Frame(inside, aside, created, changelog(subject, before, created), aside / "licenses")
             _write_licenses(request, subject, frame.licenses, reporter)
             bundles: list[ReleasedBundle] = []
             for kind in fitting:
@@ -142,8 +143,19 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
             release = write_index(subject, bundles, frame)
             if request.private_key is not None:
                 unverified = request.allow_unverified
-                sign(SignRequest(folder, request.private_key, request.password, allow_unverified=unverified), reporter)
+                sign(SignRequest(inside, request.private_key, request.password, allow_unverified=unverified), reporter)
     return PackageResult(request.out, release, left_out, request.private_key is not None)
+
+
+@contextmanager
+def _named_inside(folder: Path, subject: Subject) -> Iterator[Path]:
+    """A folder in `folder` while it is filled: a signature states its name, which must not be that of a draft."""
+    inside = folder / f"{subject.name}-{subject.version}"
+    inside.mkdir()
+    yield inside
+    for path in inside.iterdir():
+        path.rename(folder / path.name)
+    inside.rmdir()
 
 
 def _export(recipe: Recipe, kinds: Sequence[Kind], out: Path, reporter: Reporter) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
@@ -15,11 +16,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import edgekit
 from edgekit.artifact.folder import read_manifest, verify_files
 from edgekit.bench import preprocessing
-from edgekit.errors import InputError, IntegrityError, OutputError, ParityError, UsageError
+from edgekit.errors import BudgetError, InputError, IntegrityError, OutputError, ParityError, UsageError
 from edgekit.release import kinds as table
 from edgekit.release.bundle import BUNDLE, Bundle, Release
 from edgekit.release.kinds import Kind, Material, Placed
@@ -283,6 +286,38 @@ def test_licence_is_refused_until_it_is_accepted(tmp_path: Path, invoke: Invoke)
     assert (web / "LICENSES" / "WEIGHTS.txt").read_text() == "Some licence.\n"
     assert json.loads((web / "package.json").read_text())["license"] == "CC-BY-NC-4.0"
     assert 'license: "cc-by-nc-4.0"' in (web / "MODEL_CARD.md").read_text()
+
+
+def test_signed_at_once(toys: dict[str, Path], tmp_path: Path, invoke: Invoke) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    private, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    plain = serialization.NoEncryption()
+    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    public.write_bytes(
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    result = package(PackageRequest([toys["onnx"]], tmp_path / "out", kinds=["web", "plain"], private_key=private))
+    assert result.signed
+    signatures = {name for name in tree(tmp_path / "out") if name.endswith(".sig")}
+    archives = {"toy-1.0.0.tgz.sig", "toy-1.0.0.zip.sig", "toy-1.0.0.tar.zst.sig"}
+    assert signatures == {"model.sig", "web/model.sig", *archives}
+    envelope = json.loads((tmp_path / "out" / "model.sig").read_text())["dsseEnvelope"]
+    assert json.loads(base64.b64decode(envelope["payload"]))["subject"][0]["name"] == "toy-1.0.0"
+    accepted = invoke("verify", tmp_path / "out", "--public-key", public, "--no-self-test", "--quiet")
+    assert accepted.exit_code == 0, accepted.output
+    (tmp_path / "out" / "web" / "index.js").write_text("// other")
+    refused = invoke("verify", tmp_path / "out", "--public-key", public, "--no-self-test", "--quiet")
+    one_line(refused, 7, "file-changed")
+
+
+def test_recipes_limits_are_kept(toys: dict[str, Path], tmp_path: Path) -> None:
+    small = shutil.copytree(toys["onnx"], tmp_path / "toy")
+    manifest = read_manifest(small)
+    limited = manifest.model_copy(update={"recipe": manifest.recipe | {"release": {"max_mb": 0.001}}})
+    limited.write(small / "manifest.json")
+    with pytest.raises(BudgetError, match=r"the recipe's `max_mb` is 0\.001"):
+        package(PackageRequest([small], tmp_path / "out", kinds="web"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_front_door() -> None:
