@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BudgetError",
     "CanaryStopError",
     "CanaryWaitError",
     "DeviceError",
@@ -129,3 +130,9 @@ class CanaryWaitError(EdgeKitError):
     """A canary of which too little is known yet: leave it at its share, and judge again later."""
 
     exit_code = 17
+
+
+class BudgetError(EdgeKitError):
+    """A release over the size or the latency that its recipe allows; nothing was packaged."""
+
+    exit_code = 18

@@ -18,7 +18,7 @@ PAGES = sorted(
 )
 SHELL = ("sh", "bash", "console")
 _COMMENT = re.compile(r"<!--\s*(slow|not run: [^>]+?)\s*-->\s*\Z")
-_SEPARATORS = {"&&", "||", "|", ";", "&"}
+_SEPARATORS = {"&&", "||", "|", ";", "&", ">"}
 
 
 @dataclass(frozen=True)

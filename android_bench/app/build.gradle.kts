@@ -50,6 +50,11 @@ android {
         }
     }
 
+    // Shared with the Android package that `edgekit package` makes; org.pytorch and LiteRT are libraries of the app alone.
+    sourceSets.getByName("main").kotlin.srcDirs(
+        listOf("android", "executorch", "litert").map { rootDir.resolve("../edgekit/release/android/kotlin/$it") },
+    )
+
     lint { checkReleaseBuilds = false } // what it wants of a release is what a store wants
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def describe(made: Made, embedder: Embedder, path: Path) -> m.Manifest:
         weights=_weights(made.recipe, embedder),
         preprocessing=m.Preprocessing(**embedder.spec.model_dump(mode="json")),
         input=_input(made, embedder.spec.size),
-        embedding=m.EmbeddingInfo(dim=embedder.dim),
+        embedding=_embedding(embedder),
         quantization=None if made.plan is None else made.plan.model_dump(mode="json"),
         coverage=m.Coverage(
             backend=coverage.backend,
@@ -99,9 +100,19 @@ def _portable(recipe: Recipe, embedder: Embedder) -> dict[str, Any]:
     resolved["input"] = embedder.spec.model_dump(mode="json")
     if recipe.model.weights is not None:
         resolved["model"]["weights"] = recipe.model.weights.name
-    if recipe.embedding.adapter is not None:
-        resolved["embedding"]["adapter"] = recipe.embedding.adapter.name
+    for name in ("adapter", "compatibility"):
+        file = getattr(recipe.embedding, name)
+        resolved["embedding"][name] = None if file is None else file.name
     return resolved
+
+
+def _embedding(embedder: Embedder) -> m.EmbeddingInfo:
+    space = embedder.space
+    if space is None:
+        return m.EmbeddingInfo(dim=embedder.dim)
+    evidence = space.evidence
+    shared = None if evidence is None else m.SharedSpace(**dataclasses.asdict(evidence))
+    return m.EmbeddingInfo(dim=embedder.dim, space=space.id, shared=shared)
 
 
 def _weights(recipe: Recipe, embedder: Embedder) -> m.Weights:

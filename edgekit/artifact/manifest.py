@@ -33,6 +33,7 @@ __all__ = [
     "RelativePath",
     "RewriteLeftOut",
     "Sha256",
+    "SharedSpace",
     "TargetInfo",
     "Weights",
     "created_now",
@@ -91,6 +92,17 @@ class Preprocessing(Part):
     )
 
 
+class SharedSpace(Part):
+    """Why the embeddings are in the space of an older model."""
+
+    kind: Literal["compatible", "adapter"] = Field(
+        description="compatible: measured to serve the older gallery as they are; adapter: the model ends in a query "
+        "adapter."
+    )
+    own: str = Field(description="Id of the space that the model has without it.")
+    sha256: Sha256 = Field(description="Hash of the report of compatibility, or of the adapter's file.")
+
+
 class EmbeddingInfo(Part):
     """The output."""
 
@@ -98,6 +110,10 @@ class EmbeddingInfo(Part):
     dim: int = Field(gt=0, description="Values in an embedding.")
     dtype: str = "float32"
     unit_length: bool = Field(default=True, description="True where each embedding has length 1.")
+    space: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] | None = Field(
+        default=None, description="Id of the embedding space; null in manifests of earlier versions."
+    )
+    shared: SharedSpace | None = Field(default=None, description="Null where the space is the model's own.")
 
 
 class InputInfo(Part):

@@ -56,7 +56,7 @@ def cli() -> None:
     Exit codes: 0 done, 1 unexpected, 2 usage, 3 unreadable input, 4 model, 5 parity gate missed, 6 parity inconclusive,
     7 hash mismatch or refused, 8 cannot write, 9 package missing, 10 training stopped, 11 device lost or silent,
     12 slower than the baseline, 13 drift, 15 experiment with wrong sizes of arms, 16 canary: stop, 17 canary: wait,
-    130 interrupted.
+    18 release over its budget, 130 interrupted.
     """
 
 

@@ -29,7 +29,7 @@ class Model(Part):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
         description="Hash of the artifact; of a PyTorch model, of its state dict."
     )
-    space: str | None = Field(default=None, description="Id of the embedding space, where one was given.")
+    space: str | None = Field(default=None, description="Id of the embedding space, where it is known.")
     kind: str = Field(description="pytorch, or the artifact's format: coreml, executorch, litert, onnx.")
     runtime: str = Field(description="What ran it.")
 

@@ -74,7 +74,9 @@ def _open_artifact(path: Path, allow_bare: bool, reporter: Reporter) -> Opened:
     runner, manifest = artifact.runner, artifact.manifest
     name = artifact.path.stem if manifest is None else str(manifest.recipe.get("name", artifact.path.stem))
     runtime = f"{runner.runtime} (reference)" if runner.reference else runner.runtime
-    model = Model(name=name, sha256=sha256_tree(artifact.path), kind=artifact.target.format, runtime=runtime)
+    space = None if manifest is None else manifest.embedding.space
+    sha256 = sha256_tree(artifact.path)
+    model = Model(name=name, sha256=sha256, space=space, kind=artifact.target.format, runtime=runtime)
     return Opened(model, artifact.spec, 1, runner.embed)
 
 
@@ -93,7 +95,9 @@ def _build(recipe: Recipe, reporter: Reporter) -> Opened:
         finally:
             torch.set_num_threads(before)
 
-    model = Model(name=recipe.name, sha256=model_sha256(embedder, recipe), kind="pytorch", runtime="torch")
+    space = None if embedder.space is None else embedder.space.id
+    sha256 = model_sha256(embedder, recipe)
+    model = Model(name=recipe.name, sha256=sha256, space=space, kind="pytorch", runtime="torch")
     return Opened(model, embedder.spec, _BATCH, embed)
 
 

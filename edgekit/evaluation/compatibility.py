@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import Field
 
+from edgekit.embedding.about import Model
 from edgekit.errors import InputError
 from edgekit.evaluation.adapters import ADAPTERS, Adapter, fit
 from edgekit.evaluation.galleries import plain_gallery
@@ -70,6 +71,8 @@ class CompatibilityReport(Document):
     """
 
     schema_: Literal["edgekit.compatibility/1"] = Field(SCHEMA, alias="schema")
+    old: Model | None = Field(None, description="The old model, as its file says; null where it does not.")
+    new: Model | None = Field(None, description="The new model.")
     k: int
     max_drop: float
     allowed: float = Field(description="What a way may lose of the recall: `max_drop` of what k places allow.")
@@ -133,7 +136,10 @@ def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], rep
     written = request.adapter
     if written is not None:
         _write(chosen, written, files)
+    about = [None if given.file.about is None else given.file.about.model for given in files]
     return CompatibilityReport(
+        old=about[0],
+        new=about[1],
         k=request.k,
         max_drop=request.max_drop,
         allowed=spare,
@@ -154,7 +160,9 @@ def _write(adapter: Adapter, path: Path, files: tuple[Embedded, Embedded]) -> No
 
     old, new = files
     kind = None if new.file.about is None else new.file.about.model.kind
+    space = None if old.file.about is None else old.file.about.model.space
     facts = {"kind": adapter.kind, "old_model": old.sha256, "new_model": new.sha256, "new_kind": kind}
+    facts |= {"old_space": space}
     write_adapter(path, adapter.weight, facts)
 
 

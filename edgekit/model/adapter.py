@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +17,21 @@ from edgekit.model.weights.files import read_tensors
 from edgekit.support.files import write_atomically
 from edgekit.support.text import shown
 
-__all__ = ["SCHEMA", "read_adapter", "write_adapter"]
+__all__ = ["SCHEMA", "QueryAdapter", "read_adapter", "write_adapter"]
 
 SCHEMA: Final = "edgekit.adapter/1"
 _KEY: Final = "edgekit.adapter"
+_SPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _WIDEST: Final = 65536
 _ADVICE: Final = "write it again with `edgekit evaluate compatibility`"
+
+
+@dataclass(frozen=True, eq=False)
+class QueryAdapter:
+    """What an adapter's file holds."""
+
+    weight: Tensor  # float32 [old D, new D]
+    old_space: str | None  # id of the space that it leads to, where the file says so
 
 
 def write_adapter(path: Path, weight: np.ndarray, facts: dict[str, str | None]) -> Path:
@@ -36,8 +47,8 @@ def write_adapter(path: Path, weight: np.ndarray, facts: dict[str, str | None]) 
     return path
 
 
-def read_adapter(path: Path, dim: int, model: str) -> Tensor:
-    """The weight of an adapter for embeddings of `dim` values, float32 [old D, dim].
+def read_adapter(path: Path, dim: int, model: str) -> QueryAdapter:
+    """The adapter for embeddings of `dim` values.
 
     `model` is the hash of the PyTorch model that it is for; an adapter that was learned from another is refused.
 
@@ -69,4 +80,5 @@ def read_adapter(path: Path, dim: int, model: str) -> Tensor:
             "one for this",
             field="adapter",
         )
-    return weight
+    space = facts.get("old_space")
+    return QueryAdapter(weight, space if isinstance(space, str) and _SPACE.fullmatch(space) else None)

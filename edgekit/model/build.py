@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from edgekit import graph
 from edgekit.data.datasets import CatalogPictures
 from edgekit.model.adapter import read_adapter
 from edgekit.model.embedder import Embedder, build_embedder, calibrate_normalization, state_sha256
+from edgekit.model.space import Evidence, Space, own_space, shared_space
 from edgekit.recipe import Recipe
+from edgekit.support.files import sha256_file
 from edgekit.support.progress import Reporter
 
 __all__ = ["build", "model_sha256", "probe"]
@@ -28,8 +29,7 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
         if embedder.origin == "seeded":
             sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
             calibrate_normalization(embedder, [picture.image for picture in sample])
-        if recipe.embedding.adapter is not None:
-            _adapt(embedder, recipe, recipe.embedding.adapter)
+        _place(embedder, recipe)
     if embedder.taken is not None:
         (reporter.progress if embedder.taken.is_plain else reporter.note)(embedder.taken.line)
     for line in embedder.notes:
@@ -49,9 +49,21 @@ def model_sha256(embedder: Embedder, recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _adapt(embedder: Embedder, recipe: Recipe, path: Path) -> None:
+def _place(embedder: Embedder, recipe: Recipe) -> None:
+    """Say which space the embeddings are in: the model's own, or an older one's through an adapter or by evidence."""
+    sha256 = model_sha256(embedder, recipe)
+    own = own_space(embedder.dim, sha256)
+    spec = recipe.embedding
+    embedder.space = Space(own) if spec.compatibility is None else shared_space(spec.compatibility, own)
+    if spec.adapter is not None:
+        adapter = read_adapter(spec.adapter, embedder.dim, sha256)
+        _adapt(embedder, adapter.weight)
+        space = adapter.old_space or own_space(embedder.dim, model_sha256(embedder, recipe))
+        embedder.space = Space(space, Evidence("adapter", own, sha256_file(spec.adapter)))
+
+
+def _adapt(embedder: Embedder, weight: Tensor) -> None:
     """Put the adapter behind the embedding. Its L2 norm comes last alone, as the adapter has no bias."""
-    weight = read_adapter(path, embedder.dim, model_sha256(embedder, recipe))
     embedder.adapter = nn.Linear(embedder.dim, len(weight), bias=False)
     embedder.adapter.weight = nn.Parameter(weight, requires_grad=False)
     embedder.dim = len(weight)

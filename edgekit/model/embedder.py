@@ -16,6 +16,7 @@ from edgekit.graph.blame import place
 from edgekit.graph.eager import plain
 from edgekit.model.factory import from_factory, from_timm
 from edgekit.model.outputs import Output, find_output
+from edgekit.model.space import Space
 from edgekit.model.weights import Taken, load_weights
 from edgekit.model.wrappers import call_with, drop_fake_quantization, image_part, own_input, unwrap, widen
 from edgekit.recipe import InputSpec, Recipe
@@ -50,6 +51,7 @@ class Embedder(nn.Module):
         self.weight_license: str | None = None
         self.taken: Taken | None = None  # what was read of a weights file
         self.dim = 0
+        self.space: Space | None = None  # of the embeddings, once it is known
         self.output = Output()
         self.keyword: str | None = None  # under which the backbone takes the image, if not as its first argument
         self.notes: list[str] = []  # what was done to the user's module that they should know

@@ -25,6 +25,7 @@ __all__ = [
     "ModelSpec",
     "Pixels",
     "Recipe",
+    "ReleaseSpec",
     "Triple",
     "bundled_recipes",
     "load_recipe",
@@ -93,12 +94,23 @@ class ModelSpec(Part):
 
 
 class EmbeddingSpec(Part):
-    """The embedding: `dim` adds a linear layer to that many values, `adapter` one to the space of an older model."""
+    """The embedding, and its space: the model's own, unless `adapter` or `compatibility` gives an older model's."""
 
-    dim: int | None = Field(None, ge=1, le=65536)
+    dim: int | None = Field(None, ge=1, le=65536, description="adds a linear layer to that many values")
     adapter: Path | None = Field(
         None, description="a query adapter of `edgekit evaluate compatibility`, relative to the recipe"
     )
+    compatibility: Path | None = Field(
+        None,
+        description="what `edgekit evaluate compatibility --json` prints, which shows that an older model's gallery "
+        "serves this model as it is; relative to the recipe",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> EmbeddingSpec:
+        if self.adapter is not None and self.compatibility is not None:
+            raise ValueError("adapter and compatibility exclude each other")
+        return self
 
 
 def _over_defaults(precision: str) -> BeforeValidator:
@@ -120,6 +132,20 @@ class GatesSpec(Part):
         return getattr(self, precision)
 
 
+class ReleaseSpec(Part):
+    """What a release of this model must keep, which `edgekit package` holds it to."""
+
+    max_mb: float | None = Field(None, gt=0, description="size of a model's file or package, in 10^6 bytes")
+    max_median_ms: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], Annotated[float, Field(gt=0)]] = (
+        Field(
+            default_factory=dict, max_length=32, description="median latency a target (ios, android, onnx), as measured"
+        )
+    )
+    listings: int | None = Field(
+        None, ge=1, description="photos of the gallery that a new embedding space has embedded again"
+    )
+
+
 class Metadata(Part):
     """What the artifact says of itself."""
 
@@ -137,6 +163,7 @@ class Recipe(Part):
     input: InputSpec = InputSpec()
     embedding: EmbeddingSpec = EmbeddingSpec()
     gates: GatesSpec = GatesSpec()
+    release: ReleaseSpec = ReleaseSpec()
     metadata: Metadata = Metadata()
     distill: DistillSpec | None = Field(None, description="how the model is trained; an export leaves it alone")
 
@@ -180,11 +207,12 @@ def load_recipe(path: Path) -> Recipe:
     except ValidationError as error:
         raise InputError(f"recipe {path}: {mistake_in(error, 'the recipe')}") from error
     weights = recipe.model.weights
-    if weights is not None and not weights.is_absolute():
+    if weights is not None:
         recipe = recipe.override(model={"weights": path.parent / weights})
-    adapter = recipe.embedding.adapter
-    if adapter is not None and not adapter.is_absolute():
-        recipe = recipe.override(embedding={"adapter": path.parent / adapter})
+    beside = {
+        name: path.parent / file for name in ("adapter", "compatibility") if (file := getattr(recipe.embedding, name))
+    }
+    recipe = recipe.override(embedding=beside)
     if recipe.distill is not None:
         recipe = recipe.model_copy(update={"distill": recipe.distill.below(path.parent)})
     return recipe

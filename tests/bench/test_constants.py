@@ -19,13 +19,16 @@ from edgekit.bench.protocol import Accelerator, AppJob, ComputeUnits
 from edgekit.data.images import MAX_PIXELS
 
 ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / "edgekit/release/android/kotlin"
 KOTLIN = ROOT / "android_bench/core/src/main/kotlin/dev/edgekit/bench"
+EMBEDDER = LIBRARY / "core/dev/edgekit/embedder"
 C, SWIFT = ROOT / "android_bench/native", ROOT / "ios_bench"
+SHARED = ROOT / "edgekit/release/ios/swift/Shared"
 # The file that states the constants of each language, how a line of it looks, and how it spells `max_side`.
 LANGUAGES: dict[str, tuple[Path, str, Callable[[str], str]]] = {
-    "kotlin": (KOTLIN / "Protocol.kt", r"^    (?:const )?val (\w+) = (.+)$", str.upper),
+    "kotlin": (EMBEDDER / "Protocol.kt", r"^    (?:const )?val (\w+) = (.+)$", str.upper),
     "swift": (
-        SWIFT / "Core/BenchProtocol.swift",
+        SHARED / "BenchProtocol.swift",
         r"^    static let (\w+) = (.+)$",
         lambda name: re.sub("_(.)", lambda letter: letter[1].upper(), name),
     ),
@@ -33,8 +36,7 @@ LANGUAGES: dict[str, tuple[Path, str, Callable[[str], str]]] = {
 }
 # What a language has no use for, as its readers and writers are.
 NEEDLESS = {
-    "kotlin": "compute_plan_schema embeddings_file result_file compute_plan_file max_cores min_cosine formats "
-    "compute_units runners reasons",
+    "kotlin": "compute_plan_schema result_file compute_plan_file max_cores formats compute_units runners reasons",
     "swift": "result_file run_folder_prefix file_name_pattern max_cores max_result_bytes compute_units accelerators "
     "interpolations crop_modes runners reasons",
     "c": "job_schema golden_schema compute_plan_schema job_file inputs_file embeddings_file result_file golden_file "
@@ -88,8 +90,10 @@ def test_an_edited_and_a_missing_and_an_unknown_constant_are_found(language: str
 def sources() -> list[Path]:
     """What runs on phones, without tests and without the files that state the constants."""
     stating = {path for path, _, _ in LANGUAGES.values()}
-    kotlin = [path for path in (ROOT / "android_bench").rglob("*.kt") if "test" not in path.parts]
-    found = {*kotlin, *C.glob("*.[ch]"), *SWIFT.rglob("*.swift")} - stating
+    kotlin = [
+        path for root in (ROOT / "android_bench", LIBRARY) for path in root.rglob("*.kt") if "test" not in path.parts
+    ]
+    found = {*kotlin, *C.glob("*.[ch]"), *SWIFT.rglob("*.swift"), *SHARED.parent.rglob("*.swift")} - stating
     return sorted(path for path in found if "build" not in path.relative_to(ROOT).parts)
 
 
@@ -144,12 +148,12 @@ def test_the_keys_of_a_job_are_those_of_python() -> None:
 @pytest.mark.parametrize(
     ("path", "pattern", "words", "count"),
     [
-        (SWIFT / "Core/Job.swift", r"enum ComputeUnits: String.*\n    case (.+)", "compute_units", 4),
-        (SWIFT / "Core/Resize.swift", r"enum Interpolation: String.*\n    case (.+)", "interpolations", 6),
-        (SWIFT / "Core/Preprocess.swift", r"enum CropMode: String.*\{ case (.+) \}", "crop_modes", 3),
+        (SHARED / "ModelFormat.swift", r"enum ComputeUnits: String.*\n    case (.+)", "compute_units", 4),
+        (SHARED / "Resize.swift", r"enum Interpolation: String.*\n    case (.+)", "interpolations", 6),
+        (SHARED / "Preprocess.swift", r"enum CropMode: String.*\{ case (.+) \}", "crop_modes", 3),
         (SWIFT / "Core/Report.swift", r'reasons\.append\("(.+?)"\)', "reasons", 4),
         (SWIFT / "Core/Report.swift", r'"runner": \.text\("(.+?)"\)', "runners", 1),
-        (KOTLIN / "Filters.kt", r'^    "(\w+)" to Filter', "interpolations", 5),
+        (EMBEDDER / "Filters.kt", r'^    "(\w+)" to Filter', "interpolations", 5),
         (KOTLIN / "Report.kt", r'reasons\.put\("(.+?)"\)', "reasons", 3),
         (KOTLIN / "Job.kt", r'oneOf\("format", "(.+?)", "(.+?)", "(.+?)"\)', "formats", 3),
         (ROOT / "android_bench/app/src/main/kotlin/dev/edgekit/bench/Run.kt", r'report\(.*"(.*?)", h', "runners", 1),

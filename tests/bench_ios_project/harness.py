@@ -1,4 +1,4 @@
-"""Swift on Linux: compile `ios_bench/Core` with a small command line, and run it on folders that the tests fill."""
+"""Swift on Linux: compile what the app runs with a small command line, and run it on folders that the tests fill."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 SOURCES = Path(__file__).parents[2] / "ios_bench"
+SHARED = Path(__file__).parents[2] / "edgekit/release/ios/swift/Shared"  # with the Swift packages of releases
 HERE = Path(__file__).parent
 RUN_ID = "0123456789abcdef" * 2
 WARNED = ["-warnings-as-errors", "-swift-version"]
@@ -95,8 +96,8 @@ def build(swift: Swift) -> Core:
     compiled = swift.seen(runtime / "CoreAI.o")
     module = ["-emit-module", "-emit-module-path", swift.seen(runtime / "CoreAI.swiftmodule"), "-module-name", "CoreAI"]
     _compiled(swift, [*module, "-parse-as-library", *WARNED, "5", "-c", simulated, "-o", compiled])
-    (model,) = (path for path in swift.sources(SOURCES / "Tests") if path.endswith("/CoreAIModel.swift"))
-    files = [*swift.sources(SOURCES / "Core", HERE / "swift"), model, compiled]
+    (prepared,) = (path for path in swift.sources(SOURCES / "Tests") if path.endswith("/PreparedCoreAI.swift"))
+    files = [*swift.sources(SOURCES / "Core", SHARED, HERE / "swift"), prepared, compiled]
     _compiled(swift, [*WARNED, "5", "-I", swift.seen(runtime), "-o", swift.seen(program), *files])
     return Core(swift, swift.seen(program))
 

@@ -1,4 +1,4 @@
-"""`ios_bench/Tests/CoreAIModel.swift` runs on Linux, on our own Core AI: see declarations/CoreAI.swift."""
+"""Core AI models run on Linux, on our own Core AI: see declarations/CoreAI.swift."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgekit.bench.drivers.ios.steps import backend_of
 from edgekit.bench.protocol import AppJob, ComputeUnits
 from edgekit.bench.schema import Model, Result, read_result
 
-from .harness import HERE, SOURCES, Core, facts, linear, write_job
+from .harness import HERE, SHARED, SOURCES, Core, facts, linear, write_job
 
 HEIGHT, WIDTH, DIM = 5, 7, 11
 
@@ -160,19 +160,18 @@ def test_the_backend_is_what_was_asked_for() -> None:
 
 
 def test_core_ai_is_named_where_older_systems_never_look() -> None:
-    """All that names the framework's types is in one file, behind canImport, and each of its parts behind iOS 27."""
-    users = [path for path in SOURCES.rglob("*.swift") if re.search(r"^\s*import CoreAI$", path.read_text(), re.M)]
-    assert users == [SOURCES / "Tests/CoreAIModel.swift"]
-    lines = users[0].read_text().splitlines()
-    code = [line for line in lines if line and not line.startswith("//")]
-    assert code[0] == "#if canImport(CoreAI)" and code[-1] == "#endif"
-    starts = [
-        at
-        for at, line in enumerate(lines)
-        if re.match(r"    (private |final )*(struct|class|func|enum|extension) ", line)
-    ]
-    assert len(starts) >= 5
-    for at in starts:
-        assert lines[at - 1] == "    @available(iOS 27, *)", lines[at]
+    """All that names the framework's types stands behind canImport, and each of its parts behind iOS 27."""
+    files = (*SOURCES.rglob("*.swift"), *SHARED.glob("*.swift"))
+    users = [path for path in files if re.search(r"^\s*import CoreAI$", path.read_text(), re.M)]
+    assert users == [SOURCES / "Tests/PreparedCoreAI.swift", SHARED / "CoreAIModel.swift"]
+    parts = 0
+    for lines in (path.read_text().splitlines() for path in users):
+        code = [line for line in lines if line and not line.startswith("//")]
+        assert code[0] == "#if canImport(CoreAI)" and code[-1] == "#endif"
+        for at, line in enumerate(lines):
+            if re.match(r"    (private |final )*(struct|class|func|enum|extension) ", line):
+                assert lines[at - 1] == "    @available(iOS 27, *)", line
+                parts += 1
+    assert parts >= 5
     declared = (HERE / "declarations/CoreAI.swift").read_text().splitlines()
     assert "developer.apple.com/documentation/coreai" in declared[0]

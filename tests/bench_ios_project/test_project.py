@@ -15,11 +15,11 @@ from pbxproj import XcodeProject
 
 import edgekit
 
-from .harness import HERE, SOURCES
+from .harness import HERE, SHARED, SOURCES
 
 PROJECT = SOURCES / "EdgeKitBench.xcodeproj"
-FOLDERS = ("App", "Core", "Tests")
-SWIFT = sorted([*SOURCES.rglob("*.swift"), *HERE.rglob("*.swift")])
+FOLDERS = {name: SOURCES / name for name in ("App", "Core", "Tests")} | {"Shared": SHARED}
+SWIFT = sorted([*SOURCES.rglob("*.swift"), *SHARED.parent.rglob("*.swift"), *HERE.rglob("*.swift")])
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_swift.language()))
 
 
@@ -46,7 +46,7 @@ def target(project: Any, name: str) -> Any:
 
 
 def built(project: Any, name: str) -> set[str]:
-    """The files that a target compiles, by their paths in ios_bench."""
+    """The files that a target compiles, by their folder's name and their own."""
     paths: dict[str, Any] = {}
     for group in project.objects.get_objects_in_section("PBXGroup"):
         paths |= {child: group for child in group.children}
@@ -54,7 +54,7 @@ def built(project: Any, name: str) -> set[str]:
     for phase in target(project, name).buildPhases:
         for build_file in project.get_object(phase).files:
             reference = project.get_object(project.get_object(build_file).fileRef)
-            found.add(f"{paths[reference.get_id()].path}/{reference.path}")
+            found.add(f"{Path(paths[reference.get_id()].path).name}/{reference.path}")
     return found
 
 
@@ -88,13 +88,12 @@ def test_swift_files_are_small_and_say_what_they_hold() -> None:
 
 
 def test_project_and_folders_hold_the_same_files(project: Any) -> None:
-    on_disk = {f"{folder}/{path.name}" for folder in FOLDERS for path in (SOURCES / folder).iterdir()}
-    assert {path.parent.name for path in SOURCES.rglob("*.swift")} == set(FOLDERS)
+    on_disk = {f"{name}/{path.name}" for name, folder in FOLDERS.items() for path in folder.iterdir()}
+    assert {path.parent.name for path in SOURCES.rglob("*.swift")} == set(FOLDERS) - {"Shared"}
+    groups = [group for group in project.objects.get_objects_in_section("PBXGroup") if "path" in group]
+    assert {(SOURCES / group.path).resolve() for group in groups} == set(FOLDERS.values())
     grouped = {
-        f"{group.path}/{project.get_object(child).path}"
-        for group in project.objects.get_objects_in_section("PBXGroup")
-        if "path" in group
-        for child in group.children
+        f"{Path(group.path).name}/{project.get_object(child).path}" for group in groups for child in group.children
     }
     assert grouped == on_disk
     swift = {path for path in on_disk if path.endswith(".swift")}

@@ -7,14 +7,14 @@ import subprocess
 
 import pytest
 
-from .harness import HERE, SOURCES, WARNED, Swift
+from .harness import HERE, SHARED, SOURCES, WARNED, Swift
 
 pytestmark = pytest.mark.toolchain
 
 # In the order of what they import.
 MODULES = (
     *("ObjectiveC", "CoreVideo", "CoreML", "CoreGraphics", "UIKit", "SwiftUI", "XCTest", "CryptoKit", "Darwin"),
-    "CoreAI",
+    *("CoreAI", "VideoToolbox"),
 )
 
 
@@ -38,7 +38,7 @@ def checked(swift: Swift, modules: str, version: str, files: list[str]) -> subpr
 
 def test_core_in_both_language_modes(swift: Swift) -> None:
     for version in ("5", "6"):
-        files = swift.sources(SOURCES / "Core")
+        files = swift.sources(SOURCES / "Core", SHARED)
         done = swift.run(["swiftc", "-typecheck", "-parse-as-library", *WARNED, version, *files])
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -49,7 +49,7 @@ def test_app(swift: Swift, modules: str) -> None:
 
 
 def test_tests(swift: Swift, modules: str) -> None:
-    done = checked(swift, modules, "5", swift.sources(SOURCES / "Core", SOURCES / "Tests"))
+    done = checked(swift, modules, "5", swift.sources(SOURCES / "Core", SHARED, SOURCES / "Tests"))
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -59,7 +59,7 @@ def test_tests_where_the_sdk_has_no_core_ai(swift: Swift, modules: str) -> None:
     for name in MODULES:
         if name != "CoreAI":
             shutil.copy(swift.work / "modules" / f"{name}.swiftmodule", older)
-    files = swift.sources(SOURCES / "Core", SOURCES / "Tests")
+    files = swift.sources(SOURCES / "Core", SHARED, SOURCES / "Tests")
     done = checked(swift, swift.seen(older), "5", files)
     assert (done.returncode, done.stderr) == (0, "")
     user = older / "user.swift"
@@ -89,8 +89,9 @@ def test_tests_where_the_sdk_has_no_core_ai(swift: Swift, modules: str) -> None:
     ],
 )
 def test_ordinary_mistakes_are_found(swift: Swift, modules: str, right: str, wrong: str, told: str) -> None:
-    files = swift.sources(SOURCES / "Core", SOURCES / "Tests")
-    (copy,) = (path for path in (swift.work / f"{SOURCES.name}-Tests").glob("*.swift") if right in path.read_text())
+    files = swift.sources(SOURCES / "Core", SHARED, SOURCES / "Tests")
+    copies = (swift.work / f"{folder.parent.name}-{folder.name}" for folder in (SOURCES / "Tests", SHARED))
+    (copy,) = (path for folder in copies for path in folder.glob("*.swift") if right in path.read_text())
     copy.write_text(copy.read_text().replace(right, wrong))
     done = checked(swift, modules, "5", files)
     assert done.returncode != 0 and told in done.stderr

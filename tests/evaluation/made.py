@@ -21,11 +21,12 @@ def write(
     ids: Sequence[str] | None = None,
     model: str = "toy",
     dtype: Dtype = "float32",
+    space: str | None = None,
 ) -> Path:
     """Write rows [N,D] of any length as embeddings of the model of that name."""
     triple = (0.5, 0.5, 0.5)
     about = About(
-        model=Model(name=model, sha256=f"{sum(model.encode()):064x}", kind="pytorch", runtime="torch"),
+        model=Model(name=model, sha256=f"{sum(model.encode()):064x}", space=space, kind="pytorch", runtime="torch"),
         preprocessing=Preprocessing(
             size=(32, 32), interpolation="bicubic", crop_pct=1.0, crop_mode="center", mean=triple, std=triple
         ),

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from edgekit.errors import InputError, UsageError
 from edgekit.evaluation.compatibility import CompatibilityReport, CompatibilityRequest, evaluate_compatibility
 from edgekit.metrics import retrieval
+from edgekit.model.adapter import read_adapter
 from tests.evaluation.made import listings, write
 
 VALUES, COLUMNS = listings(250, noise=0.7)
@@ -42,6 +43,16 @@ def test_a_turned_space_needs_an_adapter_which_then_serves(old: Path, tmp_path: 
     assert load_file(tmp_path / "adapter.safetensors")["weight"] == pytest.approx(TURN, abs=0.02)
     assert (report.pairs, report.learned_from) == (500, 250)
     assert CompatibilityReport.model_validate_json(report.to_json()) == report
+
+
+def test_spaces_are_in_the_report_and_in_the_adapter(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.parquet", VALUES, COLUMNS, model="old", space="e16-old")
+    new = write(tmp_path / "new.parquet", VALUES @ TURN, COLUMNS, model="new", space="e16-new")
+    adapter = tmp_path / "adapter.safetensors"
+    report = evaluate_compatibility(CompatibilityRequest(old, new, adapter=adapter, resamples=499))
+    assert report.old is not None and report.new is not None
+    assert (report.old.space, report.new.space) == ("e16-old", "e16-new")
+    assert read_adapter(adapter, 16, report.new.sha256).old_space == "e16-old"
 
 
 def test_the_same_space_need_not_be_indexed_again(old: Path) -> None:

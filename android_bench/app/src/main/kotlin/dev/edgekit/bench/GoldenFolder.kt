@@ -1,5 +1,11 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Preprocessing
+import dev.edgekit.embedder.Protocol
+import dev.edgekit.embedder.decode
+import dev.edgekit.embedder.orientationOf
+import dev.edgekit.embedder.preprocess
+import dev.edgekit.embedder.upright
 import java.io.DataInputStream
 import java.io.EOFException
 import java.io.File

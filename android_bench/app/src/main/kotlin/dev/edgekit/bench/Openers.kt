@@ -1,5 +1,13 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.ExecuTorchModel
+import dev.edgekit.embedder.LiteRtModel
+import dev.edgekit.embedder.OnnxModel
+import dev.edgekit.embedder.Opener
+import dev.edgekit.embedder.loadExecuTorch
+import dev.edgekit.embedder.loadLiteRt
+import dev.edgekit.embedder.loadOnnxRuntime
+
 /** Loads the runtime of a job's format, which is no part of opening a model, and gives what opens models with it. */
 internal fun openerOf(job: Job): Opener = when (job.format) {
     "onnx" -> Opener(::OnnxModel).also { loadOnnxRuntime() }

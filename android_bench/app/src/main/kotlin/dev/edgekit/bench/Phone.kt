@@ -3,6 +3,7 @@ package dev.edgekit.bench
 import android.app.ActivityManager
 import android.content.Context
 import android.os.Build
+import dev.edgekit.embedder.Protocol
 import java.io.File
 import org.json.JSONArray
 import org.json.JSONObject

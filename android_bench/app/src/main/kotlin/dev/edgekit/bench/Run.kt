@@ -2,6 +2,7 @@ package dev.edgekit.bench
 
 import android.content.Context
 import android.os.Process
+import dev.edgekit.embedder.Protocol
 import java.io.File
 import java.security.MessageDigest
 import java.text.SimpleDateFormat

@@ -5,6 +5,7 @@ import android.net.Uri
 import android.os.Bundle
 import android.util.Log
 import android.view.WindowManager
+import dev.edgekit.embedder.Protocol
 import java.io.File
 import org.json.JSONObject
 

@@ -1,5 +1,6 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.ExecuTorchModel
 import java.io.File
 import org.json.JSONObject
 import org.junit.After

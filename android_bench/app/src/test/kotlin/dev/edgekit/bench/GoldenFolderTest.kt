@@ -1,5 +1,8 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.decode
+import dev.edgekit.embedder.orientationOf
+import dev.edgekit.embedder.upright
 import java.io.File
 import org.json.JSONArray
 import org.json.JSONObject

@@ -1,5 +1,7 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.LiteRtModel
+import dev.edgekit.embedder.Protocol
 import java.io.File
 import org.json.JSONObject
 import org.junit.Assert.assertEquals

@@ -1,5 +1,6 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Protocol
 import kotlin.math.abs
 import kotlin.math.max
 import kotlin.math.min

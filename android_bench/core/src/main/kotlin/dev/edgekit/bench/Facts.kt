@@ -1,5 +1,7 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Protocol
+import dev.edgekit.embedder.shown
 import org.json.JSONArray
 import org.json.JSONObject
 

@@ -1,10 +1,13 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.ModelSpec
+import dev.edgekit.embedder.Protocol
+import dev.edgekit.embedder.shown
+import java.io.File
+import java.io.IOException
 import org.json.JSONException
 import org.json.JSONObject
 import org.json.JSONTokener
-import java.io.File
-import java.io.IOException
 
 private val NUMBERS =
     setOf("count", "height", "width", "dim", "warmup", "iterations", "duration", "threads", "min_cosine")
@@ -15,24 +18,24 @@ private const val OPTIONAL = "compute_units"
 /** What to measure and how: `edgekit.job/2`. The files are in the job's folder. */
 data class Job(
     val runId: String,
-    val model: File,
+    override val model: File,
     val format: String,
     val facts: JSONObject,
     val inputs: File,
     val golden: File,
     val count: Int,
-    val height: Int,
-    val width: Int,
-    val dim: Int,
-    val layout: String,
+    override val height: Int,
+    override val width: Int,
+    override val dim: Int,
+    override val layout: String,
     val warmup: Int,
     val iterations: Int,
     val duration: Double,
-    val threads: Int,
+    override val threads: Int,
     val minCosine: Double,
     val out: File,
-    val accelerator: String? = null, // of LiteRT
-)
+    override val accelerator: String? = null, // of LiteRT
+) : ModelSpec
 
 /** Read a job file. */
 fun readJob(file: File): Job {

@@ -1,5 +1,8 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Model
+import dev.edgekit.embedder.Opener
+import dev.edgekit.embedder.Protocol
 import kotlin.math.ceil
 import kotlin.math.min
 

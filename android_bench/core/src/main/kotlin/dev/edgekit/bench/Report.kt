@@ -1,9 +1,10 @@
 package dev.edgekit.bench
 
-import org.json.JSONArray
-import org.json.JSONObject
+import dev.edgekit.embedder.Protocol
 import java.io.File
 import java.io.IOException
+import org.json.JSONArray
+import org.json.JSONObject
 
 /** The release that these sources are part of. */
 const val VERSION = "0.1.0"

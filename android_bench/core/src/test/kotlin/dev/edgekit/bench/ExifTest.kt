@@ -1,11 +1,12 @@
 package dev.edgekit.bench
 
-import org.junit.Assert.assertEquals
-import org.junit.Assert.assertTrue
-import org.junit.Test
+import dev.edgekit.embedder.orientationOf
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlin.random.Random
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Test
 
 private val ORDERS = listOf(ByteOrder.LITTLE_ENDIAN, ByteOrder.BIG_ENDIAN)
 

@@ -1,13 +1,14 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Model
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
-import java.io.File
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
 const val RUN_ID = "0123456789abcdef0123456789abcdef"
 

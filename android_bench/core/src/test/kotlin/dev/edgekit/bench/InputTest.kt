@@ -1,5 +1,9 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Protocol
+import dev.edgekit.embedder.inputShape
+import dev.edgekit.embedder.spread
+import dev.edgekit.embedder.takesBytes
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Rule

@@ -1,14 +1,15 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Protocol
+import java.io.File
+import java.nio.file.Files
+import kotlin.random.Random
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
-import java.io.File
-import java.nio.file.Files
-import kotlin.random.Random
 
 class JobTest {
     @get:Rule

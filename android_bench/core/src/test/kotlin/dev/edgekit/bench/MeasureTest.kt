@@ -1,5 +1,8 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Model
+import dev.edgekit.embedder.Opener
+import dev.edgekit.embedder.Protocol
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse

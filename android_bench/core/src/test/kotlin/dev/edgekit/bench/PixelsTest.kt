@@ -1,5 +1,12 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Box
+import dev.edgekit.embedder.FILTERS
+import dev.edgekit.embedder.Pixels
+import dev.edgekit.embedder.Preprocessing
+import dev.edgekit.embedder.preprocess
+import dev.edgekit.embedder.resize
+import dev.edgekit.embedder.upright
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertSame

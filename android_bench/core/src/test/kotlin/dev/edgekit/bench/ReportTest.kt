@@ -1,5 +1,7 @@
 package dev.edgekit.bench
 
+import dev.edgekit.embedder.Protocol
+import java.io.File
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -7,7 +9,6 @@ import org.junit.Assert.assertTrue
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
-import java.io.File
 
 class ReportTest {
     @get:Rule

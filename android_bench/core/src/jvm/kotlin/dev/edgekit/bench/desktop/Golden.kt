@@ -1,23 +1,23 @@
 package dev.edgekit.bench.desktop
 
 import dev.edgekit.bench.BenchError
-import dev.edgekit.bench.Pixels
-import dev.edgekit.bench.Protocol
 import dev.edgekit.bench.expectPlace
-import dev.edgekit.bench.onWhite
-import dev.edgekit.bench.orientationOf
 import dev.edgekit.bench.parseObject
-import dev.edgekit.bench.preprocess
 import dev.edgekit.bench.preprocessingOf
 import dev.edgekit.bench.readSmall
-import dev.edgekit.bench.upright
-import org.json.JSONException
+import dev.edgekit.embedder.Pixels
+import dev.edgekit.embedder.Protocol
+import dev.edgekit.embedder.onWhite
+import dev.edgekit.embedder.orientationOf
+import dev.edgekit.embedder.preprocess
+import dev.edgekit.embedder.upright
 import java.awt.image.BufferedImage
 import java.awt.image.DataBuffer
 import java.awt.image.IndexColorModel
 import java.io.File
 import java.io.IOException
 import javax.imageio.ImageIO
+import org.json.JSONException
 
 /** Decode, turn and preprocess each photo of a golden folder; write them as uint8 [N,H,W,3]. */
 internal fun preprocessGolden(folder: File, out: File) {

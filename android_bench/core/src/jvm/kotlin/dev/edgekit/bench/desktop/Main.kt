@@ -1,18 +1,18 @@
 package dev.edgekit.bench.desktop
 
 import dev.edgekit.bench.BenchError
-import dev.edgekit.bench.OnnxModel
 import dev.edgekit.bench.expectPlace
-import dev.edgekit.bench.loadOnnxRuntime
 import dev.edgekit.bench.measure
 import dev.edgekit.bench.readJob
 import dev.edgekit.bench.report
 import dev.edgekit.bench.writeResult
-import org.json.JSONObject
+import dev.edgekit.embedder.OnnxModel
+import dev.edgekit.embedder.loadOnnxRuntime
 import java.io.File
 import java.time.Instant
 import java.time.temporal.ChronoUnit
 import kotlin.system.exitProcess
+import org.json.JSONObject
 
 private const val USAGE = "give `measure JOB.json`, or `preprocess` and pairs of GOLDEN_FOLDER OUT_FILE"
 

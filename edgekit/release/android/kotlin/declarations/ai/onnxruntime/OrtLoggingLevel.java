@@ -1,0 +1,3 @@
+package ai.onnxruntime;
+
+public enum OrtLoggingLevel { ORT_LOGGING_LEVEL_FATAL }

@@ -1,0 +1,3 @@
+package org.pytorch.executorch;
+
+public enum DType { FLOAT }

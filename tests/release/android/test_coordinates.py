@@ -1,0 +1,190 @@
+"""An app of a desktop that depends on the package by its coordinates, and runs the library on a real model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from edgekit.artifact.folder import read_manifest
+from edgekit.release.android.bundle import write
+from edgekit.release.golden import make_golden
+from edgekit.release.kinds import Checked, Material
+from edgekit.support.progress import Silent
+from tests.bench_native.harness import tool
+from tests.conftest import tree
+from tests.release import craft
+from tests.release.android.conftest import documents
+from tests.release.tampered import materialize
+from tests.waiting import PATIENCE
+
+pytestmark = pytest.mark.toolchain
+NAME, VERSION = "edgekit-test-toy", "3.1.4"  # which Maven keeps in the user's repository: removed before and after
+MAIN = "org.example.shop.MainKt"
+
+
+@dataclass(frozen=True)
+class App:
+    """The built app, the bundle that it depends on, and the artifact in that."""
+
+    bundle: Path
+    classes: Path
+    libraries: tuple[Path, ...]
+    artifact: Checked
+
+    def run(self, *arguments: object, libraries: Sequence[Path] = ()) -> list[list[str]]:
+        """Its answers: the words of each line."""
+        path = os.pathsep.join(map(str, (self.classes, *(libraries or self.libraries))))
+        command = [tool("java", "openjdk-17-jdk-headless"), "-Xmx1g", "-cp", path, MAIN, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def _run_maven(arguments: list[str], work: Path) -> None:
+    """Run Maven on the app's project; it resolves the package from the bundle's repository alone."""
+    command = [tool("mvn", "maven"), "-B", "-ntp", "-q", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=work, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def app(tower_file: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
+    work = tmp_path_factory.mktemp("coordinates")
+    folder = tower_file.parent
+    manifest = read_manifest(folder)
+    (work / "aside").mkdir()
+    golden = make_golden(folder, manifest, work / "golden", work / "aside", Silent())
+    artifact = Checked(folder, manifest, None, golden)
+    (work / "android").mkdir()
+    material = Material(NAME, VERSION, "toy/1", "Apache-2.0", "A toy tower for tests.", (artifact,))
+    write(material, work / "android", documents(work / "documents"))
+    shutil.copytree(Path(__file__).parent / "jvm", work / "project")
+    settings = {"package.name": NAME, "package.version": VERSION, "edgekit.build": str(work / "build")}
+    settings |= {"package.repository": (work / "android" / "maven").as_uri(), "mdep.outputFile": str(work / "path")}
+    home = Path.home() / ".m2/repository/dev/edgekit/models"
+    try:
+        goals = ["kotlin:compile", "dependency:build-classpath"]
+        _run_maven([*(f"-D{key}={value}" for key, value in settings.items()), *goals], work / "project")
+        libraries = []
+        for path in map(Path, (work / "path").read_text().strip().split(os.pathsep)):
+            libraries.append(path if not path.is_relative_to(home) else Path(shutil.copy(path, work / path.name)))
+    finally:
+        shutil.rmtree(home / f"{NAME}-jvm", ignore_errors=True)
+    return App(work / "android", work / "build" / "classes", tuple(libraries), artifact)
+
+
+def expect_tested(answers: list[list[str]], dim: int) -> None:
+    """The self-test passed on 20 images, and a photo is nearest to itself."""
+    ((passed, images, cosine, values, nearest, found, itself),) = answers
+    assert (passed, images, nearest, found) == ("true", "20", "1", "2")
+    assert float(cosine) > 0.99999 and float(itself) > 0.99999 and int(values) == dim
+
+
+def test_the_package_is_used_by_its_coordinates(app: App, tmp_path: Path) -> None:
+    """Maven checked the checksums; the model comes from the class path, and is copied to a cache once."""
+    dim = app.artifact.manifest.embedding.dim
+    cache = tmp_path / "cache"
+    expect_tested(app.run("resource", app.artifact.name, cache), dim)
+    copy = {path: path.stat().st_mtime_ns for path in cache.rglob("*.onnx")}
+    assert len(copy) == 1
+    expect_tested(app.run("resource", app.artifact.name, cache), dim)
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.onnx")} == copy
+    (path,) = copy
+    path.write_bytes(b"something else")
+    expect_tested(app.run("resource", app.artifact.name, cache), dim)
+    assert not list(cache.rglob("*.partial"))
+
+
+def test_the_aar_has_the_same_library_and_the_same_model(app: App, tmp_path: Path) -> None:
+    (aar,) = (app.bundle / "maven").rglob(f"{NAME}-{VERSION}.aar")
+    with ZipFile(aar) as archive:
+        archive.extractall(tmp_path)
+    libraries = [path for path in app.libraries if NAME not in path.name]
+    assert len(libraries) == len(app.libraries) - 1
+    place = tmp_path / "assets/edgekit" / app.artifact.name
+    found = app.run("folder", place, place / "golden", libraries=[tmp_path / "classes.jar", *libraries])
+    expect_tested(found, app.artifact.manifest.embedding.dim)
+
+
+def test_the_pack_for_google_play_has_a_model_that_opens(app: App) -> None:
+    (place,) = (app.bundle / "play-ai-pack").rglob(f"assets/{NAME}")
+    expect_tested(app.run("folder", place, place / "golden"), app.artifact.manifest.embedding.dim)
+
+
+def test_damaged_models_are_told_in_one_line(app: App, tmp_path: Path) -> None:
+    folder, golden = tmp_path / "model", tmp_path / "golden"
+    shutil.copytree(app.artifact.folder, folder)
+    shutil.copytree(app.artifact.golden, golden)
+    model, manifest = folder / app.artifact.manifest.artifact, folder / "manifest.json"
+    kept = manifest.read_text()
+    cases = [
+        (golden / "golden.bin", lambda data: data[:-4] + bytes(4), "golden.bin has changed"),
+        (golden / "inputs.bin", lambda data: data + b"0", "inputs.bin: has more than"),
+        (golden / "golden.json", lambda data: b"{" + data, "golden.json: "),
+        (manifest, lambda data: data.replace(b'"crop_mode"', b'"crop_modus"'), "manifest.json: crop_mode is missing"),
+        (manifest, lambda data: data.replace(b'"onnx"', b'"coreml"'), "no runtime for coreml"),
+        (manifest, lambda data: data.replace(model.name.encode(), b"../x.onnx"), "not a name of a file"),
+        (model, lambda data: data[:-1], "has changed"),
+    ]
+    for path, change, told in cases:
+        whole = path.read_bytes()
+        path.write_bytes(change(whole))
+        ((kind, line),) = app.run("folder", folder, golden)
+        assert kind == "error" and told in line, line
+        path.write_bytes(whole)
+    assert manifest.read_text() == kept
+    ((kind, line),) = app.run("resource", "another", tmp_path / "cache")
+    assert kind == "error" and "edgekit/another/manifest.json is not there" in line
+
+
+def test_good_and_tampered_bundles_are_told_apart_as_python_does(app: App, tmp_path: Path) -> None:
+    folder = tmp_path / "cases"
+    cases = json.loads(materialize(folder, phones=True).read_text())["cases"]
+    lines = []
+    for case in cases:
+        path = folder / case["path"]
+        missing = path / "model.sig" if case["kind"] == "folder" else path.with_name(f"{path.name}.sig")
+        signature = folder / case["signature"] if case["signature"] else missing
+        expected = (case["expectations"].get(key) or "-" for key in ("name", "minimum_version", "space"))
+        lines.append("\t".join([case["kind"], str(path), str(signature), str(folder / case["public_key"]), *expected]))
+    (tmp_path / "cases.tsv").write_text("\n".join(lines) + "\n")
+    answers = app.run("verify", tmp_path / "cases.tsv")
+    assert len(answers) == len(cases) >= 40
+    wrong = {
+        case["case"]: (answer, case["expected"])
+        for case, answer in zip(cases, answers, strict=True)
+        if answer[0] != (case["expected"] or "accepted")
+    }
+    assert not wrong
+    assert {case["kind"] for case in cases if case["expected"] is None} == {"folder", "zip"}
+
+
+def test_a_verified_archive_is_put_into_a_folder(app: App, tmp_path: Path) -> None:
+    files = craft.bundle()
+    archive, out = tmp_path / "bundle.zip", tmp_path / "out"
+    archive.write_bytes(craft.zipped(files).build())
+    (tmp_path / "bundle.zip.sig").write_bytes(craft.signed(archive.read_bytes()))
+    (tmp_path / "key.pem").write_bytes(craft.pem())
+    assert app.run("extract", tmp_path / "key.pem", archive, out) == [[craft.VERSION]]
+    assert tree(out) == files
+    ((kind, line),) = app.run("extract", tmp_path / "key.pem", archive, out)
+    assert kind == "error" and "is there already" in line
+
+    archive.write_bytes(archive.read_bytes() + b"0")
+    ((kind, line),) = app.run("extract", tmp_path / "key.pem", archive, tmp_path / "second")
+    assert kind == "file-changed"
+    assert not list(tmp_path.glob("second*"))
+    (tmp_path / "key.pem").write_bytes(craft.pem("other"))
+    ((kind, line),) = app.run("extract", tmp_path / "key.pem", archive, tmp_path / "second")
+    assert kind == "wrong-key"
+    (tmp_path / "key.pem").write_text("no key")
+    ((kind, line),) = app.run("extract", tmp_path / "key.pem", archive, tmp_path / "second")
+    assert kind == "error" and "not a P-256 key" in line

@@ -1,0 +1,158 @@
+"""The Kotlin library: what is compiled, the cache, and what is said where it cannot be compiled."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from edgekit.errors import MissingDependencyError, OutputError
+from edgekit.release.android.library import classes_jar, sources_of
+from edgekit.release.android.runtimes import RUNTIMES, runtimes_of
+from edgekit.release.reasons import LIMITS, REASONS
+
+KOTLIN = Path(__file__).parents[3] / "edgekit/release/android/kotlin"
+VERIFIER = [path.read_text() for path in (KOTLIN / "library").rglob("*.kt")]
+JAVA_8 = 52  # the version of a class file
+# Missing or other on Android 7.
+NEWER = re.compile(rb"java/(nio/file|time|beans|util/stream|util/Base64|util/Optional)|java/awt|javax/")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, which is empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "edgekit"
+
+
+def programs(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: str) -> None:
+    """Only these programs can be found, each a script of the shell."""
+    folder.mkdir()
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "missing"), [({}, "mvn"), ({"java": ""}, "mvn"), ({"mvn": ""}, "java")], ids=["none", "mvn", "java"]
+)
+def test_a_missing_tool_is_one_line_that_says_what_to_install(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scripts: dict[str, str], missing: str
+) -> None:
+    programs(tmp_path / "bin", monkeypatch, **scripts)
+    with pytest.raises(MissingDependencyError, match=f"^{missing} is not there.*apt-get install maven") as error:
+        classes_jar(runtimes_of(["onnx"]))
+    assert len(str(error.value).splitlines()) == 1
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("[ERROR] COMPILATION ERROR\n[ERROR] -> [Help 1]", "does not compile the Android library: COMPILATION ERROR"),
+        ("[INFO] x\n[ERROR]\n[ERROR] Plugin could not be resolved: no network", "cannot fetch what compiles"),
+        ("", "it gives no reason"),
+    ],
+)
+def test_what_maven_says_is_told_in_one_line(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, told: str
+) -> None:
+    programs(tmp_path / "bin", monkeypatch, java="", mvn=f"echo '{output}'\nexit 1")
+    with pytest.raises(MissingDependencyError, match=told) as error:
+        classes_jar(runtimes_of(["onnx"]))
+    assert len(str(error.value).splitlines()) == 1
+    assert not cache.exists()
+
+
+FAKE = r"""
+for word in "$@"; do case $word in
+  -Dedgekit.build=*) build=${word#*=};;
+  -Dedgekit.sources=*) sources=${word#*=};;
+esac; done
+mkdir -p $build/classes/dev/edgekit/embedder $build/classes/com/google/ai/edge/litert
+cat $sources/dev/edgekit/embedder/Runtimes.kt > $build/classes/dev/edgekit/embedder/RuntimesKt.class
+echo > $build/classes/com/google/ai/edge/litert/CompiledModel.class
+echo once >> $COUNTED
+"""
+
+
+def test_the_library_is_compiled_once_for_each_set_of_runtimes(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"#!/bin/sh\nPATH={os.environ['PATH']}\n"
+    programs(tmp_path / "bin", monkeypatch, java="", mvn=path + FAKE)
+    monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
+    found = [classes_jar(runtimes_of(formats)) for formats in (["onnx"], ["litert"], ["onnx"], ["litert", "onnx"])]
+    assert found[0] == found[2] and len(set(found)) == 3
+    assert (tmp_path / "counted").read_text().count("once") == 3
+    assert sorted(cache.iterdir()) == sorted(set(found))
+    with ZipFile(found[3]) as archive:
+        assert archive.namelist() == ["dev/edgekit/embedder/RuntimesKt.class"]
+        table = archive.read("dev/edgekit/embedder/RuntimesKt.class").decode()
+    assert '"onnx" to { loadOnnxRuntime(); Opener(::OnnxModel) }' in table and "loadLiteRt" in table
+
+
+def test_a_cache_that_cannot_be_written_is_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"#!/bin/sh\nPATH={os.environ['PATH']}\n"
+    programs(tmp_path / "bin", monkeypatch, java="", mvn=path + FAKE)
+    monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
+    cache.parent.write_text("in the way")
+    with pytest.raises(OutputError, match="set XDG_CACHE_HOME"):
+        classes_jar(runtimes_of(["onnx"]))
+
+
+def test_only_the_runtimes_that_are_asked_for_are_compiled() -> None:
+    for format, row in RUNTIMES.items():
+        names = set(sources_of(KOTLIN, runtimes_of([format])))
+        assert f"dev/edgekit/embedder/{row.open}.kt" in names
+        assert not [
+            other.open
+            for other in RUNTIMES.values()
+            if other != row and f"dev/edgekit/embedder/{other.open}.kt" in names
+        ]
+
+
+def test_the_verifier_has_the_limits_and_the_reasons_of_the_tables() -> None:
+    stated = dict(
+        re.findall(r"const val (\w+) = (.+)", (KOTLIN / "library/dev/edgekit/embedder/Limits.kt").read_text())
+    )
+    assert stated
+    for name, value in stated.items():
+        due: Any = LIMITS[name.lower()]
+        assert value.strip('"') == due if isinstance(due, str) else int(value.rstrip("L").replace("_", "")) == due, name
+    known = {reason for text in VERIFIER for reason in re.findall(r'(?:BundleRefused|NameFault)\("([\w-]+)"', text)}
+    python_alone = {"certificate-refused", "wrong-index", "self-test-failed"}
+    assert known == set(REASONS) - python_alone
+
+
+@pytest.mark.toolchain
+def test_equal_sources_give_equal_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled in another folder, another time zone and under another umask."""
+    found = []
+    before = os.umask(0o022)
+    try:
+        for name, zone, mask in (("one", "UTC", 0o022), ("ein anderer", "Asia/Kathmandu", 0o077)):
+            (tmp_path / name / "tmp").mkdir(parents=True)
+            monkeypatch.setenv("TMPDIR", str(tmp_path / name / "tmp"))
+            monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
+            monkeypatch.setenv("TZ", zone)
+            os.umask(mask)
+            found.append(classes_jar(tuple(RUNTIMES.values())))
+    finally:
+        os.umask(before)
+    assert found[0] != found[1] and found[0].read_bytes() == found[1].read_bytes()
+    with ZipFile(found[0]) as archive:
+        classes = {name: archive.read(name) for name in archive.namelist()}
+    modules = [name for name in classes if not name.startswith("dev/edgekit/embedder/")]
+    assert modules == ["META-INF/embedder.kotlin_module"]
+    del classes[modules[0]]
+    assert len(classes) > 50
+    for name, content in classes.items():
+        assert int.from_bytes(content[6:8], "big") == JAVA_8, name
+        assert not NEWER.search(content), name
