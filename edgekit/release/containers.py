@@ -1,4 +1,4 @@
-"""Where the artifacts of a bundle lie: in its folder, or in an archive of it (an AAR), which is unpacked for a while."""
+"""Where the artifacts of a bundle lie: in its folder, or in an archive of it (an AAR), unpacked for a while."""
 
 from __future__ import annotations
 
