@@ -69,7 +69,8 @@ def read_release(folder: Path, found: Mapping[str, str]) -> Release:
 
 
 def _is_signature(name: str, found: Mapping[str, str]) -> bool:
-    return name.endswith(f"/{SIGNATURE}") or name.removesuffix(ARCHIVE_SIGNATURE) in found.keys() - {name}
+    beside = name.endswith(ARCHIVE_SIGNATURE) and name.removesuffix(ARCHIVE_SIGNATURE) in found
+    return beside or name.endswith(f"/{SIGNATURE}")
 
 
 def check_documents(folder: Path, found: Sequence[Place]) -> None:
