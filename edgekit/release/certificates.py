@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from edgekit.errors import InputError
 from edgekit.release.bundle import SIGNATURE
 from edgekit.release.keys import PublicKey, as_public, check_certificates, ready
 from edgekit.release.reasons import Refused
-from edgekit.release.signature import Signature, check_key
+from edgekit.release.signature import Signature, check_key, decoded
 from edgekit.support.drafts import scratch
 from edgekit.support.text import reason_of
 
@@ -28,14 +30,17 @@ def check_certificate(signature: Signature, path: Path, roots: Sequence[Path]) -
     check_certificates(roots, "certificate_roots")
     ready("OpenSSL", "model_signing")
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec
     from model_signing import hashing, verifying
 
-    if not signature.certificates:
+    if isinstance(signature.material, dict) and "publicKey" in signature.material:
         raise Refused("certificate-refused", signature.path, "it was made with a key; give `public_key`")
     try:
-        key = x509.load_der_x509_certificate(signature.certificates[0]).public_key()
-    except ValueError as error:
+        material: Any = signature.material
+        first = decoded(material["x509CertificateChain"]["certificates"][0]["rawBytes"])
+        key = x509.load_der_x509_certificate(first).public_key()
+    except (ValueError, TypeError, LookupError, InputError, UnsupportedAlgorithm) as error:
         raise Refused("certificate-refused", signature.path, "it cannot be read") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         raise Refused("certificate-refused", signature.path, "its key is not on P-256")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from edgekit.bench import preprocessing
 from edgekit.errors import InputError
 from edgekit.parity.report import ParityReport
 from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle, BundledArtifact, Release
+from edgekit.release.containers import Place
 from edgekit.release.keys import ready
 from edgekit.release.reasons import Refused
 from edgekit.support.documents import Document
@@ -68,42 +69,39 @@ def read_release(folder: Path, found: Mapping[str, str]) -> Release:
 
 
 def _is_signature(name: str, found: Mapping[str, str]) -> bool:
-    return name.endswith(f"/{SIGNATURE}") or name.removesuffix(ARCHIVE_SIGNATURE) in found.keys() - {name}
+    beside = name.endswith(ARCHIVE_SIGNATURE) and name.removesuffix(ARCHIVE_SIGNATURE) in found
+    return beside or name.endswith(f"/{SIGNATURE}")
 
 
-def check_documents(folder: Path, bundle: Bundle) -> None:
-    """Manifests, parity reports, golden vectors and the bill of materials, as far as they are no part of an archive.
+def check_documents(folder: Path, found: Sequence[Place]) -> None:
+    """Manifests, parity reports and golden vectors of all artifacts, and the bill of materials.
 
     Raises:
         Refused: schema, with what is wrong with the first.
         MissingDependencyError: what checks the bill of materials is not installed.
     """
-    listed = {entry.path: entry.sha256 for entry in bundle.files}
-    for artifact in bundle.artifacts:
-        if artifact.container is None:
-            _check_artifact(folder, artifact, listed)
-        elif artifact.container not in listed:
-            raise Refused("schema", folder / BUNDLE, f"{artifact.container} is not there")
-    if _BOM not in listed:
+    for place in found:
+        _check_artifact(place.root, place.artifact, place.listed)
+    if not (folder / _BOM).exists():
         raise Refused("schema", folder / _BOM, "there is no bill of materials")
     check_bom(folder / _BOM)
 
 
-def _check_artifact(folder: Path, artifact: BundledArtifact, listed: Mapping[str, str]) -> None:
+def _check_artifact(root: Path, artifact: BundledArtifact, listed: Mapping[str, str]) -> None:
     path = f"{artifact.folder}/{FILENAME}"
     if listed.get(path) != artifact.manifest_sha256:
-        raise Refused("schema", folder / BUNDLE, f"{path} is another than it states")
-    manifest = _read(Manifest, folder / artifact.folder, FILENAME, {FILENAME: ""})
+        raise Refused("schema", root / path, f"it is missing, or another than {BUNDLE} states")
+    manifest = _read(Manifest, root / artifact.folder, FILENAME, {FILENAME: ""})
     for entry in manifest.files:
         if listed.get(f"{artifact.folder}/{entry.path}") != entry.sha256:
-            raise Refused("schema", folder / path, f"{entry.path} is another than it states")
+            raise Refused("schema", root / path, f"{entry.path} is another than it states")
     if f"{artifact.folder}/{_PARITY}" in listed:
-        _read(ParityReport, folder / artifact.folder, _PARITY, {_PARITY: ""})
+        _read(ParityReport, root / artifact.folder, _PARITY, {_PARITY: ""})
     if artifact.golden is not None:
         try:
-            preprocessing.read(folder / artifact.golden)
+            preprocessing.read(root / artifact.golden)
         except InputError as error:
-            raise Refused("schema", folder / artifact.golden, str(error)) from error
+            raise Refused("schema", root / artifact.golden, str(error)) from error
 
 
 def _read(kind: type[D], folder: Path, name: str, found: Mapping[str, str]) -> D:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,20 +11,20 @@ import numpy as np
 from edgekit.bench import preprocessing
 from edgekit.bench.golden import TOLERANCE
 from edgekit.errors import EdgeKitError, InputError, IntegrityError, MissingDependencyError
-from edgekit.release.bundle import Bundle, BundledArtifact
+from edgekit.release.bundle import BundledArtifact
+from edgekit.release.containers import Place
 from edgekit.release.reasons import Refused
 from edgekit.support.progress import Reporter
 from edgekit.support.text import shown
 
-__all__ = ["IN_ARCHIVE", "NO_GOLDEN", "NO_RUNTIME", "PASSED", "self_test"]
+__all__ = ["NO_GOLDEN", "NO_RUNTIME", "PASSED", "self_test"]
 
 PASSED: Final = "passed"
 NO_RUNTIME: Final = "no runtime here"
 NO_GOLDEN: Final = "no golden vectors"
-IN_ARCHIVE: Final = "in an archive, not run"
 
 
-def self_test(folder: Path, bundle: Bundle, reporter: Reporter) -> list[str]:
+def self_test(found: Sequence[Place], reporter: Reporter) -> list[str]:
     """What came of each artifact: a sentence that begins with one of this module's words.
 
     Only after signature and hashes hold: this opens models.
@@ -31,15 +32,13 @@ def self_test(folder: Path, bundle: Bundle, reporter: Reporter) -> list[str]:
     Raises:
         Refused: self-test-failed, where an embedding is not the one that the golden vectors state.
     """
-    return [_one(folder, artifact, reporter) for artifact in bundle.artifacts]
+    return [_one(place.root, place.artifact, reporter) for place in found]
 
 
 def _one(folder: Path, artifact: BundledArtifact, reporter: Reporter) -> str:
     from edgekit.artifact.open import open_artifact
     from edgekit.metrics.retrieval import cosine
 
-    if artifact.container is not None:
-        return IN_ARCHIVE
     if artifact.golden is None:
         return NO_GOLDEN
     place = folder / artifact.folder

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgekit.errors import InputError, ParityError, UsageError
 from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle
+from edgekit.release.containers import places
 from edgekit.release.documents import check_documents, read_bundle, read_release
 from edgekit.release.keys import PublicKey, check_certificates, check_private, ready
 from edgekit.release.reasons import Refused
@@ -113,7 +114,8 @@ def _look_at(path: Path, request: SignRequest, reporter: Reporter) -> None:
 
 def _check(folder: Path, found: dict[str, str], request: SignRequest) -> Bundle:
     bundle = read_bundle(folder, found)
-    check_documents(folder, bundle)
+    with places(folder, bundle) as found_places:
+        check_documents(folder, found_places)
     for artifact in bundle.artifacts:
         verdicts = [figure.verdict for figure in artifact.parity]
         if not request.allow_unverified and ("pass" not in verdicts or "fail" in verdicts):

@@ -22,7 +22,7 @@ from edgekit.release.names import first_fault
 from edgekit.release.reasons import LIMITS, Refused
 from edgekit.support.files import parse_json
 
-__all__ = ["ARCHIVE", "Signature", "check_key", "read_signature", "signed_files"]
+__all__ = ["ARCHIVE", "Signature", "check_key", "decoded", "read_signature", "signed_files"]
 
 ARCHIVE: Final = "."  # the name of the one file of which an archive's statement speaks
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +36,7 @@ class Signature:
     content: bytes  # of the file
     payload: bytes  # the statement, as it was signed
     sig: bytes  # DER
-    certificates: tuple[bytes, ...]  # DER, the signer's first
+    material: object  # what the signer says of the key, in JSON; of use with certificates alone
 
     @property
     def signed(self) -> bytes:
@@ -80,19 +80,11 @@ def _parse(path: Path, content: bytes) -> Signature:
     if not isinstance(envelope["signatures"], list):
         raise InputError("its signatures are no list")
     (one,) = envelope["signatures"]
-    material = file.get("verificationMaterial")
-    chain = material.get("x509CertificateChain") if isinstance(material, dict) else None
-    certificates = chain["certificates"] if isinstance(chain, dict) else []
-    return Signature(
-        path,
-        content,
-        _decoded(envelope["payload"]),
-        _decoded(one["sig"]),
-        tuple(_decoded(certificate["rawBytes"]) for certificate in certificates),
-    )
+    return Signature(path, content, decoded(envelope["payload"]), decoded(one["sig"]), file.get("verificationMaterial"))
 
 
-def _decoded(text: object) -> bytes:
+def decoded(text: object) -> bytes:
+    """Base64 as bytes; InputError where it is none."""
     if not isinstance(text, str):
         raise InputError("base64 is expected")
     try:

@@ -28,7 +28,7 @@ from edgekit.support.text import human_size
 if TYPE_CHECKING:
     import tarfile
 
-__all__ = ["FORMS", "form_of", "unpack"]
+__all__ = ["FORMS", "form_of", "unpack", "unpack_container"]
 
 _LOCAL: Final = struct.Struct("<4s5H3I2H")
 _CENTRAL: Final = struct.Struct("<4s6H3I5H2I")
@@ -69,16 +69,28 @@ def unpack(archive: Path, into: Path) -> tuple[Path, dict[str, str]]:
     form = form_of(archive)
     if form is None:
         raise InputError(f"{archive}: is no archive of a bundle; give a folder or one of {', '.join(FORMS)}")
+    found = _unpack(form, archive, into, single=True)
+    top = next(iter(found)).split("/", 1)[0] if found else "."
+    return into / top, {name.removeprefix(f"{top}/"): digest for name, digest in found.items()}
+
+
+def unpack_container(archive: Path, into: Path) -> dict[str, str]:
+    """Unpack an archive within a bundle, an AAR: a ZIP archive of the same form, without one folder at its top.
+
+    Returns the SHA-256 of each file below `into` by name; raises Refused.
+    """
+    return _unpack("zip", archive, into, single=False)
+
+
+def _unpack(form: str, archive: Path, into: Path, *, single: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     try:
         with archive.open("rb") as file:
-            for name, blocks in FORMS[form](file, archive):
+            for name, blocks in FORMS[form](file, _Names(archive, single=single), archive):
                 found[name] = _write(into / name, blocks)
     except struct.error as error:
         raise Refused("archive-damaged", archive) from error
-    tops = {name.split("/", 1)[0] for name in found}
-    top = tops.pop() if tops else "."
-    return into / top, {name.removeprefix(f"{top}/"): digest for name, digest in found.items()}
+    return found
 
 
 def _write(path: Path, blocks: Iterator[bytes]) -> str:
@@ -94,16 +106,17 @@ def _write(path: Path, blocks: Iterator[bytes]) -> str:
 
 
 class _Names:
-    """What all members together must keep: one folder at the top, the rule for names, and the bounds."""
+    """What all members together must keep: the rule for names, the bounds, and a `single` folder at the top."""
 
-    def __init__(self, archive: Path) -> None:
-        self._archive, self._names, self._bytes = archive, list[str](), 0
+    def __init__(self, archive: Path, *, single: bool) -> None:
+        self._archive, self._single, self._names, self._bytes = archive, single, list[str](), 0
 
     def take(self, name: str, size: int) -> None:
         """Refused where a member may not be there beside the earlier ones."""
         if fault := fault_in(name):
             raise Refused(fault.reason, self._archive, f"{fault.name!r} {fault.why}")
-        if "/" not in name or (self._names and self._names[0].split("/")[0] != name.split("/")[0]):
+        top = (self._names or [name])[0].split("/")[0]
+        if self._single and not name.startswith(f"{top}/"):
             raise Refused("bad-name", self._archive, f"{name!r} is not in the one folder at the top")
         self._names.append(name)
         self._bytes += size
@@ -118,10 +131,10 @@ class _Names:
             raise Refused(fault.reason, self._archive, f"{fault.name!r} {fault.why}")
 
 
-def _zip(file: BinaryIO, archive: Path) -> _Members:
+def _zip(file: BinaryIO, names: _Names, archive: Path) -> _Members:
     """Each member's name and content; all headers are looked at before the first content."""
     members, end = _directory(file, archive)
-    names, at = _Names(archive), 0
+    at = 0
     for member in members:
         names.take(member.name, member.size)
     names.together()
@@ -199,9 +212,8 @@ def _member(directory: bytes, at: int, archive: Path) -> tuple[_Member, int]:
     return _Member(text, raw, flags, (time, date), crc, size, start), at + _CENTRAL.size + name
 
 
-def _tar(stream: Callable[[BinaryIO, Path], Iterator[bytes]], file: BinaryIO, archive: Path) -> _Members:
+def _tar(stream: Callable[[BinaryIO, Path], Iterator[bytes]], file: BinaryIO, names: _Names, archive: Path) -> _Members:
     """Each member's name and content; all headers are looked at before the first content."""
-    names = _Names(archive)
     for name, size, content in _members(Blocks(stream(file, archive), archive), archive):
         names.take(name, size)
         for _ in content:
@@ -269,7 +281,7 @@ def _content(blocks: Blocks, size: int, archive: Path) -> Iterator[bytes]:
     blocks.take(-size % 512)
 
 
-FORMS: Final[dict[str, Callable[[BinaryIO, Path], _Members]]] = {
+FORMS: Final[dict[str, Callable[[BinaryIO, _Names, Path], _Members]]] = {
     "zip": _zip,
     "tgz": partial(_tar, gunzip),
     "tar.zst": partial(_tar, unzstd),

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from edgekit.errors import InputError, UsageError
 from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle, Release, ReleasedBundle
 from edgekit.release.certificates import check_certificate
+from edgekit.release.containers import places
 from edgekit.release.content import compare, hash_files, list_content
 from edgekit.release.documents import Expected, check_documents, read_bundle, read_release
 from edgekit.release.keys import PublicKey, load_public
@@ -147,8 +148,9 @@ def _folder(path: Path, signature: Path, trust: _Trust) -> tuple[str, dict[str, 
 def _bundle(path: Path, key: str, found: dict[str, str], trust: _Trust) -> Verified:
     bundle = read_bundle(path, found)
     trust.expected.check(bundle, path)
-    check_documents(path, bundle)
-    tests = self_test(path, bundle, trust.reporter) if trust.request.self_test else []
+    with places(path, bundle) as found_places:
+        check_documents(path, found_places)
+        tests = self_test(found_places, trust.reporter) if trust.request.self_test else []
     return _verified(path, "bundle", key, len(found), bundle, dict(zip(_folders(bundle), tests, strict=False)))
 
 
@@ -169,8 +171,10 @@ def _archive(path: Path, signature: Path, trust: _Trust) -> Verified:
 
 @contextlib.contextmanager
 def _unpacked(path: Path, reporter: Reporter) -> Iterator[tuple[Path, dict[str, str]]]:
-    with scratch(path.stat().st_size) as place, reporter.stage(f"unpack {path.name}"):
-        yield unpack(path, place)
+    with scratch(path.stat().st_size) as place:
+        with reporter.stage(f"unpack {path.name}"):
+            unpacked = unpack(path, place)
+        yield unpacked
 
 
 def _release(path: Path, key: str, found: dict[str, str], trust: _Trust) -> Verified:

@@ -140,6 +140,8 @@ _SIGNATURES = [
     Row("another curve", "a key on P-384 signed it", "wrong-key", lambda: Made(bundle(), _p384())),
     Row("good, another hint", "the hint, which nobody relies on, names another key", None,
         lambda: _signature(lambda content: _hint(content, "other"))),
+    Row("good, odd material", "what nobody relies on is something else", None,
+        lambda: _signature(lambda content: content.update(verificationMaterial={"x509CertificateChain": 7}))),
     Row("good, no material", "what nobody relies on is not there", None,
         lambda: _signature(lambda content: content.pop("verificationMaterial"))),
 ]  # fmt: skip

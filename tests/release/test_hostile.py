@@ -145,7 +145,10 @@ def _statement(change: list[tuple[str, Any]]) -> dict[str, Any]:
         at: Any = made
         *above, last = path.split(".")
         for step in above:
-            at = at[int(step)] if isinstance(at, list) else at[step] if isinstance(at, dict) and step in at else {}
+            if isinstance(at, list):
+                at = at[int(step)] if step.isdigit() and int(step) < len(at) else None
+            else:
+                at = at.get(step) if isinstance(at, dict) else None
         if isinstance(at, dict):
             at[last] = value
     return made

@@ -349,3 +349,33 @@ def test_without_a_runtime_the_rest_is_verified(
     monkeypatch.setattr("edgekit.artifact.open.open_artifact", missing)
     result = verify(VerifyRequest(put(real, tmp_path / "bundle"), public_key=public))
     assert result.self_test["catalog"].startswith(self_test.NO_RUNTIME)
+
+
+def packed(real: Files, **changes: bytes) -> Files:
+    """The bundle, with its artifact and golden vectors in an archive of it, as an AAR has them."""
+    inside = {name: content for name, content in real.items() if name.startswith(("catalog/", "golden/"))}
+    files = {name: content for name, content in real.items() if name not in inside}
+    inside |= {"AndroidManifest.xml": b"<manifest/>", **changes}
+    members = tuple(craft.Member(name.encode(), inside[name]) for name in sorted(inside))
+    about = json.loads(files[BUNDLE])
+    about["artifacts"][0]["container"] = "maven/a.aar"
+    return craft.relisted(files | {"maven/a.aar": craft.Zip(members).build(), BUNDLE: json.dumps(about).encode()})
+
+
+def test_an_artifact_in_an_archive_of_the_bundle_is_tested_too(real: Files, public: Path, tmp_path: Path) -> None:
+    folder = put(packed(real), tmp_path / "bundle")
+    before = sorted(tmp_path.rglob("*"))
+    result = verify(VerifyRequest(folder, public_key=public))
+    assert result.self_test["catalog"].startswith(self_test.PASSED)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_wrong_in_an_archive_of_the_bundle_names_it(real: Files, public: Path, tmp_path: Path) -> None:
+    folder = put(packed(real, **{"catalog/manifest.json": b"{}"}), tmp_path / "other")
+    with pytest.raises(edgekit.Refused, match=r"other/maven/a\.aar/catalog/manifest\.json: schema"):
+        verify(VerifyRequest(folder, public_key=public))
+    cut = packed(real)
+    cut = craft.relisted(cut | {"maven/a.aar": cut["maven/a.aar"][:-30]})
+    assert refused(put(cut, tmp_path / "cut"), public) == "truncated"
+    gone = craft.relisted({name: content for name, content in packed(real).items() if name != "maven/a.aar"})
+    assert refused(put(gone, tmp_path / "gone"), public) == "schema"
