@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.artifact.folder import write_manifest
+from edgekit.artifact.folder import describe_files, write_manifest
 from edgekit.artifact.manifest import TargetInfo
 from edgekit.release.archives import write_zip
 from edgekit.release.kinds import Checked, Material
-from tests.artifact.conftest import describe_files, example
+from tests.artifact.conftest import example
 
 __all__ = ["CLASSES", "artifact", "documents", "material"]
 
