@@ -163,10 +163,10 @@ def test_apk_holds_the_app_and_its_runtimes(apk: Path, built: Built) -> None:
         names = archive.namelist()
         found = set().union(*(classes_in(archive.read(name)) for name in names if name.endswith(".dex")))
     own = {f"L{file.relative_to(root).with_suffix('')};" for root in built.classes for file in root.rglob("*.class")}
-    assert {"Ldev/edgekit/bench/MeasureInstrumentation;", "Ldev/edgekit/bench/OnnxModel;"} < own <= found
+    assert {"Ldev/edgekit/bench/MeasureInstrumentation;", "Ldev/edgekit/embedder/OnnxModel;"} < own <= found
     runtimes = {"Lai/onnxruntime/OrtSession;", "Lorg/pytorch/executorch/Module;", "Lkotlin/Unit;"}
     assert runtimes < found
-    assert "Ldev/edgekit/bench/LiteRtModel;" in own
+    assert "Ldev/edgekit/embedder/LiteRtModel;" in own
     assert not any(name.startswith(("Lcom/google/ai/", "Lcom/sun/jna/")) for name in found)  # Gradle takes Google's
     # Tests and what Android brings itself stay out.
     assert not any(re.match(r"L(org/json|android|org/robolectric|org/junit)/|.*Test;", name) for name in found)

@@ -14,12 +14,14 @@ fun main(arguments: Array<String>) {
     val rest = arguments.drop(1)
     when (arguments[0]) {
         "verify" -> File(rest[0]).readLines().forEach { println(answerOf(it.split('\t'))) }
-        "extract" -> println(said { BundleVerifier(File(rest[0]).readText()).extract(File(rest[1]), File(rest[2])).version })
+        "extract" -> println(said { verifier(rest[0]).extract(File(rest[1]), File(rest[2])).version })
         "resource" -> println(said { open(rest[0], File(rest[1])).use(::tested) })
         "folder" -> println(said { Embedder.open(File(rest[0]), File(rest[1])).use(::tested) })
         else -> error("unknown command")
     }
 }
+
+private fun verifier(key: String) = BundleVerifier(File(key).readText())
 
 private fun open(name: String, cache: File) = Embedder.open(Embedder::class.java.classLoader, name, cache)
 
@@ -29,7 +31,8 @@ private fun answerOf(case: List<String>): String = said {
     val (name, minimum, space) = case.drop(4).map { word -> word.takeIf { it != "-" } }
     val verifier = BundleVerifier(File(key).readText(), name, minimum, space)
     val path = File(bundle)
-    (if (kind == "folder") verifier.verifyFolder(path) else verifier.verifyArchive(path, File(signature))).let { "accepted" }
+    if (kind == "folder") verifier.verifyFolder(path) else verifier.verifyArchive(path, File(signature))
+    "accepted"
 }
 
 private fun said(act: () -> String): String = try {
@@ -43,9 +46,12 @@ private fun said(act: () -> String): String = try {
 /** The self-test, and that a photograph is nearest to itself. */
 private fun tested(embedder: Embedder): String {
     val test = embedder.selfTest()
-    val photos = List(3) { shade -> Pixels(300, 200, ByteArray(3 * 300 * 200) { ((it / 3 % 300) * (shade + 1) / 2).toByte() }) }
+    val photos = List(3) { shade ->
+        Pixels(300, 200, ByteArray(3 * 300 * 200) { ((it / 3 % 300) * (shade + 1) / 2).toByte() })
+    }
     val gallery = photos.map(embedder::embed)
     val nearest = topK(gallery[1], gallery, 2)
     val cosine = compare(gallery[1], gallery[1])
-    return listOf(test.passed, test.images, test.minCosine, embedder.dim, nearest[0].index, nearest.size, cosine).joinToString("\t")
+    val found = listOf(nearest[0].index, nearest.size, cosine)
+    return (listOf(test.passed, test.images, test.minCosine, embedder.dim) + found).joinToString("\t")
 }

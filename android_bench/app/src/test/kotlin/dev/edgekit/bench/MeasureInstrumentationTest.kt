@@ -5,7 +5,6 @@ import android.os.BatteryManager
 import android.os.PowerManager
 import android.provider.Settings
 import android.util.Base64
-import dev.edgekit.embedder.shown
 import java.io.File
 import java.security.MessageDigest
 import org.json.JSONObject

@@ -14,6 +14,8 @@ inline fun spread(spec: ModelSpec, pixels: ByteArray, put: (Int, Float) -> Unit)
     val area = pixels.size / 3
     val (step, plane) = if (spec.layout == "nchw") 1 to area else 3 to 1
     for (at in 0 until area) {
-        for (channel in 0 until 3) put(step * at + plane * channel, (pixels[3 * at + channel].toInt() and 255).toFloat())
+        for (channel in 0 until 3) {
+            put(step * at + plane * channel, (pixels[3 * at + channel].toInt() and 255).toFloat())
+        }
     }
 }

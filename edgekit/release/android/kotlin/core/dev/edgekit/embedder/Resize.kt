@@ -57,7 +57,9 @@ private fun rounded(sum: Int): Byte = (sum shr PRECISION_BITS).coerceIn(0, 255).
 
 private fun room(width: Int, height: Int): ByteArray {
     val bytes = 3L * width * height
-    if (bytes > LARGEST_ARRAY) throw EmbedderError("$width x $height pixels are more than fit: give a smaller photograph")
+    if (bytes > LARGEST_ARRAY) {
+        throw EmbedderError("$width x $height pixels are more than fit: give a smaller photograph")
+    }
     return ByteArray(bytes.toInt())
 }
 

@@ -21,6 +21,7 @@ internal fun loadExecuTorch() {
 
 /** A `.pte` file in ExecuTorch: one image in, one embedding out. */
 internal class ExecuTorchModel(private val spec: ModelSpec) : Model {
+    private val name = spec.model.name
     private val count = 3 * spec.height * spec.width
     private val values = FloatArray(if (spec.takesBytes) 0 else count)
     private val floats: FloatBuffer = Tensor.allocateFloatBuffer(values.size)
@@ -51,18 +52,18 @@ internal class ExecuTorchModel(private val spec: ModelSpec) : Model {
     }
 
     override fun run() {
-        val given = input ?: throw EmbedderError("${spec.model.name}: run without an input: set one before each run")
+        val given = input ?: throw EmbedderError("$name: run without an input: set one before each run")
         input = null
         output = said("run this model") { module.forward(given) }
     }
 
     override fun embedding(into: FloatArray) {
-        val given = output ?: throw EmbedderError("${spec.model.name}: has no output yet: run it first")
+        val given = output ?: throw EmbedderError("$name: has no output yet: run it first")
         val tensor = given.singleOrNull()?.takeIf { it.isTensor }?.toTensor()
-            ?: throw EmbedderError("${spec.model.name}: gives ${given.size} values, not one tensor: export it with edgekit")
+            ?: throw EmbedderError("$name: gives ${given.size} values, not one tensor: export it with edgekit")
         if (tensor.dtype() != DType.FLOAT || !tensor.shape().contentEquals(longArrayOf(1, into.size.toLong()))) {
             val found = "${tensor.dtype()} ${tensor.shape().joinToString(",", "[", "]")}"
-            throw EmbedderError("${spec.model.name}: gives $found, not FLOAT [1,${into.size}]: correct dim, or export it")
+            throw EmbedderError("$name: gives $found, not FLOAT [1,${into.size}]: correct dim, or export it")
         }
         tensor.dataAsFloatArray.copyInto(into)
     }
@@ -76,6 +77,6 @@ internal class ExecuTorchModel(private val spec: ModelSpec) : Model {
     private fun <T> said(doing: String, act: () -> T): T = try {
         act()
     } catch (error: RuntimeException) {
-        throw EmbedderError("${spec.model.name}: cannot $doing (${error.message}): export it for this ExecuTorch", error)
+        throw EmbedderError("$name: cannot $doing (${error.message}): export it for this ExecuTorch", error)
     }
 }

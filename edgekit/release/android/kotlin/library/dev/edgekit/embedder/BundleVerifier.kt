@@ -58,8 +58,8 @@ class BundleVerifier(
         reading { opened(archive, signature).use { it.info } }
 
     /**
-     * Verify a ZIP archive and put its files into [folder], which must not be there yet and is not where any step fails.
-     * [BundleInfo.models] name the folders of models in it.
+     * Verify a ZIP archive and put its files into [folder], which must not be there yet; it is not made where a step
+     * fails. [BundleInfo.models] name the folders of models in it.
      */
     fun extract(archive: File, folder: File, signature: File = File("${archive.path}.sig")): BundleInfo = reading {
         val draft = File("${folder.absolutePath}.partial")
@@ -138,11 +138,17 @@ class BundleVerifier(
         val version = document.part<String>("version")
         if (!VERSION.matches(version)) throw JsonError("its version")
         val models = document.part<List<*>>("artifacts").map {
-            BundledModel(it.part("folder"), it.part("format"), it.part("precision"), (it as Map<*, *>)["golden"] as? String)
+            val golden = (it as? Map<*, *>)?.get("golden") as? String
+            BundledModel(it.part("folder"), it.part("format"), it.part("precision"), golden)
         }
         if (models.isEmpty()) throw JsonError("no artifacts")
         return BundleInfo(
-            document.part("name"), version, document.part("kind"), document.part("space"), document.part("license"), models,
+            document.part("name"),
+            version,
+            document.part("kind"),
+            document.part("space"),
+            document.part("license"),
+            models,
         )
     }
 

@@ -59,7 +59,7 @@ class Embedder private constructor(private val files: ModelFiles, about: About, 
     override fun close() = synchronized(model) { model.close() }
 
     companion object {
-        /** Open the model in a folder, the one that has its manifest.json; [golden] is the folder of its golden vectors. */
+        /** Open the model in a folder that has its manifest.json; [golden] is the folder of its golden vectors. */
         @JvmStatic
         @JvmOverloads
         fun open(folder: File, golden: File = File(folder, "golden"), threads: Int = THREADS): Embedder =

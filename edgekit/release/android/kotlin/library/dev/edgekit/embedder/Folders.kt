@@ -7,7 +7,8 @@ import java.security.MessageDigest
 private const val BLOCK = 1 shl 16
 
 /** Whether something has that name, be it a link that leads nowhere. */
-internal fun isThere(file: File): Boolean = file.exists() || file.absoluteFile.parentFile?.list()?.contains(file.name) == true
+internal fun isThere(file: File): Boolean =
+    file.exists() || file.absoluteFile.parentFile?.list()?.contains(file.name) == true
 
 /** Whether it is a regular file, and no link to one: a link's canonical path is another's. */
 internal fun isPlain(file: File): Boolean = file.isFile && !isLink(file)

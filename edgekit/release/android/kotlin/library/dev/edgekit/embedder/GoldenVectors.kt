@@ -17,7 +17,8 @@ internal fun readGolden(files: ModelFiles, dim: Int, preprocessing: Preprocessin
         if (golden.part<String>("schema") != Protocol.GOLDEN_SCHEMA) throw JsonError("another schema")
         val part = golden.part<Map<*, *>>("preprocessing")
         val size = part.part<Long>("height") to part.part<Long>("width")
-        if (size != preprocessing.height.toLong() to preprocessing.width.toLong() || golden.part<Long>("dim") != dim.toLong()) {
+        val due = preprocessing.height.toLong() to preprocessing.width.toLong()
+        if (size != due || golden.part<Long>("dim") != dim.toLong()) {
             throw JsonError("its sizes are not the model's")
         }
         val count = golden.part<List<*>>("items").size
@@ -27,7 +28,8 @@ internal fun readGolden(files: ModelFiles, dim: Int, preprocessing: Preprocessin
         val embeddings = content(files, Protocol.EMBEDDINGS_FILE, golden.part("embeddings_sha256"), 4L * count * dim)
         val floats = ByteBuffer.wrap(embeddings).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
         return List(count) {
-            GoldenVector(inputs.copyOfRange(it * image, (it + 1) * image), FloatArray(dim).also { one -> floats.get(one) })
+            val embedding = FloatArray(dim).also { one -> floats.get(one) }
+            GoldenVector(inputs.copyOfRange(it * image, (it + 1) * image), embedding)
         }
     } catch (error: JsonError) {
         throw EmbedderError("$name: ${error.message}: $ADVICE", error)

@@ -6,7 +6,8 @@ import java.nio.charset.CodingErrorAction
 
 private const val DEEPEST = 32 // levels, as in Python
 private const val LONGEST_NUMBER = 400
-private val ESCAPES = mapOf('"' to '"', '\\' to '\\', '/' to '/', 'b' to '\b', 'f' to '\u000C', 'n' to '\n', 'r' to '\r', 't' to '\t')
+private val ESCAPES =
+    mapOf('"' to '"', '\\' to '\\', '/' to '/', 'b' to '\b', 'f' to '\u000C', 'n' to '\n', 'r' to '\r', 't' to '\t')
 private val NUMBER = Regex("-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 /** What makes a text no JSON that is read here. */

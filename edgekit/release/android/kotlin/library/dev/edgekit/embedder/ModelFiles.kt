@@ -22,9 +22,11 @@ internal interface ModelFiles {
 }
 
 internal class FolderFiles(private val folder: File, private val golden: File) : ModelFiles {
-    override fun bytes(name: String, most: Long): ByteArray = named(name) { bounded(File(folder, name).inputStream(), name, most) }
+    override fun bytes(name: String, most: Long): ByteArray =
+        named(name) { bounded(File(folder, name).inputStream(), name, most) }
 
-    override fun golden(name: String, most: Long): ByteArray = named(name) { bounded(File(golden, name).inputStream(), name, most) }
+    override fun golden(name: String, most: Long): ByteArray =
+        named(name) { bounded(File(golden, name).inputStream(), name, most) }
 
     override fun file(name: String, sha256: String): File {
         refuseName(name)

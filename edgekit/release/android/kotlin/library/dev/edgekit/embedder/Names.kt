@@ -3,7 +3,8 @@ package dev.edgekit.embedder
 private const val LONGEST = 240
 private const val LONGEST_PART = 100
 private const val FORBIDDEN = "\\:*?\"<>|"
-private val DEVICES = Regex("(con|prn|aux|nul|conin\\$|conout\\$|com[0-9]|lpt[0-9])(\\..*| *)?", RegexOption.IGNORE_CASE)
+private val DEVICES =
+    Regex("(con|prn|aux|nul|conin\\$|conout\\$|com[0-9]|lpt[0-9])(\\..*| *)?", RegexOption.IGNORE_CASE)
 
 /** Why a list of names is refused, and the name; the rules are those of edgekit/release/names.py. */
 internal class NameFault(val reason: String, val name: String)
@@ -31,8 +32,9 @@ internal fun firstFault(names: Iterable<String>): NameFault? {
 private fun isGood(name: String): Boolean {
     if (name.length > LONGEST) return false
     return name.split('/').all { part ->
-        part.length in 1..LONGEST_PART && part != "." && part != ".." && part.all { it in ' '..'~' && it !in FORBIDDEN } &&
-            !part.startsWith(' ') && !part.endsWith(' ') && !part.endsWith('.') && !DEVICES.matches(part)
+        part.length in 1..LONGEST_PART && part != "." && part != ".." &&
+            part.all { it in ' '..'~' && it !in FORBIDDEN } &&
+            part.first() != ' ' && part.last() !in " ." && !DEVICES.matches(part)
     }
 }
 

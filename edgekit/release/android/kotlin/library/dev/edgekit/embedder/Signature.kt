@@ -8,6 +8,7 @@ import java.security.MessageDigest
 import java.security.PublicKey
 import java.security.Signature
 import java.security.interfaces.ECPublicKey
+import java.security.spec.ECFieldFp
 import java.security.spec.X509EncodedKeySpec
 
 private const val BEGIN = "-----BEGIN PUBLIC KEY-----"
@@ -32,7 +33,7 @@ internal fun publicKeyOf(pem: String): PublicKey {
         null
     }
     val curve = key?.params
-    val field = curve?.curve?.field as? java.security.spec.ECFieldFp
+    val field = curve?.curve?.field as? ECFieldFp
     if (key == null || field?.p != P256_PRIME || curve.curve.b != P256_B || curve.order != P256_ORDER) {
         throw EmbedderError("public key: not a P-256 key in PEM: give the file that was published for this app")
     }
@@ -72,12 +73,8 @@ private fun signatureBytes(file: File): ByteArray {
     return file.readBytes()
 }
 
-private class Envelope(val payload: ByteArray, val signature: ByteArray) {
-    operator fun component1() = payload
-    operator fun component2() = signature
-}
-
-private fun envelopeOf(bytes: ByteArray): Envelope {
+/** What was signed, and the signature of it. */
+private fun envelopeOf(bytes: ByteArray): Pair<ByteArray, ByteArray> {
     try {
         val bundle = parseJson(bytes)
         if (bundle.part<String>("mediaType") != Limits.MEDIA_TYPE) throw JsonError("another mediaType")
@@ -86,7 +83,7 @@ private fun envelopeOf(bytes: ByteArray): Envelope {
         val signature = dsse.part<List<*>>("signatures").singleOrNull() ?: throw JsonError("not one signature")
         val payload = decodeBase64(dsse.part("payload")) ?: throw JsonError("payload is not base64")
         val sig = decodeBase64(signature.part("sig")) ?: throw JsonError("sig is not base64")
-        return Envelope(payload, sig)
+        return payload to sig
     } catch (error: JsonError) {
         throw BundleRefused("signature-damaged", error.message.orEmpty())
     }

@@ -114,7 +114,7 @@ internal class StoredZip(path: File) : Closeable {
     /** A reader that trusts local headers must see the same. */
     private fun expectLocal(central: ByteBuffer, at: Int, local: ByteBuffer, nameSize: Int, name: String) {
         if (local.getInt(0) != LOCAL) damaged("no header at $name")
-        // Version, flags, method, time, date, checksum, both sizes and the name's size stand alike in both, 2 bytes apart.
+        // From the version to the name's size both have the same fields, 2 bytes apart.
         val same = (4 until 28).all { local.get(it) == central.get(at + it + 2) }
         if (!same || local.getShort(28).toInt() != 0) damaged("two headers of $name that differ")
         if ((0 until nameSize).any { local.get(LOCAL_SIZE + it) != central.get(at + CENTRAL_SIZE + it) }) {

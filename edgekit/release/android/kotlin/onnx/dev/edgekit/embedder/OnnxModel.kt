@@ -24,7 +24,8 @@ private fun onnxEnvironment(): OrtEnvironment =
     try {
         OrtEnvironment.getEnvironment(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL, "edgekit")
     } catch (error: LinkageError) {
-        throw EmbedderError("ONNX Runtime does not load (${shown(error.message)}): build the app for this device", error)
+        val why = shown(error.message)
+        throw EmbedderError("ONNX Runtime does not load ($why): build the app for this device", error)
     }
 
 /** An .onnx file in ONNX Runtime, on the CPU. */
@@ -108,7 +109,9 @@ class OnnxModel(private val spec: ModelSpec) : Model {
 
     private fun room(shape: LongArray, each: Int): ByteBuffer {
         val bytes = shape.fold(each.toLong()) { product, size -> product * size }
-        if (bytes > Int.MAX_VALUE) throw EmbedderError("$name: $bytes bytes are too many for one image: make it smaller")
+        if (bytes > Int.MAX_VALUE) {
+            throw EmbedderError("$name: $bytes bytes are too many for one image: make it smaller")
+        }
         try {
             return ByteBuffer.allocateDirect(bytes.toInt()).order(ByteOrder.nativeOrder())
         } catch (error: OutOfMemoryError) {
