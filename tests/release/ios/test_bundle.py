@@ -16,7 +16,8 @@ from edgekit.errors import InputError
 from edgekit.release.ios.bundle import module_name, write
 from edgekit.release.kinds import KINDS, Material
 from edgekit.release.reasons import LIMITS, REASONS
-from tests.release.ios.conftest import LIBRARY, SHARED, material_of, small
+from tests.bench_ios_project.harness import SHARED
+from tests.release.ios.conftest import LIBRARY, material_of, small
 
 SOURCES = [*sorted(SHARED.glob("*.swift")), *sorted(LIBRARY.glob("*.swift"))]
 

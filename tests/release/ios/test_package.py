@@ -12,9 +12,9 @@ from edgekit.release.golden import make_golden
 from edgekit.release.ios.bundle import write
 from edgekit.release.kinds import Checked
 from edgekit.support.progress import Silent
-from tests.bench_ios_project.harness import WARNED, Swift
+from tests.bench_ios_project.harness import SHARED, WARNED, Swift
 from tests.bench_ios_project.test_types import modules as declared
-from tests.release.ios.conftest import LIBRARY, SHARED, TESTS, material_of
+from tests.release.ios.conftest import LIBRARY, TESTS, material_of
 
 __all__ = ["declared"]
 
