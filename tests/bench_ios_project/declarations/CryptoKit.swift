@@ -88,34 +88,38 @@ public enum P256 {
     }
 }
 
+typealias NewContext = @convention(c) () -> OpaquePointer?
+typealias Free = @convention(c) (OpaquePointer?) -> Void
+typealias StartDigest = @convention(c) (OpaquePointer?, OpaquePointer?, OpaquePointer?) -> Int32
+typealias Digest = @convention(c) (OpaquePointer?, UnsafeRawPointer?, Int) -> Int32
+typealias EndDigest = @convention(c) (
+    OpaquePointer?, UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<UInt32>?
+) -> Int32
+typealias ReadKey = @convention(c) (
+    OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, Int
+) -> OpaquePointer?
+typealias StartVerify = @convention(c) (
+    OpaquePointer?, OpaquePointer?, OpaquePointer?, OpaquePointer?, OpaquePointer?
+) -> Int32
+typealias Verify = @convention(c) (OpaquePointer?, UnsafePointer<UInt8>?, Int, UnsafePointer<UInt8>?, Int) -> Int32
+
 /// The functions of libcrypto that are called here, found when the program runs: no header of it is needed.
 private enum Libcrypto {
-    typealias Bytes = UnsafePointer<UInt8>?
-    nonisolated(unsafe) private static let library = dlopen("libcrypto.so.3", RTLD_NOW)
+    static let newContext = function("EVP_MD_CTX_new", as: NewContext.self)
+    static let freeContext = function("EVP_MD_CTX_free", as: Free.self)
+    static let sha256 = function("EVP_sha256", as: NewContext.self)
+    static let startDigest = function("EVP_DigestInit_ex", as: StartDigest.self)
+    static let digest = function("EVP_DigestUpdate", as: Digest.self)
+    static let endDigest = function("EVP_DigestFinal_ex", as: EndDigest.self)
+    static let readKey = function("d2i_PUBKEY", as: ReadKey.self)
+    static let freeKey = function("EVP_PKEY_free", as: Free.self)
+    static let startVerify = function("EVP_DigestVerifyInit", as: StartVerify.self)
+    static let verify = function("EVP_DigestVerify", as: Verify.self)
+
     private static func function<Function>(_ name: String, as type: Function.Type) -> Function {
-        guard let found = dlsym(library, name) else { fatalError("libcrypto.so.3 has no \(name)") }
+        guard let found = dlsym(dlopen("libcrypto.so.3", RTLD_NOW), name) else {
+            fatalError("libcrypto.so.3 has no \(name)")
+        }
         return unsafeBitCast(found, to: type)
     }
-
-    static let newContext = function(
-        "EVP_MD_CTX_new", as: (@convention(c) () -> OpaquePointer?).self)
-    static let freeContext = function("EVP_MD_CTX_free", as: (@convention(c) (OpaquePointer?) -> Void).self)
-    static let sha256 = function("EVP_sha256", as: (@convention(c) () -> OpaquePointer?).self)
-    static let startDigest = function(
-        "EVP_DigestInit_ex", as: (@convention(c) (OpaquePointer?, OpaquePointer?, OpaquePointer?) -> Int32).self)
-    static let digest = function(
-        "EVP_DigestUpdate", as: (@convention(c) (OpaquePointer?, UnsafeRawPointer?, Int) -> Int32).self)
-    static let endDigest = function(
-        "EVP_DigestFinal_ex",
-        as: (@convention(c) (OpaquePointer?, UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<UInt32>?) -> Int32).self)
-    static let readKey = function(
-        "d2i_PUBKEY",
-        as: (@convention(c) (OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, Int) -> OpaquePointer?).self)
-    static let freeKey = function("EVP_PKEY_free", as: (@convention(c) (OpaquePointer?) -> Void).self)
-    static let startVerify = function(
-        "EVP_DigestVerifyInit",
-        as: (@convention(c) (OpaquePointer?, OpaquePointer?, OpaquePointer?, OpaquePointer?, OpaquePointer?) -> Int32)
-            .self)
-    static let verify = function(
-        "EVP_DigestVerify", as: (@convention(c) (OpaquePointer?, Bytes, Int, Bytes, Int) -> Int32).self)
 }

@@ -1,4 +1,4 @@
-// A command line around ios_bench/Core and what is shared for the tests on Linux: the parts of the app that need no iPhone.
+// A command line around ios_bench/Core and what is shared, for the tests on Linux: what needs no iPhone.
 //
 //   core measure FOLDER [FAULT...]       measure a linear model that is worked out here, write the result
 //   core coreai FOLDER                   measure the asset that job.json names with declarations/CoreAI.swift

@@ -16,7 +16,7 @@ from edgekit.release.kinds import Checked, Material
 from tests.artifact.conftest import example
 from tests.bench_ios_project.harness import SHARED, WARNED, Swift, simulated, swift
 
-__all__ = ["LIBRARY", "Library", "material_of", "small"]
+__all__ = ["LIBRARY", "TESTS", "Library", "material_of", "small"]
 
 LIBRARY = SHARED.parent / "Library"
 TESTS = Path(__file__).parent / "swift"
