@@ -172,7 +172,7 @@ def load_recipe(path: Path) -> Recipe:
         table = tomllib.loads(text.decode())
     except OSError as error:
         raise InputError(f"cannot read recipe {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with too many digits
         raise InputError(f"recipe {path} is not TOML: {error}") from error
     table.setdefault("name", "model" if path.name == PROJECT_RECIPE else _slug(path.stem))
     try:
