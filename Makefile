@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Compiled once, PyTorch and what stands around it are imported in a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
+FUZZ ?= $(notdir $(wildcard tests/fuzz/corpus/*))
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help environment export parity bench package sign verify dist test test-harnesses test-slow matrix zoo students lint docs benchmarks clean
+.PHONY: help environment export parity bench package sign verify dist test test-harnesses test-slow fuzz faults soak matrix zoo students lint docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -66,6 +67,15 @@ test-harnesses: environment ## what runs on phones, as far as it runs here; docs
 
 test-slow: environment ## the long matrices; needs gcc, cmake, and for arm64 what tests/bench_native/arm64.py names
 	$(BIN)/python -m pytest -m slow
+
+fuzz: environment ## every parser, a minute each, guided by coverage; FUZZ=recipe for one alone
+	for name in $(FUZZ); do $(BIN)/python -m tests.fuzz.guided $$name --seconds 60 || exit 1; done
+
+faults: environment ## commands killed, interrupted, out of room and read-only at random moments (an hour; root)
+	$(BIN)/python -m tests.faults --json build/faults.json
+
+soak: environment ## 200 exports in one process, and what memory it takes
+	$(BIN)/python benchmarks/soak.py
 
 matrix: environment ## every listed backbone to all five formats, as a table
 	$(BIN)/python benchmarks/matrix.py

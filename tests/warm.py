@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Warm", "command_line", "edgekit", "ranks", "start"]
+__all__ = ["Warm", "command_line", "edgekit", "preload", "ranks", "start"]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _IMPORTED = [
@@ -28,6 +28,11 @@ _IMPORTED = [
     "edgekit.targets.onnx.backend", "tests.toys",
 ]  # fmt: skip
 _CONTEXT.set_forkserver_preload(_IMPORTED)
+
+
+def preload(*modules: str) -> None:
+    """Have the server import these as well; before the first process is started."""
+    _CONTEXT.set_forkserver_preload([*_IMPORTED, *modules])
 
 
 class Warm:

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgekit import targets
 from edgekit.artifact.folder import find, verify_files
 from edgekit.artifact.manifest import Manifest
+from edgekit.artifact.trial import survives
 from edgekit.errors import InputError
 from edgekit.recipe import InputSpec
 from edgekit.support.fields import AnyPath
@@ -32,6 +33,7 @@ def open_artifact(path: AnyPath, *, allow_bare: bool = False, threads: int = 1) 
 
     Args:
         allow_bare: take a file that has no manifest, with the default preprocessing and nothing to compare with.
+            Where a runtime does not survive damaged files, it is tried in another process first.
         threads: of the runtime, where it lets that be said.
 
     Raises:
@@ -50,6 +52,7 @@ def open_artifact(path: AnyPath, *, allow_bare: bool = False, threads: int = 1) 
         target = targets.find(manifest.target.name, manifest.target.format)
     else:
         target = targets.of(artifact)
+        survives(artifact, target)
     backend = target.backend()
     load_runtime(target.runtime.entry)
     runner = backend.open(artifact, threads=threads)

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from edgekit.errors import EdgeKitError, OutputError
 
 __all__ = ["Command", "complain", "end", "exit_codes", "in_options", "warn"]
 
+_LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FIELD = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]+))?`")  # `min_ios`, `verify=False`, `precision="int8"`
 
 
@@ -65,6 +67,7 @@ def _typed(param: click.Parameter, value: str | None) -> str | None:
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """End the process with the exit code of what is raised inside, and with one line on stderr."""
+    threading.excepthook = _of_thread
     try:
         yield
     except click.exceptions.Exit as stop:
@@ -94,7 +97,7 @@ def _fail_by(error: Exception) -> NoReturn:
     from edgekit.support.text import reason_of
 
     place = getattr(error, "filename", None)
-    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if isinstance(error, OSError) and error.errno in _LOCKED:
         where = f" {place}" if place else ""
         _fail(f"cannot write{where}: {error.strerror}; choose another --out", OutputError.exit_code)
     if is_full(error):
@@ -103,6 +106,15 @@ def _fail_by(error: Exception) -> NoReturn:
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # of `tempfile`
         _fail("no temporary folder can be written; make room in TMPDIR, or set it to another", OutputError.exit_code)
     _fail(f"EdgeKit failed ({type(error).__name__}: {reason_of(error)}); --debug shows where, please report it", 1)
+
+
+def _of_thread(failure: threading.ExceptHookArgs) -> None:
+    """A library's own thread that cannot write (TensorBoard's) is silent: what the command writes fails as well."""
+    from edgekit.support.drafts import is_full
+
+    error = failure.exc_value
+    if not (is_full(error) or (isinstance(error, OSError) and error.errno in _LOCKED)):
+        threading.__excepthook__(failure)
 
 
 def _raise_if_debugging() -> None:

@@ -86,7 +86,7 @@ def _set(table: dict[str, Any], text: str) -> None:
         raise _refused(repr(text), "write KEY=VALUE, for example distill.rate=0.001")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         parsed = value  # a bare word is text
     except RecursionError:
         raise _refused(key, "the value is nested too deep") from None

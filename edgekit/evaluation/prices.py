@@ -108,7 +108,7 @@ def read_prices(path: Path | None = None) -> Prices:
         content = tomllib.loads(text.decode())
     except OSError as error:
         raise InputError(f"cannot read the price table {name}: {error.strerror or error}", field="prices") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with too many digits
         raise InputError(f"{name}: not TOML ({reason_of(error, 160)}); mend it there", field="prices") from error
     try:
         return Prices.model_validate(content)

@@ -121,7 +121,7 @@ def _read(path: Path) -> list[ExperimentMetric]:
         document = tomllib.loads(content.decode())
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with too many digits
         raise InputError(f"{name}: not valid TOML ({reason_of(error)})") from None
     rows = document.get("metrics")
     if not isinstance(rows, list) or not rows or set(document) != {"metrics"}:

@@ -102,7 +102,7 @@ class EmbeddingSpec(Part):
     )
     compatibility: Path | None = Field(
         None,
-        description="what `edgekit evaluate compatibility --json` prints, which shows that an older model's gallery "
+        description="a report of `edgekit evaluate compatibility` as JSON, which shows that an older model's gallery "
         "serves this model as it is; relative to the recipe",
     )
 
@@ -133,7 +133,7 @@ class GatesSpec(Part):
 
 
 class ReleaseSpec(Part):
-    """What a release of this model must keep, which `edgekit package` holds it to."""
+    """What a release of this model must keep; one that does not is refused."""
 
     max_mb: float | None = Field(None, gt=0, description="size of a model's file or package, in 10^6 bytes")
     max_median_ms: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], Annotated[float, Field(gt=0)]] = (
@@ -199,7 +199,7 @@ def load_recipe(path: Path) -> Recipe:
         table = tomllib.loads(text.decode())
     except OSError as error:
         raise InputError(f"cannot read recipe {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with too many digits
         raise InputError(f"recipe {path} is not TOML: {error}") from error
     table.setdefault("name", "model" if path.name == PROJECT_RECIPE else _slug(path.stem))
     try:

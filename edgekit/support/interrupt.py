@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 
 __all__ = ["check", "listen"]
@@ -13,6 +14,14 @@ _asked = False
 def listen() -> None:
     """Remember Ctrl-C from now on, besides raising KeyboardInterrupt as Python does."""
     signal.signal(signal.SIGINT, _remember)
+    shown = sys.unraisablehook
+
+    def hook(failure: sys.UnraisableHookArgs) -> None:
+        # Python prints what hits a finalizer, with its traceback; Ctrl-C is remembered, and no fault.
+        if not issubclass(failure.exc_type, KeyboardInterrupt):
+            shown(failure)
+
+    sys.unraisablehook = hook
 
 
 def check() -> None:

@@ -77,6 +77,7 @@ def test_an_instance_that_is_not_there_is_named_with_those_that_are(tmp_path: Pa
         (OWN + OWN[OWN.index("[[") :], "a name is there twice"),
         (OWN + "discount = 0.3\n", "instance 1.discount: extra inputs are not permitted"),
         ("x = " + "[" * 5000, "not TOML"),
+        ("x = " + "9" * 5000, "not TOML"),
     ],
 )
 def test_a_table_that_is_none_is_one_line(tmp_path: Path, text: str, words: str) -> None:

@@ -45,6 +45,7 @@ def test_a_size_may_be_one_number_or_two(tmp_path: Path) -> None:
         ('name = "../../etc"\n' + MINIMAL, "name"),
         ("not = = toml", "is not TOML"),
         ("a = " + "[" * 5000, "is not TOML"),
+        ("a = " + "9" * 5000, "is not TOML"),
     ],
 )
 def test_a_bad_recipe_is_one_line_that_names_the_key(tmp_path: Path, text: str, says: str) -> None:

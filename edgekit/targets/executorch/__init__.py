@@ -21,6 +21,7 @@ ANDROID = Target(
     extra="executorch",
     runtime=Runtime("executorch", "XNNPACK", _BINDINGS),
     uint8_input=True,
+    fragile=True,
 )
 
 IOS = Target(

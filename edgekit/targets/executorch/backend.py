@@ -121,7 +121,10 @@ class ExecuTorchRunner:
         with quiet("executorch", native=True):
             try:
                 runtime._unsafe_reset_threadpool(threads)
-                self._program = runtime._load_program(str(path))
+                # Less than this follows the offsets of a damaged file out of it.
+                self._program = runtime._load_program(
+                    str(path), program_verification=runtime.Verification.InternalConsistency
+                )
                 self._method = self._program.load_method("forward")
                 meta = self._method.method_meta()
                 sides = meta.input_tensor_meta(0), meta.output_tensor_meta(0)

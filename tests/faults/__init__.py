@@ -1,0 +1,1 @@
+"""Commands that are killed, interrupted, out of room or without permission to write, at random moments."""

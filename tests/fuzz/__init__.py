@@ -1,0 +1,1 @@
+"""Every parser that meets foreign bytes, fed with damaged ones."""
