@@ -285,7 +285,10 @@ def _table(schema: Any, rows: Rows, about: About) -> Any:
 
 
 def _texts(batch: Any, name: str) -> list[str]:
-    return [text or "" for text in batch.column(name).to_pylist()]
+    try:
+        return [text or "" for text in batch.column(name).to_pylist()]
+    except UnicodeDecodeError:
+        raise InputError(f"the column {shown(name, 60)!r} holds text that is not UTF-8; write the file again") from None
 
 
 def _called(model: Model) -> str:

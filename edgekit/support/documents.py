@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgekit.errors import InputError
 from edgekit.support.files import read_json, write_atomically
-from edgekit.support.text import reason_of
+from edgekit.support.text import reason_of, shown
 
 __all__ = ["Document", "Part", "mistake_in"]
 
@@ -78,6 +78,6 @@ class Document(Part):
 def mistake_in(error: ValidationError, whole: str = "") -> str:
     """The first mistake as "field: what is wrong"; `whole` is what to call the document where it is of no one field."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or whole
-    message = first["msg"][0].lower() + first["msg"][1:]
+    where = shown(".".join(str(part) for part in first["loc"]), 200) or whole  # names that the document chose
+    message = shown(first["msg"][0].lower() + first["msg"][1:], 600)
     return f"{where}: {message}" if where else message

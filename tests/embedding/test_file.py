@@ -284,3 +284,12 @@ def test_a_row_that_breaks_leaves_the_earlier_file(tmp_path: Path) -> None:
         write_embeddings(path, about(), broken(), ["label"])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_that_is_no_utf8_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    label = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\4\0\0\0"), pa.py_buffer(b"abc\x8b")])
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0], pa.float32()), 2)
+    parquet.write_table(pa.table({"id": ["a"], "embedding": vectors, "label": label}), path)
+    with pytest.raises(InputError, match="'label' holds text that is not UTF-8"):
+        read_embeddings(path).columns

@@ -82,3 +82,11 @@ def test_a_mistake_of_no_field_is_the_whole_documents() -> None:
         Side.model_validate(3)
     assert mistake_in(caught.value, "the side").startswith("the side: input should be")
     assert mistake_in(caught.value).startswith("input should be")
+
+
+def test_the_name_of_a_field_that_a_document_chose_does_not_fill_the_screen(tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    path.write_text(json.dumps({"schema": "edgekit.note/1", "name": "a", "b\n" * 5000: 1}))
+    with pytest.raises(InputError) as caught:
+        Note.read(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
