@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from edgekit.artifact.folder import read_manifest
-from edgekit.release.android.bundle import write
+from edgekit.release.android.bundle import LIBRARY, write
 from edgekit.release.golden import make_golden
 from edgekit.release.kinds import Checked, Material
 from edgekit.support.progress import Silent
@@ -69,7 +69,10 @@ def app(tower_file: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
     shutil.copytree(Path(__file__).parent / "jvm", work / "project")
     settings = {"package.name": NAME, "package.version": VERSION, "edgekit.build": str(work / "build")}
     settings |= {"package.repository": (work / "android" / "maven").as_uri(), "mdep.outputFile": str(work / "path")}
-    home = Path.home() / ".m2/repository/dev/edgekit/models"
+    home = Path.home() / ".m2/repository/dev/edgekit"
+    kept = (home / "models" / f"{NAME}-jvm", home / f"{LIBRARY.module}-jvm" / LIBRARY.version)
+    for place in kept:
+        shutil.rmtree(place, ignore_errors=True)
     try:
         goals = ["kotlin:compile", "dependency:build-classpath"]
         _run_maven([*(f"-D{key}={value}" for key, value in settings.items()), *goals], work / "project")
@@ -77,7 +80,8 @@ def app(tower_file: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
         for path in map(Path, (work / "path").read_text().strip().split(os.pathsep)):
             libraries.append(path if not path.is_relative_to(home) else Path(shutil.copy(path, work / path.name)))
     finally:
-        shutil.rmtree(home / f"{NAME}-jvm", ignore_errors=True)
+        for place in kept:
+            shutil.rmtree(place, ignore_errors=True)
     return App(work / "android", work / "build" / "classes", tuple(libraries), artifact)
 
 
@@ -104,13 +108,14 @@ def test_the_package_is_used_by_its_coordinates(app: App, tmp_path: Path) -> Non
 
 
 def test_the_aar_has_the_same_library_and_the_same_model(app: App, tmp_path: Path) -> None:
-    (aar,) = (app.bundle / "maven").rglob(f"{NAME}-{VERSION}.aar")
-    with ZipFile(aar) as archive:
-        archive.extractall(tmp_path)
-    libraries = [path for path in app.libraries if NAME not in path.name]
-    assert len(libraries) == len(app.libraries) - 1
-    place = tmp_path / "assets/edgekit" / app.artifact.name
-    found = app.run("folder", place, place / "golden", libraries=[tmp_path / "classes.jar", *libraries])
+    for aar in (app.bundle / "maven").rglob("*.aar"):
+        with ZipFile(aar) as archive:
+            archive.extractall(tmp_path / aar.parents[1].name)
+    ours = (f"{NAME}-jvm-{VERSION}.jar", f"{LIBRARY.module}-jvm-{LIBRARY.version}.jar")
+    libraries = [path for path in app.libraries if path.name not in ours]
+    assert len(libraries) == len(app.libraries) - 2
+    place, library = tmp_path / NAME / "assets/edgekit" / app.artifact.name, tmp_path / LIBRARY.module / "classes.jar"
+    found = app.run("folder", place, place / "golden", libraries=[library, *libraries])
     expect_tested(found, app.artifact.manifest.embedding.dim)
 
 
@@ -130,7 +135,9 @@ def test_damaged_models_are_told_in_one_line(app: App, tmp_path: Path) -> None:
         (golden / "inputs.bin", lambda data: data + b"0", "inputs.bin: has more than"),
         (golden / "golden.json", lambda data: b"{" + data, "golden.json: "),
         (manifest, lambda data: data.replace(b'"crop_mode"', b'"crop_modus"'), "manifest.json: crop_mode is missing"),
-        (manifest, lambda data: data.replace(b'"onnx"', b'"coreml"'), "no runtime for coreml"),
+        (manifest, lambda data: data.replace(b'"onnx"', b'"coreml"'), "no runtime runs coreml"),
+        (manifest, lambda data: data.replace(b'"onnx"', b'"litert"'), "no runtime for litert"),
+        (manifest, lambda data: data.replace(b'"onnx"', b'"executorch"'), "ExecuTorch does not load"),
         (manifest, lambda data: data.replace(model.name.encode(), b"../x.onnx"), "not a name of a file"),
         (model, lambda data: data[:-1], "has changed"),
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.release.android.library import classes_jar, sources_of
-from edgekit.release.android.runtimes import RUNTIMES, runtimes_of
+from edgekit.release.android.runtimes import RUNTIMES
 from edgekit.release.reasons import LIMITS, REASONS
 
 KOTLIN = Path(__file__).parents[3] / "edgekit/release/android/kotlin"
@@ -47,7 +47,7 @@ def test_a_missing_tool_is_one_line_that_says_what_to_install(
 ) -> None:
     programs(tmp_path / "bin", monkeypatch, **scripts)
     with pytest.raises(MissingDependencyError, match=f"^{missing} is not there.*apt-get install maven") as error:
-        classes_jar(runtimes_of(["onnx"]))
+        classes_jar()
     assert len(str(error.value).splitlines()) == 1
     assert not cache.exists()
 
@@ -65,7 +65,7 @@ def test_what_maven_says_is_told_in_one_line(
 ) -> None:
     programs(tmp_path / "bin", monkeypatch, java="", mvn=f"echo '{output}'\nexit 1")
     with pytest.raises(MissingDependencyError, match=told) as error:
-        classes_jar(runtimes_of(["onnx"]))
+        classes_jar()
     assert len(str(error.value).splitlines()) == 1
     assert not cache.exists()
 
@@ -82,20 +82,18 @@ echo once >> $COUNTED
 """
 
 
-def test_the_library_is_compiled_once_for_each_set_of_runtimes(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_library_is_compiled_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"#!/bin/sh\nPATH={os.environ['PATH']}\n"
     programs(tmp_path / "bin", monkeypatch, java="", mvn=path + FAKE)
     monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
-    found = [classes_jar(runtimes_of(formats)) for formats in (["onnx"], ["litert"], ["onnx"], ["litert", "onnx"])]
-    assert found[0] == found[2] and len(set(found)) == 3
-    assert (tmp_path / "counted").read_text().count("once") == 3
-    assert sorted(cache.iterdir()) == sorted(set(found))
-    with ZipFile(found[3]) as archive:
+    found = [classes_jar() for _ in range(2)]
+    assert found[0] == found[1] and list(cache.iterdir()) == found[:1]
+    assert (tmp_path / "counted").read_text().count("once") == 1
+    with ZipFile(found[0]) as archive:  # without what stands for runtimes
         assert archive.namelist() == ["dev/edgekit/embedder/RuntimesKt.class"]
-        table = archive.read("dev/edgekit/embedder/RuntimesKt.class").decode()
-    assert '"onnx" to { loadOnnxRuntime(); Opener(::OnnxModel) }' in table and "loadLiteRt" in table
+    sources = sources_of(KOTLIN)
+    monkeypatch.setattr("edgekit.release.android.library.sources_of", lambda _: sources | {"more.kt": b""})
+    assert classes_jar() not in found
 
 
 def test_a_cache_that_cannot_be_written_is_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,18 +102,12 @@ def test_a_cache_that_cannot_be_written_is_told(cache: Path, tmp_path: Path, mon
     monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
     cache.parent.write_text("in the way")
     with pytest.raises(OutputError, match="set XDG_CACHE_HOME"):
-        classes_jar(runtimes_of(["onnx"]))
+        classes_jar()
 
 
-def test_only_the_runtimes_that_are_asked_for_are_compiled() -> None:
-    for format, row in RUNTIMES.items():
-        names = set(sources_of(KOTLIN, runtimes_of([format])))
-        assert f"dev/edgekit/embedder/{row.open}.kt" in names
-        assert not [
-            other.open
-            for other in RUNTIMES.values()
-            if other != row and f"dev/edgekit/embedder/{other.open}.kt" in names
-        ]
+def test_the_library_opens_what_the_table_has() -> None:
+    table = sources_of(KOTLIN)["dev/edgekit/embedder/Runtimes.kt"].decode()
+    assert re.findall(r'^    "(\w+)" to ', table, re.M) == list(RUNTIMES)
 
 
 def test_the_verifier_has_the_limits_and_the_reasons_of_the_tables() -> None:
@@ -143,7 +135,7 @@ def test_equal_sources_give_equal_classes(tmp_path: Path, monkeypatch: pytest.Mo
             monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
             monkeypatch.setenv("TZ", zone)
             os.umask(mask)
-            found.append(classes_jar(tuple(RUNTIMES.values())))
+            found.append(classes_jar())
     finally:
         os.umask(before)
     assert found[0] != found[1] and found[0].read_bytes() == found[1].read_bytes()

@@ -27,11 +27,8 @@ class Embedder private constructor(private val files: ModelFiles, about: About, 
     /** What is done to a photograph before the model sees it. */
     val preprocessing: Preprocessing = about.preprocessing
 
-    private val model: Model = run {
-        val open = RUNTIMES[about.format]
-            ?: throw EmbedderError("$name: this package has no runtime for ${about.format}: take one that has")
-        open().open(about.spec(files.file(about.file, about.sha256), threads))
-    }
+    private val model: Model =
+        openerOf(about.format, name).open(about.spec(files.file(about.file, about.sha256), threads))
 
     /** The embedding of a photograph of any size, decoded and upright (see [upright]). */
     fun embed(photo: Pixels): FloatArray = embedPrepared(preprocess(photo, preprocessing).rgb)
