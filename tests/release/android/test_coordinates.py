@@ -20,7 +20,7 @@ from edgekit.release.kinds import Checked, Material
 from edgekit.support.progress import Silent
 from tests.bench_native.harness import tool
 from tests.conftest import tree
-from tests.release import craft
+from tests.release import craft, mutants
 from tests.release.android.conftest import documents
 from tests.release.tampered import materialize
 from tests.waiting import PATIENCE
@@ -42,7 +42,7 @@ class App:
     def run(self, *arguments: object, libraries: Sequence[Path] = ()) -> list[list[str]]:
         """Its answers: the words of each line."""
         path = os.pathsep.join(map(str, (self.classes, *(libraries or self.libraries))))
-        command = [tool("java", "openjdk-17-jdk-headless"), "-Xmx1g", "-cp", path, MAIN, *map(str, arguments)]
+        command = [tool("java", "openjdk-17-jdk-headless"), "-Xmx256m", "-cp", path, MAIN, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return [line.split("\t") for line in done.stdout.splitlines()]
@@ -124,6 +124,19 @@ def test_the_pack_for_google_play_has_a_model_that_opens(app: App) -> None:
     expect_tested(app.run("folder", place, place / "golden"), app.artifact.manifest.embedding.dim)
 
 
+def test_searches_that_are_out_of_the_ordinary(app: App) -> None:
+    found = app.run("search")
+    assert found[:3] == [["1:1.0 4:1.0 0:0.0"], ["1:1.0"], [""]]
+    told = ("k is 0", *("all zeros or not finite",) * 3, "embeddings of 1 and 2 values")
+    for (kind, line), part in zip(found[3:], told, strict=True):
+        assert kind == "error" and part in line
+
+
+def test_a_closed_model_is_told(app: App, tmp_path: Path) -> None:
+    ((kind, line),) = app.run("closed", app.artifact.name, tmp_path / "cache")
+    assert kind == "error" and "is closed: open it again" in line
+
+
 def test_damaged_models_are_told_in_one_line(app: App, tmp_path: Path) -> None:
     folder, golden = tmp_path / "model", tmp_path / "golden"
     shutil.copytree(app.artifact.folder, folder)
@@ -152,26 +165,35 @@ def test_damaged_models_are_told_in_one_line(app: App, tmp_path: Path) -> None:
     assert kind == "error" and "edgekit/another/manifest.json is not there" in line
 
 
-def test_good_and_tampered_bundles_are_told_apart_as_python_does(app: App, tmp_path: Path) -> None:
-    folder = tmp_path / "cases"
-    cases = json.loads(materialize(folder, phones=True).read_text())["cases"]
-    lines = []
+def verdicts(app: App, index: Path) -> dict[str, str | None]:
+    """What the Kotlin verifier answers to each case of an index: a reason, or None where it accepts."""
+    folder, lines = index.parent, []
+    cases = json.loads(index.read_text())["cases"]
     for case in cases:
         path = folder / case["path"]
         missing = path / "model.sig" if case["kind"] == "folder" else path.with_name(f"{path.name}.sig")
         signature = folder / case["signature"] if case["signature"] else missing
         expected = (case["expectations"].get(key) or "-" for key in ("name", "minimum_version", "space"))
         lines.append("\t".join([case["kind"], str(path), str(signature), str(folder / case["public_key"]), *expected]))
-    (tmp_path / "cases.tsv").write_text("\n".join(lines) + "\n")
-    answers = app.run("verify", tmp_path / "cases.tsv")
-    assert len(answers) == len(cases) >= 40
-    wrong = {
-        case["case"]: (answer, case["expected"])
-        for case, answer in zip(cases, answers, strict=True)
-        if answer[0] != (case["expected"] or "accepted")
-    }
-    assert not wrong
+    (folder / "cases.tsv").write_text("\n".join(lines) + "\n")
+    answers = app.run("verify", folder / "cases.tsv")
+    names = [case["case"] for case in cases]
+    return {name: None if said == "accepted" else said for name, (said, *_) in zip(names, answers, strict=True)}
+
+
+def test_good_and_tampered_bundles_are_told_apart_as_python_does(app: App, tmp_path: Path) -> None:
+    index = materialize(tmp_path / "cases", phones=True)
+    cases = json.loads(index.read_text())["cases"]
+    found = verdicts(app, index)
+    assert len(found) == len(cases) >= 40
+    assert found == {case["case"]: case["expected"] for case in cases}
     assert {case["kind"] for case in cases if case["expected"] is None} == {"folder", "zip"}
+
+
+@pytest.mark.slow
+def test_bundles_changed_at_random_are_told_apart_as_python_does(app: App, tmp_path: Path) -> None:
+    index = mutants.materialize(tmp_path / "cases", 250)
+    assert mutants.disagreements(index, verdicts(app, index)) == []
 
 
 def test_a_verified_archive_is_put_into_a_folder(app: App, tmp_path: Path) -> None:
