@@ -17,6 +17,7 @@ from tests.release import craft
 __all__ = ["disagreements", "materialize"]
 
 SEED: Final = 20
+_FORM: Final = {"archive-damaged", "bad-name", "compressed-member", "not-a-plain-file", "truncated"}
 Made = tuple[Mapping[str, bytes] | bytes, bytes]  # the files of a folder, or an archive; and the signature
 
 
@@ -139,7 +140,8 @@ def _told(path: Path, key: Path) -> str | None:
 def disagreements(index: Path, answers: Mapping[str, str | None]) -> list[tuple[str, str | None, str | None]]:
     """Cases, with Python's answer and the other's (null: accepted), in which one takes what the other refuses.
 
-    Python reads documents that phones do not: it may find fault with these alone, in what the key signed again.
+    Python reads documents that phones do not: it may find fault with these alone, in what the key signed again. An
+    archive of several faults is refused for one of them, by each for the one that it comes to first.
     """
     cases: list[dict[str, Any]] = json.loads(index.read_text())["cases"]
     assert answers.keys() == {case["case"] for case in cases}
@@ -147,6 +149,7 @@ def disagreements(index: Path, answers: Mapping[str, str | None]) -> list[tuple[
     for case in cases:
         due, said = case["expected"], answers[case["case"]]
         same = said == due or (due == "other" and said is not None)
+        same = same or (None not in (due, said) and {due, said} <= _FORM)
         reads_more = case["signed"] and due == "schema" and said is None
         if not (same or reads_more) or not (case["signed"] or said):
             wrong.append((case["case"], due, said))

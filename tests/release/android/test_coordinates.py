@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -28,6 +29,26 @@ from tests.waiting import PATIENCE
 pytestmark = pytest.mark.toolchain
 NAME, VERSION = "edgekit-test-toy", "3.1.4"  # which Maven keeps in the user's repository: removed before and after
 MAIN = "org.example.shop.MainKt"
+ROOT = Path(__file__).parents[3]
+DECLARATIONS = ROOT / "edgekit/release/android/kotlin/declarations"
+# What the examples of the page have from the app, in their order.
+GIVEN = (
+    "context: Context, jpegBytes: ByteArray, bitmap: Bitmap, gallery: List<FloatArray>",
+    "publicKeyPem: String, downloads: File, filesDir: File, embedder: Embedder, report: (String) -> Unit",
+)
+
+
+def examples(page: str) -> str:
+    """The examples of the page that call the library, each as a function, for the compiler."""
+    blocks = [block for block in re.findall(r"```kotlin\n(.+?)```", page, re.S) if "import dev.edgekit" in block]
+    imports = {"import android.content.Context", "import android.graphics.Bitmap", "import java.io.File"}
+    functions = []
+    for number, (block, given) in enumerate(zip(blocks, GIVEN, strict=True)):
+        lines = block.splitlines()
+        imports |= {line for line in lines if line.startswith("import ")}
+        body = "\n".join(line for line in lines if not line.startswith("import "))
+        functions.append(f"fun example{number}({given}) {{\n{body}\n}}\n")
+    return "package org.example.shop\n\n" + "\n".join([*sorted(imports), *functions])
 
 
 @dataclass(frozen=True)
@@ -67,6 +88,8 @@ def app(tower_file: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
     material = Material(NAME, VERSION, "toy/1", "Apache-2.0", "A toy tower for tests.", (artifact,))
     write(material, work / "android", documents(work / "documents"))
     shutil.copytree(Path(__file__).parent / "jvm", work / "project")
+    shutil.copytree(DECLARATIONS / "android", work / "project/src/android")  # which the page's examples name
+    (work / "project/src/Page.kt").write_text(examples((ROOT / "docs/android-package.md").read_text()))
     settings = {"package.name": NAME, "package.version": VERSION, "edgekit.build": str(work / "build")}
     settings |= {"package.repository": (work / "android" / "maven").as_uri(), "mdep.outputFile": str(work / "path")}
     home = Path.home() / ".m2/repository/dev/edgekit"
