@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -109,9 +109,15 @@ class Agreement:
 
 
 def make(
-    artifact: Path, photos: Sequence[Path], out: Path, reporter: Reporter, *, allow_bare: bool = False
+    artifact: Path,
+    photos: Sequence[Path],
+    out: Path,
+    reporter: Reporter,
+    *,
+    orientations: Collection[int] = ORIENTATIONS,
+    allow_bare: bool = False,
 ) -> tuple[GoldenFolder, LeftOut]:
-    """Write each photo in all eight EXIF orientations, and as PNG, with what `artifact` is to get and to answer.
+    """Write each photo in these EXIF orientations, as JPEG and PNG, with what `artifact` is to get and to answer.
 
     Returns that and the images of folders that are left out, of kinds that are not read here.
 
@@ -127,6 +133,8 @@ def make(
         with reporter.stage(f"write {len(sources)} photos") as tick:
             for number, path in enumerate(sources):
                 for name, orientation, data in _variants(path, f"{number:03d}"):
+                    if orientation not in orientations:
+                        continue
                     (folder / PHOTOS / name).write_bytes(data)
                     images.append(preprocess(load_image(data, name=name), opened.spec))
                     digest = sha256_file(folder / PHOTOS / name)

@@ -12,7 +12,8 @@ from edgekit.support.progress import Reporter
 
 __all__ = ["PHOTOS", "make_golden"]
 
-PHOTOS: Final = 2  # each lies in all ways that EXIF knows: 20 files
+PHOTOS: Final = 2
+_ORIENTATIONS: Final = (1, 6)  # upright, and as a phone's camera stores an upright photo: 8 files, which an app carries
 _LARGER: Final = 1.25  # than the input, so that scaling has something to do
 
 
@@ -33,5 +34,5 @@ def make_golden(artifact: Path, manifest: Manifest, out: Path, aside: Path, repo
         path = aside / f"{size}-{index}.png"
         Image.fromarray(photo.image).save(path)
         photos.append(path)
-    preprocessing.make(artifact, photos, out, reporter)
+    preprocessing.make(artifact, photos, out, reporter, orientations=_ORIENTATIONS)
     return out

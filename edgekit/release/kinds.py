@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -72,21 +72,31 @@ class Kind:
     title: str  # for people
     formats: tuple[str, ...]  # of artifacts that it takes
     module: str  # has the verb of `Writer`
+    platforms: tuple[str, ...] = ()  # it takes those for the first of these that has any; none: for any platform
     folder: bool = True  # the release has the bundle as a folder
     archives: tuple[str, ...] = ()  # and as archives: "zip", "tar.zst", "tgz"
+
+    def take(self, manifests: Sequence[Manifest]) -> list[Manifest]:
+        """Those of the artifacts that belong into such a bundle, so that an app does not carry another's."""
+        fitting = [one for one in manifests if one.target.format in self.formats]
+        for platform in self.platforms:
+            if own := [one for one in fitting if one.target.name == platform]:
+                return own
+        return [] if self.platforms else fitting
 
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("ios", "Swift package", ("coreml", "coreai"), "edgekit.release.ios.bundle"),
+        Kind("ios", "Swift package", ("coreml", "coreai"), "edgekit.release.ios.bundle", ("ios",)),
         Kind(
             "android",
             "Maven repository with an AAR",
             ("executorch", "onnx", "litert"),
             "edgekit.release.android.bundle",
+            ("android", "onnx"),
         ),
-        Kind("web", "npm package", ("onnx",), "edgekit.release.web.bundle", archives=("tgz",)),
+        Kind("web", "npm package", ("onnx",), "edgekit.release.web.bundle", ("onnx",), archives=("tgz",)),
         Kind(
             "plain",
             "archives",

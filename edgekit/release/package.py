@@ -137,7 +137,8 @@ def package(request: PackageRequest, reporter: Reporter | None = None) -> Packag
             _write_licenses(request, subject, frame.licenses, reporter)
             bundles: list[ReleasedBundle] = []
             for kind in fitting:
-                taken = [(one, checked) for one, checked in made if one.manifest.target.format in kind.formats]
+                manifests = kind.take([one.manifest for one, _ in made])
+                taken = [(one, checked) for one, checked in made if one.manifest in manifests]
                 with reporter.stage(f"write the {kind.name} bundle ({kind.title})"):
                     bundles += write_bundle(kind, subject, taken, frame)
             release = write_index(subject, bundles, frame)
@@ -242,17 +243,22 @@ def _tell(request: PackageRequest, subject: Subject, left_out: Mapping[str, str]
 
 def _fit(kinds: Sequence[Kind], given: Sequence[Given], *, asked: bool) -> tuple[list[Kind], dict[str, str]]:
     """The kinds that take an artifact, and why the others do not; those are an error where they were asked for."""
-    formats = {one.manifest.target.format for one in given}
+    manifests = [one.manifest for one in given]
+    there = ", ".join(sorted({f"{one.target.name} {one.target.format}" for one in manifests}))
     left_out = {
-        kind.name: f"it takes {' or '.join(kind.formats)}, and the artifacts are {', '.join(sorted(formats))}"
+        kind.name: f"it takes {' or '.join(kind.formats)}{_for(kind)}, and the artifacts are {there}"
         for kind in kinds
-        if formats.isdisjoint(kind.formats)
+        if not kind.take(manifests)
     }
     fitting = [kind for kind in kinds if kind.name not in left_out]
     for name, why in left_out.items():
         if asked or not fitting:
             raise UsageError(f"no artifact for the bundle {name}: {why}; export one, or leave it out", field="kinds")
     return fitting, left_out
+
+
+def _for(kind: Kind) -> str:
+    return f" for {' or '.join(kind.platforms)}" if kind.platforms and kind.platforms != kind.formats else ""
 
 
 def _write_golden(made: Sequence[Made], photos: Path, reporter: Reporter) -> None:

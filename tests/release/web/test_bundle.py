@@ -109,7 +109,7 @@ def test_node(installed: Path, toys: dict[str, Path]) -> None:
     (installed / "program.js").write_text(_PROGRAM + "console.log(JSON.stringify(answer));")
     command = [tool("node", "nodejs"), "program.js"]
     done = subprocess.run(command, check=True, cwd=installed, capture_output=True, text=True, timeout=300)
-    _check(json.loads(done.stdout), toys["onnx"], images=20)
+    _check(json.loads(done.stdout), toys["onnx"], images=8)
 
 
 @pytest.mark.toolchain
@@ -151,4 +151,4 @@ def test_chromium(address: str, toys: dict[str, Path], tmp_path: Path) -> None:
     with browser(tmp_path / "profile") as tab:
         tab.open(address)
         answer = json.loads(tab.run(_WAIT))
-    _check(answer, toys["onnx"], images=24)  # with the photos that are PNG
+    _check(answer, toys["onnx"], images=12)  # with the photos that are PNG
