@@ -84,13 +84,16 @@ def _parse(path: Path, content: bytes) -> Signature:
 
 
 def decoded(text: object) -> bytes:
-    """Base64 as bytes; InputError where it is none."""
+    """Canonical base64 (RFC 4648, section 4) as bytes; InputError where it is none: one text for the same bytes."""
     if not isinstance(text, str):
         raise InputError("base64 is expected")
     try:
-        return base64.b64decode(text, validate=True)
+        content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError("not base64") from error
+    if base64.b64encode(content).decode() != text:
+        raise InputError("not canonical base64")
+    return content
 
 
 def check_key(signature: Signature, keys: Sequence[PublicKey]) -> PublicKey:

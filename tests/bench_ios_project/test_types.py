@@ -14,7 +14,7 @@ pytestmark = pytest.mark.toolchain
 # In the order of what they import.
 MODULES = (
     *("ObjectiveC", "CoreVideo", "CoreML", "CoreGraphics", "UIKit", "SwiftUI", "XCTest", "CryptoKit", "Darwin"),
-    *("CoreAI", "VideoToolbox"),
+    *("CoreAI", "VideoToolbox", "BackgroundAssets"),
 )
 
 

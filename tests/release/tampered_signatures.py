@@ -105,10 +105,13 @@ _FORMS: Final[Mapping[str, Callable[[dict[str, Any]], object]]] = {
     "of another payload type": lambda c: c["dsseEnvelope"].update(payloadType="text/plain"),
     "without a payload": lambda c: c["dsseEnvelope"].pop("payload"),
     "with a payload that is no base64": lambda c: c["dsseEnvelope"].update(payload="*" * 12),
+    "with a payload that is not canonical base64": lambda c: c["dsseEnvelope"].update(payload="AB=="),
+    "with more padding than base64 has": lambda c: c["dsseEnvelope"].update(payload=c["dsseEnvelope"]["payload"] + "="),
     "without signatures": lambda c: c["dsseEnvelope"].update(signatures=[]),
     "with two signatures": lambda c: c["dsseEnvelope"].update(signatures=c["dsseEnvelope"]["signatures"] * 2),
     "with signatures that are no list": lambda c: c["dsseEnvelope"].update(signatures={"sig": "AAAA"}),
     "with a sig that is no base64": lambda c: c["dsseEnvelope"]["signatures"][0].update(sig="no base64!"),
+    "with a sig that is not canonical base64": lambda c: c["dsseEnvelope"]["signatures"][0].update(sig="AB=="),
     "with a sig that is a number": lambda c: c["dsseEnvelope"]["signatures"][0].update(sig=1),
 }
 _SIGNATURES = [

@@ -1,4 +1,4 @@
-"""The Kotlin library of an Android bundle: compiled from the package's own sources, once for each set of runtimes."""
+"""The Kotlin library of Android bundles: compiled from the package's own sources, once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
 from edgekit.errors import MissingDependencyError, OutputError
-from edgekit.release.android.runtimes import Runtime
 from edgekit.release.archives import files_of, write_zip
 from edgekit.support.drafts import scratch
 from edgekit.support.files import list_files, write_atomically
@@ -20,14 +18,15 @@ from edgekit.support.text import shown
 
 __all__ = ["classes_jar", "sources_of"]
 
-_SHARED: Final = ("core", "library", "library_android", "android", "declarations")  # every library has these
+_SOURCES: Final = ("core", "library", "library_android", "android", "declarations")
+_RUNTIMES: Final = ("executorch", "litert", "litert_desktop", "onnx")
 _OURS: Final = ("dev/edgekit/", "META-INF/")  # of what the compiler writes; the rest stands for runtimes
 _INSTALL: Final = "install Maven and a JDK 17 (on Debian: apt-get install maven openjdk-17-jdk-headless)"
 _TIMEOUT: Final = 1800.0  # seconds; a first run fetches the compiler
 
 
-def classes_jar(runtimes: Sequence[Runtime]) -> Path:
-    """The library with these runtimes as a JAR in the user's cache, compiled where it is not there yet.
+def classes_jar() -> Path:
+    """The library as a JAR in the user's cache, compiled where it is not there yet.
 
     Equal sources give equal bytes: the compiler's version is stated in kotlin/pom.xml, and Kotlin's classes name
     neither paths nor times.
@@ -37,7 +36,7 @@ def classes_jar(runtimes: Sequence[Runtime]) -> Path:
         OutputError: the cache cannot be written.
     """
     with as_file(files("edgekit.release.android") / "kotlin") as kotlin:
-        sources = sources_of(kotlin, runtimes)
+        sources = sources_of(kotlin)
         cached = _cache() / f"android-library-{_key(sources)}.jar"
         if not cached.is_file():
             with scratch() as work:
@@ -48,17 +47,13 @@ def classes_jar(runtimes: Sequence[Runtime]) -> Path:
     return cached
 
 
-def sources_of(kotlin: Path, runtimes: Sequence[Runtime]) -> dict[str, bytes]:
-    """What is compiled, by file name: what all libraries have, the runtimes', and the table of these for Kotlin."""
-    folders = [*_SHARED, *(folder for runtime in runtimes for folder in runtime.sources)]
+def sources_of(kotlin: Path) -> dict[str, bytes]:
+    """What is compiled, by file name."""
     found = {"pom.xml": (kotlin / "pom.xml").read_bytes()}
-    for folder in folders:
+    for folder in (*_SOURCES, *_RUNTIMES):
         for name in list_files(kotlin / folder):
             if name.endswith((".kt", ".java")):
                 found[name] = (kotlin / folder / name).read_bytes()
-    rows = "".join(f'    "{row.format}" to {{ {row.load}(); Opener(::{row.open}) }},\n' for row in runtimes)
-    table = f"package dev.edgekit.embedder\n\ninternal val RUNTIMES: Map<String, () -> Opener> = mapOf(\n{rows})\n"
-    found["dev/edgekit/embedder/Runtimes.kt"] = table.encode()
     return found
 
 

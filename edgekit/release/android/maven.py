@@ -135,9 +135,6 @@ def _variant(module: Module, variant: Variant, name: str, usage: str, archive: P
         {"group": one.group, "module": one.module, "version": {"requires": one.version}} for one in variant.dependencies
     ]
     said["files"] = [file | {algorithm: hashlib.new(algorithm, data).hexdigest() for algorithm in _ALGORITHMS}]
-    # Two packages in one app have the same classes: Gradle then names both, before the classes collide.
-    own = {"group": module.at.group, "name": module.at.module, "version": module.at.version}
-    said["capabilities"] = [own, {"group": "dev.edgekit", "name": "embedder", "version": VERSION}]
     return said
 
 

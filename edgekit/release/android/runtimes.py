@@ -1,4 +1,4 @@
-"""The runtimes of the Android library, as rows of a table: what each needs in the library, and in an app."""
+"""The runtimes of the Android library, as rows of a table: what an app needs for models of each format."""
 
 from __future__ import annotations
 
@@ -26,12 +26,9 @@ class Runtime:
     """What runs models of one format on Android."""
 
     format: str
-    sources: tuple[str, ...]  # folders of kotlin/, beside those that every library has
-    load: str  # Kotlin functions: one loads the runtime's native code
-    open: str  # and one opens a model
     android: Dependency
     desktop: Dependency | None  # None: Maven Central has none for a desktop's JVM
-    keep: tuple[str, ...]  # classes that native code looks up by name
+    keep: tuple[str, ...]  # classes that native code looks up by name; an app of another format has none of them
 
 
 KOTLIN: Final = Dependency("org.jetbrains.kotlin", "kotlin-stdlib", "2.2.21")  # kotlin/pom.xml compiles with it
@@ -42,27 +39,18 @@ RUNTIMES: Final[dict[str, Runtime]] = {
         # A .pte file is read by the ExecuTorch that wrote it.
         Runtime(
             "executorch",
-            ("executorch",),
-            "loadExecuTorch",
-            "ExecuTorchModel",
             Dependency("org.pytorch", "executorch-android", "1.5.1", "aar"),
             None,
             ("org.pytorch.executorch.**", "com.facebook.jni.**"),
         ),
         Runtime(
             "litert",
-            ("litert", "litert_desktop"),
-            "loadLiteRt",
-            "LiteRtModel",
             Dependency("com.google.ai.edge.litert", "litert", "2.3.0", "aar"),
             None,
             ("com.google.ai.edge.litert.**",),
         ),
         Runtime(
             "onnx",
-            ("onnx",),
-            "loadOnnxRuntime",
-            "OnnxModel",
             Dependency("com.microsoft.onnxruntime", "onnxruntime-android", "1.23.2", "aar"),
             Dependency("com.microsoft.onnxruntime", "onnxruntime", "1.23.2"),
             ("ai.onnxruntime.**",),

@@ -57,5 +57,5 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.write_bytes(content)
         files[name] = path
     write_zip(files, tmp_path / "compiled.jar")
-    monkeypatch.setattr("edgekit.release.android.bundle.classes_jar", lambda _: tmp_path / "compiled.jar")
+    monkeypatch.setattr("edgekit.release.android.bundle.classes_jar", lambda: tmp_path / "compiled.jar")
     return tmp_path / "compiled.jar"

@@ -16,12 +16,14 @@ from edgekit.errors import UsageError
 from edgekit.release.android.bundle import write
 from edgekit.release.android.runtimes import RUNTIMES
 from edgekit.release.kinds import KINDS, Material, Placed
+from edgekit.support.version import VERSION
 from tests.conftest import tree
 from tests.release.android.conftest import CLASSES, artifact, documents, material
 
 ANDROID = "{http://schemas.android.com/apk/res/android}"
 AAR = "maven/dev/edgekit/models/shop-embedder/1.2.0/shop-embedder-1.2.0.aar"
-LIBRARY = "maven/dev/edgekit/models/shop-embedder-library/1.2.0/shop-embedder-library-1.2.0.aar"
+LIBRARY = f"maven/dev/edgekit/embedder/{VERSION}/embedder-{VERSION}.aar"
+LIBRARY_JAR = f"maven/dev/edgekit/embedder-jvm/{VERSION}/embedder-jvm-{VERSION}.jar"
 JAR = "maven/dev/edgekit/models/shop-embedder-jvm/1.2.0/shop-embedder-jvm-1.2.0.jar"
 
 
@@ -50,15 +52,14 @@ def written(tmp_path: Path, two: Material, compiled: Path) -> Iterator[tuple[Pat
     yield tmp_path / "android", write(two, tmp_path / "android", documents(tmp_path / "documents"))
 
 
-def test_the_aar_holds_the_library_the_models_and_the_documents(
-    written: tuple[Path, list[Placed]], two: Material, compiled: Path
+def test_the_aar_holds_the_models_and_the_documents(
+    written: tuple[Path, list[Placed]], two: Material, tmp_path: Path
 ) -> None:
     folder, placed = written
     found = members(folder / AAR)
-    assert found.pop("classes.jar") == compiled.read_bytes()
-    assert found.pop("R.txt") == b""
-    rules = found.pop("proguard.txt").decode()
-    assert "-keep class ai.onnxruntime.** { *; }" in rules and "-keep class org.pytorch.executorch.** { *; }" in rules
+    (tmp_path / "classes.jar").write_bytes(found.pop("classes.jar"))
+    assert [*members(tmp_path / "classes.jar")] == ["META-INF/MANIFEST.MF"]
+    assert (found.pop("R.txt"), found.pop("proguard.txt")) == (b"", b"")
     manifest = ElementTree.fromstring(found.pop("AndroidManifest.xml"))
     assert manifest.get("package") == "dev.edgekit.models.shop_embedder"
     assert [one.get(f"{ANDROID}minSdkVersion") for one in manifest.iter("uses-sdk")] == ["24"]
@@ -76,7 +77,7 @@ def test_the_aar_holds_the_library_the_models_and_the_documents(
 
 def test_the_jar_holds_what_a_desktop_runs(written: tuple[Path, list[Placed]], two: Material) -> None:
     found = members(written[0] / JAR)
-    assert {name: found[name] for name in CLASSES} == CLASSES
+    assert not found.keys() & CLASSES.keys()
     models = {name.split("/")[1] for name in found if name.startswith("edgekit/")}
     assert models == {"shop-onnx-fp32"}
     model = two.artifacts[1].folder / "model.onnx"
@@ -84,9 +85,31 @@ def test_the_jar_holds_what_a_desktop_runs(written: tuple[Path, list[Placed]], t
     assert "edgekit/shop-onnx-fp32/golden/inputs.bin" in found
 
 
-def test_the_library_alone_has_no_model(written: tuple[Path, list[Placed]]) -> None:
-    found, whole = members(written[0] / LIBRARY), members(written[0] / AAR)
-    assert found == {name: content for name, content in whole.items() if not name.startswith("assets/")}
+def test_the_library_is_a_module_of_its_own(written: tuple[Path, list[Placed]], compiled: Path) -> None:
+    found = members(written[0] / LIBRARY)
+    assert found.pop("classes.jar") == compiled.read_bytes()
+    rules = found.pop("proguard.txt").decode()
+    for pattern in (pattern for row in RUNTIMES.values() for pattern in row.keep):
+        assert f"-keep class {pattern} {{ *; }}\n" in rules and f"-dontwarn {pattern}\n" in rules
+    assert found.keys() == {"AndroidManifest.xml", "R.txt"}
+    assert ElementTree.fromstring(found["AndroidManifest.xml"]).get("package") == "dev.edgekit.embedder"
+    assert members(written[0] / LIBRARY_JAR) == CLASSES
+
+
+def test_packages_of_other_models_have_the_same_library(
+    written: tuple[Path, list[Placed]], tmp_path: Path, compiled: Path
+) -> None:
+    """An app that depends on both has each class once."""
+    assert compiled.is_file()
+    (tmp_path / "other").mkdir()
+    other = material(artifact(tmp_path, "other-litert", "litert"), name="other")
+    write(other, tmp_path / "other", documents(tmp_path / "others"))
+    place = "maven/dev/edgekit"
+    library = {name: content for name, content in tree(written[0] / place).items() if not name.startswith("models/")}
+    assert library == {
+        name: content for name, content in tree(tmp_path / "other" / place).items() if not name.startswith("models/")
+    }
+    assert len(library) == 2 * 4 * 5
 
 
 def test_equal_material_gives_equal_bytes_wherever_and_whenever(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -12,14 +14,23 @@ import pytest
 
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.release.android.library import classes_jar, sources_of
-from edgekit.release.android.runtimes import RUNTIMES, runtimes_of
+from edgekit.release.android.runtimes import RUNTIMES
 from edgekit.release.reasons import LIMITS, REASONS
+from tests.bench_native.harness import tool
+from tests.waiting import PATIENCE
 
 KOTLIN = Path(__file__).parents[3] / "edgekit/release/android/kotlin"
 VERIFIER = [path.read_text() for path in (KOTLIN / "library").rglob("*.kt")]
 JAVA_8 = 52  # the version of a class file
-# Missing or other on Android 7.
-NEWER = re.compile(rb"java/(nio/file|time|beans|util/stream|util/Base64|util/Optional)|java/awt|javax/")
+# Of libraries that an app has beside Android.
+OTHERS = re.compile(r"\b(kotlin|ai\.onnxruntime|org\.pytorch\.executorch|com\.google\.ai\.edge\.litert)\.")
+AFTER_A_LOOK_AT_THE_VERSION = {
+    "android.graphics.ColorSpace",
+    "android.graphics.ColorSpace android.graphics.Bitmap.getColorSpace()",
+    "android.graphics.ColorSpace android.graphics.ColorSpace.get(android.graphics.ColorSpace.Named)",
+    "android.graphics.ColorSpace.Named android.graphics.ColorSpace.Named.SRGB",
+    "void android.graphics.Bitmap.setColorSpace(android.graphics.ColorSpace)",
+}
 
 
 @pytest.fixture
@@ -47,7 +58,7 @@ def test_a_missing_tool_is_one_line_that_says_what_to_install(
 ) -> None:
     programs(tmp_path / "bin", monkeypatch, **scripts)
     with pytest.raises(MissingDependencyError, match=f"^{missing} is not there.*apt-get install maven") as error:
-        classes_jar(runtimes_of(["onnx"]))
+        classes_jar()
     assert len(str(error.value).splitlines()) == 1
     assert not cache.exists()
 
@@ -65,7 +76,7 @@ def test_what_maven_says_is_told_in_one_line(
 ) -> None:
     programs(tmp_path / "bin", monkeypatch, java="", mvn=f"echo '{output}'\nexit 1")
     with pytest.raises(MissingDependencyError, match=told) as error:
-        classes_jar(runtimes_of(["onnx"]))
+        classes_jar()
     assert len(str(error.value).splitlines()) == 1
     assert not cache.exists()
 
@@ -82,20 +93,18 @@ echo once >> $COUNTED
 """
 
 
-def test_the_library_is_compiled_once_for_each_set_of_runtimes(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_library_is_compiled_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"#!/bin/sh\nPATH={os.environ['PATH']}\n"
     programs(tmp_path / "bin", monkeypatch, java="", mvn=path + FAKE)
     monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
-    found = [classes_jar(runtimes_of(formats)) for formats in (["onnx"], ["litert"], ["onnx"], ["litert", "onnx"])]
-    assert found[0] == found[2] and len(set(found)) == 3
-    assert (tmp_path / "counted").read_text().count("once") == 3
-    assert sorted(cache.iterdir()) == sorted(set(found))
-    with ZipFile(found[3]) as archive:
+    found = [classes_jar() for _ in range(2)]
+    assert found[0] == found[1] and list(cache.iterdir()) == found[:1]
+    assert (tmp_path / "counted").read_text().count("once") == 1
+    with ZipFile(found[0]) as archive:  # without what stands for runtimes
         assert archive.namelist() == ["dev/edgekit/embedder/RuntimesKt.class"]
-        table = archive.read("dev/edgekit/embedder/RuntimesKt.class").decode()
-    assert '"onnx" to { loadOnnxRuntime(); Opener(::OnnxModel) }' in table and "loadLiteRt" in table
+    sources = sources_of(KOTLIN)
+    monkeypatch.setattr("edgekit.release.android.library.sources_of", lambda _: sources | {"more.kt": b""})
+    assert classes_jar() not in found
 
 
 def test_a_cache_that_cannot_be_written_is_told(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,18 +113,12 @@ def test_a_cache_that_cannot_be_written_is_told(cache: Path, tmp_path: Path, mon
     monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
     cache.parent.write_text("in the way")
     with pytest.raises(OutputError, match="set XDG_CACHE_HOME"):
-        classes_jar(runtimes_of(["onnx"]))
+        classes_jar()
 
 
-def test_only_the_runtimes_that_are_asked_for_are_compiled() -> None:
-    for format, row in RUNTIMES.items():
-        names = set(sources_of(KOTLIN, runtimes_of([format])))
-        assert f"dev/edgekit/embedder/{row.open}.kt" in names
-        assert not [
-            other.open
-            for other in RUNTIMES.values()
-            if other != row and f"dev/edgekit/embedder/{other.open}.kt" in names
-        ]
+def test_the_library_opens_what_the_table_has() -> None:
+    table = sources_of(KOTLIN)["dev/edgekit/embedder/Runtimes.kt"].decode()
+    assert re.findall(r'^    "(\w+)" to ', table, re.M) == list(RUNTIMES)
 
 
 def test_the_verifier_has_the_limits_and_the_reasons_of_the_tables() -> None:
@@ -132,27 +135,19 @@ def test_the_verifier_has_the_limits_and_the_reasons_of_the_tables() -> None:
 
 
 @pytest.mark.toolchain
-def test_equal_sources_give_equal_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled in another folder, another time zone and under another umask."""
-    found = []
-    before = os.umask(0o022)
-    try:
-        for name, zone, mask in (("one", "UTC", 0o022), ("ein anderer", "Asia/Kathmandu", 0o077)):
-            (tmp_path / name / "tmp").mkdir(parents=True)
-            monkeypatch.setenv("TMPDIR", str(tmp_path / name / "tmp"))
-            monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
-            monkeypatch.setenv("TZ", zone)
-            os.umask(mask)
-            found.append(classes_jar(tuple(RUNTIMES.values())))
-    finally:
-        os.umask(before)
-    assert found[0] != found[1] and found[0].read_bytes() == found[1].read_bytes()
-    with ZipFile(found[0]) as archive:
+def test_the_classes_call_nothing_that_android_7_lacks(tmp_path: Path) -> None:
+    with ZipFile(classes_jar()) as archive:
         classes = {name: archive.read(name) for name in archive.namelist()}
+        archive.extractall(tmp_path / "classes")
     modules = [name for name in classes if not name.startswith("dev/edgekit/embedder/")]
     assert modules == ["META-INF/embedder.kotlin_module"]
     del classes[modules[0]]
-    assert len(classes) > 50
-    for name, content in classes.items():
-        assert int.from_bytes(content[6:8], "big") == JAVA_8, name
-        assert not NEWER.search(content), name
+    assert len(classes) > 50 and {int.from_bytes(code[6:8], "big") for code in classes.values()} == {JAVA_8}
+    project = shutil.copytree(Path(__file__).parent / "api24", tmp_path / "project")
+    command = [tool("mvn", "maven"), "-B", "-ntp", "-q", f"-Dedgekit.classes={tmp_path / 'classes'}"]
+    done = subprocess.run(
+        [*command, "animal-sniffer:check"], cwd=project, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    missing = set(re.findall(r"Undefined reference: (.+)", done.stdout + done.stderr))
+    assert {one for one in missing if not OTHERS.search(one)} == AFTER_A_LOOK_AT_THE_VERSION
+    assert any("kotlin." in one for one in missing)

@@ -17,7 +17,7 @@ from edgekit.release.names import fault_in, first_fault
 from edgekit.release.reasons import REASONS
 from tests.artifact.conftest import example
 from tests.bench_ios_project.harness import facts, linear
-from tests.release import craft
+from tests.release import craft, mutants
 from tests.release.cases import BAD_NAMES
 from tests.release.ios.conftest import Library
 from tests.release.tampered import ROWS, materialize
@@ -55,6 +55,14 @@ def test_the_table_has_every_reason_that_phones_give(table: tuple[Path, dict[str
     for answer in answers.values():
         if "line" in answer:
             assert "\n" not in answer["line"] and answer["line"].startswith(f"{answer['reason']}: ")
+
+
+@pytest.mark.slow
+def test_bundles_changed_at_random_are_told_apart_as_python_does(library: Library) -> None:
+    index = mutants.materialize(library.swift.folder("mutants-"), 250)
+    answers = library("verify", index)
+    said = {name: None if "accepted" in answer else answer.get("reason", "error") for name, answer in answers.items()}
+    assert mutants.disagreements(index, said) == []
 
 
 def _named(library: Library, names: list[str]) -> dict[str, Any]:
@@ -115,7 +123,12 @@ def test_the_nearest_of_a_gallery(library: Library) -> None:
     order = np.argsort(-nearest)[:3]
     assert found["ids"] == order.tolist()
     assert found["similarities"] == pytest.approx(nearest[order].tolist(), abs=1e-5)
-    assert "embed both with one version" in found["other"]
+    for case in ("other", "short"):
+        assert len(found[case]) == 2 and all("embed both with one version" in line for line in found[case])
+    for case in ("nan", "infinite", "zero"):
+        assert len(found[case]) == 2 and all("all zeros or not finite" in line for line in found[case])
+    assert (found["all"], found["none"], found["empty"]) == (20, 0, 0)
+    assert found["twice"] == pytest.approx(1, abs=1e-6)
 
 
 def _bundle_of_an_asset(folder: Path, change: float = 0.0) -> tuple[np.ndarray, Path, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.release.ios.conftest import LIBRARY, TESTS, material_of
 __all__ = ["declared"]
 
 pytestmark = pytest.mark.toolchain
+PAGE = Path(__file__).parents[3] / "docs/ios-package.md"
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +66,41 @@ def test_types(swift: Swift, declared: str, core_ai: bool) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_test_of_the_model_is_checked_too(swift: Swift, declared: str, package: Path) -> None:
-    """With UIKit and Core ML: the part of the package's own test that only a device runs."""
+# What the examples of the page have from the app, in their order.
+GIVEN = (
+    "photo: CGImage, listings: [(String, CGImage)], other: Embedding",
+    "pinnedPEM: String, downloaded: URL",
+    "verifier: BundleVerifier, zip: URL, models: URL, expecting: BundleVerifier.Expectations",
+    "verifier: BundleVerifier, expecting: BundleVerifier.Expectations",
+)
+
+
+def examples(page: str) -> str:
+    """The examples of the page that call the library, each as a function, for the compiler."""
+    blocks = [block for block in re.findall(r"```swift\n(.+?)```", page, re.S) if "try " in block]
+    made = ["import BackgroundAssets\nimport CoreGraphics\nimport Foundation\nimport Toy\n"]
+    for number, (block, given) in enumerate(zip(blocks, GIVEN, strict=True)):
+        body = re.sub(r"^import .+$", "", block, flags=re.M)
+        made.append(f"func example{number}({given}) async throws {{\n{body}\n}}\n")
+    return "\n".join(made)
+
+
+def test_the_test_of_the_model_and_the_examples_are_checked_too(swift: Swift, declared: str, package: Path) -> None:
+    """With UIKit and Core ML: what only a device runs of the package's own test and of the page's examples."""
     out = swift.folder("module-")
-    files = [path for path in swift.sources(SHARED, LIBRARY, TESTS) if not path.endswith("/main.swift")]
+    (out / "Module.swift").write_text("import Foundation\nextension Bundle { static let module = Bundle.main }\n")
+    files = [swift.seen(path) for path in [*sorted((package / "Sources/Toy").glob("*.swift")), out / "Module.swift"]]
     module = ["-emit-module", "-emit-module-path", swift.seen(out / "Toy.swiftmodule"), "-module-name", "Toy"]
-    flags = ["-parse-as-library", "-enable-testing", *WARNED, "5", "-D", "EDGEKIT_CORE_AI", "-I", declared]
+    flags = ["-parse-as-library", "-enable-testing", *WARNED, "5", "-I", declared]
     made = swift.run(["swiftc", *module, *flags, *files])
     assert made.returncode == 0, made.stderr
-    test = swift.work / "SelfTests.swift"
+    test, page = out / "SelfTests.swift", out / "Page.swift"
     shutil.copyfile(package / "Tests/ToyTests/SelfTests.swift", test)
     checked = ["swiftc", "-typecheck", *flags, "-I", swift.seen(out)]
     assert swift.run([*checked, swift.seen(test)]).stderr == ""
     test.write_text(test.read_text().replace("try await embedder.selfTest().require()", "try await embedder.test()"))
     wrong = swift.run([*checked, swift.seen(test)])
     assert wrong.returncode != 0 and "has no member 'test'" in wrong.stderr
+    page.write_text(examples(PAGE.read_text()))
+    told = swift.run([word for word in (*checked, swift.seen(page)) if word != "-warnings-as-errors"])
+    assert told.returncode == 0, told.stderr

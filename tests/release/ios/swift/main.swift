@@ -5,6 +5,7 @@
 //   library names FILE              which of a JSON list of names are plain, and why the list is refused
 //   library embed FOLDER KEY        an embedder of a signed bundle with a Core AI asset: a photo, and its self-test
 //   library search FILE             a query and the embeddings of a gallery, two for each id: the nearest three ids
+//   library time ROWS               how long one search in a gallery of so many embeddings takes
 import CryptoKit
 import Foundation
 
@@ -95,14 +96,40 @@ func search(_ file: URL) throws -> JSON {
     let embeddings = rows.map { Embedding(values: ($0.items ?? []).map { Float($0.double ?? 0) }, space: "tests") }
     for (index, embedding) in embeddings.dropFirst().enumerated() { try gallery.add(embedding, as: index / 2) }
     let found = try gallery.topK(3, of: embeddings[0])
-    var other: String?
-    do {
-        _ = try gallery.topK(1, of: Embedding(values: embeddings[0].values, space: "other"))
-    } catch { other = "\(error)" }
+    func refused(_ values: [Float], space: String = "tests") -> JSON {
+        var lines: [JSON] = []
+        let wrong = Embedding(values: values, space: space)
+        do { _ = try gallery.topK(1, of: wrong) } catch { lines.append(.text("\(error)")) }
+        do { try gallery.add(wrong, as: 0) } catch { lines.append(.text("\(error)")) }
+        return .list(lines)
+    }
+    let values = embeddings[0].values
+    let twice = Embedding(values: values.map { 2 * $0 }, space: "tests")
     return .object([
-        "ids": .list(found.map { .whole(Int64($0.id)) }), "other": .text(other),
+        "ids": .list(found.map { .whole(Int64($0.id)) }),
         "similarities": .list(found.map { .number(Double($0.similarity)) }),
+        "other": refused(values, space: "other"), "short": refused(Array(values.dropLast())),
+        "nan": refused([.nan] + values.dropFirst()), "infinite": refused([.infinity] + values.dropFirst()),
+        "zero": refused(values.map { 0 * $0 }), "twice": .number(Double(try Embedder.compare(twice, embeddings[0]))),
+        "all": .whole(Int64(try gallery.topK(.max, of: embeddings[0]).count)),
+        "none": .whole(Int64(try gallery.topK(0, of: embeddings[0]).count)),
+        "empty": .whole(Int64(try Gallery<Int>().topK(3, of: embeddings[0]).count)),
     ])
+}
+
+/// Seconds of one search in a gallery of that many random embeddings of 256 values.
+func time(_ rows: Int) throws -> JSON {
+    var state: UInt32 = 1
+    func random() -> Float {
+        state = state &* 1_664_525 &+ 1_013_904_223
+        return Float(state >> 8) / Float(1 << 23) - 1
+    }
+    var gallery = Gallery<Int>()
+    for id in 0..<rows { try gallery.add(Embedding(values: (0..<256).map { _ in random() }, space: "tests"), as: id) }
+    let query = Embedding(values: (0..<256).map { _ in random() }, space: "tests")
+    let start = Date()
+    let found = try gallery.topK(10, of: query)
+    return .object(["seconds": .number(Date().timeIntervalSince(start)), "found": .whole(Int64(found.count))])
 }
 
 let arguments = CommandLine.arguments
@@ -113,6 +140,7 @@ do {
     case "unpack": result = try unpack(arguments[2], arguments[3], arguments[4])
     case "embed": result = try await embed(URL(fileURLWithPath: arguments[2]), arguments[3])
     case "search": result = try search(URL(fileURLWithPath: arguments[2]))
+    case "time": result = try time(Int(arguments[2]) ?? 0)
     case "names": result = try names(URL(fileURLWithPath: arguments[2]))
     default: throw Problem.input("'\(arguments[1])' is not a command")
     }

@@ -61,15 +61,26 @@
         }
 
         /// Verify a ZIP archive by the signature over the whole file, which lies beside it with ".sig" after its name,
-        /// and put its files into `folder`, all or none. What was at their place is replaced. Throws a Refusal.
+        /// and put its files into `folder`, all or none. What was at their place is replaced. Throws a Refusal. The
+        /// archive may lie where others can write: what is verified and taken is a copy, which costs no room on APFS.
         public func unpack(
             archive: URL, signature: URL? = nil, into folder: URL, expecting: Expectations = Expectations()
         ) throws -> VerifiedBundle {
-            let (zip, bundle) = try read(archive: archive, signature: signature, expecting: expecting)
-            let files = FileManager.default
+            let digest = try signedDigest(of: archive, signature: signature)
+            try expectArchive(archive)
+            let files = FileManager.default, unique = UUID().uuidString, name = archive.lastPathComponent
+            let aside = files.temporaryDirectory.appendingPathComponent(unique, isDirectory: true)
+            let draft = folder.appendingPathComponent(".\(unique)", isDirectory: true)
+            let copy = aside.appendingPathComponent(name)
+            defer { for made in [aside, draft] { try? files.removeItem(at: made) } }
+            do {
+                try files.createDirectory(at: aside, withIntermediateDirectories: true)
+                try files.copyItem(at: archive, to: copy)
+            } catch {
+                throw Problem.from(error, doing: "\(name): cannot be copied", advice: "free some space")
+            }
+            let (zip, bundle) = try read(archive: copy, digest: digest, expecting: expecting)
             let place = folder.appendingPathComponent(zip.top, isDirectory: true)
-            let draft = folder.appendingPathComponent(".\(UUID().uuidString)", isDirectory: true)
-            defer { try? files.removeItem(at: draft) }
             do {
                 for member in zip.members {
                     let file = draft.appendingPathComponent(member.name)
@@ -88,14 +99,16 @@
         public func verify(
             archive: URL, signature: URL? = nil, expecting: Expectations = Expectations()
         ) throws -> VerifiedBundle {
-            try read(archive: archive, signature: signature, expecting: expecting).1
+            let digest = try signedDigest(of: archive, signature: signature)
+            return try read(archive: archive, digest: digest, expecting: expecting).1
         }
 
-        private func read(
-            archive: URL, signature: URL?, expecting: Expectations
-        ) throws -> (StoredZip, VerifiedBundle) {
+        private func signedDigest(of archive: URL, signature: URL?) throws -> String {
             let beside = archive.appendingPathExtension(String(Limits.archiveSignatureSuffix.dropFirst()))
-            let digest = try Statement(signature: signature ?? beside, key: key).archive()
+            return try Statement(signature: signature ?? beside, key: key).archive()
+        }
+
+        private func expectArchive(_ archive: URL) throws {
             let name = archive.lastPathComponent
             guard let facts = try? FileManager.default.attributesOfItem(atPath: archive.path) else {
                 throw Refusal(.fileMissing, name)
@@ -104,9 +117,15 @@
             guard let size = (facts[.size] as? NSNumber)?.intValue, size <= Limits.totalBytes else {
                 throw Refusal(.tooLarge, name)
             }
+        }
+
+        private func read(
+            archive: URL, digest: String, expecting: Expectations
+        ) throws -> (StoredZip, VerifiedBundle) {
+            try expectArchive(archive)
             guard let data = try? Data(contentsOf: archive, options: .mappedIfSafe),
                 hexadecimal(SHA256.hash(data: data)) == digest
-            else { throw Refusal(.fileChanged, name) }
+            else { throw Refusal(.fileChanged, archive.lastPathComponent) }
             let zip = try StoredZip(data)
             let contents = Dictionary(uniqueKeysWithValues: zip.members.map { ($0.name, $0) })
             let document = contents[VerifiedBundle.document].flatMap { member in

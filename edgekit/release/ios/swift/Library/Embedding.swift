@@ -5,21 +5,30 @@ public struct Embedding: Equatable, Sendable {
     public let values: [Float]
     /// Id of the embedding space: embeddings of one space can be compared, others cannot.
     public let space: String
+    private let length: Float
 
     /// For embeddings that were stored, or that a server sent.
     public init(values: [Float], space: String) {
         self.values = values
         self.space = space
+        length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
     }
 
-    /// The cosine of the angle between two embeddings: 1 for equal ones.
+    /// The cosine of the angle between two embeddings: 1 for equal ones; NaN where one is all zeros or not finite.
     public func similarity(to other: Embedding) throws -> Float {
         guard space == other.space, values.count == other.values.count else {
             throw Problem.input(
                 "embeddings of \(values.count) values of '\(shown(space))' and \(other.values.count) of "
                     + "'\(shown(other.space))': embed both with one version of the model")
         }
-        return zip(values, other.values).reduce(0) { $0 + $1.0 * $1.1 }
+        return zip(values, other.values).reduce(0) { $0 + $1.0 * $1.1 } / (length * other.length)
+    }
+
+    /// Throws where it has no direction, and so is near to nothing.
+    fileprivate func expectDirection() throws {
+        guard length > 0, length.isFinite else {
+            throw Problem.input("an embedding that is all zeros or not finite: embed its photo again")
+        }
     }
 }
 
@@ -38,6 +47,7 @@ public struct Gallery<ID: Hashable & Sendable>: Sendable {
 
     /// Add an embedding of the same space as the ones before; an id may have several.
     public mutating func add(_ embedding: Embedding, as id: ID) throws {
+        try embedding.expectDirection()
         if let first = embeddings.first { _ = try embedding.similarity(to: first) }
         ids.append(id)
         embeddings.append(embedding)
@@ -46,6 +56,7 @@ public struct Gallery<ID: Hashable & Sendable>: Sendable {
 
     /// The `k` nearest ids, the nearest first; each once, by its nearest embedding. Earlier ones win a tie.
     public func topK(_ k: Int, of query: Embedding) throws -> [Match] {
+        try query.expectDirection()
         var best: [ID: (similarity: Float, at: Int)] = [:]
         for (at, embedding) in embeddings.enumerated() {
             let similarity = try query.similarity(to: embedding)

@@ -46,9 +46,9 @@
         private static func payload(of file: [UInt8], key: P256.Signing.PublicKey) throws -> [UInt8] {
             guard let bundle = JSON.parse(file)?.fields, bundle["mediaType"]?.string == Limits.mediaType,
                 let envelope = bundle["dsseEnvelope"]?.fields, envelope["payloadType"]?.string == Limits.payloadType,
-                let payload = envelope["payload"]?.string.flatMap({ Data(base64Encoded: $0) }),
+                let payload = envelope["payload"]?.string.flatMap(bytes(ofBase64:)),
                 let signatures = envelope["signatures"]?.items, signatures.count == 1,
-                let signature = signatures[0].fields?["sig"]?.string.flatMap({ Data(base64Encoded: $0) })
+                let signature = signatures[0].fields?["sig"]?.string.flatMap(bytes(ofBase64:))
             else { throw Refusal(.signatureDamaged, "it is not a Sigstore bundle with one signature") }
             let type = Limits.payloadType
             let signed = Data("DSSEv1 \(type.utf8.count) \(type) \(payload.count) ".utf8) + payload
@@ -88,6 +88,11 @@
                 UInt8(String(decoding: digits[$0..<$0 + 2], as: UTF8.self), radix: 16)
             }
         }
+    }
+
+    /// The bytes of canonical base64, RFC 4648, section 4: one text for the same bytes.
+    private func bytes(ofBase64 text: String) -> Data? {
+        Data(base64Encoded: text).flatMap { $0.base64EncodedString().utf8.elementsEqual(text.utf8) ? $0 : nil }
     }
 
     func hexadecimal(_ digest: SHA256Digest) -> String {

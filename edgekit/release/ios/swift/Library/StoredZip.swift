@@ -46,8 +46,9 @@ struct StoredZip {
         members = zip(names, ranges).map { Member(name: String($0.dropFirst(inside.count)), content: $1) }
     }
 
+    /// The bytes of a member, which are not copied.
     func content(_ member: Member) -> Data {
-        data.subdata(in: data.startIndex + member.content.lowerBound..<data.startIndex + member.content.upperBound)
+        data[data.startIndex + member.content.lowerBound..<data.startIndex + member.content.upperBound]
     }
 
     /// Where the directory and its end record begin, and how many entries it has.

@@ -113,7 +113,8 @@ struct GoldenFolder: Sendable {
         guard let mode = CropMode(rawValue: fields["crop_mode"]?.string ?? "") else {
             throw wrong("preprocessing.crop_mode")
         }
-        guard let cropPct = fields["crop_pct"]?.double, cropPct > 0, cropPct <= BenchProtocol.maxCropPct else {
+        // Far below what any model has; sizes that are divided by less do not fit into integers.
+        guard let cropPct = fields["crop_pct"]?.double, cropPct >= 1e-4, cropPct <= BenchProtocol.maxCropPct else {
             throw wrong("preprocessing.crop_pct")
         }
         let fill = (fields["fill"]?.items ?? []).compactMap { $0.integer.flatMap(UInt8.init(exactly:)) }

@@ -3,6 +3,12 @@ package android.graphics;
 public final class Bitmap {
     public enum Config { ARGB_8888 }
 
+    public native Config getConfig();
+
+    public native boolean isRecycled();
+
+    public native Bitmap copy(Config config, boolean isMutable);
+
     public native int getWidth();
 
     public native int getHeight();

@@ -24,15 +24,16 @@ internal fun decode(bytes: ByteArray, name: String = "image"): Pixels {
         inPremultiplied = false
         inScaled = false
     }
-    val bitmap = try {
-        BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options)
+    try {
+        val bitmap = BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options)
+            ?: throw EmbedderError("$name: damaged: replace it")
+        try {
+            return pixelsOf(bitmap.asStored())
+        } finally {
+            bitmap.recycle()
+        }
     } catch (_: OutOfMemoryError) {
         throw EmbedderError("$name: this phone has no memory for $width x $height pixels: scale it down")
-    } ?: throw EmbedderError("$name: damaged: replace it")
-    try {
-        return pixelsOf(bitmap.asStored())
-    } finally {
-        bitmap.recycle()
     }
 }
 

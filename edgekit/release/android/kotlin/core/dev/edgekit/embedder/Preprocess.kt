@@ -5,6 +5,7 @@ import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.round
 
+private const val MIN_CROP_PCT = 1e-4 // far below what any model has; sizes divided by less do not fit into integers
 private val SIDES = 1..Protocol.MAX_SIDE
 
 /** How a model's images are made of photographs: size in pixels, the rest as timm defines it. */
@@ -20,7 +21,7 @@ data class Preprocessing(
         val wrong = when {
             height !in SIDES || width !in SIDES -> "size $height x $width is not from 1 to ${SIDES.last}"
             interpolation !in Protocol.INTERPOLATIONS -> "interpolation ${shown(interpolation)} is unknown"
-            !(cropPct > 0 && cropPct <= Protocol.MAX_CROP_PCT) -> "crop_pct $cropPct is not above 0 and at most 2"
+            !(cropPct >= MIN_CROP_PCT && cropPct <= Protocol.MAX_CROP_PCT) -> "crop_pct $cropPct is not from 0.0001 to 2"
             cropMode !in Protocol.CROP_MODES -> "crop_mode ${shown(cropMode)} is unknown"
             fill.size != 3 || fill.any { it !in 0..255 } -> "fill is not three values from 0 to 255"
             else -> null

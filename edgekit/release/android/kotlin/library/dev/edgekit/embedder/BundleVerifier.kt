@@ -6,6 +6,7 @@ import java.io.IOException
 import java.io.InputStream
 
 private const val BUNDLE = "bundle.json"
+private val EXTRACTING = Any() // one at a time: two into one folder would mix
 private const val BUNDLE_SCHEMA = "edgekit.bundle/1"
 private val VERSION = Regex("(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})")
 
@@ -59,23 +60,34 @@ class BundleVerifier(
 
     /**
      * Verify a ZIP archive and put its files into [folder], which must not be there yet; it is not made where a step
-     * fails. [BundleInfo.models] name the folders of models in it.
+     * fails. [BundleInfo.models] name the folders of models in it. The archive may lie where others can write: it is
+     * copied beside [folder] for the while, and what is verified and taken is the copy.
      */
-    fun extract(archive: File, folder: File, signature: File = File("${archive.path}.sig")): BundleInfo = reading {
+    fun extract(archive: File, folder: File, signature: File = File("${archive.path}.sig")): BundleInfo =
+        synchronized(EXTRACTING) { reading { extracted(archive, folder, signature) } }
+
+    private fun extracted(archive: File, folder: File, signature: File): BundleInfo {
         val draft = File("${folder.absolutePath}.partial")
+        val aside = File("${draft.path}.archive")
+        val copy = File(aside, archive.name)
         if (folder.exists()) throw EmbedderError("${folder.name}: is there already: give another folder")
         draft.deleteRecursively()
         try {
-            opened(archive, signature).use { opened ->
+            verifySignature(signature, key, archive = true) // before room is taken
+            expectArchive(archive)
+            aside.mkdirs()
+            copy.outputStream().use { out -> archive.inputStream().use { it.copyTo(out) } }
+            opened(copy, signature).use { opened ->
                 for (name in opened.members.keys) {
                     val file = File(draft, name)
                     file.absoluteFile.parentFile?.mkdirs()
                     file.outputStream().use { out -> opened.open(name).use { it.copyTo(out) } }
                 }
                 if (!draft.renameTo(folder)) throw IOException("${folder.name} cannot be made")
-                opened.info
+                return opened.info
             }
         } finally {
+            aside.deleteRecursively()
             draft.deleteRecursively()
         }
     }
@@ -88,9 +100,14 @@ class BundleVerifier(
         override fun close() = zip.close()
     }
 
+    private fun expectArchive(archive: File) {
+        if (!isPlain(archive)) throw BundleRefused("not-a-plain-file", archive.name)
+        if (archive.length() > Limits.TOTAL_BYTES) throw BundleRefused("too-large", archive.name)
+    }
+
     private fun opened(archive: File, signature: File): Opened {
         val signed = verifySignature(signature, key, archive = true)
-        if (!isPlain(archive)) throw BundleRefused("not-a-plain-file", archive.name)
+        expectArchive(archive)
         if (sha256(archive.inputStream()) != signed["."]) throw BundleRefused("file-changed", archive.name)
         val zip = StoredZip(archive)
         try {

@@ -12,7 +12,7 @@ class SelfTest(val images: Int, val minCosine: Double) {
 
 /**
  * An opened model of an EdgeKit package: photographs in, embeddings of unit length out. Its methods may be called from
- * any thread, one inference at a time. Close it when it is not needed any more.
+ * any thread, one inference at a time. Close it when it is not needed any more; it cannot be used after that.
  */
 class Embedder private constructor(private val files: ModelFiles, about: About, threads: Int) : AutoCloseable {
     /** The model's name, as its recipe calls it. */
@@ -27,11 +27,9 @@ class Embedder private constructor(private val files: ModelFiles, about: About, 
     /** What is done to a photograph before the model sees it. */
     val preprocessing: Preprocessing = about.preprocessing
 
-    private val model: Model = run {
-        val open = RUNTIMES[about.format]
-            ?: throw EmbedderError("$name: this package has no runtime for ${about.format}: take one that has")
-        open().open(about.spec(files.file(about.file, about.sha256), threads))
-    }
+    private var isClosed = false // native code frees its memory, and does not look whether it is called again
+    private val model: Model =
+        openerOf(about.format, name).open(about.spec(files.file(about.file, about.sha256), threads))
 
     /** The embedding of a photograph of any size, decoded and upright (see [upright]). */
     fun embed(photo: Pixels): FloatArray = embedPrepared(preprocess(photo, preprocessing).rgb)
@@ -42,6 +40,7 @@ class Embedder private constructor(private val files: ModelFiles, about: About, 
         if (rgb.size.toLong() != due) throw EmbedderError("$name: an image has ${rgb.size} bytes, not $due: prepare it")
         val embedding = FloatArray(dim)
         synchronized(model) {
+            if (isClosed) throw EmbedderError("$name: is closed: open it again")
             model.set(rgb)
             model.run()
             model.embedding(embedding)
@@ -56,7 +55,10 @@ class Embedder private constructor(private val files: ModelFiles, about: About, 
         return SelfTest(golden.size, lowest ?: Double.NaN)
     }
 
-    override fun close() = synchronized(model) { model.close() }
+    override fun close() = synchronized(model) {
+        if (!isClosed) model.close()
+        isClosed = true
+    }
 
     companion object {
         /** Open the model in a folder that has its manifest.json; [golden] is the folder of its golden vectors. */

@@ -19,7 +19,10 @@ internal fun listFolder(root: File): List<String> {
     var total = 0L
 
     fun list(folder: File, prefix: String) {
+        if (prefix.length > LONGEST) throw BundleRefused("bad-name", prefix)
         val entries = folder.listFiles() ?: throw BundleRefused("not-a-plain-file", folder.name)
+        // Enough to refuse a folder that never ends.
+        if (found.size + entries.size > 2 * Limits.FILES) throw BundleRefused("too-many-files", prefix)
         for (entry in entries.sortedBy { it.name }) {
             val name = prefix + entry.name
             when {

@@ -1,6 +1,6 @@
 package dev.edgekit.embedder
 
-private const val LONGEST = 240
+internal const val LONGEST = 240
 private const val LONGEST_PART = 100
 private const val FORBIDDEN = "\\:*?\"<>|"
 private val DEVICES =

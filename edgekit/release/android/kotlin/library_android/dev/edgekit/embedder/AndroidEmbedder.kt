@@ -15,7 +15,18 @@ fun openEmbedder(context: Context, name: String, threads: Int = 2): Embedder {
 }
 
 /** The embedding of a picture that is decoded and upright already, of any size; transparency is put on white. */
-fun Embedder.embed(picture: Bitmap): FloatArray = embed(pixelsOf(picture))
+fun Embedder.embed(picture: Bitmap): FloatArray {
+    if (picture.isRecycled) throw EmbedderError("the bitmap is recycled: embed it before that")
+    // Pixels of a hardware bitmap, which image loaders give, cannot be read. The constant came with Android 8.
+    if (picture.config?.name != "HARDWARE") return embed(pixelsOf(picture))
+    val copy = picture.copy(Bitmap.Config.ARGB_8888, false)
+        ?: throw EmbedderError("the bitmap cannot be copied: decode it again")
+    try {
+        return embed(pixelsOf(copy))
+    } finally {
+        copy.recycle()
+    }
+}
 
 /** The embedding of an encoded picture (JPEG, PNG, WebP), turned as its EXIF orientation says. */
 fun Embedder.embed(encoded: ByteArray): FloatArray = embed(upright(decode(encoded), orientationOf(encoded)))
