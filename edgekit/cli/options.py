@@ -25,6 +25,7 @@ __all__ = [
     "F",
     "Finite",
     "allow_bare",
+    "bench_option",
     "common",
     "complete_model",
     "image_options",
@@ -36,6 +37,7 @@ __all__ = [
     "password_of",
     "pictures_option",
     "places_option",
+    "previous_option",
     "recipe_of",
     "reporter_of",
     "resamples_option",
@@ -272,6 +274,16 @@ resamples_option = click.option(
 workers_option = click.option(
     "--workers", type=Count(1, 1024), help="Number of processes.  [default: one for each core]"
 )
+
+
+def bench_option(help: str) -> Callable[[F], F]:
+    """Results of `edgekit bench`, and what they are for."""
+    return click.option("--bench", "results", type=PATH, multiple=True, metavar="FILE", help=f"{help} May be repeated.")
+
+
+def previous_option(help: str) -> Callable[[F], F]:
+    """The release before, and what it is for."""
+    return click.option("--previous", type=FOLDER, metavar="RELEASE", help=help)
 
 
 def pictures_option(which: str) -> Callable[[F], F]:

@@ -9,7 +9,17 @@ import click
 
 from edgekit.cli.console import print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import FOLDER, PATH, common, complete_model, password_file, password_of, reporter_of
+from edgekit.cli.options import (
+    FOLDER,
+    PATH,
+    bench_option,
+    common,
+    complete_model,
+    password_file,
+    password_of,
+    previous_option,
+    reporter_of,
+)
 from edgekit.support.progress import table
 from edgekit.support.text import human_size
 
@@ -49,9 +59,7 @@ def _complete_kind(_context: click.Context, _option: click.Parameter, incomplete
     shell_complete=complete_model,
     help="Model to export first, where no ARTIFACT is given.  [default: ./edgekit.toml, else the bundled default]",
 )
-@click.option(
-    "--previous", type=FOLDER, metavar="RELEASE", help="Release that this one follows; the changelog says what differs."
-)
+@previous_option("Release that this one follows; the changelog says what differs.")
 @click.option(
     "--compatibility",
     type=PATH,
@@ -59,14 +67,9 @@ def _complete_kind(_context: click.Context, _option: click.Parameter, incomplete
     help="Report of `edgekit evaluate compatibility` about the previous model and this one.",
 )
 @click.option("--prices", type=PATH, metavar="FILE", help="Price table (TOML).  [default: the one that is shipped]")
-@click.option(
-    "--bench",
-    "results",
-    type=PATH,
-    multiple=True,
-    metavar="FILE",
-    help="Result of `edgekit bench`: the recipe's limits are held against it, and one of a phone or an emulator counts "
-    "as parity there. May be repeated.",
+@bench_option(
+    "Result of `edgekit bench`: the recipe's limits are held against it, and one of a phone or an emulator counts as "
+    "parity there."
 )
 @click.option(
     "--card", type=PATH, metavar="FILE", help="Training card, a JSON file.  [default: the one beside the weights]"

@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.console import print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import FOLDER, PATH, common, complete_model, reporter_of
+from edgekit.cli.options import PATH, bench_option, common, complete_model, previous_option, reporter_of
 from edgekit.errors import UsageError
 from edgekit.support.progress import table
 
@@ -59,16 +59,9 @@ __all__ = ["verify"]
     shell_complete=complete_model,
     help="Then build the release again from this recipe, compare every byte, and say at which step it differs.",
 )
-@click.option("--previous", type=FOLDER, metavar="RELEASE", help="With --rebuild: the release that this one follows.")
+@previous_option("With --rebuild: the release that this one follows.")
 @click.option("--plan", type=PATH, metavar="PLAN", help="With --rebuild: the plan of artifacts that are quantized.")
-@click.option(
-    "--bench",
-    "results",
-    type=PATH,
-    multiple=True,
-    metavar="FILE",
-    help="With --rebuild: a result of `edgekit bench` that the release was made with. May be repeated.",
-)
+@bench_option("With --rebuild: a result of `edgekit bench` that the release was made with.")
 @common
 def verify(as_json: bool, quiet: bool, **options: Any) -> None:
     """Verify PATH: a release that `edgekit package` wrote, one of its bundles, or an archive.

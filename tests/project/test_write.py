@@ -10,10 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 import yaml
@@ -25,6 +22,7 @@ from edgekit.project.write import TEMPLATE, ProjectRequest, write_project
 from edgekit.recipe import Recipe, load_recipe, resolve_model
 from edgekit.release.bundle import Name, Version
 from edgekit.support.files import sha256_file
+from tests.ctrl_c import interrupted_at
 from tests.fuzz.parsers import PARSERS
 
 ROOT = Path(__file__).parents[2]
@@ -129,36 +127,15 @@ def test_a_version_is_kept_where_a_release_can_have_it(version: str, tmp_path: P
     assert written == ("1.2.0" if version == "1.2.0" else "0.1.0")
 
 
-def interrupted_at(line: int, folder: Path) -> bool:
-    """Press Ctrl-C at the `line`th line of write.py that writes; whether it came to that line."""
-    left = line
-
-    def lines(_frame: FrameType, event: str, _argument: object) -> Callable[..., Any]:
-        nonlocal left
-        if event == "line" and (left := left - 1) == 0:
-            sys.settrace(None)
-            raise KeyboardInterrupt
-        return lines
-
-    def calls(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
-        return lines if frame.f_code in (write._write.__code__, write._make.__code__) else None
-
-    before = sys.gettrace()
-    try:
-        sys.settrace(calls)
-        write_project(ProjectRequest(folder, "resnet18"))
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 def test_ctrl_c_at_any_moment_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_mine.py").write_text("mine")
-    line = 1
-    while interrupted_at(line, tmp_path):
+    written, line = (write._write.__code__, write._make.__code__), 1
+
+    def run() -> None:
+        write_project(ProjectRequest(tmp_path, "resnet18"))
+
+    while interrupted_at(line, lambda frame: frame.f_code in written, run):
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["test_mine.py", "tests"], line
         line += 1
     assert line > 50

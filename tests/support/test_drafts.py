@@ -8,10 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -20,6 +18,7 @@ from edgekit.errors import ModelError, OutputError, UnsupportedOpError
 from edgekit.support import drafts
 from edgekit.support.drafts import draft, is_full, scratch, sweep
 from edgekit.support.files import write_atomically
+from tests.ctrl_c import interrupted_at
 
 _HOLD = """
 import sys, time
@@ -51,35 +50,13 @@ def test_a_killed_process_leaves_one_draft_which_the_next_one_removes(tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def interrupted_at(line: int, place: Path) -> bool:
-    """Press Ctrl-C at the `line`th line that drafts.py runs of a draft's whole life; whether it came to that line."""
-    left = line
-
-    def lines(frame: FrameType, event: str, _argument: object) -> Callable[..., Any]:
-        nonlocal left
-        if event == "line" and (left := left - 1) == 0:
-            sys.settrace(None)
-            raise KeyboardInterrupt
-        return lines
-
-    def calls(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
-        return lines if frame.f_code.co_filename == drafts.__file__ else None
-
-    before = sys.gettrace()
-    try:
-        sys.settrace(calls)
-        with draft(place, "model") as folder:
-            (folder / "half").write_text("x")
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
+    def run() -> None:
+        with draft(tmp_path, "model") as folder:
+            (folder / "half").write_text("x")
+
     line = 1
-    while interrupted_at(line, tmp_path):
+    while interrupted_at(line, lambda frame: frame.f_code.co_filename == drafts.__file__, run):
         assert not list(tmp_path.iterdir()), line
         line += 1
     assert line > 10
