@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FUZZ ?= $(notdir $(wildcard tests/fuzz/corpus/*))
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help environment export parity bench package sign verify dist test test-harnesses test-slow fuzz faults soak matrix zoo students lint docs benchmarks clean
+.PHONY: help environment export parity bench package tag sign verify dist test test-harnesses test-slow fuzz faults soak matrix zoo students lint docs benchmarks clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,6 +47,10 @@ bench: environment ## latency of the bundled model on this machine
 package: environment ## the bundled model as a release, unsigned, in release/
 	$(BIN)/edgekit export --target ios --target onnx --target android
 	$(BIN)/edgekit package exported/* $(addprefix --bench ,$(wildcard bench-results/*.json)) --out release
+
+tag: environment ## TAG=v1.2.0, which must be the version of the bundled model
+	@version="v$$($(BIN)/python -c 'import edgekit; print(edgekit.resolve_model(None).metadata.version)')"; \
+	test "$${TAG:-}" = "$$version" || { echo "the tag is $${TAG:-not given}, the model's version $$version: set \`version\` in models/catalog-s0.toml, and tag again" >&2; exit 1; }
 
 sign: environment ## KEY=FILE: sign release/
 	$(BIN)/edgekit sign release --private-key "$(KEY)"

@@ -97,6 +97,7 @@ def _took_part(made: Made) -> list[str]:
 def _portable(recipe: Recipe, embedder: Embedder) -> dict[str, Any]:
     """The resolved recipe without this machine's paths: weights by file name, the input as it was resolved."""
     resolved = recipe.model_dump(mode="json")
+    resolved["distill"] = None  # which an export leaves alone, and whose data lie where this machine has them
     resolved["input"] = embedder.spec.model_dump(mode="json")
     if recipe.model.weights is not None:
         resolved["model"]["weights"] = recipe.model.weights.name

@@ -123,9 +123,9 @@ def distill(
     keys = {name: options.pop(name) for name in _KEYS} | {"seed": options["seed"]}
     recipe = override(recipe_of(options), keys=keys, **options)
     if print_recipe:
-        from edgekit.distillation.run import to_toml
+        from edgekit.recipe.written import tables_of, to_toml
 
-        click.echo(to_toml(recipe), nl=False)
+        click.echo(to_toml(tables_of(recipe)), nl=False)
         return
     from edgekit.distillation import run
 

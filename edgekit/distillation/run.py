@@ -31,12 +31,13 @@ from edgekit.model.embedder import Embedder, build_embedder
 from edgekit.quantization import read_plan
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.recipe.training import DistillSpec, LossSpec
+from edgekit.recipe.written import tables_of, to_toml
 from edgekit.support.fields import Converted, OptionalPath, PathField, optional_path
 from edgekit.support.files import write_atomically
 from edgekit.support.progress import Reporter, Silent
 from edgekit.support.text import reason_of
 
-__all__ = ["DistillRequest", "DistillResult", "distill", "expect_lost_processes", "is_first_process", "to_toml"]
+__all__ = ["DistillRequest", "DistillResult", "distill", "expect_lost_processes", "is_first_process"]
 
 # torch.distributed raises a plain RuntimeError with the backend's words.
 _LOST = ("Connection closed", "Connection reset", "NCCL", "Gloo", "gloo", "Broken pipe")
@@ -321,7 +322,7 @@ def _publish(job: Job, state: Mapping[str, Tensor]) -> tuple[Path, Recipe]:
     write_atomically(weights, lambda part: save_file(tensors, part, metadata={"format": "pt"}))
     ready = job.recipe.override(model={"weights": Path(weights.name), "weights_key": None, "pretrained": False})
     ready = ready.model_copy(update={"input": job.student.spec, "distill": None})
-    text = to_toml(ready, input=job.student.spec.model_dump(mode="json"))
+    text = to_toml(tables_of(ready) | {"input": job.student.spec.model_dump(mode="json")})
     write_atomically(job.out / f"{ready.name}.toml", text)
     return weights, ready.override(model={"weights": weights})
 
@@ -333,15 +334,3 @@ def _stored(value: Tensor, store: str) -> Tensor:
     half = value.half()
     exact = bool(((half.float() - value).abs() <= 1e-3 * value.abs() + 1e-7).all())
     return (half if exact or value.ndim > 1 else value).contiguous()
-
-
-def to_toml(recipe: Recipe, input: Mapping[str, Any] | None = None) -> str:
-    """A recipe as TOML, without what is at its default."""
-    try:
-        import tomli_w
-    except ImportError as error:
-        raise MissingDependencyError("writing recipes needs tomli-w: run `pip install 'edgekit[distill]'`") from error
-    table = recipe.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    if input is not None:
-        table["input"] = dict(input)
-    return tomli_w.dumps(table)

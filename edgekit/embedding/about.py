@@ -30,6 +30,7 @@ class Model(Part):
         description="Hash of the artifact; of a PyTorch model, of its state dict."
     )
     space: str | None = Field(default=None, description="Id of the embedding space, where it is known.")
+    shared: bool = Field(default=False, description="Whether that space is an older model's.")
     kind: str = Field(description="pytorch, or the artifact's format: coreml, executorch, litert, onnx.")
     runtime: str = Field(description="What ran it.")
 

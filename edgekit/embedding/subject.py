@@ -75,8 +75,9 @@ def _open_artifact(path: Path, allow_bare: bool, reporter: Reporter) -> Opened:
     name = artifact.path.stem if manifest is None else str(manifest.recipe.get("name", artifact.path.stem))
     runtime = f"{runner.runtime} (reference)" if runner.reference else runner.runtime
     space = None if manifest is None else manifest.embedding.space
-    sha256 = sha256_tree(artifact.path)
-    model = Model(name=name, sha256=sha256, space=space, kind=artifact.target.format, runtime=runtime)
+    shared = manifest is not None and manifest.embedding.shared is not None
+    sha256, kind = sha256_tree(artifact.path), artifact.target.format
+    model = Model(name=name, sha256=sha256, space=space, shared=shared, kind=kind, runtime=runtime)
     return Opened(model, artifact.spec, 1, runner.embed)
 
 
@@ -95,9 +96,15 @@ def _build(recipe: Recipe, reporter: Reporter) -> Opened:
         finally:
             torch.set_num_threads(before)
 
-    space = None if embedder.space is None else embedder.space.id
-    sha256 = model_sha256(embedder, recipe)
-    model = Model(name=recipe.name, sha256=sha256, space=space, kind="pytorch", runtime="torch")
+    space, sha256 = embedder.space, model_sha256(embedder, recipe)
+    model = Model(
+        name=recipe.name,
+        sha256=sha256,
+        space=None if space is None else space.id,
+        shared=space is not None and space.evidence is not None,
+        kind="pytorch",
+        runtime="torch",
+    )
     return Opened(model, embedder.spec, _BATCH, embed)
 
 

@@ -135,7 +135,7 @@ def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], rep
     serves = _serves(spare, by_name[chosen.kind])
     written = request.adapter
     if written is not None:
-        _write(chosen, written, files)
+        _write(chosen, written, files, serves=serves)
     about = [None if given.file.about is None else given.file.about.model for given in files]
     return CompatibilityReport(
         old=about[0],
@@ -155,12 +155,14 @@ def _report(request: CompatibilityRequest, files: tuple[Embedded, Embedded], rep
     )
 
 
-def _write(adapter: Adapter, path: Path, files: tuple[Embedded, Embedded]) -> None:
+def _write(adapter: Adapter, path: Path, files: tuple[Embedded, Embedded], *, serves: bool) -> None:
     from edgekit.model.adapter import write_adapter
 
     old, new = files
     kind = None if new.file.about is None else new.file.about.model.kind
-    space = None if old.file.about is None else old.file.about.model.space
+    before = None if old.file.about is None else old.file.about.model
+    # Whoever searches through it is in the old space where that was measured to serve, in the gallery of its own model.
+    space = before.space if before is not None and serves and not before.shared else None
     facts = {"kind": adapter.kind, "old_model": old.sha256, "new_model": new.sha256, "new_kind": kind}
     facts |= {"old_space": space}
     write_adapter(path, adapter.weight, facts)

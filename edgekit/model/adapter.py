@@ -31,7 +31,7 @@ class QueryAdapter:
     """What an adapter's file holds."""
 
     weight: Tensor  # float32 [old D, new D]
-    old_space: str | None  # id of the space that it leads to, where the file says so
+    old_space: str | None  # id of the space that it leads to, where it was measured to serve there
 
 
 def write_adapter(path: Path, weight: np.ndarray, facts: dict[str, str | None]) -> Path:

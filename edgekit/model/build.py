@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import torch
 from torch import Tensor, nn
 
 from edgekit import graph
@@ -29,7 +30,7 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
         if embedder.origin == "seeded":
             sample = CatalogPictures(_CALIBRATION_IMAGES, embedder.spec, split="train")
             calibrate_normalization(embedder, [picture.image for picture in sample])
-        _place(embedder, recipe)
+        _place(embedder, recipe, reporter)
     if embedder.taken is not None:
         (reporter.progress if embedder.taken.is_plain else reporter.note)(embedder.taken.line)
     for line in embedder.notes:
@@ -45,11 +46,23 @@ def build(recipe: Recipe, reporter: Reporter, *, uint8_input: bool = False) -> E
 def model_sha256(embedder: Embedder, recipe: Recipe) -> str:
     """SHA-256 of what the embeddings of a PyTorch model follow from: weights, architecture and input."""
     facts = recipe.model.model_dump(mode="json", include={"backbone", "output", "pool", "args"})
-    facts |= {"state": state_sha256(embedder), "input": embedder.spec.model_dump(mode="json")}
+    facts |= {"state": _state(embedder, recipe), "input": embedder.spec.model_dump(mode="json")}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _place(embedder: Embedder, recipe: Recipe) -> None:
+def _state(embedder: Embedder, recipe: Recipe) -> str:
+    """The hash of the weights; of seeded ones what they are drawn by, as each kernel draws and calibrates its own."""
+    if embedder.origin != "seeded":
+        return state_sha256(embedder)
+    import timm
+
+    model, makers = recipe.model, {"torch": torch.__version__.partition("+")[0], "timm": timm.__version__}
+    drawn = {"seed": model.seed, "dim": recipe.embedding.dim, **makers}
+    adapter = None if embedder.adapter is None else state_sha256(embedder.adapter)
+    return json.dumps(drawn | {"adapter": adapter}, sort_keys=True)
+
+
+def _place(embedder: Embedder, recipe: Recipe, reporter: Reporter) -> None:
     """Say which space the embeddings are in: the model's own, or an older one's through an adapter or by evidence."""
     sha256 = model_sha256(embedder, recipe)
     own = own_space(embedder.dim, sha256)
@@ -58,8 +71,11 @@ def _place(embedder: Embedder, recipe: Recipe) -> None:
     if spec.adapter is not None:
         adapter = read_adapter(spec.adapter, embedder.dim, sha256)
         _adapt(embedder, adapter.weight)
-        space = adapter.old_space or own_space(embedder.dim, model_sha256(embedder, recipe))
-        embedder.space = Space(space, Evidence("adapter", own, sha256_file(spec.adapter)))
+        embedder.space = Space(own_space(embedder.dim, model_sha256(embedder, recipe)))
+        if adapter.old_space is not None:
+            embedder.space = Space(adapter.old_space, Evidence("adapter", own, sha256_file(spec.adapter)))
+        else:
+            reporter.note(f"{spec.adapter.name} was not measured to serve an older gallery: this is a space of its own")
 
 
 def _adapt(embedder: Embedder, weight: Tensor) -> None:

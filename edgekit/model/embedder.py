@@ -150,10 +150,10 @@ def build_embedder(recipe: Recipe, *, uint8_input: bool = False) -> Embedder:
     return embedder.eval().requires_grad_(False)
 
 
-def state_sha256(embedder: Embedder) -> str:
+def state_sha256(module: nn.Module) -> str:
     """SHA-256 over the names, dtypes, shapes and values of all weights: what identifies them where no file does."""
     digest = hashlib.sha256()
-    for name, value in sorted(embedder.state_dict().items()):
+    for name, value in sorted(module.state_dict().items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
         digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -50,12 +50,30 @@ class _Loose(BaseModel):
 
 class _Model(_Loose):
     space: str | None
+    shared: bool = False
+
+
+class _Change(_Loose):
+    low: float
+
+
+class _Way(_Loose):
+    name: str
+    change: _Change | None
 
 
 class _Report(_Loose):
     reindex: bool
+    allowed: float
+    ways: list[_Way]
     old: _Model | None
     new: _Model | None
+
+    @property
+    def serves(self) -> bool:
+        """What the report's figures say of the queries as they are."""
+        changes = [way.change for way in self.ways if way.name == "unchanged"]
+        return any(change is not None and change.low >= -self.allowed for change in changes)
 
 
 def shared_space(path: Path, own: str) -> Space:
@@ -84,6 +102,16 @@ def shared_space(path: Path, own: str) -> Space:
         raise InputError(
             f"{name}: is about a model of the space {shown(new, 80)}, this one's is {own}; {_ADVICE} of this model",
             field="compatibility",
+        )
+    if report.old is not None and report.old.shared:
+        raise InputError(
+            f"{name}: searches the gallery of a model that is itself in an older one's space ({shown(old, 80)}), and "
+            "what each step loses adds up; compare with the model whose own space it is",
+            field="compatibility",
+        )
+    if report.reindex == report.serves:
+        raise InputError(
+            f"{name}: its `reindex` does not follow from its figures; {_ADVICE}, unchanged", field="compatibility"
         )
     if report.reindex:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from edgekit.errors import InputError, IntegrityError, UsageError
 from edgekit.quantization import Plan, read_plan
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.release import bom, card, changelog
-from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, BundledArtifact, Release
+from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, Release
+from edgekit.release.evidence import artifacts_apart
 from edgekit.release.licenses import FOLDER as LICENSES
 from edgekit.release.package import PackageRequest, package
 from edgekit.release.unpack import unpack
@@ -68,6 +70,7 @@ class Rebuilt:
     files: int  # compared
     differences: tuple[Difference, ...]  # the earliest step first
     toolchain: dict[str, tuple[str, str]]  # package -> its version in the release and here, where these differ
+    rounding: float = 0.0  # by how much figures of parity differ, which another processor rounds otherwise
 
     def raise_for_differences(self) -> None:
         """Raise IntegrityError with the first difference, where there is one."""
@@ -78,7 +81,8 @@ class Rebuilt:
     def line(self) -> str:
         """The verdict in one line."""
         if not self.differences:
-            return f"rebuilt: all {self.files} files are the same, byte for byte"
+            but = f"; this processor's figures of parity differ by {self.rounding:.1g} at most" if self.rounding else ""
+            return f"rebuilt: all {self.files} files are the same, byte for byte{but}"
         first = self.differences[0]
         others = ", ".join(f"{name} {theirs} there and {ours} here" for name, (theirs, ours) in self.toolchain.items())
         more = f"; other versions of {others}" if others else ""
@@ -92,6 +96,9 @@ class Rebuilt:
 def rebuild(request: RebuildRequest, reporter: Reporter | None = None) -> Rebuilt:
     """Export and package what a release holds once more, and compare. Verify the release first: its files are opened.
 
+    What a machine measures (parity and golden vectors) is compared as numbers, and the release's own is packaged where
+    it is the same but for a processor's rounding; all else is compared byte for byte.
+
     Raises:
         InputError: it is no release, or lacks what is needed to build it again.
         EdgeKitError: the recipe cannot be exported or packaged.
@@ -100,10 +107,12 @@ def rebuild(request: RebuildRequest, reporter: Reporter | None = None) -> Rebuil
     release = Release.read(request.release / RELEASE)
     with scratch() as aside, _date(release.created):
         theirs = _bundles(request.release, release, aside / "theirs")
-        manifests = _manifests(theirs)
+        known = _artifacts(theirs, aside / "known")
+        manifests = [one.manifest for one in known]
         exported = _export(request, manifests, aside / "exported", reporter)
+        artifacts, rounding = _measured_alike(exported, known)
         options = PackageRequest(
-            artifacts=exported,
+            artifacts=artifacts,
             out=aside / "ours",
             kinds=tuple(dict.fromkeys(one.kind for one in release.bundles)),
             name=release.name,
@@ -114,9 +123,19 @@ def rebuild(request: RebuildRequest, reporter: Reporter | None = None) -> Rebuil
             accept_licenses=(release.license,),
             allow_unverified=any(manifest.parity.verdict != "pass" for manifest in manifests),
         )
-        ours = _bundles(aside / "ours", package(options, reporter).release, aside / "unpacked")
+        golden = {one.folder.name: one.golden for one in known if one.golden is not None}
+        ours = _bundles(aside / "ours", package(options, reporter, golden=golden).release, aside / "unpacked")
         with reporter.stage("compare"):
-            return _compare(theirs, ours, manifests)
+            return _compare(theirs, ours, manifests, rounding)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An artifact as the release has it, in a folder of its own."""
+
+    folder: Path
+    manifest: Manifest
+    golden: Path | None
 
 
 @contextlib.contextmanager
@@ -146,23 +165,51 @@ def _bundles(folder: Path, release: Release, aside: Path) -> dict[str, tuple[Pat
     return found
 
 
-def _manifests(bundles: Mapping[str, tuple[Path, Bundle]]) -> list[Manifest]:
-    """Of each artifact in any of the bundles once, sorted by what it is."""
-    found = {}
+def _artifacts(bundles: Mapping[str, tuple[Path, Bundle]], aside: Path) -> list[_Known]:
+    """Each artifact in any of the bundles once, sorted by its name."""
+    found: dict[str, _Known] = {}
     for folder, bundle in bundles.values():
-        for artifact in bundle.artifacts:
-            if artifact.manifest_sha256 not in found:
-                found[artifact.manifest_sha256] = _manifest(folder, artifact)
-    return [found[digest] for digest in sorted(found)]
+        for one in bundle.artifacts:
+            place, golden = aside / PurePosixPath(one.folder).name, None
+            if place.name in found:
+                continue
+            _copy(folder, one.container, one.folder, place)
+            if one.golden is not None:
+                golden = aside / "golden" / place.name
+                _copy(folder, one.container, one.golden, golden)
+                if (inside := PurePosixPath(one.golden)).is_relative_to(one.folder):
+                    shutil.rmtree(place / inside.relative_to(one.folder))
+            found[place.name] = _Known(place, Manifest.read(place / MANIFEST), golden)
+    return [found[name] for name in sorted(found)]
 
 
-def _manifest(folder: Path, artifact: BundledArtifact) -> Manifest:
-    name = f"{artifact.folder}/{MANIFEST}"
-    if artifact.container is None:
-        return Manifest.read(folder / name)
-    with scratch() as aside, zipfile.ZipFile(folder / artifact.container) as archive:
-        (aside / MANIFEST).write_bytes(archive.read(name))
-        return Manifest.read(aside / MANIFEST)
+def _copy(bundle: Path, container: str | None, name: str, to: Path) -> None:
+    """A folder of a bundle, or of an archive in it, at a place of its own."""
+    if container is None:
+        shutil.copytree(bundle / name, to)
+        return
+    with zipfile.ZipFile(bundle / container) as archive:
+        for member in archive.namelist():
+            if PurePosixPath(member).is_relative_to(name) and not member.endswith("/"):
+                path = to / PurePosixPath(member).relative_to(name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(archive.read(member))
+
+
+def _measured_alike(exported: Sequence[Path], known: Sequence[_Known]) -> tuple[list[Path], float]:
+    """The release's own artifacts where those made here are the same but for rounding, and by how much they differ."""
+    own = {_kind(one.manifest): one.folder for one in known}
+    chosen, rounding = [], 0.0
+    for folder in exported:
+        there = own.get(_kind(Manifest.read(folder / MANIFEST)))
+        apart = None if there is None else artifacts_apart(folder, there)
+        chosen.append(folder if there is None or apart is None else there)
+        rounding = max(rounding, apart or 0.0)
+    return chosen, rounding
+
+
+def _kind(manifest: Manifest) -> tuple[str, str, str, str]:
+    return manifest.target.name, manifest.target.format, manifest.precision, manifest.input.dtype
 
 
 def _export(request: RebuildRequest, manifests: Sequence[Manifest], out: Path, reporter: Reporter) -> tuple[Path, ...]:
@@ -225,7 +272,10 @@ def _card(recipe: Recipe) -> Path | None:
 
 
 def _compare(
-    theirs: Mapping[str, tuple[Path, Bundle]], ours: Mapping[str, tuple[Path, Bundle]], manifests: Sequence[Manifest]
+    theirs: Mapping[str, tuple[Path, Bundle]],
+    ours: Mapping[str, tuple[Path, Bundle]],
+    manifests: Sequence[Manifest],
+    rounding: float,
 ) -> Rebuilt:
     found, files = [], 0
     for name in sorted(theirs.keys() | ours.keys()):
@@ -243,7 +293,7 @@ def _compare(
                 found.append(Difference(step_of(path, theirs[name][1]), name, path, what))
     order = list(STEPS)
     found.sort(key=lambda one: (order.index(one.step), one.bundle, one.path))
-    return Rebuilt(files, tuple(found), _versions(manifests))
+    return Rebuilt(files, tuple(found), _versions(manifests), rounding)
 
 
 def _hashes(folder: Path, bundle: Bundle) -> dict[str, str]:

@@ -37,20 +37,33 @@ def advise(known: Known) -> str:
     """The line for the search team.
 
     Raises:
-        InputError: the report is not of the previous release's space and this one's.
+        InputError: the report is not of the previous release's space and this one's, or says that they could be one.
     """
     before = known.previous
     if known.report is not None:
         _check_report(known.report, known)
     if before is None:
-        return f"First release: {_index(known)} with it, as embeddings of other models cannot be compared with its own."
+        return _first(known)
     if before.space == known.space:
         return _same(known, before)
+    if known.report is not None and not known.report.reindex:
+        raise InputError(
+            f"the report of compatibility shows that the gallery of {before.version} serves this model as it is: name "
+            "it as `compatibility` under [embedding] in the recipe, and export again; then there is nothing to do",
+            field="compatibility",
+        )
     line = f"Re-index: {known.version} has another embedding space than {before.version}; {_index(known)} again."
     if known.report is not None and known.report.adapter_serves:
         kind = known.report.chosen.replace("_", " ")
         line += f" Until then the {kind} adapter serves: it takes its queries to the gallery of {before.version}."
     return line
+
+
+def _first(known: Known) -> str:
+    if known.shared is not None:
+        why = "is in the embedding space of an older model, whose gallery stays as it is"
+        return f"First release: {known.version} {why} (space {known.space})."
+    return f"First release: {_index(known)} with it, as embeddings of other models cannot be compared with its own."
 
 
 def _same(known: Known, before: Previous) -> str:
@@ -60,7 +73,7 @@ def _same(known: Known, before: Previous) -> str:
             f"Use the adapter, which is in this model: its queries go to the gallery of {before.version}, which stays "
             f"as it is (space {known.space})."
         )
-    why = "was measured to serve the same gallery" if shared is not None else "has the same model"
+    why = "was measured to serve the same gallery" if shared is not None else "is in the same embedding space"
     return f"Nothing to do: {known.version} {why} as {before.version} (space {known.space})."
 
 
@@ -89,9 +102,14 @@ def _cost(known: Known) -> str | None:
 
 
 def _check_report(report: CompatibilityReport, known: Known) -> None:
+    if known.previous is None:
+        raise InputError(
+            "the report of compatibility is about an update; give the older model's release as `previous`",
+            field="compatibility",
+        )
     spaces = [None if side is None else side.space for side in (report.old, report.new)]
     own = known.shared.own if known.shared is not None else known.space
-    due = [None if known.previous is None else known.previous.space, own]
+    due = [known.previous.space, own]
     if spaces != due:
         raise InputError(
             f"the report of compatibility compares the spaces {spaces[0]} and {spaces[1]}, this update goes from "

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,8 @@ def report(path: Path, **changes: Any) -> Path:
         "old": {**model, "space": "e24-old"},
         "new": {**model, "space": space_of(TOWER).id},
         "reindex": False,
+        "allowed": 0.01,
+        "ways": [{"name": "old", "change": None}, {"name": "unchanged", "change": {"low": -0.005}}],
         "k": 10,
     }
     path.write_text(json.dumps({**content, **changes}))
@@ -49,6 +54,26 @@ def test_the_id_follows_the_model_and_not_its_name() -> None:
     assert space.id != space_of(TOWER.override(embedding={"dim": 12})).id
 
 
+SEEDED = """
+import sys, torch
+from edgekit.model.build import build
+from edgekit.recipe import Recipe
+from edgekit.support.progress import Silent
+torch.set_num_threads(int(sys.argv[1]))
+model = {"backbone": "test_vit.r160_in1k", "seed": int(sys.argv[2])}
+print(build(Recipe.model_validate({"name": "a", "model": model, "embedding": {"dim": 8}}), Silent()).space.id)
+"""
+
+
+def test_a_seeded_model_has_one_space_on_every_machine() -> None:
+    def id_of(kernels: str, threads: int, seed: int = 0) -> str:
+        environment = {**os.environ, "ATEN_CPU_CAPABILITY": kernels}
+        command = [sys.executable, "-c", SEEDED, str(threads), str(seed)]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert id_of("default", 1) == id_of("avx2", 2) != id_of("default", 1, seed=1)
+
+
 def test_a_model_that_serves_the_old_gallery_is_in_its_space(tmp_path: Path) -> None:
     path = report(tmp_path / "report.json")
     shared = space_of(TOWER.override(embedding={"compatibility": path}))
@@ -59,7 +84,13 @@ def test_a_model_that_serves_the_old_gallery_is_in_its_space(tmp_path: Path) -> 
     ("changes", "said"),
     [
         ({"schema": "edgekit.parity/1"}, "is no report of compatibility"),
-        ({"reindex": True}, "must be embedded again"),
+        ({"reindex": True, "ways": []}, "must be embedded again"),
+        ({"reindex": True}, "does not follow from its figures"),
+        ({"allowed": 0.004}, "does not follow from its figures"),
+        ({"ways": []}, "does not follow from its figures"),
+        ({"ways": [{"name": "linear", "change": {"low": 0.0}}]}, "does not follow from its figures"),
+        ({"ways": None}, "damaged"),
+        ({"old": {"space": "e24-old", "shared": True}}, "is itself in an older one's space"),
         ({"new": {"space": "e24-other"}}, "about a model of the space e24-other"),
         ({"old": None}, "does not say which embedding spaces"),
         ({"new": {"space": None}}, "does not say which embedding spaces"),

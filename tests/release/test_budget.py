@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.artifact.folder import describe_files
 from edgekit.artifact.manifest import TargetInfo
 from edgekit.bench import schema as s
 from edgekit.errors import BudgetError, InputError
 from edgekit.release.budget import check_budget, demands_of
+from edgekit.release.material import Given
 from tests.release.made import checked, measured
 
 ONNX = TargetInfo(name="onnx", format="onnx")
@@ -32,6 +34,51 @@ def test_a_latency_is_that_of_the_device_where_there_is_one(tmp_path: Path) -> N
     check_budget([artifact], [host])
     with pytest.raises(BudgetError, match=r"a takes 12\.00 ms .* the recipe's limit is 10"):
         check_budget([artifact], [host, phone])
+
+
+def test_a_limit_for_phones_is_kept_by_real_phones_and_each_of_them(tmp_path: Path) -> None:
+    target = TargetInfo(name="android", format="onnx")
+    artifact = checked(tmp_path / "a", release={"max_median_ms": {"android": 10}}, target=target)
+    quick, slow, virtual = (
+        measured(
+            artifact, time, "android-app", device=s.Device(platform="android", model=name, emulated=name == "virtual")
+        )
+        for name, time in (("new", 5), ("old", 12), ("virtual", 1))
+    )
+    with pytest.raises(BudgetError, match="no result of `edgekit bench` on a phone"):
+        check_budget([artifact], [measured(artifact, 1)])
+    with pytest.raises(BudgetError, match=r"does not count \(emulated\)"):
+        check_budget([artifact], [virtual])
+    check_budget([artifact], [quick, virtual])
+    later = slow.model_copy(update={"started_utc": "2025-01-02T03:04:05Z"})
+    for results in ([quick, slow], [slow, quick], [later, quick]):
+        with pytest.raises(BudgetError, match=r"12\.00 ms \(median, old"):
+            check_budget([artifact], results)
+
+
+def test_of_one_device_the_latest_result_counts(tmp_path: Path) -> None:
+    artifact = checked(tmp_path / "a", release={"max_median_ms": {"onnx": 10}}, target=ONNX)
+    slow = measured(artifact, 12, started_utc="2025-01-02T03:04:05Z")
+    check_budget([artifact], [slow, measured(artifact, 8)])
+
+
+def test_a_limit_for_no_target_is_no_pass(tmp_path: Path) -> None:
+    for key, hint in (("andriod", "did you mean android"), ("web", "choose from ios")):
+        artifact = checked(tmp_path / key, release={"max_median_ms": {key: 10}}, target=ONNX)
+        with pytest.raises(InputError, match=rf"a limit for {key}, which is no target; {hint}"):
+            check_budget([artifact])
+
+
+def test_a_package_is_measured_by_all_of_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    one = checked(folder, release={"max_mb": 0.001})
+    inside = folder / "model.mlpackage/Data"
+    inside.mkdir(parents=True)
+    for name in ("weight.bin", "model.mlmodel"):
+        (inside / name).write_bytes(bytes(600))
+    manifest = one.manifest.model_copy(update={"artifact": "model.mlpackage", "files": describe_files(folder)})
+    with pytest.raises(BudgetError, match=r"a has 0\.00 MB"):
+        check_budget([Given(folder, folder / "model.mlpackage", manifest, None, ())])
 
 
 def test_what_was_not_measured_is_no_pass(tmp_path: Path) -> None:

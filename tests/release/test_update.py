@@ -33,7 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> CompatibilityReport:
 
 def test_nothing_where_the_space_is_the_same() -> None:
     same = replace(UPDATE, space="e16-old")
-    assert advise(same) == "Nothing to do: 2.0.0 has the same model as 1.0.0 (space e16-old)."
+    assert advise(same) == "Nothing to do: 2.0.0 is in the same embedding space as 1.0.0 (space e16-old)."
     shared = SharedSpace(kind="compatible", own="e16-new", sha256="0" * 64)
     assert "was measured to serve the same gallery" in advise(replace(same, shared=shared))
 
@@ -68,6 +68,23 @@ def test_a_report_of_other_models_is_refused(report: CompatibilityReport) -> Non
     with pytest.raises(InputError, match="goes from e16-old to e16-other") as caught:
         advise(replace(UPDATE, space="e16-other", report=report))
     assert caught.value.field == "compatibility"
+
+
+def test_a_report_that_asks_for_nothing_belongs_into_the_recipe(report: CompatibilityReport) -> None:
+    with pytest.raises(InputError, match="serves this model as it is: name it as `compatibility`") as caught:
+        advise(replace(UPDATE, report=report.model_copy(update={"reindex": False})))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_report_without_a_previous_release_is_refused(report: CompatibilityReport) -> None:
+    with pytest.raises(InputError, match="give the older model's release as `previous`"):
+        advise(replace(UPDATE, previous=None, report=report))
+
+
+def test_a_first_release_in_an_older_space_leaves_its_gallery() -> None:
+    shared = SharedSpace(kind="compatible", own="e16-new", sha256="0" * 64)
+    line = advise(replace(UPDATE, previous=None, space="e16-old", shared=shared))
+    assert "whose gallery stays as it is (space e16-old)" in line
 
 
 def test_the_first_release_is_told_so() -> None:

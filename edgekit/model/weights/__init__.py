@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.model.weights.files import is_index
+from edgekit.model.weights.files import files_of, is_index
 from edgekit.model.weights.take import Taken, apply_state_dict, load_weights
 
-__all__ = ["Taken", "apply_state_dict", "is_index", "load_weights"]
+__all__ = ["Taken", "apply_state_dict", "files_of", "is_index", "load_weights"]

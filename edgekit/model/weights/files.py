@@ -17,7 +17,7 @@ from edgekit.model.weights.tree import tensors
 from edgekit.support.files import read_json
 from edgekit.support.text import reason_of, shown
 
-__all__ = ["is_index", "read_tensors"]
+__all__ = ["files_of", "is_index", "read_tensors"]
 
 _MAX_SHARDS = 1000
 _KINDS = (  # first bytes, what they mean, what to do
@@ -39,6 +39,22 @@ def is_index(path: Path) -> bool:
     with path.open("rb") as stream:
         start = stream.read(16)
     return start.lstrip().startswith(b"{") and not _is_safetensors(start, path)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file of a checkpoint and, where it is an index, its shards.
+
+    Raises:
+        InputError: it is an index that is damaged, or whose shards are not beside it.
+        OSError: it cannot be read.
+    """
+    if not is_index(path):
+        return [path]
+    try:
+        return [path, *(path.parent / file for file in _named_shards(path)[1])]
+    except InputError as error:
+        line, name = str(error), shown(str(path))
+        raise InputError(line if line.startswith(name) else f"{name}: {line}", field="model") from None
 
 
 def _is_safetensors(start: bytes, path: Path) -> bool:
@@ -119,7 +135,8 @@ def _dtype(code: str) -> torch.dtype | None:
     return torch.bool if code == "BOOL" else dtype_called(f"{words.get(letters)}{digits}")
 
 
-def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:
+def _named_shards(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Of an index: the file of each tensor, and these files, which lie beside it."""
     index = read_json(path, max_bytes=64 << 20)
     table = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(table, dict) or not table or not all(isinstance(file, str) for file in table.values()):
@@ -127,13 +144,19 @@ def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:
     files = list(dict.fromkeys(table.values()))
     if len(files) > _MAX_SHARDS:
         raise InputError(f"names {len(files):,} shards, more than {_MAX_SHARDS:,}")
-    entries: list[Named] = []
-    notes: dict[str, str] = {}
     for file in files:
         if Path(file).name != file or file in ("", ".", ".."):
             raise InputError(f"names the shard {quote(file)}, which is not a file beside it")
         if not (path.parent / file).is_file():
             raise InputError(f"the shard {quote(file)} is not beside it; fetch all shards")
+    return table, files
+
+
+def _shards(path: Path) -> tuple[list[Named], Mapping[str, str]]:
+    table, files = _named_shards(path)
+    entries: list[Named] = []
+    notes: dict[str, str] = {}
+    for file in files:
         try:
             inside, more = _one(path.parent / file)
         except InputError as error:
