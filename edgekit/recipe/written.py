@@ -14,8 +14,12 @@ __all__ = ["tables_of", "to_toml"]
 
 def tables_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe's tables; paths as the recipe has them."""
-    own = {"model": {"args"}, "input": True, "gates": True}
-    tables = recipe.model_dump(mode="json", exclude=own, exclude_none=True, exclude_defaults=True)
+    tables = recipe.model_dump(
+        mode="json",
+        exclude={"model": {"args"}, "input": True, "gates": True},
+        exclude_none=True,
+        exclude_defaults=True,
+    )
     if recipe.model.args:
         tables["model"]["args"] = recipe.model.args  # whose values need not be those of JSON
     # A key of `input` that is set counts also where it is the default: the backbone's own configuration differs.
