@@ -30,7 +30,7 @@ _WEIGHTS: Final = "weights"
 _SPACE: Final = "space"  # what shows which embedding space the model is in
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}")  # as a release has it
-_SPARE: Final = 1.5  # an artifact's size over that of its weights, which no format exceeds in fp32
+_SPARE: Final = 3  # an artifact's size over that of its weights, which may be stored in 16 bits and exported in 32
 _MOST_BYTES: Final = 1 << 33
 
 _Files = dict[str, bytes | Path]  # by their names in the project: what is in them, or what is copied

@@ -16,7 +16,7 @@ def tables_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe's tables; paths as the recipe has them."""
     tables = recipe.model_dump(
         mode="json",
-        exclude={"model": {"args": True}, "input": True, "gates": True},
+        exclude={"model": {"args"}, "input": True, "gates": True},
         exclude_none=True,
         exclude_defaults=True,
     )

@@ -55,6 +55,16 @@ def test_spaces_are_in_the_report_and_in_the_adapter(tmp_path: Path) -> None:
     assert read_adapter(adapter, 16, report.new.sha256).old_space == "e16-old"
 
 
+def test_an_adapter_that_does_not_serve_leads_to_no_older_space(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.parquet", VALUES, COLUMNS, model="old", space="e16-old")
+    noise = np.random.default_rng(5).standard_normal(VALUES.shape)
+    new = write(tmp_path / "new.parquet", noise, COLUMNS, model="new", space="e16-new")
+    adapter = tmp_path / "adapter.safetensors"
+    report = evaluate_compatibility(CompatibilityRequest(old, new, adapter=adapter, resamples=499))
+    assert report.new is not None and not report.adapter_serves
+    assert read_adapter(adapter, 16, report.new.sha256).old_space is None
+
+
 def test_the_same_space_need_not_be_indexed_again(old: Path) -> None:
     report = judged(old, VALUES + 0.01 * np.random.default_rng(3).standard_normal(VALUES.shape), max_drop=0.02)
     assert not report.reindex
