@@ -12,8 +12,20 @@ from edgekit.release.licenses import check_license, identifiers, own_license, sp
 
 
 @pytest.mark.parametrize(
-    "name", ["Apache-2.0", "apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0", "Apache-2.0 OR MIT", "(MIT AND CC0-1.0)",
-             "apache-2.0 or mit", "Apache-2.0 OR CC-BY-NC-4.0", "Apache-2.0 WITH LLVM-exception", " mit "]
+    "name",
+    [
+        "Apache-2.0",
+        "apache-2.0",
+        "MIT",
+        "BSD-3-Clause",
+        "CC-BY-4.0",
+        "Apache-2.0 OR MIT",
+        "(MIT AND CC0-1.0)",
+        "apache-2.0 or mit",
+        "Apache-2.0 OR CC-BY-NC-4.0",
+        "Apache-2.0 WITH LLVM-exception",
+        " mit ",
+    ],
 )
 def test_taken(name: str) -> None:
     assert check_license(name, ()) is None

@@ -98,7 +98,11 @@ def test_a_key_under_a_password(folder: Path, keys: Path, invoke: Invoke, monkey
     assert invoke("sign", folder, "--private-key", locked, "--password-file", keys / "right").exit_code == 0
     assert accepted(folder, keys)
     (folder / SIGNATURE).unlink()
+    monkeypatch.setenv(PASSWORD, "")
+    one_line(invoke("sign", folder, "--private-key", locked), 2, "--password-file", PASSWORD)
     monkeypatch.setenv(PASSWORD, SECRET)
+    assert invoke("sign", folder, "--private-key", keys / "good.key").exit_code == 0  # which has none
+    assert accepted(folder, keys)
     result = invoke("sign", folder, "--private-key", locked, "--json")
     assert json.loads(result.stdout)["signatures"] == {str(folder / SIGNATURE): len(bundle())}
     assert SECRET not in result.output
@@ -178,6 +182,13 @@ def test_unverified_artifacts_are_signed_where_that_is_asked_for(keys: Path, tmp
     assert caught.value.field == "allow_unverified"
     sign(SignRequest(folder, keys / "good.key", allow_unverified=True))
     assert accepted(folder, keys)
+
+
+def test_a_file_of_several_public_keys_is_refused(keys: Path) -> None:
+    """Only the first of them would count."""
+    (keys / "both.pub").write_bytes((keys / "other.pub").read_bytes() + (keys / "good.pub").read_bytes())
+    with pytest.raises(UsageError, match="several keys"):
+        load_public(keys / "both.pub")
 
 
 def test_what_a_request_cannot_mean(folder: Path, keys: Path) -> None:

@@ -143,7 +143,7 @@ SIGNED: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a file called a signature": ("schema", lambda r: (r / "CHANGELOG.md.sig").write_text("more")),
     "a signature in a folder that is no bundle": (
         "schema",
-        lambda r: ((r / "more").mkdir(), (r / "more" / SIGNATURE).write_text("more")),
+        lambda r: write({SIGNATURE: b"more"}, r / "more"),
     ),
     "another space": ("wrong-index", _index(lambda c: c.update(space="other/1"))),
     "one file less": ("schema", _index(lambda c: c["files"].pop())),
@@ -271,6 +271,12 @@ def test_a_certificate_signs_where_its_root_is_trusted(tmp_path: Path, public: P
             verify(VerifyRequest(folder, certificate_roots=place / root))
         return caught.value.reason
 
+    (place / "direct.pem").write_bytes(certificate("good", "root"))
+    sign(SignRequest(folder, public.with_name("good.key"), None, place / "direct.pem"))  # of the root itself
+    assert verify(VerifyRequest(folder, certificate_roots=place / "root.pem")).name == NAME
+    (place / "locked.key").write_bytes(craft.private_pem(password=b"x"))
+    with pytest.raises(UsageError, match="without a password alone"):
+        sign(SignRequest(folder, place / "locked.key", "x", place / "leaf.pem", place / "middle.pem"))
     sign(request("leaf.pem"))
     trusted = verify(VerifyRequest(folder, certificate_roots=place / "root.pem"))
     assert trusted.key == verify(VerifyRequest(folder, public_key=public)).key
