@@ -11,8 +11,17 @@ from typing import Any, Final, NamedTuple
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.support.text import reason_of, shown
 
-__all__ = ["FOLDER", "LIMITED", "Limited", "check_license", "identifiers", "is_listed", "own_license", "spelled"]
-__all__ += ["write_licenses"]
+__all__ = [
+    "FOLDER",
+    "LIMITED",
+    "Limited",
+    "check_license",
+    "identifiers",
+    "is_listed",
+    "own_license",
+    "spelled",
+    "write_licenses",
+]
 
 FOLDER: Final = "LICENSES"
 _OWN: Final = "Apache-2.0"  # of EdgeKit, whose code is in a bundle
