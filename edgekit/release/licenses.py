@@ -68,7 +68,7 @@ def identifiers(name: str) -> list[str]:
     parsed = _parsed(name)
     if parsed is None:
         return [name.strip()] if name.strip() else []
-    return [str(one.render()) for one in parsed.literals]
+    return [str(one.render()) for one in dict.fromkeys(parsed.get_literals())]  # in their order, unlike `literals`
 
 
 def is_listed(name: str) -> bool:
