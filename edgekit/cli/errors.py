@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -61,7 +62,7 @@ def _typed(param: click.Parameter, value: str | None) -> str | None:
         return name
     if value in ("False", "None"):
         return next(iter(param.secondary_opts), None)
-    return f"{name} {value.strip(chr(34) + chr(39))}"
+    return f"{name} {shlex.quote(value.strip(chr(34) + chr(39)))}"
 
 
 @contextmanager

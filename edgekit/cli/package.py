@@ -129,4 +129,4 @@ def _show(result: PackageResult) -> None:
     table(f"Release {release.name} {release.version}", columns, rows, right=columns[3:4])
     click.echo(f"embedding space {release.space}. {release.update}")
     if not result.signed:
-        click.echo("not signed: `edgekit sign` does it")
+        click.echo(f"not signed: `edgekit sign {result.out} --private-key FILE` does it")

@@ -48,4 +48,5 @@ def sign(password_file: Path | None, as_json: bool, quiet: bool, **options: Any)
         print_json({"key": signed.key, "signatures": signed.signatures})
         return
     rows = [(name, str(files)) for name, files in signed.signatures.items()]
-    table(f"Signed with the key {signed.key}", ("signature", "files"), rows, right=("files",))
+    table("Signed", ("signature", "files"), rows, right=("files",))
+    click.echo(f"signed with the key {signed.key}")

@@ -112,6 +112,7 @@ def _show(result: Verified) -> None:
     for one in (result, *result.bundles):
         tests = "\n".join(f"{artifact}: {came}" for artifact, came in one.self_test.items()) or "-"
         key = one.key if one.key == "unsigned" else f"by {one.key[:16]}"
-        rows.append((one.path, one.kind, key, f"{one.files} files", "valid", tests))
+        where = one.path if one is result else one.path.removeprefix(f"{result.path}/")
+        rows.append((where, one.kind, key, f"{one.files} files", "valid", tests))
     columns = ("what", "kind", "signature", "hashes", "documents", "self-test")
     table(f"{result.name} {result.version}, embedding space {result.space}: accepted", columns, rows)

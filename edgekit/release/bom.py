@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import EdgeKitError, MissingDependencyError
-from edgekit.release.licenses import identifiers
+from edgekit.release.licenses import is_listed
 from edgekit.release.material import Given, Subject
 from edgekit.support.text import reason_of, shown
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cyclonedx.model import Property
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component
-    from cyclonedx.model.license import DisjunctiveLicense
+    from cyclonedx.model.license import License
 
 __all__ = ["FILENAME", "bill_of_materials", "check_bom"]
 
@@ -141,13 +141,14 @@ def _component(subject: Subject, given: Given) -> Component:
     )
 
 
-def _license(name: str) -> DisjunctiveLicense:
-    from cyclonedx.model.license import DisjunctiveLicense
-    from cyclonedx.spdx import is_supported_id
+def _license(name: str) -> License:
+    from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
+    from cyclonedx.spdx import is_expression
 
-    known = identifiers(name)
-    if len(known) == 1 and is_supported_id(known[0]):
-        return DisjunctiveLicense(id=known[0])
+    if is_listed(name):
+        return DisjunctiveLicense(id=name)
+    if is_expression(name):
+        return LicenseExpression(value=name)
     return DisjunctiveLicense(name=shown(name, 200))
 
 

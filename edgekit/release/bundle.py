@@ -31,8 +31,9 @@ SIGNATURE: Final = "model.sig"  # in the folder that it signs; model-signing's o
 ARCHIVE_SIGNATURE: Final = ".sig"  # after the name of the archive that it signs, which it lies beside
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-# Numbers of Semantic Versioning 2.0.0, which Maven, npm and Swift's packages all take.
-Version = Annotated[str, Field(pattern=r"^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})$")]
+# Numbers of Semantic Versioning 2.0.0, which Maven, npm and Swift's packages all take; \d has digits of all scripts.
+_NUMBER: Final = "(0|[1-9][0-9]{0,8})"
+Version = Annotated[str, Field(pattern=rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}$")]
 Space = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
 
 

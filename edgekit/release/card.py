@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from edgekit.artifact.manifest import Hazard
 from edgekit.release.bundle import ParityFigure
-from edgekit.release.licenses import identifiers
+from edgekit.release.licenses import is_listed
 from edgekit.release.material import Given, Subject
 from edgekit.support.text import human_size, shown
 
@@ -39,12 +39,13 @@ def model_card(subject: Subject) -> str:
 
 
 def _head(subject: Subject) -> str:
-    known = identifiers(subject.license)
+    name = subject.license
+    on_hub = is_listed(name) or name == "unknown"
     formats = dict.fromkeys(given.manifest.target.format for given in subject.given)
     # YAML takes strings and lists as JSON has them.
-    fields: list[tuple[str, object]] = [("license", known[0].lower() if len(known) == 1 else "other")]
-    if len(known) != 1:
-        fields.append(("license_name", subject.license))
+    fields: list[tuple[str, object]] = [("license", name.lower() if on_hub else "other")]
+    if not on_hub:
+        fields.append(("license_name", name))
     fields += [
         ("library_name", "edgekit"),
         ("pipeline_tag", "image-feature-extraction"),

@@ -75,6 +75,7 @@ def read_before(folder: Path, name: str, version: str) -> Before:
     for one in release.bundles:
         if one.archive:
             continue
+        _check_unchanged(folder / one.path / BUNDLE, one.sha256, RELEASE)
         bundle = Bundle.read(folder / one.path / BUNDLE)
         for artifact in bundle.artifacts:
             manifest = None
@@ -84,6 +85,9 @@ def read_before(folder: Path, name: str, version: str) -> Before:
             tools = None if manifest is None else _tools(manifest)
             key = _key(artifact.target, artifact.format, artifact.precision)
             found[key] = _Artifact(artifact.bytes, figure.min_cosine, figure.obtained, tools)
+    for entry in release.files:
+        if entry.path == FILENAME:
+            _check_unchanged(folder / FILENAME, entry.sha256, RELEASE)
     return Before(release, found, _entries(folder))
 
 
@@ -182,10 +186,13 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _manifest(folder: Path, digest: str) -> Manifest:
-    path = folder / MANIFEST
+    _check_unchanged(folder / MANIFEST, digest, BUNDLE)
+    return read_manifest(folder / MANIFEST)
+
+
+def _check_unchanged(path: Path, digest: str, by: str) -> None:
     if sha256_file(path) != digest:
-        raise InputError(f"{path}: is not the file that {BUNDLE} lists; give an unchanged release", field="previous")
-    return read_manifest(path)
+        raise InputError(f"{path}: is not the file that {by} lists; give an unchanged release", field="previous")
 
 
 def _entries(folder: Path) -> str:
@@ -196,4 +203,7 @@ def _entries(folder: Path) -> str:
     except OSError:
         return ""
     start = re.search(r"^## \[", text, re.MULTILINE)
-    return "" if start is None else text[start.start() :].replace("\r\n", "\n").rstrip() + "\n"
+    if start is None:
+        return ""
+    lines = text[start.start() :].replace("\r\n", "\n").rstrip().split("\n")
+    return "\n".join(shown(line, None) for line in lines) + "\n"  # which anyone may have written

@@ -5,26 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from edgekit.errors import InputError
-from edgekit.release.bundle import SIGNATURE
+from edgekit.release.bundle import RELEASE, SIGNATURE
 from edgekit.release.names import LONGEST, first_fault
 from edgekit.release.reasons import LIMITS, Refused
 from edgekit.support.files import sha256_file
 from edgekit.support.progress import Tick
+from edgekit.support.text import human_size
 
 __all__ = ["compare", "hash_files", "list_content"]
+
+_RELEASE: Final = 8  # a release may have so many times the bytes of a bundle
 
 
 def list_content(folder: Path) -> list[str]:
     """The names of all files below a folder but its own signature, sorted.
 
     Raises:
-        Refused: not-a-plain-file, too-many-files, bad-name or name-collision.
+        Refused: not-a-plain-file, too-many-files, bad-name, name-collision or too-large.
         InputError: a folder cannot be listed.
     """
     names: list[str] = []
-    waiting, seen = [""], 0
+    waiting, seen, size = [""], 0, 0
     while waiting:
         here = waiting.pop()
         try:
@@ -41,6 +45,7 @@ def list_content(folder: Path) -> list[str]:
                 raise Refused("not-a-plain-file", folder / name)
             elif name != SIGNATURE:
                 names.append(name)
+                size += entry.stat(follow_symlinks=False).st_size
             if seen > 2 * LIMITS["files"]:  # empty folders do not count, but take time
                 raise Refused("too-many-files", folder, f"at most {LIMITS['files']}")
     if len(names) > LIMITS["files"]:
@@ -48,6 +53,9 @@ def list_content(folder: Path) -> list[str]:
     names.sort()
     if fault := first_fault(names):
         raise Refused(fault.reason, folder, f"{fault.name!r} {fault.why}")
+    most = LIMITS["total_bytes"] * (_RELEASE if (folder / RELEASE).exists() else 1)
+    if size > most:  # before any is hashed: a file may claim more than a disk holds
+        raise Refused("too-large", folder, f"{human_size(size)}, at most {human_size(most)}")
     return names
 
 

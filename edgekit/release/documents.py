@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edgekit.artifact.manifest import FILENAME, Manifest
+from edgekit.artifact.manifest import FILENAME, FileEntry, Manifest
 from edgekit.bench import preprocessing
 from edgekit.errors import InputError
 from edgekit.parity.report import ParityReport
+from edgekit.release import bom
 from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle, BundledArtifact, Release
 from edgekit.release.containers import Place
-from edgekit.release.keys import ready
 from edgekit.release.reasons import Refused
 from edgekit.support.documents import Document
+from edgekit.support.files import read_json
 
-__all__ = ["Expected", "check_bom", "check_documents", "read_bundle", "read_release"]
+__all__ = ["Expected", "check_documents", "read_bundle", "read_release", "signatures_of"]
 
 D = TypeVar("D", bound=Document)
-_BOM = "bom.cdx.json"
 _PARITY = "parity.json"
 
 
@@ -49,49 +49,61 @@ def _numbers(version: str) -> tuple[int, ...]:
 def read_bundle(folder: Path, found: Mapping[str, str]) -> Bundle:
     """The bundle.json of a folder whose files have these hashes; Refused (schema) where it says otherwise."""
     bundle = _read(Bundle, folder, BUNDLE, found)
-    listed = {entry.path: entry.sha256 for entry in bundle.files}
-    due = {name: digest for name, digest in found.items() if name != BUNDLE}
-    if len(listed) < len(bundle.files) or listed.keys() != due.keys():
-        raise Refused("schema", folder / BUNDLE, "it lists other files than there are")
-    for name in sorted(listed):
-        if listed[name] != due[name]:
-            raise Refused("schema", folder / BUNDLE, f"it states another hash of {name}")
+    _check_listed(folder, BUNDLE, bundle.files, {name: digest for name, digest in found.items() if name != BUNDLE})
+    _check_once(folder / BUNDLE, [f"{one.container}/{one.folder}" for one in bundle.artifacts], "artifact")
     return bundle
 
 
 def read_release(folder: Path, found: Mapping[str, str]) -> Release:
     """The release.json of a folder whose files have these hashes; Refused (schema) where it says otherwise."""
     release = _read(Release, folder, RELEASE, found)
-    due = {name: digest for name, digest in found.items() if name != RELEASE and not _is_signature(name, found)}
-    if {entry.path: entry.sha256 for entry in release.files} != due:
-        raise Refused("schema", folder / RELEASE, "it lists other files, or other hashes, than there are")
+    _check_once(folder / RELEASE, [one.path for one in release.bundles], "bundle")
+    but = {RELEASE, *signatures_of(release)}
+    _check_listed(folder, RELEASE, release.files, {name: digest for name, digest in found.items() if name not in but})
     return release
 
 
-def _is_signature(name: str, found: Mapping[str, str]) -> bool:
-    beside = name.endswith(ARCHIVE_SIGNATURE) and name.removesuffix(ARCHIVE_SIGNATURE) in found
-    return beside or name.endswith(f"/{SIGNATURE}")
+def signatures_of(release: Release) -> list[str]:
+    """The names of the signatures that the bundles of a release may have, which its index does not list."""
+    return [f"{one.path}{ARCHIVE_SIGNATURE}" if one.archive else f"{one.path}/{SIGNATURE}" for one in release.bundles]
 
 
-def check_documents(folder: Path, found: Sequence[Place]) -> None:
-    """Manifests, parity reports and golden vectors of all artifacts, and the bill of materials.
+def _check_listed(folder: Path, document: str, files: Sequence[FileEntry], due: Mapping[str, str]) -> None:
+    listed = {entry.path: entry for entry in files}
+    if len(listed) < len(files) or listed.keys() != due.keys():
+        raise Refused("schema", folder / document, "it lists other files than there are")
+    for name in sorted(listed):
+        if listed[name].sha256 != due[name]:
+            raise Refused("schema", folder / document, f"it states another hash of {name}")
+        if listed[name].bytes != (folder / name).stat().st_size:
+            raise Refused("schema", folder / document, f"it states another size of {name}")
+
+
+def _check_once(where: Path, names: Sequence[str], what: str) -> None:
+    if len(set(names)) < len(names):
+        raise Refused("schema", where, f"it lists one {what} twice")
+
+
+def check_documents(folder: Path, bundle: Bundle, found: Sequence[Place]) -> None:
+    """Manifests, parity reports and golden vectors of all artifacts of a bundle, and the bill of materials.
 
     Raises:
         Refused: schema, with what is wrong with the first.
         MissingDependencyError: what checks the bill of materials is not installed.
     """
     for place in found:
-        _check_artifact(place.root, place.artifact, place.listed)
-    if not (folder / _BOM).exists():
-        raise Refused("schema", folder / _BOM, "there is no bill of materials")
-    check_bom(folder / _BOM)
+        _check_artifact(place.root, place.artifact, place.listed, bundle.space)
+    _check_bom(folder / bom.FILENAME)
 
 
-def _check_artifact(root: Path, artifact: BundledArtifact, listed: Mapping[str, str]) -> None:
+def _check_artifact(root: Path, artifact: BundledArtifact, listed: Mapping[str, str], space: str) -> None:
     path = f"{artifact.folder}/{FILENAME}"
     if listed.get(path) != artifact.manifest_sha256:
         raise Refused("schema", root / path, f"it is missing, or another than {BUNDLE} states")
     manifest = _read(Manifest, root / artifact.folder, FILENAME, {FILENAME: ""})
+    for what, said, due in _facts(artifact, manifest, space):
+        if said != due:
+            raise Refused("schema", root / path, f"{BUNDLE} states the {what} {said}, it {due}")
     for entry in manifest.files:
         if listed.get(f"{artifact.folder}/{entry.path}") != entry.sha256:
             raise Refused("schema", root / path, f"{entry.path} is another than it states")
@@ -101,7 +113,16 @@ def _check_artifact(root: Path, artifact: BundledArtifact, listed: Mapping[str, 
         try:
             preprocessing.read(root / artifact.golden)
         except InputError as error:
-            raise Refused("schema", root / artifact.golden, str(error)) from error
+            raise Refused("schema", root / artifact.golden, _said(error, root / artifact.golden)) from error
+
+
+def _facts(artifact: BundledArtifact, manifest: Manifest, space: str) -> Iterator[tuple[str, object, object]]:
+    """What bundle.json and a manifest both say: of what, the one's words, the other's."""
+    yield "target", artifact.target, manifest.target.name
+    yield "format", artifact.format, manifest.target.format
+    yield "precision", artifact.precision, manifest.precision
+    yield "embedding space", space, manifest.embedding.space
+    yield "parity", artifact.parity[0].verdict, manifest.parity.verdict
 
 
 def _read(kind: type[D], folder: Path, name: str, found: Mapping[str, str]) -> D:
@@ -110,21 +131,20 @@ def _read(kind: type[D], folder: Path, name: str, found: Mapping[str, str]) -> D
     try:
         return kind.read(folder / name)
     except InputError as error:
-        raise Refused("schema", folder / name, str(error).removeprefix(f"{folder / name}: ")) from error
+        raise Refused("schema", folder / name, _said(error, folder / name)) from error
 
 
-def check_bom(path: Path) -> None:
+def _said(error: InputError, where: Path) -> str:
+    """What a message says beside the path and the advice, which a refusal has itself."""
+    return str(error).removeprefix(f"{where}: ").removesuffix(f"; {Document.ADVICE}")
+
+
+def _check_bom(path: Path) -> None:
     """Let CycloneDX's own library check a bill of materials; Refused (schema) says what is wrong with it."""
-    ready("cyclonedx", "jsonschema")
-    from cyclonedx.schema import SchemaVersion
-    from cyclonedx.validation.json import JsonStrictValidator
-
-    from edgekit.support.files import read_json
-
     try:
         read_json(path)  # bounded, before a library reads it
-        wrong = JsonStrictValidator(SchemaVersion.V1_7).validate_str(path.read_text("utf-8"))
+        wrong = bom.check_bom(path.read_text("utf-8"))
     except InputError as error:
-        raise Refused("schema", path, str(error)) from error
+        raise Refused("schema", path, _said(error, path)) from error
     if wrong is not None:
-        raise Refused("schema", path, str(getattr(wrong, "data", wrong)))
+        raise Refused("schema", path, wrong)

@@ -66,6 +66,8 @@ def load_public(path: Path) -> PublicKey:
     advice = "give a public key in PEM, which `openssl pkey -pubout` writes"
     if b"PRIVATE KEY" in data:
         raise UsageError(f"{path}: holds a private key, which does not belong here; {advice}", field="public_key")
+    if data.count(b"-----BEGIN ") > 1:
+        raise UsageError(f"{path}: holds several keys; give each in a file of its own", field="public_key")
     key = _parsed(lambda: serialization.load_pem_public_key(data), path, "public_key", advice, "no public key")
     return as_public(_on_p256(key, path, "public_key"))
 
@@ -82,13 +84,22 @@ def check_private(path: Path, password: str | None, reporter: Reporter) -> Publi
 
     data = _read(path, "private_key")
     advice = f"give a private key in PEM, for example of `{_MAKE}`"
-    if password is None and (b"ENCRYPTED" in data):
+    locked = b"ENCRYPTED" in data
+    if locked and not password:
         raise UsageError(
             f"{path}: is under a password; give it in a file (`password_file`) or in {PASSWORD}", field="password_file"
         )
-    secret = None if password is None or b"ENCRYPTED" not in data else password.encode()
-    wrong = "no private key that this password opens" if secret else "no private key"
-    key = _parsed(lambda: serialization.load_pem_private_key(data, secret), path, "private_key", advice, wrong)
+    secret = password.encode() if locked and password else None
+    try:
+        parse = partial(serialization.load_pem_private_key, data, secret)
+        key = _parsed(parse, path, "private_key", advice, "no private key")
+    except InputError as error:
+        if secret is None:
+            raise
+        raise UsageError(
+            f"{path}: this password does not open it; give the right one in a file (`password_file`) or in {PASSWORD}",
+            field="password_file",
+        ) from error
     public = as_public(_on_p256(key, path, "private_key").public_key())
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         reporter.note(f"{path}: others may read this private key; `chmod 600` it, and consider making a new one")
@@ -103,7 +114,7 @@ def needs_password(path: Path) -> bool:
 def read_password(path: Path | None) -> str | None:
     """The password of a file's first line, or of the environment; None without one. InputError: cannot be read."""
     if path is None:
-        return os.environ.get(PASSWORD)
+        return os.environ.get(PASSWORD) or None
     try:
         return _read(path, "password_file").decode().split("\n")[0].rstrip("\r")
     except UnicodeDecodeError as error:

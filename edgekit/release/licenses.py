@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from edgekit.errors import InputError, MissingDependencyError, UsageError
 from edgekit.support.text import reason_of, shown
 
-__all__ = ["FOLDER", "LIMITED", "Limited", "check_license", "identifiers", "own_license", "write_licenses"]
+__all__ = [
+    "FOLDER",
+    "LIMITED",
+    "Limited",
+    "check_license",
+    "identifiers",
+    "is_listed",
+    "own_license",
+    "spelled",
+    "write_licenses",
+]
 
 FOLDER: Final = "LICENSES"
 _OWN: Final = "Apache-2.0"  # of EdgeKit, whose code is in a bundle
@@ -43,18 +53,29 @@ LIMITED: list[Limited] = [
 ]
 
 
+def spelled(name: str) -> str:
+    """A licence or an expression of licences as SPDX spells it; others as given, without spaces around."""
+    parsed = _parsed(name)
+    return name.strip() if parsed is None else str(parsed.render())
+
+
 def identifiers(name: str) -> list[str]:
     """The SPDX identifiers of a licence, or of each licence of an expression, spelled as SPDX does; others as given.
 
     Raises:
         MissingDependencyError: the package that has SPDX's list is not installed.
     """
-    try:
-        from cyclonedx.spdx import fixup_id
-    except ImportError as error:
-        raise MissingDependencyError("cyclonedx-python-lib is not installed; pip install 'edgekit[release]'") from error
-    parts = [part.strip() for part in re.split(r"\s+(?:AND|OR)\s+|[()]", name)]
-    return [fixup_id(part) or part for part in parts if part]
+    parsed = _parsed(name)
+    if parsed is None:
+        return [name.strip()] if name.strip() else []
+    return [str(one.render()) for one in dict.fromkeys(parsed.get_literals())]  # in their order, unlike `literals`
+
+
+def is_listed(name: str) -> bool:
+    """Whether a name is one identifier of SPDX's list, spelled as there."""
+    from cyclonedx.spdx import is_supported_id
+
+    return bool(is_supported_id(name))
 
 
 def check_license(name: str, accepted: Iterable[str]) -> str | None:
@@ -72,21 +93,50 @@ def check_license(name: str, accepted: Iterable[str]) -> str | None:
         return f"the weights' licence {shown(name, 80)} {why}"
     raise UsageError(
         f"the weights' licence {shown(name, 80)!r} {why}; use other weights, or accept it with "
-        f"`accept_licenses=({shown(name, 80)!r},)` if you have the right",
+        f"`accept_licenses={shown(name, 80)!r}` if you have the right",
         field="accept_licenses",
     )
 
 
 def _limit_of(name: str) -> str | None:
-    from cyclonedx.spdx import is_supported_id
+    parsed = _parsed(name)
+    return _why(name.strip() or "unknown", known=False) if parsed is None else _limit_in(parsed)
 
-    for one in identifiers(name) or ["unknown"]:
-        for row in LIMITED:
-            if fnmatchcase(one.casefold(), row.pattern):
-                return row.why
-        if not is_supported_id(one):
-            return "is no identifier of SPDX, so nothing is known of it"
-    return None
+
+def _limit_in(parsed: Any) -> str | None:
+    """What limits a parsed expression: with OR one may choose, with AND all hold, and an exception only allows more."""
+    licensing = _licensing()
+    if isinstance(parsed, licensing.AND | licensing.OR):
+        limits = [_limit_in(one) for one in parsed.args]
+        return None if isinstance(parsed, licensing.OR) and None in limits else next(filter(None, limits), None)
+    plain = getattr(parsed, "license_symbol", parsed)
+    return _why(plain.render(), known=not licensing.unknown_license_keys(parsed))
+
+
+def _why(one: str, *, known: bool) -> str | None:
+    for row in LIMITED:
+        if fnmatchcase(one.casefold(), row.pattern):
+            return row.why
+    return None if known else "is no identifier of SPDX, so nothing is known of it"
+
+
+def _parsed(name: str) -> Any:
+    """An expression of SPDX as a tree; None for what is none."""
+    from license_expression import ExpressionError
+
+    try:
+        return _licensing().parse(name.strip())
+    except ExpressionError:
+        return None
+
+
+@cache
+def _licensing() -> Any:
+    try:
+        from license_expression import get_spdx_licensing
+    except ImportError as error:
+        raise MissingDependencyError("cyclonedx-python-lib is not installed; pip install 'edgekit[release]'") from error
+    return get_spdx_licensing()
 
 
 def own_license() -> Path:
@@ -126,6 +176,8 @@ def write_licenses(folder: Path, license: str, weights: str, given: Path | None 
 
 
 def _text_of(path: Path) -> str:
+    if not path.is_file():  # a pipe would hang the reader
+        raise InputError(f"{path}: is no regular file; give the text of the licence", field="license_file")
     try:
         with open(path, "rb") as file:
             data = file.read(_MOST_BYTES + 1)

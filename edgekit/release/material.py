@@ -8,11 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from edgekit.artifact.folder import find, verify_files
+from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.artifact.manifest import FileEntry, Manifest
 from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError, UsageError
 from edgekit.parity.report import ParityReport
 from edgekit.release.bundle import ParityFigure, Previous
+from edgekit.release.names import check_names
 from edgekit.release.training import TrainingCard
 from edgekit.support.files import sha256_tree
 from edgekit.support.text import shown
@@ -90,7 +92,7 @@ def open_given(path: Path, results: Sequence[Result] = (), *, allow_unverified: 
     """Open the folder of an export, or the artifact in one.
 
     Raises:
-        InputError: it has no manifest, or a damaged one.
+        InputError: it has no manifest, or a damaged one, or a name that no bundle can have.
         IntegrityError: a file is not what the manifest says.
         ParityError: it was not verified, or did not pass, and `allow_unverified` is not set.
     """
@@ -101,6 +103,7 @@ def open_given(path: Path, results: Sequence[Result] = (), *, allow_unverified: 
             "`edgekit export` published"
         )
     folder = artifact.parent
+    check_names((f"{folder.name}/{name}" for name in (MANIFEST, *(entry.path for entry in manifest.files))), str(path))
     verify_files(manifest, folder)
     verdict = manifest.parity.verdict
     if verdict != "pass" and not allow_unverified:

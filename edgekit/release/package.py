@@ -25,7 +25,7 @@ from edgekit.release.frame import Frame, Made, released_files, write_bundle, wri
 from edgekit.release.golden import make_golden
 from edgekit.release.keys import check_private
 from edgekit.release.kinds import KINDS, Checked, Kind, find
-from edgekit.release.licenses import check_license, write_licenses
+from edgekit.release.licenses import check_license, spelled, write_licenses
 from edgekit.release.material import (
     Given,
     Level,
@@ -35,6 +35,7 @@ from edgekit.release.material import (
     open_given,
     space_of,
 )
+from edgekit.release.names import fault_in
 from edgekit.release.sign import SignRequest, sign
 from edgekit.release.training import TrainingCard, find_card, read_card
 from edgekit.release.update import Known, advise
@@ -47,6 +48,7 @@ from edgekit.support.threads import one_thread
 
 __all__ = ["PackageRequest", "PackageResult", "package"]
 
+_NO_NPM: Final = ("node_modules", "favicon.ico")
 _EXPORTED: Final = {"ios": "coreml", "android": "executorch", "web": "onnx"}  # what each kind gets of a recipe
 
 
@@ -200,7 +202,7 @@ def _subject(
 ) -> tuple[Subject, Before | None]:
     first, _ = made[0]
     manifest = first.manifest
-    license = manifest.weights.license or "unknown"
+    license = spelled(manifest.weights.license or "unknown")
     check_license(license, request.accept_licenses)
     name = request.name or str(manifest.recipe.get("name")).lower()
     _named(name, Name, "name", "one in small letters, digits, dots and hyphens; the recipe's is none")
@@ -294,3 +296,5 @@ def _named(value: str | None, form: object, field: Literal["name", "release_vers
             TypeAdapter(form).validate_python(value)
     except ValidationError:
         raise UsageError(f"`{field}` is {shown(value or '', 80)!r}; give {advice}", field=field) from None
+    if value is not None and (value in _NO_NPM or fault_in(value)):
+        raise UsageError(f"`{field}` is {value!r}, a name that npm or Windows refuse; give another", field=field)

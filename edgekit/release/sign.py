@@ -11,7 +11,7 @@ from edgekit.errors import InputError, ParityError, UsageError
 from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle
 from edgekit.release.containers import places
 from edgekit.release.documents import check_documents, read_bundle, read_release
-from edgekit.release.keys import PublicKey, check_certificates, check_private, ready
+from edgekit.release.keys import PublicKey, check_certificates, check_private, needs_password, ready
 from edgekit.release.reasons import Refused
 from edgekit.release.signature import ARCHIVE, check_key, read_signature, signed_files
 from edgekit.release.unpack import form_of, unpack
@@ -40,11 +40,6 @@ class SignRequest:
         """Raises UsageError where a value is none of those that can be meant."""
         if self.certificate_chain and self.certificate is None:
             raise UsageError("`certificate_chain` goes with a `certificate`; give both", field="certificate_chain")
-        if self.certificate is not None and self.password is not None:
-            raise UsageError(
-                "model-signing signs by certificate with a key without a password alone; give such a `private_key`",
-                field="private_key",
-            )
 
 
 @dataclass(frozen=True)
@@ -69,6 +64,11 @@ def sign(request: SignRequest, reporter: Reporter | None = None) -> Signed:
     reporter, path = reporter or Silent(), request.path
     key = check_private(request.private_key, request.password, reporter)
     if request.certificate is not None:
+        if needs_password(request.private_key):
+            raise UsageError(
+                "model-signing signs by certificate with a key without a password alone; give such a `private_key`",
+                field="private_key",
+            )
         check_certificates([request.certificate], "certificate")
         check_certificates(request.certificate_chain, "certificate_chain")
     config = _config(request)
@@ -115,7 +115,7 @@ def _look_at(path: Path, request: SignRequest, reporter: Reporter) -> None:
 def _check(folder: Path, found: dict[str, str], request: SignRequest) -> Bundle:
     bundle = read_bundle(folder, found)
     with places(folder, bundle) as found_places:
-        check_documents(folder, found_places)
+        check_documents(folder, bundle, found_places)
     for artifact in bundle.artifacts:
         verdicts = [figure.verdict for figure in artifact.parity]
         if not request.allow_unverified and ("pass" not in verdicts or "fail" in verdicts):
@@ -167,9 +167,10 @@ def _config(request: SignRequest) -> Callable[[Path], Any]:
             return made.use_certificate_signer(
                 private_key=request.private_key,
                 signing_certificate=request.certificate,
-                certificate_chain=request.certificate_chain,
+                certificate_chain=request.certificate_chain or [request.certificate],  # none at all it cannot read
             )
-        password = None if request.password is None else request.password.encode()
+        locked = request.password is not None and needs_password(request.private_key)
+        password = request.password.encode() if request.password is not None and locked else None
         return made.use_elliptic_key_signer(private_key=request.private_key, password=password)
 
     return config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -81,6 +81,8 @@ class _Trust:
     keys: Sequence[PublicKey]
     reporter: Reporter
 
+    listed: tuple[Release, ReleasedBundle] | None = None  # where the bundle is one of a release, what its index says
+
     @property
     def expected(self) -> Expected:
         return Expected(self.request.name, self.request.minimum_version, self.request.space)
@@ -148,8 +150,10 @@ def _folder(path: Path, signature: Path, trust: _Trust) -> tuple[str, dict[str, 
 def _bundle(path: Path, key: str, found: dict[str, str], trust: _Trust) -> Verified:
     bundle = read_bundle(path, found)
     trust.expected.check(bundle, path)
+    if trust.listed is not None:
+        _check_listed(path, bundle, *trust.listed)
     with places(path, bundle) as found_places:
-        check_documents(path, found_places)
+        check_documents(path, bundle, found_places)
         tests = self_test(found_places, trust.reporter) if trust.request.self_test else []
     return _verified(path, "bundle", key, len(found), bundle, dict(zip(_folders(bundle), tests, strict=False)))
 
@@ -183,14 +187,11 @@ def _release(path: Path, key: str, found: dict[str, str], trust: _Trust) -> Veri
     bundles = []
     for entry in release.bundles:
         _check_entry(path, entry, found)
-        where = path / entry.path
+        where, of_this = path / entry.path, replace(trust, listed=(release, entry))
         if entry.archive:
-            bundles.append(_archive(where, path / f"{entry.path}{ARCHIVE_SIGNATURE}", trust))
+            bundles.append(_archive(where, path / f"{entry.path}{ARCHIVE_SIGNATURE}", of_this))
         else:
-            bundles.append(_bundle(where, *_folder(where, where / SIGNATURE, trust), trust))
-        got = bundles[-1]
-        if (got.name, got.version, got.space) != (release.name, release.version, release.space):
-            raise Refused("wrong-index", where, f"it is {got.name} {got.version} of {got.space}")
+            bundles.append(_bundle(where, *_folder(where, where / SIGNATURE, of_this), of_this))
     return _verified(path, "release", key, len(found), release, {}, tuple(bundles))
 
 
@@ -199,6 +200,15 @@ def _check_entry(path: Path, entry: ReleasedBundle, found: dict[str, str]) -> No
     name = entry.path if entry.archive else f"{entry.path}/{BUNDLE}"
     if found.get(name) != entry.sha256:
         raise Refused("wrong-index", path / name, "the index names another, or one that is not there")
+
+
+def _check_listed(where: Path, bundle: Bundle, release: Release, entry: ReleasedBundle) -> None:
+    """Refused (wrong-index) where a bundle says something else than the index of its release."""
+    if bundle.kind != entry.kind:
+        raise Refused("wrong-index", where, f"its kind is {bundle.kind}, the index says {entry.kind}")
+    for name in ("name", "version", "space", "license", "previous", "update"):
+        if getattr(bundle, name) != getattr(release, name):
+            raise Refused("wrong-index", where, f"its {name} is {getattr(bundle, name)}, not {getattr(release, name)}")
 
 
 def _folders(bundle: Bundle) -> list[str]:

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import zstandard
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgekit.artifact.manifest import FileEntry
+from edgekit.artifact.manifest import EmbeddingInfo, FileEntry, ParitySummary, TargetInfo
 from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, BundledArtifact, ParityFigure, Release, ReleasedBundle
 from edgekit.release.reasons import LIMITS
 from tests.artifact.conftest import example
@@ -29,6 +29,7 @@ __all__ = ["Files", "Member", "bundle", "entry", "envelope", "key", "pem", "priv
 __all__ += ["release", "relisted", "signed", "write", "zipped"]
 
 Files = dict[str, bytes]
+Verdict = Literal["pass", "fail", "inconclusive", "unverified"]
 NAME, VERSION, SPACE = "shop-embedder", "1.9.0", "shop/1"
 
 
@@ -59,12 +60,21 @@ def entry(name: str, content: bytes) -> FileEntry:
     return FileEntry(path=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-def bundle(name: str = NAME, version: str = VERSION, space: str = SPACE, **changes: Any) -> Files:
+def bundle(
+    name: str = NAME, version: str = VERSION, space: str = SPACE, verdict: Verdict = "pass", **changes: Any
+) -> Files:
     """The files of a plain bundle of one artifact, whose model is a few bytes; `changes` are of its bundle.json."""
     model = f"weights of {name} {version} ".encode() * 40
     component = {"type": "machine-learning-model", "name": name, "version": version}
     bom = {"bomFormat": "CycloneDX", "specVersion": "1.7", "version": 1, "metadata": {"component": component}}
-    manifest = example([entry("model.onnx", model)], artifact="model.onnx").to_json().encode()
+    about = {
+        "artifact": "model.onnx",
+        "target": TargetInfo(name="onnx", format="onnx"),
+        "precision": "fp32",
+        "embedding": EmbeddingInfo(dim=192, space=space),
+        "parity": ParitySummary(verdict=verdict, images=64, min_cosine=0.99999),
+    }
+    manifest = example([entry("model.onnx", model)], **about).to_json().encode()
     files: Files = {
         "CHANGELOG.md": f"# {version}\n\nThe first.\n".encode(),
         "LICENSES/Apache-2.0.txt": b"Apache License, Version 2.0\n",
@@ -81,7 +91,7 @@ def bundle(name: str = NAME, version: str = VERSION, space: str = SPACE, **chang
         precision="fp32",
         bytes=len(model),
         manifest_sha256=hashlib.sha256(manifest).hexdigest(),
-        parity=[ParityFigure(obtained="host", verdict="pass", runtime="onnxruntime", images=64, min_cosine=0.99999)],
+        parity=[ParityFigure(obtained="host", verdict=verdict, runtime="onnxruntime", images=64, min_cosine=0.99999)],
     )
     content: dict[str, Any] = {
         "name": name,
@@ -286,7 +296,7 @@ def release(**changes: Any) -> Files:
         "tar.zst": Tar(inside, form="tar.zst").build(),
     }
     entries = [
-        ReleasedBundle(kind="web", path="web", archive=False, bytes=1, sha256=entry(BUNDLE, inside[BUNDLE]).sha256)
+        ReleasedBundle(kind="plain", path="web", archive=False, bytes=1, sha256=entry(BUNDLE, inside[BUNDLE]).sha256)
     ]
     for form, archive in archives.items():
         path = f"{NAME}-{VERSION}.{form}"

@@ -134,6 +134,8 @@ _FILES = [
         lambda: _tampered(_nothing, lambda folder: os.mkfifo(folder / "pipe"))),
     Row("pipe for a file", "the model is a named pipe", "not-a-plain-file",
         lambda: _tampered(_nothing, _replace(MODEL, os.mkfifo))),
+    Row("sparse file", "the model claims more than the bound, and hardly takes room", "too-large",
+        lambda: _tampered(_nothing, lambda folder: os.truncate(folder / MODEL, int(LIMITS["total_bytes"])))),
     Row("linked signature", "the signature is a link", "not-a-plain-file",
         lambda: _tampered(_nothing, _signature_link)),
     Row("signature is a folder", "a folder has the signature's name", "not-a-plain-file",
@@ -173,13 +175,23 @@ _BAD_DOCUMENTS: Final[Mapping[str, Callable[[dict[str, Any]], object]]] = {
     "of another schema": lambda c: c.update(schema="edgekit.bundle/2"),
     "without a schema": lambda c: c.pop("schema"),
     "with a version that is none": lambda c: c.update(version="1.9"),
+    "with digits of another script": lambda c: c.update(version="1.9.1\uff11"),
     "without a name": lambda c: c.pop("name"),
     "with a space that is a number": lambda c: c.update(space=1),
     "that lists another hash": lambda c: c["files"][0].update(sha256="0" * 64),
+    "that states another size": lambda c: c["files"][0].update(bytes=c["files"][0]["bytes"] + 1),
     "that lists one file less": lambda c: c["files"].pop(),
     "that lists a file that is not there": lambda c: c["files"].append({"path": "x", "bytes": 1, "sha256": "0" * 64}),
     "that lists a file twice": lambda c: c["files"].append(c["files"][0]),
     "without files": lambda c: c.pop("files"),
+}
+_BESIDE_MANIFEST: Final[Mapping[str, Callable[[dict[str, Any]], object]]] = {
+    "of another space": lambda c: c.update(space="shop/2"),
+    "of another precision": lambda c: c["artifacts"][0].update(precision="int8"),
+    "of another format": lambda c: c["artifacts"][0].update(format="litert"),
+    "of another target": lambda c: c["artifacts"][0].update(target="android"),
+    "of another verdict": lambda c: c["artifacts"][0]["parity"][0].update(verdict="unverified"),
+    "with an artifact twice": lambda c: c["artifacts"].append(c["artifacts"][0]),
 }
 _DOCUMENTS = [
     *(Row(f"bundle.json {name}", "it was signed so", "schema", partial(_edited, change))
@@ -193,6 +205,9 @@ _DOCUMENTS = [
         lambda: _document(lambda _: b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b"}")),
     Row("manifest no manifest", "it was signed so", "schema", lambda: _with("catalog/manifest.json", b"{}"),
         phones=False),
+    *(Row(f"bundle.json {name}", "it was signed so, and a manifest says something else", "schema",
+          partial(_edited, change), phones=False)
+      for name, change in _BESIDE_MANIFEST.items()),
     Row("BOM no BOM", "it was signed so", "schema", lambda: _with("bom.cdx.json", b'{"bomFormat": "none"}'),
         phones=False),
 ]  # fmt: skip

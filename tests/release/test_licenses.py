@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import InputError, UsageError
-from edgekit.release.licenses import check_license, identifiers, own_license, write_licenses
+from edgekit.release.licenses import check_license, identifiers, own_license, spelled, write_licenses
 
 
 @pytest.mark.parametrize(
-    "name", ["Apache-2.0", "apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0", "Apache-2.0 OR MIT", "(MIT AND CC0-1.0)"]
+    "name",
+    [
+        "Apache-2.0",
+        "apache-2.0",
+        "MIT",
+        "BSD-3-Clause",
+        "CC-BY-4.0",
+        "Apache-2.0 OR MIT",
+        "(MIT AND CC0-1.0)",
+        "apache-2.0 or mit",
+        "Apache-2.0 OR CC-BY-NC-4.0",
+        "Apache-2.0 WITH LLVM-exception",
+        " mit ",
+    ],
 )
 def test_taken(name: str) -> None:
     assert check_license(name, ()) is None
@@ -31,6 +45,11 @@ def test_taken(name: str) -> None:
         ("other", "says nothing"),
         ("unknown", "says nothing"),
         ("", "says nothing"),
+        ("MIT AND (CC-BY-NC-4.0 OR CC-BY-NC-SA-4.0)", "no commercial use"),
+        ("CC-BY-NC-4.0 OR my-own", "no commercial use"),
+        ("Apache-2.0/MIT", "no identifier of SPDX"),
+        ("Apache-2.0 AND", "no identifier of SPDX"),
+        ("((((", "no identifier of SPDX"),
         ("Apache", "no identifier of SPDX"),
         ("LicenseRef-Shop", "no identifier of SPDX"),
     ],
@@ -47,6 +66,8 @@ def test_identifiers_are_spelled_as_spdx_does() -> None:
     assert identifiers("apache-2.0") == ["Apache-2.0"]
     assert identifiers("(mit OR gpl-2.0-only)") == ["MIT", "GPL-2.0-only"]
     assert identifiers("my own") == ["my own"]
+    assert spelled(" mit or gpl-2.0-only ") == "MIT OR GPL-2.0-only"
+    assert [spelled(name) for name in ("my own", "a/b", "Unknown")] == ["my own", "a/b", "Unknown"]
 
 
 def test_texts(tmp_path: Path) -> None:
@@ -68,3 +89,9 @@ def test_a_text_that_is_none(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         write_licenses(tmp_path / "out", "MIT", "toy", tmp_path / "text")
     assert caught.value.field == "license_file"
+
+
+def test_a_pipe_hangs_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="no regular file"):
+        write_licenses(tmp_path / "out", "MIT", "toy", tmp_path / "pipe")

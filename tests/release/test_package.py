@@ -31,6 +31,7 @@ from edgekit.release.package import _EXPORTED, PackageRequest, package
 from edgekit.release.plain import place
 from edgekit.support.files import sha256_file
 from tests.conftest import Invoke, one_line, tree
+from tests.release import craft
 from tests.release.conftest import export_toy
 
 
@@ -307,6 +308,58 @@ def test_signed_at_once(toys: dict[str, Path], tmp_path: Path, invoke: Invoke) -
     (tmp_path / "out" / "web" / "index.js").write_text("// other")
     refused = invoke("verify", tmp_path / "out", "--public-key", public, "--no-self-test", "--quiet")
     one_line(refused, 7, "file-changed")
+
+
+def test_one_command_packages_and_signs(
+    toys: dict[str, Path], tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with a password in the environment, which a key without one does not need; no key is left anywhere."""
+    for name, password in (("plain", b""), ("locked", b"open sesame")):
+        (tmp_path / f"{name}.key").write_bytes(craft.private_pem(password=password))
+    (tmp_path / "good.pub").write_bytes(craft.pem())
+    monkeypatch.setenv("EDGEKIT_KEY_PASSWORD", "open sesame")
+    secret = craft.key("good").private_numbers().private_value.to_bytes(32, "big")
+    for name in ("plain", "locked"):
+        key, out = tmp_path / f"{name}.key", tmp_path / name
+        made = invoke("package", toys["onnx"], "--out", out, "--kind", "web", "--private-key", key, "--json")
+        assert made.exit_code == 0 and json.loads(made.stdout)["signed"] is True, made.output
+        kept = made.output.encode() + b"".join(tree(out).values())
+        assert not any(told in kept for told in (secret, secret.hex().encode(), b"PRIVATE KEY", b"open sesame"))
+        assert invoke("verify", out, "--public-key", tmp_path / "good.pub", "--quiet").exit_code == 0
+    monkeypatch.delenv("EDGEKIT_KEY_PASSWORD")
+    locked = ("--private-key", tmp_path / "locked.key")
+    one_line(invoke("package", toys["onnx"], "--out", tmp_path / "none", *locked), 2, "--password-file")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\\b", "a:b", "con", "x.", "\u043c"])
+def test_a_folder_with_a_name_that_no_bundle_can_have(
+    name: str, toys: dict[str, Path], tmp_path: Path, invoke: Invoke
+) -> None:
+    given = shutil.copytree(toys["onnx"], tmp_path / "in" / name)
+    one_line(invoke("package", given, "--out", tmp_path / "out", "--kind", "web"), 3, "give the file another name")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize(("option", "value"), [
+    ("--name", "con"), ("--name", "con.x"), ("--name", "x."), ("--name", "node_modules"), ("--name", "../x"),
+    ("--release-version", "1.0.1\uff11"), ("--release-version", "1.0"),
+])  # fmt: skip
+def test_names_and_versions_that_cannot_be(
+    option: str, value: str, toys: dict[str, Path], tmp_path: Path, invoke: Invoke
+) -> None:
+    one_line(invoke("package", toys["onnx"], "--out", tmp_path / "out", "--kind", "web", option, value), 2, option)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "web/bundle.json"])
+def test_previous_release_that_was_changed(
+    name: str, plain_release: Path, toys: dict[str, Path], tmp_path: Path, invoke: Invoke
+) -> None:
+    before = shutil.copytree(plain_release, tmp_path / "before")
+    (before / name).write_text((before / name).read_text() + "\n")
+    options = ("--kind", "web", "--release-version", "1.1.0", "--previous", before)
+    one_line(invoke("package", toys["onnx"], "--out", tmp_path / "out", *options), 3, name, "unchanged release")
 
 
 def test_recipes_limits_are_kept(toys: dict[str, Path], tmp_path: Path) -> None:

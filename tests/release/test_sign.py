@@ -10,7 +10,7 @@ import pytest
 
 import edgekit
 from edgekit.errors import InputError, ParityError, UsageError
-from edgekit.release.bundle import BUNDLE, RELEASE, SIGNATURE, ParityFigure
+from edgekit.release.bundle import BUNDLE, RELEASE, SIGNATURE
 from edgekit.release.keys import PASSWORD, load_public
 from edgekit.release.sign import SignRequest, sign
 from edgekit.release.verify import VerifyRequest, verify
@@ -92,13 +92,17 @@ def test_a_key_under_a_password(folder: Path, keys: Path, invoke: Invoke, monkey
     monkeypatch.delenv(PASSWORD, raising=False)
     one_line(invoke("sign", folder, "--private-key", locked), 2, "--password-file", PASSWORD)
     (keys / "wrong").write_text("wrong\n")
-    one_line(invoke("sign", folder, "--private-key", locked, "--password-file", keys / "wrong"), 3, "password")
+    one_line(invoke("sign", folder, "--private-key", locked, "--password-file", keys / "wrong"), 2, "password")
     assert not (folder / SIGNATURE).exists()
     (keys / "right").write_text(f"{SECRET}\n")
     assert invoke("sign", folder, "--private-key", locked, "--password-file", keys / "right").exit_code == 0
     assert accepted(folder, keys)
     (folder / SIGNATURE).unlink()
+    monkeypatch.setenv(PASSWORD, "")
+    one_line(invoke("sign", folder, "--private-key", locked), 2, "--password-file", PASSWORD)
     monkeypatch.setenv(PASSWORD, SECRET)
+    assert invoke("sign", folder, "--private-key", keys / "good.key").exit_code == 0  # which has none
+    assert accepted(folder, keys)
     result = invoke("sign", folder, "--private-key", locked, "--json")
     assert json.loads(result.stdout)["signatures"] == {str(folder / SIGNATURE): len(bundle())}
     assert SECRET not in result.output
@@ -172,10 +176,7 @@ def test_a_release_whose_index_names_another_bundle_is_not_signed(keys: Path, tm
 
 
 def test_unverified_artifacts_are_signed_where_that_is_asked_for(keys: Path, tmp_path: Path) -> None:
-    files = bundle()
-    about = json.loads(files[BUNDLE])
-    about["artifacts"][0]["parity"] = [ParityFigure(obtained="host", verdict="unverified").model_dump()]
-    folder = write(files | {BUNDLE: json.dumps(about).encode()}, tmp_path / "bundle")
+    folder = write(bundle(verdict="unverified"), tmp_path / "bundle")
     with pytest.raises(ParityError, match="unverified") as caught:
         sign(SignRequest(folder, keys / "good.key"))
     assert caught.value.field == "allow_unverified"
@@ -183,11 +184,16 @@ def test_unverified_artifacts_are_signed_where_that_is_asked_for(keys: Path, tmp
     assert accepted(folder, keys)
 
 
+def test_a_file_of_several_public_keys_is_refused(keys: Path) -> None:
+    """Only the first of them would count."""
+    (keys / "both.pub").write_bytes((keys / "other.pub").read_bytes() + (keys / "good.pub").read_bytes())
+    with pytest.raises(UsageError, match="several keys"):
+        load_public(keys / "both.pub")
+
+
 def test_what_a_request_cannot_mean(folder: Path, keys: Path) -> None:
     with pytest.raises(UsageError, match="certificate"):
         SignRequest(folder, keys / "good.key", certificate_chain=keys / "good.pub")
-    with pytest.raises(UsageError, match="password"):
-        SignRequest(folder, keys / "good.key", certificate=keys / "good.pub", password="x")
 
 
 def test_a_signature_that_cannot_be_written_is_one_line(folder: Path, keys: Path, invoke: Invoke) -> None:

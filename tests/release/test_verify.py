@@ -130,9 +130,21 @@ def _index(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
 SIGNED: dict[str, tuple[str, Callable[[Path], object]]] = {
     "another bundle.json": ("wrong-index", _index(lambda c: c["bundles"][0].update(sha256="0" * 64))),
     "another archive": ("wrong-index", _index(lambda c: c["bundles"][1].update(sha256="0" * 64))),
-    "a bundle that is not there": ("wrong-index", _index(lambda c: c["bundles"][0].update(path="ios"))),
+    "a bundle that is not there": ("schema", _index(lambda c: c["bundles"][0].update(path="ios"))),
     "another version": ("wrong-index", _index(lambda c: c.update(version="2.0.0"))),
     "another name": ("wrong-index", _index(lambda c: c.update(name="other"))),
+    "another kind": ("wrong-index", _index(lambda c: c["bundles"][0].update(kind="ios"))),
+    "another licence": ("wrong-index", _index(lambda c: c.update(license="CC0-1.0"))),
+    "another advice": ("wrong-index", _index(lambda c: c.update(update="nothing to do"))),
+    "another release before": ("wrong-index", _index(lambda c: c.update(previous={"version": "1.0.0", "space": "s"}))),
+    "a bundle twice": ("schema", _index(lambda c: c["bundles"].append(c["bundles"][0]))),
+    "a file twice": ("schema", _index(lambda c: c["files"].append(c["files"][0]))),
+    "another size": ("schema", _index(lambda c: c["files"][0].update(bytes=1))),
+    "a file called a signature": ("schema", lambda r: (r / "CHANGELOG.md.sig").write_text("more")),
+    "a signature in a folder that is no bundle": (
+        "schema",
+        lambda r: write({SIGNATURE: b"more"}, r / "more"),
+    ),
     "another space": ("wrong-index", _index(lambda c: c.update(space="other/1"))),
     "one file less": ("schema", _index(lambda c: c["files"].pop())),
     "another hash": ("schema", _index(lambda c: c["files"][0].update(sha256="0" * 64))),
@@ -259,6 +271,12 @@ def test_a_certificate_signs_where_its_root_is_trusted(tmp_path: Path, public: P
             verify(VerifyRequest(folder, certificate_roots=place / root))
         return caught.value.reason
 
+    (place / "direct.pem").write_bytes(certificate("good", "root"))
+    sign(SignRequest(folder, public.with_name("good.key"), None, place / "direct.pem"))  # of the root itself
+    assert verify(VerifyRequest(folder, certificate_roots=place / "root.pem")).name == NAME
+    (place / "locked.key").write_bytes(craft.private_pem(password=b"x"))
+    with pytest.raises(UsageError, match="without a password alone"):
+        sign(SignRequest(folder, place / "locked.key", "x", place / "leaf.pem", place / "middle.pem"))
     sign(request("leaf.pem"))
     trusted = verify(VerifyRequest(folder, certificate_roots=place / "root.pem"))
     assert trusted.key == verify(VerifyRequest(folder, public_key=public)).key
@@ -292,6 +310,7 @@ def real(tower_file: Path, tmp_path_factory: pytest.TempPathFactory, invoke: Inv
     files = bundle()
     about = json.loads(files[BUNDLE])
     about["artifacts"] = [_artifact(tower_file, "catalog").model_dump()]
+    about["space"] = read_manifest(tower_file.parent).embedding.space
     for name in [name for name in files if name.startswith(("catalog/", "golden/"))]:
         del files[name]
     for top, folder in (("catalog", tower_file.parent), ("golden/catalog", place / "golden")):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from edgekit import web
 from edgekit.release.kinds import Material, Placed
-from edgekit.release.licenses import identifiers
+from edgekit.release.licenses import is_listed
 from edgekit.release.plain import place
 from edgekit.web.runtime import VERSION as RUNTIME_VERSION
 
@@ -50,12 +50,11 @@ def _table(placed: list[Placed]) -> str:
 
 
 def _package(material: Material) -> dict[str, Any]:
-    known = identifiers(material.license)
     return {
         "name": material.name,
         "version": material.version,
         "description": material.description,
-        "license": known[0] if len(known) == 1 and known[0] == material.license else "SEE LICENSE IN LICENSES/NOTICE",
+        "license": material.license if is_listed(material.license) else "SEE LICENSE IN LICENSES/NOTICE",
         "type": "module",
         "main": "index.js",
         "types": "index.d.ts",
