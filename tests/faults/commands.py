@@ -26,7 +26,7 @@ class Material:
 
     recipe: Path
     artifact: Path
-    embeddings: Path
+    embeddings: Path  # made when they are first needed, as is the release
     key: Path  # to sign with
     release: Path  # not signed
 
@@ -65,12 +65,20 @@ def _embed(material: Material) -> list[object]:
 
 
 def _evaluate(material: Material) -> list[object]:
+    if not material.embeddings.exists():
+        _done(*_embed(material), "--out", material.embeddings)
     return ["evaluate", "retrieval", material.embeddings, "--by", "category", "--resamples", 99]
 
 
 def _package(material: Material) -> list[object]:
     named = ["--name", "toy", "--release-version", "2.0.0", "--accept-license", "unknown", "--kind", "plain"]
     return ["package", material.artifact, *named, "--private-key", material.key]
+
+
+def _release(material: Material) -> Path:
+    if not material.release.exists():
+        _done(*_package(material)[:-2], "--out", material.release)
+    return material.release
 
 
 def _sign(material: Material) -> list[object]:
@@ -149,27 +157,23 @@ COMMANDS: dict[str, Command] = {
         ),
         Command("evaluate", _evaluate, "--page", "page.html", _whole_page, older=("--seed", 1)),
         Command("package", _package, "--out", "release", _whole_release, older=("--release-version", "1.0.0")),
-        Command("sign", _sign, None, "release", _whole_release, at_once=False, laid=lambda material: material.release),
+        Command("sign", _sign, None, "release", _whole_release, at_once=False, laid=_release),
     )
 }
 
 
 def make_material(folder: Path) -> Material:
-    """An artifact, its embeddings of a few photos, its release, and a recipe to learn from, in a new folder."""
+    """An artifact, a key, and a recipe to learn from, in a new folder."""
     folder.mkdir()
     (folder / "teacher.toml").write_text(TEACHER)
     recipe = folder / "toy.toml"
     recipe.write_text(RECIPE.format(backbone="tests.toys:tower", photos=32, more=""))
     _done("export", "tests.toys:tower", "--size", 64, "--target", "onnx", "--samples", 8, "--out", folder / "made")
     (artifact,) = (folder / "made").iterdir()
-    embeddings = folder / "photos.parquet"
-    _done("embed", "catalog:40", "--with", artifact, "--workers", 1, "--out", embeddings)
-    key, release = folder / "key.pem", folder / "release"
+    key = folder / "key.pem"
     key.write_bytes(craft.private_pem())
     key.chmod(0o600)
-    material = Material(recipe, artifact, embeddings, key, release)
-    _done(*_package(material)[:-2], "--out", release)
-    return material
+    return Material(recipe, artifact, folder / "photos.parquet", key, folder / "release")
 
 
 def _done(*arguments: Any) -> None:

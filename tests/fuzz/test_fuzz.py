@@ -12,7 +12,7 @@ from tests.fuzz.mutate import damaged
 from tests.fuzz.parsers import CORPUS, PARSERS, seeds_of
 from tests.fuzz.run import Finding, feed, watched
 
-QUICK, WHOLE = 60, 10_000
+QUICK, WHOLE = 25, 10_000
 NATIVE = ("coreml", "coreml-weights", "executorch")  # a second and more each
 
 
