@@ -8,7 +8,7 @@ import gc
 import linecache
 import sys
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 __all__ = ["tidy"]
 
@@ -38,9 +38,9 @@ def tidy() -> Iterator[None]:
 
 def _forget_sources(before: set[str]) -> None:
     """Drop the sources of graphs, which torch keeps for ever, in case a traceback wants to show a line of one."""
-    loader: Any = getattr(sys.modules.get(_GRAPHS), "_loader", None)
-    sources = getattr(loader, "eval_cache", None)
-    for name in (set(sources or ()) & set(linecache.cache)) - before:
+    loader = getattr(sys.modules.get(_GRAPHS), "_loader", None)
+    sources: dict[str, str] = getattr(loader, "eval_cache", {})
+    for name in (set(sources) & set(linecache.cache)) - before:
         del sources[name], linecache.cache[name]
 
 
