@@ -15,10 +15,12 @@ from typing import Any, NoReturn
 import click
 
 from edgekit.errors import EdgeKitError, OutputError
+from edgekit.support import interrupt
 
 __all__ = ["Command", "complain", "end", "exit_codes", "in_options", "warn"]
 
 _LOCKED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_INTERRUPTED = "interrupted; nothing half-written was left behind"
 _FIELD = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]+))?`")  # `min_ios`, `verify=False`, `precision="int8"`
 
 
@@ -80,15 +82,16 @@ def exit_codes() -> Iterator[None]:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt) as stop:
         how_to_go_on = str(stop.__cause__ or stop)
-        _fail(how_to_go_on or "interrupted; nothing half-written was left behind", 130)
+        _fail(how_to_go_on or _INTERRUPTED, 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except EdgeKitError as error:
-        _raise_if_debugging()
-        _fail(str(error), error.exit_code)
     except Exception as error:
         _raise_if_debugging()
+        if interrupt.asked():  # pydantic calls it an error of a schema, and toolchains call it theirs
+            _fail(_INTERRUPTED, 130)
+        if isinstance(error, EdgeKitError):
+            _fail(str(error), error.exit_code)
         _fail_by(error)
 
 

@@ -11,6 +11,7 @@ from edgekit.pipeline.fitting import fitting
 from edgekit.pipeline.lane import Lane
 from edgekit.pipeline.original import Original, capture
 from edgekit.pipeline.request import ExportRequest, ExportResult
+from edgekit.pipeline.tidy import tidy
 from edgekit.support.drafts import sweep
 from edgekit.support.progress import Reporter, Silent
 from edgekit.support.threads import one_thread
@@ -24,6 +25,7 @@ __all__ = ["export"]
 _LOOKED_AT = 16  # parity images whose tensors are held against the plan's ranges
 
 
+@tidy()
 @one_thread()
 def export(request: ExportRequest, reporter: Reporter | None = None) -> ExportResult:
     """Travel the road once for all targets; each artifact that passes parity is published, the others are not.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import InputError, ParityError, UsageError
+from edgekit.errors import InputError, OutputError, ParityError, UsageError
 from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle
 from edgekit.release.containers import places
 from edgekit.release.documents import check_documents, read_bundle, read_release
@@ -16,7 +17,7 @@ from edgekit.release.reasons import Refused
 from edgekit.release.signature import ARCHIVE, check_key, read_signature, signed_files
 from edgekit.release.unpack import form_of, unpack
 from edgekit.release.verify import check_files
-from edgekit.support.drafts import scratch
+from edgekit.support.drafts import is_full, scratch
 from edgekit.support.fields import Converted, OptionalPath, PathField, PathsField, optional_path, paths
 from edgekit.support.files import sha256_file, write_atomically
 from edgekit.support.progress import Reporter, Silent
@@ -59,7 +60,8 @@ def sign(request: SignRequest, reporter: Reporter | None = None) -> Signed:
     Raises:
         Refused: a bundle does not hold.
         ParityError: an artifact was not verified, or did not pass.
-        EdgeKitError: the key cannot be used, or a signature not be written.
+        OutputError: a signature cannot be written.
+        EdgeKitError: the key cannot be used.
     """
     reporter, path = reporter or Silent(), request.path
     key = check_private(request.private_key, request.password, reporter)
@@ -134,6 +136,11 @@ def _sign(subject: Path, signature: Path, config: Callable[[Path], Any], key: Pu
         try:
             config(signature).sign(subject.absolute(), draft)
         except (ValueError, TypeError, OSError) as error:
+            if is_full(error) or getattr(error, "errno", None) == errno.EROFS:
+                raise OutputError(
+                    f"{place}: the signature cannot be written ({reason_of(error)}); make room there, or set TMPDIR to "
+                    "another folder"
+                ) from error
             raise InputError(f"{subject}: model-signing could not sign it ({reason_of(error)})") from error
         read = read_signature(draft)
         check_key(read, [key])

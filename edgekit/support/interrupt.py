@@ -6,7 +6,7 @@ import signal
 import sys
 from types import FrameType
 
-__all__ = ["check", "listen"]
+__all__ = ["asked", "check", "listen"]
 
 _asked = False
 
@@ -22,6 +22,11 @@ def listen() -> None:
             shown(failure)
 
     sys.unraisablehook = hook
+
+
+def asked() -> bool:
+    """Whether Ctrl-C was pressed since `listen`: what fails after that may be what a library made of it."""
+    return _asked
 
 
 def check() -> None:

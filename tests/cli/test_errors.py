@@ -13,6 +13,7 @@ import pytest
 from edgekit import errors
 from edgekit.cli.errors import Command, complain, end, exit_codes, in_options
 from edgekit.cli.options import reporter_of
+from edgekit.support import interrupt
 from tests import warm
 from tests.conftest import TOWER, Invoke, one_line
 from tests.waiting import PATIENCE
@@ -166,6 +167,17 @@ def test_each_kind_of_error_has_its_exit_code(
     assert line.startswith("error: ")
     assert words in line
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [errors.ModelError("coremltools: "), RuntimeError("Error building a validator: ")])
+def test_what_a_library_makes_of_ctrl_c_is_no_fault_of_its_own(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(interrupt, "_asked", True)
+    with pytest.raises(SystemExit) as stop, exit_codes():
+        raise error
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted; nothing half-written was left behind\n"
 
 
 def test_the_last_of_several_errors_is_raised_and_the_others_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,8 +25,10 @@ from tests.faults.disk import mounted
 from tests.faults.inject import FAULTS, Bench
 
 IMPORTED = (
-    "edgekit.embedding.run", "edgekit.evaluation.retrieval_page", "faiss", "matplotlib.pyplot", "pyarrow.parquet",
-    "rich.live", "rich.table", "statsmodels.api", "tomli_w", "torch.utils.tensorboard",
+    "OpenSSL", "cyclonedx.output.json", "cyclonedx.validation.json", "edgekit.embedding.run",
+    "edgekit.evaluation.retrieval_page", "edgekit.release.package", "faiss", "jsonschema", "matplotlib.pyplot",
+    "model_signing.signing", "pyarrow.parquet", "rich.live", "rich.table", "statsmodels.api", "tests.faults.inject",
+    "tomli_w", "torch.utils.tensorboard", "zstandard",
 )  # fmt: skip
 COLUMNS = ("command", "fault", "seconds", "injected", "struck", "survived", "left behind")
 

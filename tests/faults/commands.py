@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.release.bundle import SIGNATURE
+from edgekit.release.verify import VerifyRequest, verify
 from tests import warm
 from tests.distillation.test_run import RECIPE, TEACHER
+from tests.release import craft
 from tests.waiting import PATIENCE
 
 __all__ = ["COMMANDS", "Command", "Material", "make_material"]
@@ -22,7 +26,9 @@ class Material:
 
     recipe: Path
     artifact: Path
-    embeddings: Path
+    embeddings: Path  # made when they are first needed, as is the release
+    key: Path  # to sign with
+    release: Path  # not signed
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Command:
 
     name: str
     typed: Callable[[Material], list[object]]
-    out: str  # option or options before the name of the result
+    out: str | None  # option before the name of the result; None: it is an argument
     result: str  # name on the disk
     check: Check  # raises where a result that is there is not whole
     timed: frozenset[str] = frozenset()  # files that say how long it took
@@ -39,6 +45,7 @@ class Command:
     older: tuple[object, ...] | None = None  # options that make an earlier result; None: it may not be there
     replaces: tuple[object, ...] = ()  # options that a run needs where an earlier result is there
     again: tuple[object, ...] = ()  # options of the run after one that was stopped
+    laid: Callable[[Material], Path] | None = None  # the folder that lies at the result's place before each run
 
 
 def _export(_material: Material) -> list[object]:
@@ -58,7 +65,24 @@ def _embed(material: Material) -> list[object]:
 
 
 def _evaluate(material: Material) -> list[object]:
+    if not material.embeddings.exists():
+        _done(*_embed(material), "--out", material.embeddings)
     return ["evaluate", "retrieval", material.embeddings, "--by", "category", "--resamples", 99]
+
+
+def _package(material: Material) -> list[object]:
+    named = ["--name", "toy", "--release-version", "2.0.0", "--accept-license", "unknown", "--kind", "plain"]
+    return ["package", material.artifact, *named, "--private-key", material.key]
+
+
+def _release(material: Material) -> Path:
+    if not material.release.exists():
+        _done(*_package(material)[:-2], "--out", material.release)
+    return material.release
+
+
+def _sign(material: Material) -> list[object]:
+    return ["sign", "--private-key", material.key]
 
 
 def _whole_export(folder: Path) -> None:
@@ -93,6 +117,16 @@ def _whole_embeddings(path: Path) -> None:
         read_embeddings(path)
 
 
+def _whole_release(folder: Path) -> None:
+    """Every signature that is there holds."""
+    with tempfile.TemporaryDirectory() as place:
+        key = Path(place) / "key.pem"
+        key.write_bytes(craft.pem())
+        for signature in folder.rglob("*.sig"):
+            subject = signature.parent if signature.name == SIGNATURE else signature.with_suffix("")
+            verify(VerifyRequest(subject, public_key=key, self_test=False))
+
+
 def _whole_page(path: Path) -> None:
     assert not path.exists() or path.read_text().rstrip().endswith("</html>"), f"{path} is cut off"
 
@@ -122,21 +156,24 @@ COMMANDS: dict[str, Command] = {
             replaces=("--overwrite",),
         ),
         Command("evaluate", _evaluate, "--page", "page.html", _whole_page, older=("--seed", 1)),
+        Command("package", _package, "--out", "release", _whole_release, older=("--release-version", "1.0.0")),
+        Command("sign", _sign, None, "release", _whole_release, at_once=False, laid=_release),
     )
 }
 
 
 def make_material(folder: Path) -> Material:
-    """An artifact, its embeddings of a few photos, and a recipe to learn from, in a new folder."""
+    """An artifact, a key, and a recipe to learn from, in a new folder."""
     folder.mkdir()
     (folder / "teacher.toml").write_text(TEACHER)
     recipe = folder / "toy.toml"
     recipe.write_text(RECIPE.format(backbone="tests.toys:tower", photos=32, more=""))
     _done("export", "tests.toys:tower", "--size", 64, "--target", "onnx", "--samples", 8, "--out", folder / "made")
     (artifact,) = (folder / "made").iterdir()
-    embeddings = folder / "photos.parquet"
-    _done("embed", "catalog:40", "--with", artifact, "--workers", 1, "--out", embeddings)
-    return Material(recipe, artifact, embeddings)
+    key = folder / "key.pem"
+    key.write_bytes(craft.private_pem())
+    key.chmod(0o600)
+    return Material(recipe, artifact, folder / "photos.parquet", key, folder / "release")
 
 
 def _done(*arguments: Any) -> None:

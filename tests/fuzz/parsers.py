@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import tempfile
@@ -62,8 +63,10 @@ def _prices(path: Path) -> None:
 
 
 def _manifest(path: Path) -> None:
+    """Beside the model that one of the good ones describes."""
     from edgekit.artifact.folder import find, published_files, read_manifest, verify_files
 
+    path.with_name("model.onnx").write_bytes(b"model")
     published_files(path.parent)
     verify_files(read_manifest(path), path.parent)
     find(path.parent)
@@ -122,6 +125,50 @@ def _release(path: Path) -> None:
     Release.read(path)
 
 
+def _signature(path: Path) -> None:
+    from edgekit.release.signature import read_signature, signed_files
+
+    signed_files(read_signature(path), archive=False)
+
+
+def _statement(path: Path) -> None:
+    """Of a folder, by somebody whose key is trusted."""
+    from edgekit.release.signature import Signature, signed_files
+
+    signed_files(Signature(path, b"", path.read_bytes(), b"", None), archive=False)
+
+
+def _archive(path: Path) -> None:
+    from edgekit.release.unpack import unpack
+
+    unpack(path, path.with_name("unpacked"))
+
+
+def _tar(path: Path) -> None:
+    """Within a stream that is in order."""
+    archive = path.with_name("bundle.tgz")
+    archive.write_bytes(gzip.compress(path.read_bytes(), 0, mtime=0))
+    _archive(archive)
+
+
+def _verified(path: Path) -> None:
+    from edgekit.release.verify import VerifyRequest, verify
+
+    verify(VerifyRequest(path, allow_unsigned=True, self_test=False))
+
+
+def _documents(name: str) -> Parse:
+    """One document of a bundle whose index has its hash."""
+
+    def parse(path: Path) -> None:
+        from tests.release import craft
+
+        files = craft.relisted({**craft.bundle(), name: path.read_bytes()})
+        _verified(craft.write(files, path.with_name("bundle")))
+
+    return parse
+
+
 def _weights(path: Path) -> None:
     from edgekit.model.weights import is_index
     from edgekit.model.weights.files import read_tensors
@@ -174,7 +221,9 @@ def _results_of_units(path: Path) -> None:
     from edgekit.experiment.analyze import analyze_experiment
     from edgekit.experiment.request import ExperimentRequest
 
-    analyze_experiment(ExperimentRequest(table=path, metrics=("clicks", "clicks/views"), arm="arm"))
+    analyze_experiment(
+        ExperimentRequest(table=path, metrics=("clicks", "ctr:kind=ratio,column=clicks,per=views"), arm="arm")
+    )
 
 
 def _pairs(path: Path) -> None:
@@ -255,6 +304,15 @@ PARSERS: dict[str, Parser] = {
         Parser("golden", _golden, "golden.json"),
         Parser("bundle", _bundle, "bundle.json"),
         Parser("release", _release, "release.json"),
+        Parser("signature", _signature, "model.sig"),
+        Parser("statement", _statement, "model.sig"),
+        Parser("zip", _archive, "bundle.zip"),
+        Parser("tgz", _archive, "bundle.tgz"),
+        Parser("tar.zst", _archive, "bundle.tar.zst"),
+        Parser("tar", _tar, "bundle.tar"),
+        Parser("verify", _verified, "bundle.zip"),
+        Parser("bom", _documents("bom.cdx.json"), "bom.cdx.json"),
+        Parser("bundled-manifest", _documents("catalog/manifest.json"), "manifest.json"),
         Parser("safetensors", _weights, "model.safetensors"),
         Parser("checkpoint", _weights, "model.pt"),
         Parser("adapter", _adapter, "adapter.safetensors"),

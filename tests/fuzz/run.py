@@ -32,7 +32,7 @@ class Finding(Exception):
 
 @dataclass(frozen=True)
 class Report:
-    """How many inputs a parser got, its most memory over what it began with, and what was found, or None."""
+    """How many inputs a parser got, the most memory that one of them took, and what was found, or None."""
 
     inputs: int
     refused: int
@@ -87,8 +87,7 @@ def _work(name: str, count: int, place: str) -> None:
     tempfile.tempdir = None
     for seed in seeds_of(name):  # loads what it needs, so that only inputs count from here on
         watched(name, seed, folder / _LAST)
-    before, said = _resident("VmRSS"), {"inputs": 0, "refused": 0}
-    Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+    said, taken = {"inputs": 0, "refused": 0}, 0
     grown = parser.mebibytes << 20
     resource.setrlimit(resource.RLIMIT_AS, (_resident("VmSize") + 4 * grown, resource.RLIM_INFINITY))
 
@@ -97,8 +96,12 @@ def _work(name: str, count: int, place: str) -> None:
     )
     @given(data=mutated(seeds_of(name)))
     def examples(data: bytes) -> None:
+        nonlocal taken
+        before = _resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
         said["inputs"] += 1
         said["refused"] += watched(name, data, folder / _LAST)
+        taken = max(taken, _resident("VmHWM") - before)
 
     finding = None
     try:
@@ -106,10 +109,9 @@ def _work(name: str, count: int, place: str) -> None:
             examples()
     except Finding as error:
         finding = str(error)
-    taken = (_resident("VmHWM") - before) / (1 << 20)
-    if finding is None and taken > parser.mebibytes:
-        finding = f"it took {taken:.0f} MiB, more than {parser.mebibytes}"
-    (folder / _REPORT).write_text(json.dumps({**said, "mebibytes": taken, "finding": finding}))
+    if finding is None and taken > grown:
+        finding = f"it took {taken >> 20} MiB, more than {parser.mebibytes}"
+    (folder / _REPORT).write_text(json.dumps({**said, "mebibytes": taken / (1 << 20), "finding": finding}))
     os._exit(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.errors import InputError, ParityError, UsageError
+from edgekit.errors import InputError, OutputError, ParityError, UsageError
 from edgekit.release.bundle import BUNDLE, RELEASE, SIGNATURE
 from edgekit.release.keys import PASSWORD, load_public
 from edgekit.release.sign import SignRequest, sign
@@ -201,3 +202,19 @@ def test_a_signature_that_cannot_be_written_is_one_line(folder: Path, keys: Path
     before = tree(folder)
     one_line(invoke("sign", folder, "--private-key", keys / "good.key"), 8, SIGNATURE)
     assert tree(folder) == before
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC])
+def test_a_disk_that_takes_no_signature_is_named(
+    code: int, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model_signing import signing
+
+    def unwritable(*_: object) -> None:
+        raise OSError(code, os.strerror(code), "signature")
+
+    monkeypatch.setattr(signing.Config, "sign", unwritable)
+    folder = write(bundle(), tmp_path / "bundle")
+    with pytest.raises(OutputError, match="signature cannot be written"):
+        sign(SignRequest(folder, keys / "good.key"))
+    assert not (folder / SIGNATURE).exists()
