@@ -18,6 +18,7 @@ COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --constraint /tmp/constraints.txt "$(ls /wheels/*.whl)[all]" && rm -r /wheels
 RUN useradd --create-home edgekit
 USER edgekit
-ENV HOME=/tmp
+# Any user may be given to docker run, also one without a name.
+ENV HOME=/tmp USER=edgekit
 WORKDIR /work
 ENTRYPOINT ["edgekit"]

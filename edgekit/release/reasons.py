@@ -19,6 +19,13 @@ def _table(name: str) -> dict[str, Any]:
 
 
 REASONS: Final[dict[str, str]] = _table("reasons.json")  # code -> a sentence that says what it means
+# What to do, where an unchanged copy of the same thing would be refused again.
+_ADVICE: Final = {
+    "downgraded": "get a newer one",
+    "wrong-name": "get the one that is expected",
+    "wrong-space": "get the one that the gallery was embedded with, or embed the gallery with this one",
+    "wrong-key": "give the publisher's key, or get an unchanged copy",
+}
 LIMITS: Final[dict[str, Any]] = _table("limits.json")  # bytes, counts and words that all verifiers have alike
 
 
@@ -27,7 +34,8 @@ class Refused(IntegrityError):
 
     def __init__(self, reason: str, where: object, detail: str = "") -> None:
         said = f" ({shown(detail)})" if detail else ""
-        super().__init__(f"{where}: {reason}: {REASONS[reason].rstrip('.')}{said}; get an unchanged copy")
+        advice = _ADVICE.get(reason, "get an unchanged copy")
+        super().__init__(f"{where}: {reason}: {REASONS[reason].rstrip('.')}{said}; {advice}")
         self.reason = reason
 
     def move(self, folder: Path, archive: Path) -> None:

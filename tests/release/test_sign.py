@@ -68,6 +68,17 @@ def test_an_archive_is_signed_beside_it(form: str, keys: Path, tmp_path: Path) -
     assert archive.read_bytes() == content
 
 
+def test_a_bundle_signed_alone_in_a_signed_release_tells_that_the_whole_must_be(
+    keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(release(), tmp_path / "release")
+    sign(SignRequest(folder, keys / "good.key"))
+    assert "holds no longer" not in capsys.readouterr().err
+    bundle_of = next(path.parent for path in sorted(folder.glob(f"*/{BUNDLE}")))
+    sign(SignRequest(bundle_of, keys / "good.key"))
+    assert f"{folder}: its own signature holds no longer" in capsys.readouterr().err
+
+
 def test_of_a_release_each_bundle_is_signed_and_then_the_whole(keys: Path, tmp_path: Path) -> None:
     folder = write(release(), tmp_path / "release")
     signed = sign(SignRequest(folder, keys / "good.key"))
