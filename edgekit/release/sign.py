@@ -93,9 +93,9 @@ def _subjects(path: Path, request: SignRequest, reporter: Reporter) -> list[Path
             _look_at(subject, request, reporter)
         return [*subjects, path]
     _look_at(path, request, reporter)
-    release = path.absolute().parent
-    if (release / RELEASE).exists() and (release / SIGNATURE).exists():
-        reporter.note(f"{release}: its own signature holds no longer; sign it as a whole again")
+    around = path.absolute().parent
+    if (around / RELEASE).exists() and (around / SIGNATURE).exists():
+        reporter.note(f"{around}: its own signature holds no longer; sign it as a whole again")
     return [path]
 
 
