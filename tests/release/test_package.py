@@ -142,7 +142,7 @@ def test_previous_release_is_told_of(
     assert "Embedding space: " in entry and "onnx fp16: " in entry and "### Removed\n\n- onnx fp32." in entry
     same = package(PackageRequest([toys["onnx"]], tmp_path / "same", previous=plain_release, kinds="web",
                                   release_version="1.1.0"))  # fmt: skip
-    assert same.release.update.startswith("Nothing to do: 1.1.0 has the same model as 1.0.0")
+    assert same.release.update.startswith("Nothing to do: 1.1.0 is in the same embedding space as 1.0.0")
 
 
 @pytest.mark.parametrize(("version", "name", "words"), [
