@@ -182,7 +182,7 @@ def _opened(path: Path, name: str) -> Iterator[Any]:
             yield file
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{path}: ')}") from None
-    except (OSError, ValueError, MemoryError, NotImplementedError, pa.ArrowException) as error:
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         raise InputError(f"{name}: damaged, or not Parquet ({reason_of(error, 160)}); get or write it again") from None
 
 

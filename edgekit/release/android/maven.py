@@ -15,7 +15,6 @@ from edgekit.support.version import VERSION
 __all__ = ["GROUP", "Coordinates", "Module", "Variant", "write_module"]
 
 GROUP: Final = "dev.edgekit.models"
-_POM: Final = "http://maven.apache.org/POM/4.0.0"
 _ALGORITHMS: Final = ("md5", "sha1", "sha256", "sha512")
 _USAGES: Final = {"ApiElements": "java-api", "RuntimeElements": "java-runtime"}
 
@@ -78,7 +77,7 @@ def write_module(module: Module, repository: Path) -> None:
 
 
 def _pom(module: Module) -> str:
-    root = ElementTree.Element("project", xmlns=_POM)
+    root = ElementTree.Element("project")
     _texts(root, modelVersion="4.0.0", groupId=module.at.group, artifactId=module.at.module)
     _texts(root, version=module.at.version, packaging=module.packaging, name=module.at.module)
     _texts(root, description=module.description)

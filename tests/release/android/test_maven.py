@@ -15,7 +15,6 @@ from edgekit.release.android.runtimes import RUNTIMES
 from edgekit.support.version import VERSION
 from tests.release.android.conftest import artifact, documents, material
 
-POM = "{http://maven.apache.org/POM/4.0.0}"
 GROUPS = {"shop-embedder": "models", "shop-embedder-jvm": "models", "embedder": ".", "embedder-jvm": "."}
 VERSIONS = {"models": "1.2.0", ".": VERSION}
 DESCRIPTION = 'A <shop> & its "photos" \u2013 é'
@@ -66,12 +65,12 @@ def test_the_pom_names_the_package_and_what_it_needs(
     pom = ElementTree.parse(file(repository, name, "pom")).getroot()
     version, is_package = VERSIONS[GROUPS[name]], GROUPS[name] == "models"
     group = "dev.edgekit.models" if is_package else "dev.edgekit"
-    texts = {key: pom.findtext(f"{POM}{key}") for key in ("groupId", "artifactId", "version", "packaging")}
+    texts = {key: pom.findtext(key) for key in ("groupId", "artifactId", "version", "packaging")}
     assert texts == {"groupId": group, "artifactId": name, "version": version, "packaging": packaging}
-    found = {one.findtext(f"{POM}artifactId"): one.findtext(f"{POM}type") for one in pom.iter(f"{POM}dependency")}
+    found = {one.findtext("artifactId"): one.findtext("type") for one in pom.iter("dependency")}
     assert found == modules
-    assert pom.findtext(f"{POM}licenses/{POM}license/{POM}name") == "Apache-2.0"
-    assert (pom.findtext(f"{POM}description") == DESCRIPTION) == is_package
+    assert pom.findtext("licenses/license/name") == "Apache-2.0"
+    assert (pom.findtext("description") == DESCRIPTION) == is_package
     versions = ElementTree.parse(file(repository, name, "pom").parents[1] / "maven-metadata.xml").getroot()
     assert [one.text for one in versions.iter("version")] == [version] == [one.text for one in versions.iter("release")]
 
