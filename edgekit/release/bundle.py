@@ -23,6 +23,8 @@ __all__ = [
     "Release",
     "ReleasedBundle",
     "Version",
+    "numbers_of",
+    "signature_of",
 ]
 
 BUNDLE: Final = "bundle.json"
@@ -35,6 +37,16 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 _NUMBER: Final = "(0|[1-9][0-9]{0,8})"
 Version = Annotated[str, Field(pattern=rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}$")]
 Space = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
+
+
+def signature_of(path: str, *, archive: bool) -> str:
+    """Where the signature of a bundle or a release lies: in its folder, or beside the archive."""
+    return f"{path}{ARCHIVE_SIGNATURE}" if archive else f"{path}/{SIGNATURE}"
+
+
+def numbers_of(version: str) -> tuple[int, ...]:
+    """The numbers of a version, by which versions are ordered."""
+    return tuple(map(int, version.split(".")))
 
 
 class ParityFigure(Part):
@@ -100,6 +112,16 @@ class ReleasedBundle(Part):
     archive: bool
     bytes: int = Field(gt=0)
     sha256: Sha256 = Field(description="Of an archive; of a folder's bundle.json.")
+
+    @property
+    def hashed(self) -> str:
+        """The file that `sha256` is of, by its name in the release."""
+        return self.path if self.archive else f"{self.path}/{BUNDLE}"
+
+    @property
+    def signature(self) -> str:
+        """The bundle's signature, by its name in the release; the index does not list it."""
+        return signature_of(self.path, archive=self.archive)
 
 
 class Release(Document):

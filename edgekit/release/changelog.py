@@ -12,7 +12,7 @@ from edgekit.artifact.folder import read_manifest
 from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.artifact.manifest import Manifest
 from edgekit.errors import InputError, UsageError
-from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, Previous, Release
+from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, Previous, Release, numbers_of
 from edgekit.release.material import Given, Subject
 from edgekit.support.files import sha256_file
 from edgekit.support.text import human_size, shown
@@ -66,7 +66,7 @@ def read_before(folder: Path, name: str, version: str) -> Before:
             f"{folder}: is a release of {release.name}, not of {name}; give one of the same name as `previous`",
             field="previous",
         )
-    if _numbers(release.version) >= _numbers(version):
+    if numbers_of(release.version) >= numbers_of(version):
         raise UsageError(
             f"{folder}: is version {release.version}; give a higher `release_version` than that, not {version}",
             field="release_version",
@@ -75,8 +75,8 @@ def read_before(folder: Path, name: str, version: str) -> Before:
     for one in release.bundles:
         if one.archive:
             continue
-        _check_unchanged(folder / one.path / BUNDLE, one.sha256, RELEASE)
-        bundle = Bundle.read(folder / one.path / BUNDLE)
+        _check_unchanged(folder / one.hashed, one.sha256, RELEASE)
+        bundle = Bundle.read(folder / one.hashed)
         for artifact in bundle.artifacts:
             manifest = None
             if artifact.container is None:
@@ -179,10 +179,6 @@ def _key_of(given: Given) -> str:
 
 def _key(target: str, format: str, precision: str) -> str:
     return f"{target} {format} {precision}" if target != format else f"{format} {precision}"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
 
 
 def _manifest(folder: Path, digest: str) -> Manifest:

@@ -15,7 +15,7 @@ from edgekit.support.files import sha256_file
 from edgekit.support.progress import Tick
 from edgekit.support.text import human_size
 
-__all__ = ["compare", "hash_files", "list_content"]
+__all__ = ["below", "compare", "hash_files", "list_content"]
 
 _RELEASE: Final = 8  # a release may have so many times the bytes of a bundle
 
@@ -66,6 +66,11 @@ def hash_files(folder: Path, names: list[str], tick: Tick) -> dict[str, str]:
         tick(done, len(names), name)
         digests[name] = sha256_file(folder / name)
     return digests
+
+
+def below(found: Mapping[str, str], folder: str) -> dict[str, str]:
+    """Of the hashes of all files those in one folder, by the names that they have there."""
+    return {name.removeprefix(f"{folder}/"): found[name] for name in found if name.startswith(f"{folder}/")}
 
 
 def compare(where: Path, due: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -12,13 +12,13 @@ from edgekit.bench import preprocessing
 from edgekit.errors import InputError
 from edgekit.parity.report import ParityReport
 from edgekit.release import bom
-from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle, BundledArtifact, Release
+from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, BundledArtifact, Release, ReleasedBundle, numbers_of
 from edgekit.release.containers import Place
 from edgekit.release.reasons import Refused
 from edgekit.support.documents import Document
 from edgekit.support.files import read_json
 
-__all__ = ["Expected", "check_documents", "read_bundle", "read_release", "signatures_of"]
+__all__ = ["Expected", "check_documents", "check_entry", "read_bundle", "read_release"]
 
 D = TypeVar("D", bound=Document)
 _PARITY = "parity.json"
@@ -36,14 +36,10 @@ class Expected:
         """Refused (wrong-name, downgraded, wrong-space) where `given` is another."""
         if self.name is not None and given.name != self.name:
             raise Refused("wrong-name", where, f"{given.name}, not {self.name}")
-        if self.minimum_version is not None and _numbers(given.version) < _numbers(self.minimum_version):
+        if self.minimum_version is not None and numbers_of(given.version) < numbers_of(self.minimum_version):
             raise Refused("downgraded", where, f"{given.version}, below {self.minimum_version}")
         if self.space is not None and given.space != self.space:
             raise Refused("wrong-space", where, f"{given.space}, not {self.space}")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
 
 
 def read_bundle(folder: Path, found: Mapping[str, str]) -> Bundle:
@@ -58,14 +54,15 @@ def read_release(folder: Path, found: Mapping[str, str]) -> Release:
     """The release.json of a folder whose files have these hashes; Refused (schema) where it says otherwise."""
     release = _read(Release, folder, RELEASE, found)
     _check_once(folder / RELEASE, [one.path for one in release.bundles], "bundle")
-    but = {RELEASE, *signatures_of(release)}
+    but = {RELEASE, *(one.signature for one in release.bundles)}
     _check_listed(folder, RELEASE, release.files, {name: digest for name, digest in found.items() if name not in but})
     return release
 
 
-def signatures_of(release: Release) -> list[str]:
-    """The names of the signatures that the bundles of a release may have, which its index does not list."""
-    return [f"{one.path}{ARCHIVE_SIGNATURE}" if one.archive else f"{one.path}/{SIGNATURE}" for one in release.bundles]
+def check_entry(folder: Path, entry: ReleasedBundle, found: Mapping[str, str]) -> None:
+    """Refused (wrong-index) where a bundle in a release's folder is not the one that the index names."""
+    if found.get(entry.hashed) != entry.sha256:
+        raise Refused("wrong-index", folder / entry.hashed, "the index names another, or one that is not there")
 
 
 def _check_listed(folder: Path, document: str, files: Sequence[FileEntry], due: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.artifact.manifest import FileEntry
@@ -16,7 +16,6 @@ from edgekit.release import bom, card
 from edgekit.release import changelog as log
 from edgekit.release.archives import files_of, write_archive
 from edgekit.release.bundle import (
-    ARCHIVE_SIGNATURE,
     BUNDLE,
     RELEASE,
     SIGNATURE,
@@ -24,6 +23,7 @@ from edgekit.release.bundle import (
     BundledArtifact,
     Release,
     ReleasedBundle,
+    signature_of,
 )
 from edgekit.release.kinds import Checked, Kind, Material, Placed, Writer
 from edgekit.release.licenses import FOLDER as LICENSES
@@ -88,17 +88,8 @@ def write_bundle(kind: Kind, subject: Subject, made: Sequence[Made], frame: Fram
 def write_index(subject: Subject, bundles: Sequence[ReleasedBundle], frame: Frame) -> Release:
     """Write release.json and CHANGELOG.md over all that lies in the release's folder by now."""
     (frame.folder / log.FILENAME).write_text(frame.changelog, "utf-8", newline="\n")
-    release = Release(
-        created=frame.created,
-        name=subject.name,
-        version=subject.version,
-        space=subject.space,
-        license=subject.license,
-        previous=subject.previous,
-        update=subject.update,
-        bundles=list(bundles),
-        files=_entries(frame.folder, RELEASE),
-    )
+    about = _about(subject, frame.created)
+    release = Release(**about, bundles=list(bundles), files=_entries(frame.folder, RELEASE))
     release.write(frame.folder / RELEASE)
     return release
 
@@ -118,8 +109,7 @@ def released_files(folder: Path) -> set[str] | None:
     names |= {RELEASE, SIGNATURE}
     for one in bundles if isinstance(bundles, list) else ():
         if isinstance(one, dict):
-            path = str(one.get("path"))
-            names.add(f"{path}{ARCHIVE_SIGNATURE}" if one.get("archive") else f"{path}/{SIGNATURE}")
+            names.add(signature_of(str(one.get("path")), archive=bool(one.get("archive"))))
     return names
 
 
@@ -145,17 +135,17 @@ def _copy(documents: Path, folder: Path) -> None:
         shutil.copyfile(path, target)
 
 
+def _about(subject: Subject, created: str | None) -> dict[str, Any]:
+    """What the index says of a release, and each bundle of itself."""
+    said = {name: getattr(subject, name) for name in ("name", "version", "space", "license", "previous", "update")}
+    return {"created": created} | said
+
+
 def _write_about(subject: Subject, placed: Sequence[Placed], folder: Path, created: str | None) -> None:
     given = {one.folder: one for one in subject.given}
     Bundle(
-        created=created,
-        name=subject.name,
-        version=subject.version,
+        **_about(subject, created),
         kind=subject.kind,
-        space=subject.space,
-        license=subject.license,
-        previous=subject.previous,
-        update=subject.update,
         artifacts=[_bundled(one, given[one.artifact.folder], folder) for one in placed],
         files=_entries(folder, BUNDLE),
     ).write(folder / BUNDLE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ class Checked:
     def name(self) -> str:
         """What the folder of the export is called, for example "catalog-s0-ios-fp16"."""
         return self.folder.name
+
+    @property
+    def published(self) -> list[str]:
+        """The manifest and what it lists, by name in `folder`; nothing that lies beside."""
+        return [MANIFEST, *(entry.path for entry in self.manifest.files)]
+
+    def copy(self, to: Path, golden: Path) -> None:
+        """Copy what was published to one folder, and the golden vectors to another."""
+        for name in self.published:
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.folder / name, to / name)
+        shutil.copytree(self.golden, golden, copy_function=shutil.copyfile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +130,8 @@ def find(name: str) -> Kind:
     raise UsageError(f"there is no kind of bundle {name!r}; give one of {', '.join(KINDS)}", field="kinds")
 
 
-def register(kind: Kind, kinds: Mapping[str, Kind] = KINDS) -> None:
+def register(kind: Kind) -> None:
     """Add a kind from outside the package; UsageError where the name is taken."""
-    if kind.name in kinds:
+    if kind.name in KINDS:
         raise UsageError(f"there is a kind of bundle {kind.name!r} already; give another name")
     KINDS[kind.name] = kind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from edgekit.release.kinds import Checked, Material, Placed
@@ -16,11 +15,7 @@ def write(material: Material, folder: Path, documents: Path) -> list[Placed]:
 
 
 def place(artifact: Checked, folder: Path) -> Placed:
-    """Copy what the manifest lists, the manifest, and the golden vectors, below `folder`; nothing that lies beside."""
+    """Copy an artifact and its golden vectors below `folder`."""
     placed = Placed(artifact, f"artifacts/{artifact.name}", f"golden/{artifact.name}")
-    for name in ["manifest.json", *(entry.path for entry in artifact.manifest.files)]:
-        target = folder / placed.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(artifact.folder / name, target)
-    shutil.copytree(artifact.golden, folder / placed.golden, copy_function=shutil.copyfile)
+    artifact.copy(folder / placed.folder, folder / placed.golden)
     return placed

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import InputError, OutputError, ParityError, UsageError
-from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle
+from edgekit.release.bundle import BUNDLE, RELEASE, SIGNATURE, Bundle, signature_of
 from edgekit.release.containers import places
-from edgekit.release.documents import check_documents, read_bundle, read_release
+from edgekit.release.content import below
+from edgekit.release.documents import check_documents, check_entry, read_bundle, read_release
 from edgekit.release.keys import PublicKey, check_certificates, check_private, needs_password, ready
 from edgekit.release.reasons import Refused
 from edgekit.release.signature import ARCHIVE, check_key, read_signature, signed_files
@@ -76,7 +77,7 @@ def sign(request: SignRequest, reporter: Reporter | None = None) -> Signed:
     config = _config(request)
     signatures: dict[str, int] = {}
     for subject in _subjects(path, request, reporter):
-        signature = subject / SIGNATURE if subject.is_dir() else subject.with_name(subject.name + ARCHIVE_SIGNATURE)
+        signature = Path(signature_of(str(subject), archive=not subject.is_dir()))
         signatures[str(signature)] = _sign(subject, signature, config, key, reporter)
     return Signed(key.fingerprint, signatures)
 
@@ -84,27 +85,26 @@ def sign(request: SignRequest, reporter: Reporter | None = None) -> Signed:
 def _subjects(path: Path, request: SignRequest, reporter: Reporter) -> list[Path]:
     """What is to be signed, in order; each was looked at."""
     if path.is_dir() and (path / RELEASE).exists():
-        found = check_files(path, None, reporter)
+        found = check_files(path, None, reporter, {})
         release = read_release(path, found)
         subjects = [path / entry.path for entry in release.bundles]
         for entry, subject in zip(release.bundles, subjects, strict=True):
-            if found.get(entry.path if entry.archive else f"{entry.path}/{BUNDLE}") != entry.sha256:
-                raise Refused("wrong-index", subject, f"{RELEASE} names another, or one that is not there")
-            _look_at(subject, request, reporter)
+            check_entry(path, entry, found)
+            _look_at(subject, request, reporter, below(found, entry.path))
         return [*subjects, path]
-    _look_at(path, request, reporter)
+    _look_at(path, request, reporter, {})
     around = path.absolute().parent
     if (around / RELEASE).exists() and (around / SIGNATURE).exists():
         reporter.note(f"{around}: its own signature holds no longer; sign it as a whole again")
     return [path]
 
 
-def _look_at(path: Path, request: SignRequest, reporter: Reporter) -> None:
-    """Refused or ParityError where a bundle is not one to sign."""
+def _look_at(path: Path, request: SignRequest, reporter: Reporter, known: dict[str, str]) -> None:
+    """Refused or ParityError where a bundle is not one to sign; `known` are hashes of files in its folder."""
     if path.is_dir():
         if not (path / BUNDLE).exists():
             raise InputError(f"{path}: holds no {RELEASE} and no {BUNDLE}; give what `edgekit package` wrote")
-        _check(path, check_files(path, None, reporter), request)
+        _check(path, check_files(path, None, reporter, known), request)
         return
     if not path.exists() or form_of(path) is None:
         raise InputError(f"{path}: is no folder and no archive of a bundle (.zip, .tgz, .tar.zst); give one")
@@ -149,7 +149,7 @@ def _sign(subject: Path, signature: Path, config: Callable[[Path], Any], key: Pu
         check_key(read, [key])
         due = signed_files(read, archive=not subject.is_dir())
         if subject.is_dir():
-            check_files(subject, due, Silent())
+            check_files(subject, due, Silent(), {})
         elif due[ARCHIVE] != sha256_file(subject):
             raise Refused("file-changed", subject, "while it was signed")
         write_atomically(signature, read.content, "sign again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -13,15 +13,15 @@ from edgekit.errors import InputError, UsageError
 from edgekit.release.bundle import ARCHIVE_SIGNATURE, BUNDLE, RELEASE, SIGNATURE, Bundle, Release, ReleasedBundle
 from edgekit.release.certificates import check_certificate
 from edgekit.release.containers import places
-from edgekit.release.content import compare, hash_files, list_content
-from edgekit.release.documents import Expected, check_documents, read_bundle, read_release
+from edgekit.release.content import below, compare, hash_files, list_content
+from edgekit.release.documents import Expected, check_documents, check_entry, read_bundle, read_release
 from edgekit.release.keys import PublicKey, load_public
 from edgekit.release.reasons import Refused
 from edgekit.release.self_test import self_test
 from edgekit.release.signature import ARCHIVE, check_key, read_signature, signed_files
 from edgekit.release.unpack import form_of, unpack
 from edgekit.support.drafts import scratch
-from edgekit.support.fields import AnyPaths, Converted, OptionalPath, PathField, PathsField, optional_path, paths
+from edgekit.support.fields import Converted, OptionalPath, PathField, PathsField, optional_path, paths
 from edgekit.support.files import sha256_file
 from edgekit.support.progress import Reporter, Silent
 
@@ -29,7 +29,6 @@ __all__ = ["UNSIGNED", "Verified", "VerifyRequest", "check_files", "verify"]
 
 UNSIGNED: Final = "unsigned"
 _VERSION: Final = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
-_NONE: Final[AnyPaths] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,6 @@ class _Trust:
     request: VerifyRequest
     keys: Sequence[PublicKey]
     reporter: Reporter
-
     listed: tuple[Release, ReleasedBundle] | None = None  # where the bundle is one of a release, what its index says
 
     @property
@@ -101,7 +99,7 @@ def verify(request: VerifyRequest, reporter: Reporter | None = None) -> Verified
         if not (path / SIGNATURE).exists() and not (path / RELEASE).exists() and not (path / BUNDLE).exists():
             raise InputError(f"{path}: holds no {RELEASE} and no {BUNDLE}; give what `edgekit package` wrote")
         signature = request.signature or path / SIGNATURE
-        key, found = _folder(path, signature, trust)
+        key, found = _folder(path, signature, trust, {})
         # Which of the two it is, its own files say, and these are known to be signed now.
         if RELEASE in found:
             return _release(path, key, found, trust)
@@ -130,21 +128,26 @@ def _signed(signature: Path, path: Path, trust: _Trust) -> tuple[str, dict[str, 
     return key.fingerprint, signed_files(read, archive=not path.is_dir())
 
 
-def check_files(path: Path, due: dict[str, str] | None, reporter: Reporter) -> dict[str, str]:
-    """The SHA-256 of every file of a folder; Refused where they are not those that are `due`."""
+def check_files(path: Path, due: dict[str, str] | None, reporter: Reporter, known: Mapping[str, str]) -> dict[str, str]:
+    """The SHA-256 of every file of a folder; Refused where they are not those that are `due`.
+
+    `known` are hashes that were taken before, of the release that has the folder.
+    """
     names = list_content(path)
     if due is not None:
         compare(path, due, dict.fromkeys(names, ""))
-    with reporter.stage(f"hash {len(names)} files of {path.name}") as tick:
-        found = hash_files(path, names, tick)
+    found = {name: known[name] for name in names if name in known}
+    if missing := [name for name in names if name not in known]:
+        with reporter.stage(f"hash {len(missing)} files of {path.name}") as tick:
+            found |= hash_files(path, missing, tick)
     if due is not None:
         compare(path, due, found)
     return found
 
 
-def _folder(path: Path, signature: Path, trust: _Trust) -> tuple[str, dict[str, str]]:
+def _folder(path: Path, signature: Path, trust: _Trust, known: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     key, due = _signed(signature, path, trust)
-    return key, check_files(path, due, trust.reporter)
+    return key, check_files(path, due, trust.reporter, known)
 
 
 def _bundle(path: Path, key: str, found: dict[str, str], trust: _Trust) -> Verified:
@@ -158,11 +161,14 @@ def _bundle(path: Path, key: str, found: dict[str, str], trust: _Trust) -> Verif
     return _verified(path, "bundle", key, len(found), bundle, dict(zip(_folders(bundle), tests, strict=False)))
 
 
-def _archive(path: Path, signature: Path, trust: _Trust) -> Verified:
+def _archive(path: Path, signature: Path, trust: _Trust, digest: str | None = None) -> Verified:
+    """`digest` is the archive's SHA-256, where it was taken before."""
     key, due = _signed(signature, path, trust)
     if due is not None:
-        with trust.reporter.stage(f"hash {path.name}"):
-            compare(path.parent, {path.name: due[ARCHIVE]}, {path.name: sha256_file(path)})
+        if digest is None:
+            with trust.reporter.stage(f"hash {path.name}"):
+                digest = sha256_file(path)
+        compare(path.parent, {path.name: due[ARCHIVE]}, {path.name: digest})
     with _unpacked(path, trust.reporter) as (folder, found):
         # A message names the archive, for the folder will be gone.
         try:
@@ -186,20 +192,14 @@ def _release(path: Path, key: str, found: dict[str, str], trust: _Trust) -> Veri
     trust.expected.check(release, path)
     bundles = []
     for entry in release.bundles:
-        _check_entry(path, entry, found)
-        where, of_this = path / entry.path, replace(trust, listed=(release, entry))
+        check_entry(path, entry, found)
+        where, signature, of_this = path / entry.path, path / entry.signature, replace(trust, listed=(release, entry))
         if entry.archive:
-            bundles.append(_archive(where, path / f"{entry.path}{ARCHIVE_SIGNATURE}", of_this))
+            bundles.append(_archive(where, signature, of_this, found[entry.path]))
         else:
-            bundles.append(_bundle(where, *_folder(where, where / SIGNATURE, of_this), of_this))
+            signed = _folder(where, signature, of_this, below(found, entry.path))
+            bundles.append(_bundle(where, *signed, of_this))
     return _verified(path, "release", key, len(found), release, {}, tuple(bundles))
-
-
-def _check_entry(path: Path, entry: ReleasedBundle, found: dict[str, str]) -> None:
-    """Refused (wrong-index) where a bundle is not the one that the index names."""
-    name = entry.path if entry.archive else f"{entry.path}/{BUNDLE}"
-    if found.get(name) != entry.sha256:
-        raise Refused("wrong-index", path / name, "the index names another, or one that is not there")
 
 
 def _check_listed(where: Path, bundle: Bundle, release: Release, entry: ReleasedBundle) -> None:

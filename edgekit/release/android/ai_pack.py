@@ -7,7 +7,6 @@ https://developer.android.com/google/play/device-targeting.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +69,8 @@ def write_ai_pack(material: Material, folder: Path) -> None:
     module = folder / name
     for target in targets:
         suffix = f"#group_{target.group}" if len(targets) > 1 else ""
-        _copy(target.artifact, module / "src" / "main" / "assets" / f"{material.name}{suffix}")
+        place = module / "src" / "main" / "assets" / f"{material.name}{suffix}"
+        target.artifact.copy(place, place / "golden")
     script = (
         'plugins {\n    id("com.android.ai-pack")\n}\n\n'
         f'aiPack {{\n    packName = "{name}"\n'
@@ -91,13 +91,6 @@ def _targets(artifacts: Sequence[Checked]) -> list[Targeting]:
         ram = -(-sizes[one.name] * _SHARE // 10**6) * 10**6
         found.append(Targeting(one, max(ram, found[-1].ram + 10**6)))
     return found
-
-
-def _copy(artifact: Checked, target: Path) -> None:
-    for name in ["manifest.json", *(entry.path for entry in artifact.manifest.files)]:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(artifact.folder / name, target / name)
-    shutil.copytree(artifact.golden, target / "golden", copy_function=shutil.copyfile)
 
 
 def _config(targets: Sequence[Targeting]) -> str:

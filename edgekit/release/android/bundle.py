@@ -116,8 +116,7 @@ def _models(artifacts: Iterable[Checked], place: str) -> Files:
     """The files of artifacts: what their manifests list, the manifests, and the golden vectors."""
     found: Files = {}
     for artifact in artifacts:
-        names = ["manifest.json", *(entry.path for entry in artifact.manifest.files)]
-        found |= {f"{place}/{artifact.name}/{name}": artifact.folder / name for name in names}
+        found |= {f"{place}/{artifact.name}/{name}": artifact.folder / name for name in artifact.published}
         golden = files_of(artifact.golden)
         found |= {f"{place}/{artifact.name}/golden/{name}": path for name, path in golden.items()}
     return found
