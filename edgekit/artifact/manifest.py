@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edgekit.model.space import SPACE
 from edgekit.parity.report import ParityReport
 from edgekit.support.documents import Document, Part
 from edgekit.support.files import source_date_epoch
@@ -110,7 +111,7 @@ class EmbeddingInfo(Part):
     dim: int = Field(gt=0, description="Values in an embedding.")
     dtype: str = "float32"
     unit_length: bool = Field(default=True, description="True where each embedding has length 1.")
-    space: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")] | None = Field(
+    space: Annotated[str, Field(pattern=f"^{SPACE}$")] | None = Field(
         default=None, description="Id of the embedding space; null in manifests of earlier versions."
     )
     shared: SharedSpace | None = Field(default=None, description="Null where the space is the model's own.")

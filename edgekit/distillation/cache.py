@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from edgekit.errors import IntegrityError, OutputError
+from edgekit.support.drafts import user_cache
 from edgekit.support.files import read_json, write_atomically
 from edgekit.support.text import reason_of
 
@@ -32,8 +33,7 @@ _FORMAT = 1
 def default_folder() -> Path:
     """$EDGEKIT_CACHE, else edgekit/teachers in the user's cache folder."""
     own = os.environ.get("EDGEKIT_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(own) if own else home / "edgekit" / "teachers"
+    return Path(own) if own else user_cache() / "edgekit" / "teachers"
 
 
 class Targets(Protocol):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import InputError
+from edgekit.model.space import SPACE
 from edgekit.model.weights.files import read_tensors
 from edgekit.support.files import write_atomically
 from edgekit.support.text import shown
@@ -21,7 +22,6 @@ __all__ = ["SCHEMA", "QueryAdapter", "read_adapter", "write_adapter"]
 
 SCHEMA: Final = "edgekit.adapter/1"
 _KEY: Final = "edgekit.adapter"
-_SPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _WIDEST: Final = 65536
 _ADVICE: Final = "write it again with `edgekit evaluate compatibility`"
 
@@ -81,4 +81,4 @@ def read_adapter(path: Path, dim: int, model: str) -> QueryAdapter:
             field="adapter",
         )
     space = facts.get("old_space")
-    return QueryAdapter(weight, space if isinstance(space, str) and _SPACE.fullmatch(space) else None)
+    return QueryAdapter(weight, space if isinstance(space, str) and re.fullmatch(SPACE, space) else None)

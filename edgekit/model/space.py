@@ -13,8 +13,9 @@ from edgekit.support.documents import mistake_in
 from edgekit.support.files import read_json, sha256_file
 from edgekit.support.text import shown
 
-__all__ = ["Evidence", "Space", "own_space", "shared_space"]
+__all__ = ["SPACE", "Evidence", "Space", "own_space", "shared_space"]
 
+SPACE = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}"  # how an id may look, as a regular expression
 _SCHEMA = "edgekit.compatibility/1"
 _ADVICE = "give a report of `edgekit evaluate compatibility`"
 _DIGITS = 16

@@ -10,8 +10,19 @@ from edgekit.errors import InconclusiveError, ParityError
 from edgekit.recipe.gates import Gates
 from edgekit.support.documents import Document, Part
 
-__all__ = ["SCHEMA", "Dataset", "ImageCosine", "LeftOutImages", "ParityReport", "RecallFigures", "Retrieval", "Verdict"]
+__all__ = [
+    "FILENAME",
+    "SCHEMA",
+    "Dataset",
+    "ImageCosine",
+    "LeftOutImages",
+    "ParityReport",
+    "RecallFigures",
+    "Retrieval",
+    "Verdict",
+]
 
+FILENAME: Final = "parity.json"
 SCHEMA: Final = "edgekit.parity/1"
 Verdict = Literal["pass", "fail", "inconclusive"]
 

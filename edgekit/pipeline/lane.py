@@ -15,6 +15,7 @@ from edgekit.artifact.describe import Made, describe
 from edgekit.artifact.folder import publishing, write_manifest
 from edgekit.artifact.manifest import Manifest, Payoff
 from edgekit.errors import EdgeKitError, InconclusiveError, ModelError, ParityError
+from edgekit.parity.report import FILENAME as PARITY
 from edgekit.parity.report import ParityReport
 from edgekit.parity.second_try import Attempt, try_again
 from edgekit.pipeline.original import Original
@@ -108,7 +109,7 @@ class Lane:
             made, lowered = self._make(path)
             if self.judge is not None and made.report is not None:
                 self._refuse_missed(made.report, lowered, self.judge)
-                made.report.write(draft / "parity.json")
+                made.report.write(draft / PARITY)
                 if self.request.compare:
                     made = replace(made, payoff=self._compare(path, made.report, self.judge))
             manifest = describe(made, self.model.embedder, path)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from edgekit.errors import InputError, OutputError, UsageError
 from edgekit.recipe import Recipe, ReleaseSpec, resolve_model
-from edgekit.recipe.recipe import PROJECT_RECIPE
+from edgekit.recipe.recipe import PROJECT_RECIPE, RELEASE_NAME, RELEASE_VERSION
 from edgekit.recipe.written import tables_of, to_toml
 from edgekit.support.drafts import draft, is_full, publishable, sync
 from edgekit.support.fields import Converted, PathField
@@ -28,8 +28,6 @@ TEMPLATE: Final = Path(__file__).parent / "template"
 _SUFFIX: Final = ".jinja"
 _WEIGHTS: Final = "weights"
 _SPACE: Final = "space"  # what shows which embedding space the model is in
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}")  # as a release has it
 _SPARE: Final = 3  # an artifact's size over that of its weights, which may be stored in 16 bits and exported in 32
 _MOST_BYTES: Final = 1 << 33
 
@@ -85,7 +83,7 @@ def write_project(request: ProjectRequest, reporter: Reporter | None = None) -> 
 def _named(recipe: Recipe, name: str | None) -> Recipe:
     """The recipe under a name and a version that a release can have, too."""
     given = recipe.name if name is None else name
-    if not _NAME.fullmatch(given):
+    if not re.fullmatch(RELEASE_NAME, given):
         if name is not None:
             raise UsageError(
                 f"`name` is {shown(name, 80)!r}; give small letters, digits, dots and hyphens, as in shop-embedder",
@@ -93,7 +91,7 @@ def _named(recipe: Recipe, name: str | None) -> Recipe:
             )
         given = re.sub(r"[^a-z0-9._-]", "-", given.lower()).strip("._-")[:64] or "model"
     version = recipe.metadata.version
-    recipe = recipe.override(metadata={"version": version if _VERSION.fullmatch(version) else "0.1.0"})
+    recipe = recipe.override(metadata={"version": version if re.fullmatch(RELEASE_VERSION, version) else "0.1.0"})
     return recipe.model_copy(update={"name": given})
 
 

@@ -33,6 +33,11 @@ __all__ = [
     "resolve_model",
 ]
 
+# A release's name; and its version, by Semantic Versioning 2.0.0, as Maven, npm and Swift's packages take it. Not with
+# \d, which has digits of all scripts.
+RELEASE_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+_NUMBER = "(0|[1-9][0-9]{0,8})"
+RELEASE_VERSION = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
 DEFAULT_RECIPE = "catalog-s0"
 PROJECT_RECIPE = "edgekit.toml"
 _MAX_RECIPE_BYTES = 1 << 20

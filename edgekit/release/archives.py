@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from edgekit.errors import MissingDependencyError
 from edgekit.release.names import check_names
+from edgekit.release.streams import need_zstandard
 from edgekit.support.files import list_files
 
 __all__ = ["ARCHIVES", "ArchiveForm", "files_of", "write_archive", "write_tar_zst", "write_tgz", "write_zip"]
@@ -58,11 +58,7 @@ def write_tar_zst(files: Files, path: Path) -> None:
         InputError: a name that no bundle can have.
         MissingDependencyError: zstandard is not installed.
     """
-    try:
-        import zstandard
-    except ImportError as error:
-        raise MissingDependencyError("zstandard is not installed; pip install 'edgekit[release]'") from error
-    compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, threads=0, write_checksum=True)
+    compressor = need_zstandard().ZstdCompressor(level=_ZSTD_LEVEL, threads=0, write_checksum=True)
     with open(path, "wb") as stream, compressor.stream_writer(stream, closefd=False) as packed:
         _write_tar(files, packed, path.name)
 

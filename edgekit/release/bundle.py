@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from edgekit.artifact.manifest import FileEntry, RelativePath, Sha256
+from edgekit.model.space import SPACE
+from edgekit.recipe.recipe import RELEASE_NAME, RELEASE_VERSION
 from edgekit.support.documents import Document, Part
 from edgekit.support.version import VERSION
 
@@ -32,11 +34,9 @@ RELEASE: Final = "release.json"
 SIGNATURE: Final = "model.sig"  # in the folder that it signs; model-signing's own name for it
 ARCHIVE_SIGNATURE: Final = ".sig"  # after the name of the archive that it signs, which it lies beside
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-# Numbers of Semantic Versioning 2.0.0, which Maven, npm and Swift's packages all take; \d has digits of all scripts.
-_NUMBER: Final = "(0|[1-9][0-9]{0,8})"
-Version = Annotated[str, Field(pattern=rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}$")]
-Space = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
+Name = Annotated[str, Field(pattern=f"^{RELEASE_NAME}$")]
+Version = Annotated[str, Field(pattern=f"^{RELEASE_VERSION}$")]
+Space = Annotated[str, Field(pattern=f"^{SPACE}$")]
 
 
 def signature_of(path: str, *, archive: bool) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from edgekit.artifact.manifest import FILENAME, FileEntry, Manifest
 from edgekit.bench import preprocessing
 from edgekit.errors import InputError
+from edgekit.parity.report import FILENAME as PARITY
 from edgekit.parity.report import ParityReport
 from edgekit.release import bom
 from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, BundledArtifact, Release, ReleasedBundle, numbers_of
@@ -21,7 +22,6 @@ from edgekit.support.files import read_json
 __all__ = ["Expected", "check_documents", "check_entry", "read_bundle", "read_release"]
 
 D = TypeVar("D", bound=Document)
-_PARITY = "parity.json"
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _check_artifact(root: Path, artifact: BundledArtifact, listed: Mapping[str, 
     for entry in manifest.files:
         if listed.get(f"{artifact.folder}/{entry.path}") != entry.sha256:
             raise Refused("schema", root / path, f"{entry.path} is another than it states")
-    if f"{artifact.folder}/{_PARITY}" in listed:
-        _read(ParityReport, root / artifact.folder, _PARITY, {_PARITY: ""})
+    if f"{artifact.folder}/{PARITY}" in listed:
+        _read(ParityReport, root / artifact.folder, PARITY, {PARITY: ""})
     if artifact.golden is not None:
         try:
             preprocessing.read(root / artifact.golden)

@@ -11,12 +11,12 @@ import numpy as np
 from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.bench import preprocessing
 from edgekit.errors import EdgeKitError
+from edgekit.parity.report import FILENAME as PARITY
 from edgekit.support.files import list_files, read_json, sha256_file
 
 __all__ = ["ROUNDING", "artifacts_apart", "golden_apart"]
 
 ROUNDING: Final = 1e-4  # of a cosine or of a value of an embedding: float32 sums in another order, far below any gate
-_PARITY: Final = "parity.json"
 _WORST: Final = "worst_image"
 _GOLDEN: Final = preprocessing.FILENAME
 
@@ -29,7 +29,7 @@ def artifacts_apart(ours: Path, theirs: Path) -> float | None:
     names = list_files(ours)
     if names != list_files(theirs):
         return None
-    measured = {MANIFEST, _PARITY}
+    measured = {MANIFEST, PARITY}
     if any(sha256_file(ours / name) != sha256_file(theirs / name) for name in names if name not in measured):
         return None
     apart = 0.0
@@ -57,7 +57,7 @@ def _without_what_follows(content: Any) -> Any:
     if isinstance(content, dict) and _WORST in content:
         return {key: value for key, value in content.items() if key != _WORST}
     if isinstance(content, dict) and isinstance(content.get("files"), list):
-        kept = [entry for entry in content["files"] if not (isinstance(entry, dict) and entry.get("path") == _PARITY)]
+        kept = [entry for entry in content["files"] if not (isinstance(entry, dict) and entry.get("path") == PARITY)]
         return content | {"files": kept}
     return content
 

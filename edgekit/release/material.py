@@ -12,6 +12,7 @@ from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.artifact.manifest import FileEntry, Manifest
 from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError, UsageError
+from edgekit.parity.report import FILENAME as PARITY
 from edgekit.parity.report import ParityReport
 from edgekit.release.bundle import ParityFigure, Previous
 from edgekit.release.names import check_names
@@ -33,7 +34,6 @@ __all__ = [
 
 Level = Literal["host", "emulated", "device"]
 LEVELS: Final[tuple[str, ...]] = ("reference", "host", "emulated", "device")  # from the weakest proof to the strongest
-_PARITY: Final = "parity.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +112,8 @@ def open_given(path: Path, results: Sequence[Result] = (), *, allow_unverified: 
             "`allow_unverified=True`",
             field="allow_unverified",
         )
-    listed = any(entry.path == _PARITY for entry in manifest.files)
-    parity = ParityReport.read(folder / _PARITY) if listed else None
+    listed = any(entry.path == PARITY for entry in manifest.files)
+    parity = ParityReport.read(folder / PARITY) if listed else None
     if parity is not None and parity.verdict != verdict:
         raise InputError(f"{folder}: parity.json says {parity.verdict}, its manifest {verdict}; export it again")
     return Given(folder, artifact, manifest, parity, parity_figures(artifact, manifest, results))

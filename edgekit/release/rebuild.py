@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.artifact.manifest import Manifest, toolchain
 from edgekit.errors import InputError, IntegrityError, UsageError
+from edgekit.parity.report import FILENAME as PARITY
 from edgekit.quantization import Plan, read_plan
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.release import bom, card, changelog
 from edgekit.release.bundle import BUNDLE, RELEASE, Bundle, Release
+from edgekit.release.containers import Place, places
 from edgekit.release.evidence import artifacts_apart
 from edgekit.release.licenses import FOLDER as LICENSES
 from edgekit.release.package import PackageRequest, package
+from edgekit.release.training import cards_beside
 from edgekit.release.unpack import unpack
 from edgekit.support.drafts import scratch
 from edgekit.support.fields import Converted, OptionalPath, PathField, PathsField, optional_path, paths
@@ -119,7 +120,7 @@ def rebuild(request: RebuildRequest, reporter: Reporter | None = None) -> Rebuil
             release_version=release.version,
             previous=request.previous,
             results=request.results,
-            card=_card(request.recipe),
+            card=next((path for path in cards_beside(request.recipe.model.weights) if path.is_file()), None),
             accept_licenses=(release.license,),
             allow_unverified=any(manifest.parity.verdict != "pass" for manifest in manifests),
         )
@@ -169,31 +170,23 @@ def _artifacts(bundles: Mapping[str, tuple[Path, Bundle]], aside: Path) -> list[
     """Each artifact in any of the bundles once, sorted by its name."""
     found: dict[str, _Known] = {}
     for folder, bundle in bundles.values():
-        for one in bundle.artifacts:
-            place, golden = aside / PurePosixPath(one.folder).name, None
-            if place.name in found:
-                continue
-            _copy(folder, one.container, one.folder, place)
-            if one.golden is not None:
-                golden = aside / "golden" / place.name
-                _copy(folder, one.container, one.golden, golden)
-                if (inside := PurePosixPath(one.golden)).is_relative_to(one.folder):
-                    shutil.rmtree(place / inside.relative_to(one.folder))
-            found[place.name] = _Known(place, Manifest.read(place / MANIFEST), golden)
+        with places(folder, bundle) as there:
+            for one in there:
+                name = PurePosixPath(one.artifact.folder).name
+                if name not in found:
+                    found[name] = _taken(one, aside / name, aside / "golden" / name)
     return [found[name] for name in sorted(found)]
 
 
-def _copy(bundle: Path, container: str | None, name: str, to: Path) -> None:
-    """A folder of a bundle, or of an archive in it, at a place of its own."""
-    if container is None:
-        shutil.copytree(bundle / name, to)
-        return
-    with zipfile.ZipFile(bundle / container) as archive:
-        for member in archive.namelist():
-            if PurePosixPath(member).is_relative_to(name) and not member.endswith("/"):
-                path = to / PurePosixPath(member).relative_to(name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(archive.read(member))
+def _taken(place: Place, to: Path, golden: Path) -> _Known:
+    """Copies of an artifact, and of its golden vectors, which in an archive lie below it."""
+    inside, own = place.artifact.folder, place.artifact.golden
+    shutil.copytree(place.root / inside, to)
+    if own is not None:
+        shutil.copytree(place.root / own, golden)
+        if PurePosixPath(own).is_relative_to(inside):
+            shutil.rmtree(to / PurePosixPath(own).relative_to(inside))
+    return _Known(to, Manifest.read(to / MANIFEST), None if own is None else golden)
 
 
 def _measured_alike(exported: Sequence[Path], known: Sequence[_Known]) -> tuple[list[Path], float]:
@@ -264,13 +257,6 @@ def _planned(manifest: Manifest, plan: Plan | None) -> Plan:
     return plan
 
 
-def _card(recipe: Recipe) -> Path | None:
-    """The training card beside the weights."""
-    weights = recipe.model.weights
-    places = [] if weights is None else [weights.with_suffix(".json"), weights.with_name("card.json")]
-    return next((path for path in places if path.is_file()), None)
-
-
 def _compare(
     theirs: Mapping[str, tuple[Path, Bundle]],
     ours: Mapping[str, tuple[Path, Bundle]],
@@ -299,9 +285,10 @@ def _compare(
 def _hashes(folder: Path, bundle: Bundle) -> dict[str, str]:
     """SHA-256 of each file but bundle.json, which follows from them, by path; those of a container one by one."""
     found = {entry.path: entry.sha256 for entry in bundle.files}
-    for container in sorted({one.container for one in bundle.artifacts if one.container is not None}):
-        with zipfile.ZipFile(folder / container) as archive:
-            found |= {f"{container}!/{name}": sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+    with places(folder, bundle) as there:
+        for one in there:
+            if (container := one.artifact.container) is not None:
+                found |= {f"{container}!/{name}": digest for name, digest in one.listed.items()}
     return found
 
 
@@ -316,7 +303,7 @@ def step_of(path: str, bundle: Bundle) -> str:
             return "golden"
         if PurePosixPath(name).is_relative_to(artifact.folder):
             rest = PurePosixPath(name).relative_to(artifact.folder).as_posix()
-            return {MANIFEST: "describe", "parity.json": "verify"}.get(rest, "lower")
+            return {MANIFEST: "describe", PARITY: "verify"}.get(rest, "lower")
     top = name.split("/")[0]
     return "document" if top in _DOCUMENTS or top == LICENSES else "bundle"
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from edgekit.errors import MissingDependencyError
 from edgekit.release.reasons import LIMITS, Refused
 from edgekit.support.text import human_size
 
-__all__ = ["Blocks", "gunzip", "unzstd"]
+__all__ = ["Blocks", "gunzip", "need_zstandard", "unzstd"]
 
 _STEP: Final = 1 << 16  # bytes of input, or of output, at a time
 _ZSTD_STEP: Final = 1 << 10  # of input: a block of 4 bytes can stand for 128 KiB
@@ -64,6 +65,14 @@ def gunzip(file: BinaryIO, archive: Path) -> Iterator[bytes]:
         raise Refused("archive-damaged", archive, "something stands behind its end")
 
 
+def need_zstandard() -> Any:
+    """The module zstandard. Raises MissingDependencyError where it is not installed."""
+    try:
+        return importlib.import_module("zstandard")
+    except ImportError as error:
+        raise MissingDependencyError("zstandard is not installed; pip install 'edgekit[release]'") from error
+
+
 def unzstd(file: BinaryIO, archive: Path) -> Iterator[bytes]:
     """The content of one Zstandard frame that fills a file.
 
@@ -71,10 +80,7 @@ def unzstd(file: BinaryIO, archive: Path) -> Iterator[bytes]:
         Refused: truncated or archive-damaged.
         MissingDependencyError: zstandard is not installed.
     """
-    try:
-        import zstandard
-    except ImportError as error:
-        raise MissingDependencyError("zstandard is not installed; pip install 'edgekit[release]'") from error
+    zstandard = need_zstandard()
     unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
     size = os.fstat(file.fileno()).st_size
     try:

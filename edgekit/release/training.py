@@ -13,7 +13,7 @@ from edgekit.recipe.recipe import models_folder
 from edgekit.support.documents import mistake_in
 from edgekit.support.files import read_json
 
-__all__ = ["DataSet", "Teacher", "Training", "TrainingCard", "find_card", "read_card"]
+__all__ = ["DataSet", "Teacher", "Training", "TrainingCard", "cards_beside", "find_card", "read_card"]
 
 _Text = Annotated[str, Field(max_length=500)]
 _Count = Annotated[int, Field(ge=0, le=2**62)]
@@ -110,7 +110,7 @@ def read_card(path: Path, manifest: Manifest) -> TrainingCard:
 def find_card(manifest: Manifest, weights: Path | None) -> TrainingCard | None:
     """The card that lies beside the weights, or beside the bundled recipes; None where none is of these weights."""
     name = str(manifest.recipe.get("name"))
-    places = [] if weights is None else [weights.with_suffix(".json"), weights.with_name("card.json")]
+    places = cards_beside(weights)
     if "/" not in name:
         places.append(models_folder() / f"{name}.json")
     for path in places:
@@ -120,3 +120,8 @@ def find_card(manifest: Manifest, weights: Path | None) -> TrainingCard | None:
             except InputError:
                 continue
     return None
+
+
+def cards_beside(weights: Path | None) -> list[Path]:
+    """Where a training card of these weights may lie."""
+    return [] if weights is None else [weights.with_suffix(".json"), weights.with_name("card.json")]

@@ -28,7 +28,18 @@ from edgekit.errors import (
 )
 from edgekit.support.text import human_size
 
-__all__ = ["FULL", "TOO_LITTLE", "draft", "full_place", "is_full", "publishable", "scratch", "sweep", "sync"]
+__all__ = [
+    "FULL",
+    "TOO_LITTLE",
+    "draft",
+    "full_place",
+    "is_full",
+    "publishable",
+    "scratch",
+    "sweep",
+    "sync",
+    "user_cache",
+]
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NAME = re.compile(r"\..+\.partial-[0-9a-f]{12}", re.DOTALL)
@@ -186,9 +197,14 @@ def _temporary(folder: Path) -> Iterator[None]:
                     os.environ[name] = before[name]
 
 
+def user_cache() -> Path:
+    """The folder that keeps what programs can make again: $XDG_CACHE_HOME, else ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 def full_place() -> Path | None:
     """Which of the folders that libraries write to without being asked has no room left; None where all have."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = user_cache()
     for place in (Path(os.environ.get("TMPDIR") or "/tmp"), home, Path(os.environ.get("HF_HOME") or home), Path.cwd()):
         with contextlib.suppress(OSError):
             if shutil.disk_usage(place).free < TOO_LITTLE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from edgekit.errors import InputError, IntegrityError, MissingDependencyError, OutputError
+from edgekit.support.drafts import user_cache
 from edgekit.support.files import sha256_file
 from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
@@ -95,8 +95,7 @@ def runtime_files(given: Path | None, reporter: Reporter) -> Path:
 
 
 def _cache() -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "edgekit" / f"onnxruntime-web-{VERSION}"
+    return user_cache() / "edgekit" / f"onnxruntime-web-{VERSION}"
 
 
 def _is_right(folder: Path, file: RuntimeFile) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 from edgekit.errors import MissingDependencyError, OutputError
 from edgekit.release.archives import files_of, write_zip
-from edgekit.support.drafts import scratch
+from edgekit.support.drafts import scratch, user_cache
 from edgekit.support.files import list_files, write_atomically
 from edgekit.support.text import shown
 
@@ -37,7 +37,7 @@ def classes_jar() -> Path:
     """
     with as_file(files("edgekit.release.android") / "kotlin") as kotlin:
         sources = sources_of(kotlin)
-        cached = _cache() / f"android-library-{_key(sources)}.jar"
+        cached = user_cache() / "edgekit" / f"android-library-{_key(sources)}.jar"
         if not cached.is_file():
             with scratch() as work:
                 classes = _compile(kotlin / "pom.xml", sources, work)
@@ -62,10 +62,6 @@ def _key(sources: dict[str, bytes]) -> str:
     for name in sorted(sources):
         digest.update(name.encode() + b"\0" + hashlib.sha256(sources[name]).digest())
     return digest.hexdigest()
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgekit"
 
 
 def _keep(jar: Path, cached: Path) -> None:
