@@ -54,7 +54,7 @@ def check_certificate(signature: Signature, path: Path, roots: Sequence[Path]) -
         try:
             config = verifying.Config().use_certificate_verifier(certificate_chain=[*roots])
             config.set_hashing_config(everything).verify(path.absolute(), copy)
-        except Exception as error:
+        except Exception as error:  # the library names no kinds; whatever it says of a certificate, the answer is no
             if str(error) == "Signature mismatch":  # of the hashes, which `signed_files` and `compare` tell better
                 return public
             raise Refused("certificate-refused", signature.path, reason_of(error)) from error
