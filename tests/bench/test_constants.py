@@ -41,8 +41,8 @@ NEEDLESS = {
     "interpolations crop_modes runners reasons",
     "c": "job_schema golden_schema compute_plan_schema job_file inputs_file embeddings_file result_file golden_file "
     "compute_plan_file job_folder run_folder_prefix file_name_pattern max_text max_crop_pct max_pixels "
-    "max_golden_items max_job_bytes max_golden_bytes max_photo_bytes max_part_bytes max_result_bytes min_cosine formats layouts "
-    "compute_units accelerators interpolations crop_modes runners reasons",
+    "max_golden_items max_job_bytes max_golden_bytes max_photo_bytes max_part_bytes max_result_bytes min_cosine "
+    "formats layouts compute_units accelerators interpolations crop_modes runners reasons",
 }
 
 

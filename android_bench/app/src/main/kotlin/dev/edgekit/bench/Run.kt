@@ -11,8 +11,8 @@ import java.util.Locale
 import java.util.TimeZone
 import org.json.JSONObject
 
-/** A result, and the file that holds it. */
-internal class Written(val result: JSONObject, val file: File) {
+/** A result, the file that holds it, and that of the embeddings beside it where the job asks for them. */
+internal class Written(val result: JSONObject, val file: File, val embeddings: File?) {
     val bytes: ByteArray = file.readBytes()
     val sha256: String = sha256Of(bytes)
 }
@@ -33,7 +33,7 @@ internal fun runJob(context: Context, job: Job, harness: String?, background: ()
             getJSONObject("protocol").put("screen_on", screen).put("airplane", airplane ?: JSONObject.NULL)
         }
     }
-    return Written(result, out)
+    return Written(result, out, job.embeddings?.let { File(out.parentFile, it) })
 }
 
 private fun utcNow(): String {
