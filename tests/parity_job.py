@@ -90,9 +90,9 @@ def kept(result: Path, dim: int = DIM) -> np.ndarray:
 
 
 def agrees(rows: np.ndarray, due: np.ndarray, most: float = 1e-5) -> None:
-    """Every row is that of its own image, to `most` of its length; the nearest other one is far from it."""
+    """Every row is that of its own image, to `most` of its length; all others are far more away."""
     assert rows.shape == due.shape and rows.dtype == due.dtype
     away = np.linalg.norm(rows[:, None].astype(np.float64) - due[None], axis=2) / np.linalg.norm(due, axis=1)
-    assert away.diagonal().max() <= most, away.diagonal()
+    own = away.diagonal().max()
     np.fill_diagonal(away, np.inf)
-    assert away.min() > 10 * most
+    assert own <= most and 4 * own < away.min(), (own, away.min())

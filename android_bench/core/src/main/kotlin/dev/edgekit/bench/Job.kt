@@ -22,7 +22,6 @@ data class Job(
     val format: String,
     val facts: JSONObject,
     val inputs: File?,
-    val photos: File?, // a golden folder, in the place of inputs: this runner decodes, turns, scales and crops
     val golden: File,
     val count: Int,
     override val height: Int,
@@ -35,8 +34,9 @@ data class Job(
     override val threads: Int,
     val minCosine: Double,
     val out: File,
-    val embeddings: String?, // the name of a file beside the result for the embedding of each image
     override val accelerator: String? = null, // of LiteRT
+    val photos: File? = null, // a golden folder, in the place of inputs: this runner decodes, turns, scales and crops
+    val embeddings: String? = null, // the name of a file beside the result for the embedding of each image
 ) : ModelSpec
 
 /** Read a job file. */
