@@ -92,9 +92,8 @@ def build(swift: Swift) -> Core:
     """Compile Core without a warning, and with it what runs Core AI models, on our own Core AI."""
     program = swift.work / "core"
     runtime, objects = simulated(swift, "CoreAI", "CryptoKit")
-    here = [
-        path for path in swift.sources(SOURCES / "Tests") if path.endswith(("/PreparedCoreAI.swift", "/Digest.swift"))
-    ]
+    needed = ("/PreparedCoreAI.swift", "/Digest.swift")
+    tests = [path for path in swift.sources(SOURCES / "Tests") if path.endswith(needed)]
     files = [*swift.sources(SOURCES / "Core", SHARED, HERE / "swift"), *tests, *objects]
     _compiled(swift, [*WARNED, "5", "-I", runtime, "-o", swift.seen(program), *files])
     return Core(swift, swift.seen(program))
