@@ -89,7 +89,7 @@ def bench() -> None:
     "--runner",
     type=PATH,
     metavar="FILE",
-    help="On Android, in place of --app: the program edgekit_bench, built from android_bench/native.",
+    help="On Android, in place of --app: the program edgekit_bench, built from edgekit/bench/native.",
 )
 @click.option(
     "--library",

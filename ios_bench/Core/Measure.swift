@@ -1,4 +1,4 @@
-// Open the model, run it, compare every output: the same order as android_bench/native/measure.c.
+// Open the model, run it, compare every output: the same order as edgekit/bench/native/measure.c.
 import Dispatch
 import Foundation
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "edgekit/release/android/kotlin"
 KOTLIN = ROOT / "android_bench/core/src/main/kotlin/dev/edgekit/bench"
 EMBEDDER = LIBRARY / "core/dev/edgekit/embedder"
-C, SWIFT = ROOT / "android_bench/native", ROOT / "ios_bench"
+C, SWIFT = ROOT / "edgekit/bench/native", ROOT / "ios_bench"
 SHARED = ROOT / "edgekit/release/ios/swift/Shared"
 # The file that states the constants of each language, how a line of it looks, and how it spells `max_side`.
 LANGUAGES: dict[str, tuple[Path, str, Callable[[str], str]]] = {

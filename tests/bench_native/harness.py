@@ -23,7 +23,7 @@ from edgekit.bench.schema import Result, read_result
 from edgekit.targets.onnx.backend import open as open_onnx
 from tests.waiting import PATIENCE
 
-SOURCES = Path(__file__).parents[2] / "android_bench" / "native"
+SOURCES = Path(__file__).parents[2] / "edgekit" / "bench" / "native"
 STRICT = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wformat=2"]
 DEFINED = ["-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", f'-DEDGEKIT_VERSION="{__version__}"']
 RUN_ID = "0123456789abcdef" * 2
