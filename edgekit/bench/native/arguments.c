@@ -124,7 +124,7 @@ Arguments parse_arguments(int count, char **values) {
     Arguments parsed;
     memset(&parsed, 0, sizeof parsed);
     Option options[] = {
-        {"format", "onnx|litert", FORMAT, 0, 0, &parsed.runtime, false},
+        {"format", "onnx|litert|executorch", FORMAT, 0, 0, &parsed.runtime, false},
         {"model", "FILE", TEXT, 0, 0, &parsed.model, false},
         {"library", "FILE.so", TEXT, 0, 0, &parsed.library, false},
         {"inputs", "FILE", TEXT, 0, 0, &parsed.inputs, false},
