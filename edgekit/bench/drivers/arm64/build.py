@@ -85,5 +85,7 @@ def _compile(command: Sequence[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise MissingDependencyError(f"{command[0]} did not build the native runner in {_PATIENCE:.0f} s") from error
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["nothing"]
+        lines = (
+            [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["nothing"]
+        )
         raise MissingDependencyError(f"{command[0]} does not build the native runner ({shown(lines[0])})")

@@ -25,9 +25,16 @@ TOOLCHAIN = "aarch64-linux-gnu-"
 INSTALL = "apt-get install qemu-user-static g++-aarch64-linux-gnu"
 SET_UP = "run `edgekit setup arm64`"
 _EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
-_C_LIBRARIES = (
-    "ld-linux-aarch64.so.1 libc.so.6 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libstdc++.so.6 libgcc_s.so.1"
-).split()
+_C_LIBRARIES = [
+    "ld-linux-aarch64.so.1",
+    "libc.so.6",
+    "libm.so.6",
+    "libdl.so.2",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libstdc++.so.6",
+    "libgcc_s.so.1",
+]
 _SUMS = "SHA256SUMS"
 # Runtimes look their processor up here as well, and the one of the machine that emulates is of another kind.
 _CPUINFO = """\

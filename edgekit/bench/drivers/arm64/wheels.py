@@ -121,7 +121,7 @@ def take(wheel: Wheel, archive: Path, folder: Path) -> list[str]:
 def _all_there(wheel: Wheel, archive: Path, taken: Sequence[str]) -> list[str]:
     if not taken or len(set(taken)) != len(taken):
         raise IntegrityError(
-            f"{archive.name}: has {len(taken)} files {wheel.members}; EdgeKit does not know {wheel.package} of this version"
+            f"{archive.name}: has {len(taken)} files {wheel.members}; this version of {wheel.package} is not known"
         )
     return sorted(taken)
 
