@@ -41,11 +41,13 @@ _DEVICES = frozenset({"serials", "all_devices", "app"})
 _ANDROID = _DEVICES | {"threads", "compute_units", "runner", "library", "airplane", "stay_awake", "cooldown_minutes"}
 _HOST_DRIVER = "edgekit.bench.drivers.host.driver:HostDriver"
 _ANDROID_DRIVER = "edgekit.bench.drivers.android.driver:AndroidDriver"
+_ARM64_DRIVER = "edgekit.bench.drivers.arm64.driver:Arm64Driver"
 _IOS_DRIVER = "edgekit.bench.drivers.ios.driver:IosDriver"
 DRIVERS = [
     Row(key="host", formats=None, fields=frozenset({"threads"}), driver=_HOST_DRIVER, in_turns=True),
     Row(key="android", formats=(".onnx", ".pte", ".tflite"), fields=_ANDROID, driver=_ANDROID_DRIVER),
     Row(key="ios", formats=(".mlpackage", ".aimodel"), fields=_DEVICES | {"compute_units"}, driver=_IOS_DRIVER),
+    Row(key="arm64", formats=(".onnx", ".pte", ".tflite"), fields=frozenset({"threads"}), driver=_ARM64_DRIVER),
 ]
 
 
