@@ -101,13 +101,12 @@ def test_one_image_is_in_memory_at_a_time(core: Core) -> None:
     assert len(shared.kept(folder / "result.json")) == 400
 
 
+NAMES: tuple[Any, ...] = ("", "..", "../e.bin", "/e.bin", "a/e.bin", "a\nb", "x" * 500, 1, [])
+TAKEN = ("job.json", "result.json", "inputs.bin", "golden.bin", "model.mlpackage", "compute-plan.json")
+FOLDERS: tuple[Any, ...] = ("", "..", "/tmp", 1, {}, "a\u0000b")
 WRONG: list[tuple[str, Any]] = [
-    *[
-        ("embeddings", value)
-        for value in ("", "..", "../e.bin", "/e.bin", "a/e.bin", "a\nb", "x" * 500, 1, [], "job.json", "result.json")
-    ],
-    *[("embeddings", value) for value in ("inputs.bin", "golden.bin", "model.mlpackage", "compute-plan.json")],
-    *[("photos", value) for value in ("", "..", "/tmp", 1, {}, "a\u0000b")],
+    *[("embeddings", value) for value in (*NAMES, *TAKEN)],
+    *[("photos", value) for value in FOLDERS],
     *[("inputs", value) for value in (None, ...)],
     ("iterations", 35),
 ]

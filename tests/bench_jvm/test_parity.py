@@ -102,7 +102,8 @@ def refused(case: Case, *told: str, **changes: Any) -> None:
 
 
 def test_fields_that_are_wrong_are_told_in_one_line(same: Case) -> None:
-    for name in ("../e.bin", "", "job.json", "golden.bin", "result.json", 1, []):
+    names: tuple[Any, ...] = ("../e.bin", "", "job.json", "golden.bin", "result.json", 1, [])
+    for name in names:
         refused(same, "embeddings", embeddings=name)
     refused(same, "iterations", "give 37", iterations=35)
     refused(same, "photos", photos="gone", inputs=None)
