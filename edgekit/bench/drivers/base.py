@@ -9,9 +9,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from edgekit.artifact.folder import find
 from edgekit.bench import schema as s
@@ -28,11 +30,16 @@ Say = Callable[[str], None]  # is told what happens on a device now
 
 @dataclass(frozen=True)
 class Outcome:
-    """One measurement on one device: its result, or why there is none."""
+    """One run on one device: its result, or why there is none.
+
+    `embeddings` float32 [count,dim] where the job asks for them; `compute_units` what the run was one of several of.
+    """
 
     serial: str
     result: s.Result | None = None
     error: EdgeKitError | None = None
+    embeddings: np.ndarray | None = field(default=None, compare=False, repr=False)
+    compute_units: str | None = None
 
 
 class Driver(Protocol[_Job]):
