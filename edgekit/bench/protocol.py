@@ -87,6 +87,9 @@ class AppJob(Document):
     compute_units: ComputeUnits | Accelerator | None = Field(
         None, description="Of Core ML and Core AI; the accelerator of LiteRT; null for other formats."
     )
+    embeddings: _FileName | None = Field(
+        None, description="In a parity job: the file that the embeddings of all images go to, beside the result."
+    )
     out: _FileName = Field(RESULT, description="The name of the result's file.")
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Core",
     "Count",
     "Device",
+    "Embeddings",
     "Lab",
     "Latency",
     "Memory",
@@ -234,6 +235,13 @@ class Check(Part):
     passed: bool
 
 
+class Embeddings(Part):
+    """A file of embeddings that was written beside the result of a parity job."""
+
+    rows: Count
+    sha256: Sha256
+
+
 class Validity(Part):
     """Whether the result may be compared with others, and why not."""
 
@@ -265,6 +273,7 @@ class Result(Document):
     memory_bytes: Memory = Memory()
     check: Check
     validity: Validity
+    embeddings: Embeddings | None = Field(None, description="What a parity job also wrote; null in a measurement.")
     errors: tuple[Text, ...] = Field((), max_length=64)
 
     @property

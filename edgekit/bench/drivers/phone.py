@@ -121,6 +121,7 @@ def merged(
         "state": written.state,
         "latency_ms": summarize_measured(written.latency_ms),
         "memory_bytes": written.memory_bytes,
+        "embeddings": written.embeddings,
         "check": check.model_copy(update={"passed": check.passed and near and check.images > 0}),
         "validity": s.Validity(valid=False),
         "errors": tuple(plain(line) for line in written.errors),
