@@ -165,9 +165,17 @@ class Case:
         return Run(done.returncode, done.stdout, done.stderr, out)
 
 
-def linear(path: Path, layout: str, size: tuple[int, int], dim: int, *, tail: Sequence[onnx.NodeProto] = ()) -> Path:
+def linear(
+    path: Path,
+    layout: str,
+    size: tuple[int, int],
+    dim: int,
+    *,
+    tail: Sequence[onnx.NodeProto] = (),
+    weights: np.ndarray | None = None,
+) -> Path:
     """A small model: random weights on every pixel. `tail` turns `flat` into `embedding`; else they are the same."""
-    shape, weights = shape_of(layout, size), weights_of(size, dim)
+    shape, weights = shape_of(layout, size), weights_of(size, dim) if weights is None else weights
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["pixels"], ["row"]),
