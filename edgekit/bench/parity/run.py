@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Literal
 
-from edgekit.artifact.folder import find
 from edgekit.bench.drivers import table
 from edgekit.bench.drivers.base import Driver, Outcome, Say, require_formats, run
 from edgekit.bench.drivers.phone import PhoneJob
 from edgekit.bench.drivers.runner import on_devices
 from edgekit.bench.parity.document import DeviceParity, Images, label_of
 from edgekit.bench.parity.judge import Subject, judged
-from edgekit.bench.parity.parts import MOST_BYTES, Part
-from edgekit.bench.parity.subject import subject_of
+from edgekit.bench.parity.parts import MOST_BYTES
+from edgekit.bench.parity.subject import Given, subject
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.recipe import Recipe
@@ -61,7 +59,7 @@ class Finding:
     error: EdgeKitError | None = None
 
 
-class _InParts(Driver[Sequence[PhoneJob]]):
+class _InParts:
     """A driver whose job is several of another's, one after the other, until nothing comes of one."""
 
     def __init__(self, driver: Driver[PhoneJob]) -> None:
@@ -111,30 +109,28 @@ def device_parity(
 def _findings(
     driver: Driver[PhoneJob], serials: Sequence[str], request: ParityRequest, recipe: Recipe, reporter: Reporter
 ) -> Iterator[Finding]:
-    path = find(request.where.artifacts[0])[0]
-    with TemporaryDirectory(prefix="edgekit-") as own, driver.prepare([path]) as job:
-        subject = subject_of(request, recipe, job.asked, Path(own), reporter)
-        jobs = [
-            replace(job, golden=part, asked=job.asked.model_copy(update=part.fields())) for part in subject.parts
-        ]
+    path = request.where.artifacts[0]
+    given = Given(path, recipe, request.images, request.samples, request.raw, request.part_bytes)
+    with driver.prepare([path]) as job, subject(given, job.asked.facts, reporter) as due:
+        jobs = [replace(job, golden=part, asked=job.asked.model_copy(update=part.fields())) for part in due.parts]
         with reporter.board(f"compare {path.name} on devices") as say:
             outcomes = run(on_devices(_InParts(driver), jobs, serials, say))
     runs: dict[tuple[str, str | None], list[Outcome]] = {}
     for outcome in outcomes:
         runs.setdefault((outcome.serial, outcome.compute_units), []).append(outcome)
-    mode = "raw" if request.raw else "pixels"
+    mode: Literal["pixels", "raw"] = "raw" if request.raw else "pixels"
     for (serial, _), own_runs in runs.items():
-        yield _finding(subject, serial, own_runs, mode)
+        yield _finding(due, serial, own_runs, mode)
 
 
-def _finding(subject: Subject, serial: str, outcomes: Sequence[Outcome], mode: str) -> Finding:
-    came = [(subject.parts[outcome.part], outcome) for outcome in outcomes if outcome.embeddings is not None]
+def _finding(due: Subject, serial: str, outcomes: Sequence[Outcome], mode: Literal["pixels", "raw"]) -> Finding:
+    came = [(due.parts[outcome.part], outcome) for outcome in outcomes if outcome.embeddings is not None]
     error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
     first = next((outcome.result for _, outcome in came if outcome.result is not None), None)
     if first is None:
         return Finding(serial, error=error)
     try:
-        report = judged(subject, came)
+        report = judged(due, came)
     except EdgeKitError as wrong:
         return Finding(serial, error=error or wrong)
     told = [line for _, outcome in came if outcome.result is not None for line in outcome.result.errors]
@@ -147,8 +143,8 @@ def _finding(subject: Subject, serial: str, outcomes: Sequence[Outcome], mode: s
         model=first.model,
         device=first.device,
         runtime=first.runtime,
-        mode="raw" if mode == "raw" else "pixels",
-        images=Images(asked=len(subject.reference.names), received=report.dataset.images),
+        mode=mode,
+        images=Images(asked=len(due.reference.names), received=report.dataset.images),
         report=report,
         errors=tuple(line[:500] for line in told[-64:]),
     )
