@@ -25,6 +25,7 @@ __all__ = [
     "Core",
     "Count",
     "Device",
+    "Embeddings",
     "Lab",
     "Latency",
     "Memory",
@@ -234,6 +235,13 @@ class Check(Part):
     passed: bool
 
 
+class Embeddings(Part):
+    """The file of embeddings beside the result, as it was written: float32 little-endian [rows,dim]."""
+
+    rows: Count
+    sha256: Sha256
+
+
 class Validity(Part):
     """Whether the result may be compared with others, and why not."""
 
@@ -264,6 +272,7 @@ class Result(Document):
     latency_ms: Latency
     memory_bytes: Memory = Memory()
     check: Check
+    embeddings: Embeddings | None = Field(None, description="Null in a measurement.")
     validity: Validity
     errors: tuple[Text, ...] = Field((), max_length=64)
 

@@ -40,6 +40,8 @@ def options_of(asked: AppJob, library: str) -> list[str]:
     """The runner's command line for a job, from the folder of the job."""
     options = {name: getattr(asked, name) for name in sorted(_GIVEN | _ASKED)}
     options |= {"library": library, "model_sha256": asked.facts.sha256}
+    if asked.embeddings is not None:
+        options["embeddings"] = asked.embeddings
     return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
