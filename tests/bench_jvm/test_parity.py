@@ -22,7 +22,7 @@ from .harness import Case, Core
 from .test_preprocess import encode, noise
 
 pytestmark = pytest.mark.toolchain
-NO_PIXELS: dict[str, Any] = {"inputs": ..., "photos": "raw"}
+NO_PIXELS: dict[str, Any] = {"inputs": None, "photos": "raw"}
 
 
 @pytest.fixture
@@ -62,6 +62,14 @@ def test_photographs_through_an_exported_model(
     assert cosines.diagonal().min() > least and (cosines.argmax(axis=1) == range(8)).all()
     check = json.loads(case.out.read_text(encoding="utf-8"))["check"]
     assert check["min_cosine"] == pytest.approx(cosines.diagonal().min(), abs=1e-6)
+
+
+def test_a_job_that_python_wrote(same: Case) -> None:
+    case, images = raw(same, shared.photos("png"))
+    job = shared.by_python(case.job(**NO_PIXELS, **shared.WHOLE, iterations=8))
+    assert {"inputs": None, "photos": "raw"}.items() <= json.loads(job.read_text(encoding="utf-8")).items()
+    assert case.core.run("measure", job).returncode == 0
+    shared.agrees(shared.kept(case.out), shared.embeddings(images))
 
 
 def test_rows_are_the_first_outputs_where_images_come_again(same: Case) -> None:
