@@ -20,7 +20,7 @@ from edgekit.support.threads import cores
 __all__ = ["embed"]
 
 EMBEDDINGS = "embeddings.bin"
-_PART = 8  # images of a process: few enough to show how it goes on, enough that loading the model does not matter
+_PART = 8  # images of a process, at most: it shows how it goes on, and loading the model hardly matters
 _ROUNDING = 1e-5  # of a cosine in float32 and in double precision
 
 
@@ -37,20 +37,21 @@ async def embed(job: Arm64Job, golden: Golden, tick: Tick, processes: int | None
         DeviceError: the runner fails, or does not end in time.
         InputError: it wrote other rows than it says, or compares them otherwise than this machine does.
     """
-    total, done = len(golden.images), 0
-    slots = asyncio.Semaphore(processes or cores())
+    total, done, slots = len(golden.images), 0, processes or cores()
+    size = min(_PART, -(-total // slots))
+    free = asyncio.Semaphore(slots)
 
     async def part(start: int) -> np.ndarray:
         nonlocal done
-        async with slots:
-            piece = slice(start, start + _PART)
+        async with free:
+            piece = slice(start, start + size)
             rows = await _part(job, Golden(golden.images[piece], golden.embeddings[piece]))
         done += len(rows)
         tick(done, total, f"{done} of {total} images")
         return rows
 
     async with asyncio.TaskGroup() as group:
-        parts = [group.create_task(part(start)) for start in range(0, total, _PART)]
+        parts = [group.create_task(part(start)) for start in range(0, total, size)]
     return np.concatenate([task.result() for task in parts])
 
 
