@@ -236,7 +236,7 @@ class Check(Part):
 
 
 class Embeddings(Part):
-    """A file of embeddings that was written beside the result of a parity job."""
+    """The file of embeddings beside the result, as it was written: float32 little-endian [rows,dim]."""
 
     rows: Count
     sha256: Sha256
@@ -272,8 +272,8 @@ class Result(Document):
     latency_ms: Latency
     memory_bytes: Memory = Memory()
     check: Check
+    embeddings: Embeddings | None = Field(None, description="Null in a measurement.")
     validity: Validity
-    embeddings: Embeddings | None = Field(None, description="What a parity job also wrote; null in a measurement.")
     errors: tuple[Text, ...] = Field((), max_length=64)
 
     @property

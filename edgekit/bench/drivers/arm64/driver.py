@@ -16,7 +16,7 @@ from edgekit.bench.drivers.arm64.machine import CPU, Machine, open_machine
 from edgekit.bench.drivers.base import Outcome, Say, plain
 from edgekit.bench.drivers.phone import PhoneJob, merged, opened, result_of
 from edgekit.bench.drivers.program import call
-from edgekit.bench.golden import Golden
+from edgekit.bench.golden import Pair
 from edgekit.bench.protocol import AppJob
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import DeviceError, InputError
@@ -80,7 +80,7 @@ class Arm64Driver:
         return []
 
 
-async def run(job: Arm64Job, asked: AppJob, golden: Golden, folder: Path) -> s.Result:
+async def run(job: Arm64Job, asked: AppJob, golden: Pair, folder: Path) -> s.Result:
     """Run `asked`, whose images and embeddings are `golden`, in `folder`, where its files are afterwards.
 
     Raises:
@@ -88,8 +88,8 @@ async def run(job: Arm64Job, asked: AppJob, golden: Golden, folder: Path) -> s.R
         InputError: it wrote no result, or that of another run.
     """
     machine, (_, started) = job.machine, s.new_run()
-    golden.write(folder / asked.inputs, folder / asked.golden)
-    names = {"model": job.model, "inputs": folder / asked.inputs, "golden": folder / asked.golden}
+    golden.write(folder / asked.images, folder / asked.golden)
+    names = {"model": job.model, "inputs": folder / asked.images, "golden": folder / asked.golden}
     here = asked.model_copy(update={name: str(path) for name, path in {**names, "out": folder / asked.out}.items()})
     settings = [f"{name}={value}" for name, value in machine.environment.items()]
     command = [*machine.prefix, str(machine.runner), *options_of(here, str(machine.library(asked.format)))]
