@@ -18,13 +18,10 @@ from matrix import BACKBONES
 from quantize import planned
 
 from edgekit import pipeline, targets
-from edgekit.bench.drivers.arm64.machine import Machine, open_machine
-from edgekit.bench.drivers.arm64.parity import emulated_parity
-from edgekit.data.datasets import pictures
-from edgekit.errors import EdgeKitError
-from edgekit.model.build import build
-from edgekit.parity.judge import Judge, judge_of
-from edgekit.quantization.schemes import gates_for
+from edgekit.bench.drivers.arm64.machine import open_machine
+from edgekit.bench.parity.run import ParityRequest, device_parity
+from edgekit.bench.request import BenchRequest
+from edgekit.parity.report import ParityReport
 from edgekit.recipe import resolve_model
 from edgekit.support.files import write_atomically
 from edgekit.support.progress import Silent, table
@@ -44,46 +41,41 @@ COLUMNS = (
 )
 
 
-def rows_of(name: str, plan: Path | None, keys: list[str], machine: Machine, samples: int) -> list[dict[str, Any]]:
-    """Export one backbone to the targets and run the files on arm64; a row each."""
+def row_of(name: str, plan: Path | None, key: str, samples: int) -> dict[str, Any]:
+    """Export one backbone to one target, and compare its file with the original on both processors."""
     recipe = resolve_model(name)
-    chosen = [row for row in targets.select("all", "all") if row.key in keys]
-    embedder = build(recipe, Silent())
-    judge = judge_of(embedder, pictures(None, samples, embedder.spec, Silent()), Silent(), plain=False)
     own = None if plan is None else planned(name, "auto", plan)
-    rows = []
+    row: dict[str, Any] = {"backbone": name, "target": key, "precision": "fp32" if own is None else "int8"}
     with tempfile.TemporaryDirectory() as folder:
         request = pipeline.ExportRequest(
-            recipe, chosen, out=Path(folder), samples=samples, precision="fp32", plan=own, verify=False
+            recipe,
+            [row for row in targets.select("all", "all") if row.key == key],
+            out=Path(folder),
+            samples=samples,
+            precision="fp32",
+            plan=own,
         )
-        for item in pipeline.export(request, Silent()).exports:
-            rows.append({"backbone": name, "target": item.target.key, "precision": "fp32" if own is None else "int8"})
-            try:
-                rows[-1] |= _compared(item, judge, recipe.gates, machine)
-            except EdgeKitError as error:
-                rows[-1]["error"] = str(error)
-    return rows
+        (item,) = pipeline.export(request, Silent()).exports
+        if item.artifact is None or item.report is None:
+            return row | {"error": str(item.error)}
+        started = time.perf_counter()
+        where = BenchRequest(artifacts=[item.artifact], on="arm64")
+        (finding,) = device_parity(ParityRequest(where=where, samples=samples), recipe)
+        if finding.document is None:
+            return row | {"error": str(finding.error)}
+        return row | _figures(item.report, finding.document.report) | {"s": time.perf_counter() - started}
 
 
-def _compared(item: pipeline.Export, judge: Judge, own: Any, machine: Machine) -> dict[str, Any]:
-    """The figures of both processors for one file."""
-    if item.artifact is None:
-        raise item.error or EdgeKitError("nothing was written")
-    gates, runner = own.of(gates_for(item.precision)), item.target.backend().open(item.artifact)
-    here = judge.report(runner, gates, lambda done, total: None)
-    started = time.perf_counter()
-    there = emulated_parity(item.artifact, machine, judge, gates, lambda done, total, text="": None)
-    mixed = there.retrieval.mixed.at_10 if there.retrieval else None
+def _figures(here: ParityReport, there: ParityReport) -> dict[str, Any]:
     return {
         "here": here.verdict,
         "on arm64": there.verdict,
         "min cosine here": here.min_cosine,
         "on arm64 ": there.min_cosine,
-        "mixed recall@10": mixed,
+        "mixed recall@10": there.retrieval.mixed.at_10 if there.retrieval else None,
         "reasons": there.reasons,
         "images": there.dataset.images,
         "runtime": there.runtime,
-        "s": time.perf_counter() - started,
     }
 
 
@@ -95,7 +87,7 @@ def _compared(item: pipeline.Export, judge: Judge, own: Any, machine: Machine) -
 @click.option("--plans", type=click.Path(path_type=Path), default=Path("build/arm-plans"), help="Kept between runs.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Keep the rows here; those there are not redone.")
 def main(names: str, quantized: str, keys: str, samples: int, plans: Path, out: Path | None) -> None:
-    machine = open_machine()
+    open_machine()  # tells at once that it is not there
     rows: list[dict[str, Any]] = json.loads(out.read_text()) if out is not None and out.exists() else []
     done = {(row["backbone"], row["target"], row["precision"]) for row in rows}
     todo = [
@@ -106,10 +98,8 @@ def main(names: str, quantized: str, keys: str, samples: int, plans: Path, out: 
             if not name or (name, key, precision) in done:
                 continue
             plan = plans / name if precision == "int8" else None
-            made = rows_of(name, plan, [key], machine, samples)
-            rows += made
-            for row in made:
-                click.echo(f"{name} {key} {precision}: {row.get('error') or row['on arm64']}", err=True)
+            rows.append(row_of(name, plan, key, samples))
+            click.echo(f"{name} {key} {precision}: {rows[-1].get('error') or rows[-1]['on arm64']}", err=True)
             if out is not None:
                 write_atomically(out, json.dumps(rows, indent=1) + "\n")
     shown = [tuple(_shown(column, row.get(column)) for column in COLUMNS) for row in rows]
