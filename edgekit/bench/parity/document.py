@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,7 +34,7 @@ class DeviceParity(Document):
 
     schema_: Literal["edgekit.device-parity/1"] = Field(default=SCHEMA, alias="schema")
     run_id: s.RunId
-    started_utc: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")]
+    started_utc: s.Utc
     label: Label = Field(
         description="device: a real one; emulated: its instruction set alone, or not known; host: the machine that "
         "exported the file."

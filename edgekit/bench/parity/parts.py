@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from edgekit.bench.constants import CONSTANTS
+from edgekit.bench.golden import Golden
 from edgekit.bench.preprocessing import FILENAME, PHOTOS, GoldenFolder, Item, Preprocessing
 from edgekit.bench.schema import Model
 from edgekit.data.datasets import Pictures
 from edgekit.data.images import Folder, Picture
-from edgekit.errors import InputError, OutputError
+from edgekit.errors import InputError, OutputError, UsageError
 from edgekit.parity.check import Embed, Reference, embed_original
 from edgekit.support.files import sha256_file
 from edgekit.support.text import shown
@@ -57,6 +58,12 @@ class Part:
         else:
             _linked(self.images, images)
         embeddings.write_bytes(np.ascontiguousarray(self.embeddings, "<f4").tobytes())
+
+    def opened(self) -> Golden:
+        """The images as an array that is read where it is touched; UsageError where they are photos."""
+        if self.images.is_dir():
+            raise UsageError("`raw` needs a device that decodes photos; leave it out", field="raw")
+        return Golden(np.memmap(self.images, np.uint8, "r", shape=self.sizes[0]), self.embeddings)
 
     def fields(self) -> dict[str, Any]:
         """What the job of this part says otherwise than a measurement's."""
@@ -110,6 +117,7 @@ class Kept(ABC):
     def store(self, number: int, picture: Picture) -> None:
         """Put the image into a part."""
 
+    @abstractmethod
     def finish(self, dim: int) -> None:
         """Do what is left, once all are read and embedded in `dim` values."""
 
@@ -126,6 +134,9 @@ class Pixels(Kept):
     def store(self, number: int, picture: Picture) -> None:
         with self.path(number).open("ab") as file:
             picture.image.tofile(file)
+
+    def finish(self, dim: int) -> None:
+        """Nothing: a file of pixels says nothing of itself."""
 
 
 class Photos(Kept):
@@ -192,7 +203,7 @@ def lay_out(
         kept.finish(reference.embeddings.shape[1])
     except OSError as error:
         why = error.strerror or "unknown"
-        raise OutputError(f"images cannot be put into {kept.folder.parent} ({why}); point TMPDIR at a disk with room")
+        raise OutputError(f"images cannot be kept meanwhile ({why}); point TMPDIR at a disk with room") from error
     starts = [0, *kept.ends[:-1]]
     return reference, [
         Part(start, stop, kept.path(number), size, reference.embeddings[start:stop])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from edgekit.bench.drivers import table
 from edgekit.bench.drivers.base import Driver, Outcome, Say, require_formats, run
@@ -16,8 +16,7 @@ from edgekit.bench.parity.parts import MOST_BYTES
 from edgekit.bench.parity.subject import Given, subject
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
-from edgekit.recipe import Recipe
-from edgekit.recipe.selection import resolve_model
+from edgekit.recipe import Recipe, resolve_model
 from edgekit.support.fields import AnyPath, Converted, OptionalPath, check_number, optional_path
 from edgekit.support.progress import Reporter, Silent
 
@@ -69,7 +68,7 @@ class _InParts:
         for number, one in enumerate(job):
             part = f"part {number + 1} of {len(job)}: " if len(job) > 1 else ""
             came = False
-            async for outcome in self._driver.measure(one, serial, lambda step, part=part: say(part + step)):
+            async for outcome in self._driver.measure(one, serial, _ahead(part, say)):
                 came |= outcome.error is None
                 yield replace(outcome, part=number)
             if not came:
@@ -77,6 +76,10 @@ class _InParts:
 
     async def restore(self, serial: str) -> Sequence[str]:
         return await self._driver.restore(serial)
+
+
+def _ahead(words: str, say: Say) -> Say:
+    return lambda step: say(words + step)
 
 
 def device_parity(
@@ -102,7 +105,10 @@ def device_parity(
         )
     if row.formats is not None:
         require_formats(where, row.formats, f"{row.key} takes")
-    driver = row.make(where, reporter)
+    # One image is enough to see that the file opens; and nothing is timed, so that no phone needs to be cool.
+    changes: dict[str, Any] = {"images": 1, "warmup": 0, "min_iterations": 1, "min_duration_s": 0.0}
+    changes |= {"cooldown_minutes": 0.0} if "cooldown_minutes" in row.fields else {}
+    driver = row.make(replace(where, **changes), reporter)
     return _findings(driver, run(driver.choose()), request, resolve_model(recipe), reporter)
 
 
