@@ -14,6 +14,7 @@ from edgekit.support.progress import table
 
 if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
+    from edgekit.runtimes.report import RuntimesReport
 
 __all__ = ["parity"]
 
@@ -30,14 +31,47 @@ __all__ = ["parity"]
 )
 @model_options
 @parity_options
+@click.option(
+    "--runtimes",
+    metavar="VERSIONS",
+    help="Compare on these versions of the file's runtime instead, for example 1.3,1.4,1.5: each is installed by pip "
+    "from your package index, in an environment of its own that is removed afterwards.",
+)
+@click.option("--keep", is_flag=True, help="With --runtimes: keep what was installed in the user's cache folder.")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="With --runtimes: write to the artifact's manifest which version is the oldest that agrees.",
+)
 @common
-def parity(artifact: Path, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def parity(
+    artifact: Path,
+    allow_inconclusive: bool,
+    runtimes: str | None,
+    keep: bool,
+    record: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Compare the embeddings of ARTIFACT with those of the original PyTorch model.
 
     ARTIFACT is a folder that `edgekit export` published, or the file in it.
     """
     from edgekit.artifact.check import check_parity
+    from edgekit.errors import UsageError
 
+    if runtimes is not None:
+        from edgekit.runtimes.check import RuntimesRequest, check_runtimes
+
+        request = RuntimesRequest(artifact, recipe_of(options), runtimes, **options, keep=keep, record=record)
+        found = check_runtimes(request, reporter_of(quiet or as_json))
+        _show_runtimes(found, as_json=as_json)
+        found.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+        return
+    for name, given in (("keep", keep), ("record", record)):
+        if given:
+            raise UsageError(f"`{name}` says what to do with `runtimes`; name their versions, too", field=name)
     report = check_parity(artifact, recipe_of(options), reporter=reporter_of(quiet or as_json), **options)
     _show_parity(report, as_json=as_json)
     report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
@@ -67,6 +101,25 @@ def _show_parity(report: ParityReport, *, as_json: bool) -> None:
             if side is not None:
                 rows.append((f"recall@1 / @10, {name}", f"{side.at_1:.3f} / {side.at_10:.3f}"))
     table("Parity", ("figure", "value"), rows)
+
+
+def _show_runtimes(report: RuntimesReport, *, as_json: bool) -> None:
+    """A row for each version, the oldest first."""
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+        return
+    rows = [
+        (
+            row.version,
+            row.verdict,
+            figure(row.parity.min_cosine if row.parity else None, 7),
+            figure(row.parity.mean_cosine if row.parity else None, 7),
+            "; ".join(filter(None, (row.reason, row.beside and f"with {row.beside}"))),
+        )
+        for row in report.versions
+    ]
+    title = f"{report.artifact} on {report.package}: {report.oldest or 'none'} is the oldest that agrees"
+    table(title, ("version", "verdict", "min cosine", "mean cosine", ""), rows, right=("min cosine", "mean cosine"))
 
 
 def _left_out(report: ParityReport) -> str:
