@@ -33,6 +33,7 @@ __all__ = [
     "Preprocessing",
     "RelativePath",
     "RewriteLeftOut",
+    "RuntimeVerdict",
     "RuntimeVersions",
     "Sha256",
     "SharedSpace",
@@ -217,6 +218,9 @@ class Latency(Part):
     p90_ms: float = Field(gt=0)
 
 
+RuntimeVerdict = Literal["pass", "fail", "inconclusive", "refused", "unavailable"]
+
+
 class RuntimeVersions(Part):
     """Which versions of the file's runtime gave the original's embeddings."""
 
@@ -225,8 +229,10 @@ class RuntimeVersions(Part):
         description="The oldest version that agrees with the original, as all newer ones that were tried do; null "
         "where the newest does not."
     )
-    tried: dict[str, Literal["pass", "fail", "inconclusive", "refused"]] = Field(
-        min_length=1, description="What each version was found to do, by its number; refused: it does not run the file."
+    tried: dict[str, RuntimeVerdict] = Field(
+        min_length=1,
+        description="What each version was found to do, by its number; refused: it does not run the file; unavailable: "
+        "it did not start on that machine, which says nothing of the file.",
     )
 
 

@@ -118,8 +118,10 @@ def _show_runtimes(report: RuntimesReport, *, as_json: bool) -> None:
         )
         for row in report.versions
     ]
-    title = f"{report.artifact} on {report.package}: {report.oldest or 'none'} is the oldest that agrees"
-    table(title, ("version", "verdict", "min cosine", "mean cosine", ""), rows, right=("min cosine", "mean cosine"))
+    table(
+        "Runtimes", ("version", "verdict", "min cosine", "mean cosine", ""), rows, right=("min cosine", "mean cosine")
+    )
+    click.echo(f"{report.artifact}: the oldest {report.package} that agrees is {report.oldest or 'none of these'}")
 
 
 def _left_out(report: ParityReport) -> str:

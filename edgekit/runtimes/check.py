@@ -33,6 +33,7 @@ __all__ = ["RuntimesRequest", "check_runtimes"]
 
 _VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}")
 _MOST = 20  # versions
+_BUNDLE = "bundle.json"  # of a release, which has a hash of each file
 
 
 def _versions(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -82,7 +83,7 @@ def check_runtimes(request: RuntimesRequest, reporter: Reporter | None = None) -
         EdgeKitError: the artifact or the model cannot be opened, or the manifest not be written.
     """
     reporter = reporter or Silent()
-    file = _file_of(request.path)
+    file = _file_of(request)
     package = file.target.runtime.package
     with ExitStack() as stack:
         found: dict[str, Wheel] = {}
@@ -107,8 +108,8 @@ def check_runtimes(request: RuntimesRequest, reporter: Reporter | None = None) -
     return report
 
 
-def _file_of(path: Path) -> _File:
-    artifact, manifest = find(path)
+def _file_of(request: RuntimesRequest) -> _File:
+    artifact, manifest = find(request.path)
     target = targets.of(artifact) if manifest is None else targets.find(manifest.target.name, manifest.target.format)
     if target.runtime.beside is None:
         able = ", ".join(dict.fromkeys(row.suffix for row in targets.TARGETS if row.runtime.beside is not None))
@@ -123,6 +124,11 @@ def _file_of(path: Path) -> _File:
             "`edgekit export` published"
         )
     verify_files(manifest, artifact.parent)
+    if request.record and (of := next((one for one in artifact.absolute().parents if (one / _BUNDLE).is_file()), None)):
+        raise UsageError(
+            f"{of}: a bundle of a release, whose hashes `record` would make wrong; give the folder that it was made of",
+            field="record",
+        )
     return _File(artifact, target, manifest)
 
 
@@ -161,7 +167,7 @@ def _row(
                 outcome = trial.run([wheel.folder, beside[0].folder], tick)
     said = {"version": wheel.version, "beside": f"{beside[0].name} {beside[0].version}" if beside else None}
     if outcome.rows is None:
-        return RuntimeRow(verdict="refused", reason=outcome.reason, **said)
+        return RuntimeRow(verdict="refused" if outcome.starts else "unavailable", reason=outcome.reason, **said)
     report = compare(
         outcome.rows,
         judge.reference,

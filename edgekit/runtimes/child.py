@@ -73,7 +73,12 @@ def _run(folder: Path, request: dict[str, Any]) -> None:
         np.save(folder / "rows.npy", np.concatenate(rows))
         answer("done")
     except Exception as error:
-        answer(step, reason_of(error))
+        answer(step, reason_of(_first(error)).replace(request["artifact"], Path(request["artifact"]).name))
+
+
+def _first(error: BaseException) -> BaseException:
+    """What the runtime itself raised."""
+    return error if error.__cause__ is None else _first(error.__cause__)
 
 
 def main(folder: Path) -> None:

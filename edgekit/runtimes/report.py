@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from edgekit.artifact.manifest import RuntimeVersions, Sha256
-from edgekit.errors import ParityError
+from edgekit.artifact.manifest import RuntimeVerdict, RuntimeVersions, Sha256
+from edgekit.errors import MissingDependencyError, ParityError
 from edgekit.parity.report import ParityReport
 from edgekit.support.documents import Document, Part
 
@@ -20,8 +20,9 @@ class RuntimeRow(Part):
     """One version: its parity, or why it does not run the file."""
 
     version: str
-    verdict: Literal["pass", "fail", "inconclusive", "refused"] = Field(
-        description="As in parity.json; refused: this version does not run the file."
+    verdict: RuntimeVerdict = Field(
+        description="As in parity.json; refused: this version does not run the file; unavailable: it does not start on "
+        "this machine."
     )
     reason: str | None = Field(default=None, description="The runtime's words where it refuses, or the missed gates.")
     beside: str | None = Field(default=None, description="What was installed with it, where it needed that.")
@@ -47,10 +48,14 @@ class RuntimesReport(Document):
         )
 
     def raise_for_verdict(self, *, allow_inconclusive: bool = False) -> None:
-        """ParityError with the first version that does not agree; InconclusiveError as a parity report raises it."""
+        """ParityError with the first version that refuses or misses a gate, InconclusiveError as a parity report raises
+        it; MissingDependencyError where one did not start."""
         for row in self.versions:
-            if row.parity is None:
+            if row.verdict == "refused":
                 raise ParityError(f"{self.package} {row.version} does not run {self.artifact}: {row.reason}")
         for row in self.versions:
-            assert row.parity is not None
-            row.parity.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+            if row.parity is not None:
+                row.parity.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+        for row in self.versions:
+            if row.verdict == "unavailable":
+                raise MissingDependencyError(f"{self.package} {row.version} does not start here: {row.reason}")
