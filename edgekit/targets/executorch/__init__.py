@@ -19,7 +19,7 @@ ANDROID = Target(
     module="edgekit.targets.executorch.backend",
     packages=("executorch",),
     extra="executorch",
-    runtime=Runtime("executorch", "XNNPACK", _BINDINGS),
+    runtime=Runtime("executorch", "XNNPACK", _BINDINGS, beside=("torch", "=={lowest}.*")),
     uint8_input=True,
     fragile=True,
 )

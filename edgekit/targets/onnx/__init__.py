@@ -15,7 +15,7 @@ ONNX = Target(
     module="edgekit.targets.onnx.backend",
     packages=("onnx", "onnxscript", "onnxruntime"),
     extra="onnx",
-    runtime=Runtime("onnxruntime", "CPUExecutionProvider", "onnxruntime"),
+    runtime=Runtime("onnxruntime", "CPUExecutionProvider", "onnxruntime", beside=("numpy", "<2")),
     dynamic_batch=True,
     uint8_input=True,
 )
