@@ -1,0 +1,7 @@
+"""Where a file first differs from the program that it was made of: tensor by tensor, in any format."""
+
+from __future__ import annotations
+
+from edgekit.bisect.report import BisectReport, Step
+
+__all__ = ["BisectReport", "Step"]
