@@ -7,15 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.bench.drivers.table import DRIVERS
 from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import PATH, common, complete_model, model_options, parity_options, recipe_of, reporter_of
+from edgekit.cli.options import (
+    FOLDER,
+    PATH,
+    Count,
+    common,
+    complete_model,
+    device_options,
+    model_options,
+    parity_options,
+    recipe_of,
+    reporter_of,
+)
+from edgekit.errors import UsageError
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
 
 __all__ = ["parity"]
+
+# Options that devices alone take.
+_ON_DEVICES = ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads", "raw", "out")
 
 
 @click.command(cls=Command)
@@ -30,12 +46,37 @@ __all__ = ["parity"]
 )
 @model_options
 @parity_options
+@click.option(
+    "--on",
+    type=click.Choice(["host", *(row.key for row in DRIVERS if row.embeds)]),
+    default="host",
+    help="Where ARTIFACT runs: on this machine, or on devices that are connected to it.",
+)
+@device_options
+@click.option("--threads", type=Count(1, 256), help="Number of CPU threads on a device.  [default: 1]")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Send photos as JPEG and PNG files: the app decodes and scales them itself.",
+)
+@click.option("--out", type=FOLDER, metavar="DIR", help="Also write what devices gave into this folder of results.")
 @common
-def parity(artifact: Path, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Compare the embeddings of ARTIFACT with those of the original PyTorch model.
+def parity(artifact: Path, on: str, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Compare the embeddings of ARTIFACT with those of the original PyTorch model, here or on devices.
 
-    ARTIFACT is a folder that `edgekit export` published, or the file in it.
+    ARTIFACT is a folder that `edgekit export` published, or the file in it. On devices, 256 images are compared unless
+    --samples says otherwise.
     """
+    on_devices = {name: options.pop(name) for name in _ON_DEVICES}
+    if on != "host":
+        from edgekit.cli.parity_devices import compare_on_devices
+
+        compare_on_devices(artifact, on, options | on_devices, allow_inconclusive, as_json=as_json, quiet=quiet)
+        return
+    given = [name for name, value in on_devices.items() if value not in (None, (), False)]
+    if given:
+        keys = " and ".join(row.key for row in DRIVERS if row.embeds)
+        raise UsageError(f"`{given[0]}` is for {keys}: say by `on` where to compare, or leave it out", field=given[0])
     from edgekit.artifact.check import check_parity
 
     report = check_parity(artifact, recipe_of(options), reporter=reporter_of(quiet or as_json), **options)
