@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from edgekit.bisect.report import BisectReport, Step
+from edgekit.bisect.run import BisectRequest, bisect
 
-__all__ = ["BisectReport", "Step"]
+__all__ = ["BisectReport", "BisectRequest", "Step", "bisect"]

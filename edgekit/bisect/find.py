@@ -12,7 +12,7 @@ import math
 import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,12 @@ from torch.fx import Node
 from edgekit.bisect.program import Walk
 from edgekit.targets.base import Value
 
-__all__ = ["ALLOWED", "Match", "distance", "match"]
+__all__ = ["Match", "allowed_in", "distance", "match"]
 
 # Relative differences of one step that rounding explains. Sums in another order give 1e-6 in float32; a chain of a few
 # operators that half precision rounds each, 5e-3; a step of 8 bits in a tensor that hardly fills its range, hundredths.
-ALLOWED = {"fp32": 5e-4, "fp16": 2e-2}
-ALLOWED_IN_INTEGERS = 0.1
+_ALLOWED = {"fp32": 5e-4, "fp16": 2e-2}
+_ALLOWED_IN_INTEGERS = 0.1
 _NEAREST, _NEXT = 3, 6  # calls that are tried: by what they give, and by their place
 _AHEAD = 48  # calls of a size that are looked at
 _BETWEEN = 24  # calls between two tensors of a file, at most
@@ -46,6 +46,12 @@ class Match:
     tensor: Tensor
     error: float  # of this step alone, relative
     expected: Tensor  # by the program, of the file's tensors before it
+    segment: Sequence[Node] = ()  # where that is more than rounding: the calls that the file gave no tensor of, and it
+
+
+def allowed_in(precision: str) -> float:
+    """The relative difference of one step that rounding explains, at "fp32", "fp16" or under a plan."""
+    return _ALLOWED.get(precision, _ALLOWED_IN_INTEGERS)
 
 
 def distance(one: Tensor, due: Tensor) -> float:
@@ -113,6 +119,8 @@ class _Finder:
                 self._take(found)
 
     def _take(self, found: Match) -> None:
+        if found.error > self._allowed:
+            found = replace(found, segment=self._walk.segment(found.node))
         self._walk.give(found.node, found.tensor)
         del self._left[_sizes(found.expected.shape)][found.node]
         self._last = max(self._last, self._walk.places[found.node])
