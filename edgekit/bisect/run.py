@@ -15,7 +15,7 @@ from edgekit.artifact.open import open_artifact
 from edgekit.bisect.report import BisectReport, Step
 from edgekit.errors import InputError, UsageError
 from edgekit.recipe import Recipe, resolve_model
-from edgekit.support.fields import AnyPath, Converted, OptionalPath, PathField, check_number, optional_path
+from edgekit.support.fields import Converted, OptionalPath, PathField, check_number, optional_path
 from edgekit.support.progress import Reporter, Silent
 from edgekit.support.threads import one_thread
 from edgekit.targets import Precision, Target

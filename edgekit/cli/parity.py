@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["parity"]
 
 # Options that devices alone take.
+_BISECTING = ("plot", "plan")
 _ON_DEVICES = ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads", "raw", "out")
 
 
@@ -60,6 +61,15 @@ _ON_DEVICES = ("serials", "all_devices", "app", "compute_units", "runner", "libr
     help="Send photos as JPEG and PNG files: the app decodes and scales them itself.",
 )
 @click.option("--out", type=FOLDER, metavar="DIR", help="Also write what devices gave into this folder of results.")
+@click.option(
+    "--bisect",
+    is_flag=True,
+    help="Find the first tensor inside ARTIFACT that differs, on the worst of 4 images or of --samples.",
+)
+@click.option("--plot", type=PATH, metavar="FILE", help="With --bisect, also draw error over depth into a PNG file.")
+@click.option(
+    "--plan", type=PATH, metavar="FILE", help="With --bisect, the plan that ARTIFACT follows, if it has weights."
+)
 @common
 def parity(artifact: Path, on: str, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare the embeddings of ARTIFACT with those of the original PyTorch model, here or on devices.
@@ -67,7 +77,17 @@ def parity(artifact: Path, on: str, allow_inconclusive: bool, as_json: bool, qui
     ARTIFACT is a folder that `edgekit export` published, or the file in it. On devices, 256 images are compared unless
     --samples says otherwise.
     """
+    bisecting, finds = {name: options.pop(name) for name in _BISECTING}, options.pop("bisect")
     on_devices = {name: options.pop(name) for name in _ON_DEVICES}
+    if finds:
+        from edgekit.cli.parity_bisect import find_first
+
+        if on != "host":
+            raise UsageError("`bisect` looks into a file on this machine: leave out `on`", field="on")
+        find_first(artifact, options | bisecting, as_json=as_json, quiet=quiet)
+        return
+    for name in (name for name, value in bisecting.items() if value is not None):
+        raise UsageError(f"`{name}` is of `bisect`: give that too, or leave it out", field=name)
     if on != "host":
         from edgekit.cli.parity_devices import compare_on_devices
 

@@ -53,7 +53,9 @@ def values(path: Path, image: np.ndarray) -> Iterator[Value]:
             raise InputError(f"{path}: its inner tensors cannot be had from ExecuTorch ({reason_of(error)})") from error
     for (name, kind, scale, zero), tensor in zip(shown, outputs[len(outputs) - len(shown) :], strict=True):
         array = tensor.numpy()
-        yield Value(name, kind, array.astype(np.float32) if scale is None else (array.astype(np.float32) - zero) * scale)
+        yield Value(
+            name, kind, array.astype(np.float32) if scale is None else (array.astype(np.float32) - zero) * scale
+        )
 
 
 def _copy(content: bytes) -> tuple[list[tuple[str, str, float | None, int]], bytes]:
