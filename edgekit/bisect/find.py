@@ -123,7 +123,9 @@ class _Finder:
         if found.error > self._allowed:
             found = replace(found, segment=self._walk.segment(found.node))
         self._walk.give(found.node, found.tensor)
-        del self._left[_sizes(found.expected.shape)][found.node]
+        if found.node not in self._left[_sizes(found.expected.shape)]:  # given before, and changed since
+            self.matches = [one for one in self.matches if one.node is not found.node]
+        self._left[_sizes(found.expected.shape)].pop(found.node, None)
         self._last = max(self._last, self._walk.places[found.node])
         self.matches.append(found)
 
@@ -142,18 +144,23 @@ class _Finder:
         needs = {node: self._walk.before(node, _BETWEEN) for node in self._candidates(value, tensor)}
         for index in range(len(self._open) - 1, -1, -1):
             open_value, open_tensor = self._open[index]
-            erring = [
-                node for node in self._candidates(open_value, open_tensor) if any(node in due for due in needs.values())
-            ]
+            nodes = [*self._candidates(open_value, open_tensor), *self._lately(open_tensor)]
+            erring = [node for node in nodes if any(node in due for due in needs.values())]
             for jump in self._tried(open_value, open_tensor, erring):
+                before = self._walk.given(jump.node)
                 self._walk.give(jump.node, jump.tensor)
                 found = self._clean(value, tensor, [node for node, due in needs.items() if jump.node in due])
-                self._walk.take_back(jump.node)
+                self._walk.give(jump.node, before)
                 if found is not None:
                     self._take(jump)
                     del self._open[index]
                     return found
         return None
+
+    def _lately(self, tensor: Tensor) -> list[Node]:
+        """Calls whose tensor the file gave, and perhaps changed before anything read it: a range that clips, say."""
+        sizes = _sizes(tensor.shape)
+        return [one.node for one in self.matches[-_OPEN:] if _sizes(one.expected.shape) == sizes]
 
     def _tried(self, value: Value, tensor: Tensor, nodes: Iterable[Node]) -> Iterator[Match]:
         """The tensor beside what each call gives of the file's tensors before it."""

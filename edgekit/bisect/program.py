@@ -52,13 +52,16 @@ class Walk:
         value: Tensor = self._own[node]
         return value
 
-    def give(self, node: Node, tensor: Tensor) -> None:
-        """What the file made there; calls that read it are computed from this from now on."""
-        self._given[node] = tensor
+    def give(self, node: Node, tensor: Tensor | None) -> None:
+        """What the file made there; calls that read it are computed from this from now on. None: nothing is known."""
+        if tensor is None:
+            del self._given[node]
+        else:
+            self._given[node] = tensor
 
-    def take_back(self, node: Node) -> None:
-        """Forget what the file made there."""
-        del self._given[node]
+    def given(self, node: Node) -> Tensor | None:
+        """What the file made there, where that is known."""
+        return self._given.get(node)
 
     def before(self, node: Node, most: int) -> set[Node]:
         """The calls that `node` is computed from, back to those that the file gave, these included.
