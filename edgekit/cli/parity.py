@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["parity"]
 
+_DEVICES = [row.key for row in DRIVERS if row.embeds]
 # The options of each way to compare, and what an error says of one that is given without its way.
 _OWN: dict[str, tuple[tuple[str, ...], str]] = {
     "on": (
         ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads", "raw", "out"),
-        f"is for {' and '.join(row.key for row in DRIVERS if row.embeds)}: say by `on` where to compare, or leave it out",
+        f"is for {' and '.join(_DEVICES)}: say by `on` where to compare, or leave it out",
     ),
     "bisect": (("plot", "plan"), "is of `bisect`: give that too, or leave it out"),
     "runtimes": (("keep", "record"), "says what to do with `runtimes`; name their versions, too"),
@@ -55,7 +56,7 @@ _OWN: dict[str, tuple[tuple[str, ...], str]] = {
 @parity_options
 @click.option(
     "--on",
-    type=click.Choice(["host", *(row.key for row in DRIVERS if row.embeds)]),
+    type=click.Choice(["host", *_DEVICES]),
     default="host",
     help="Where ARTIFACT runs: on this machine, or on devices that are connected to it.",
 )
