@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from edgekit.bench.preprocessing import GoldenFolder, Item, Preprocessing
-from edgekit.bench.schema import Model
+from edgekit.bench.protocol import AppJob
+from edgekit.bench.schema import Model, read_result
 from edgekit.data.images import load_image, preprocess
 from edgekit.recipe import InputSpec
 from tests.bench_ios_project.harness import facts, linear, linear_weights
 from tests.bench_native.harness import linear as linear_onnx
 from tests.bench_native.harness import photographs
 
-__all__ = ["DIM", "KEPT", "SPEC", "WHOLE", "agrees", "embeddings", "images", "kept", "model", "photos", "write_photos"]
+__all__ = [
+    "DIM",
+    "KEPT",
+    "SPEC",
+    "WHOLE",
+    "agrees",
+    "by_python",
+    "embeddings",
+    "images",
+    "kept",
+    "model",
+    "photos",
+    "write_photos",
+]
 
 DIM = 11
 SPEC = InputSpec(size=(24, 32), crop_pct=0.9)
@@ -84,9 +97,15 @@ def write_photos(folder: Path, files: dict[str, bytes], spec: InputSpec = SPEC) 
 def kept(result: Path, dim: int = DIM) -> np.ndarray:
     """The embeddings beside a result, of which it tells number and hash: float32 [rows,dim]."""
     content = (result.parent / KEPT).read_bytes()
-    told = json.loads(result.read_bytes())["embeddings"]
-    assert told == {"rows": len(content) // (4 * dim), "sha256": hashlib.sha256(content).hexdigest()}
+    told = read_result(result).embeddings
+    assert told is not None and told.rows * 4 * dim == len(content)
+    assert told.sha256 == hashlib.sha256(content).hexdigest()
     return np.frombuffer(content, "<f4").reshape(-1, dim)
+
+
+def by_python(job: Path) -> Path:
+    """The same job as Python's own reader takes it and Python writes it, with every key."""
+    return AppJob.read(job).write(job)
 
 
 def agrees(rows: np.ndarray, due: np.ndarray, most: float = 1e-5) -> None:

@@ -3,8 +3,8 @@ import Foundation
 
 /// What photos need of the device: a photo's pixels as they are stored, and the hexadecimal digest of a file.
 struct PhotoReader: Sendable {
-    let decode: @Sendable ([UInt8], String) throws -> Pixels
-    let sha256: @Sendable ([UInt8]) -> String
+    let pixels: @Sendable ([UInt8], String) throws -> Pixels
+    let digest: @Sendable ([UInt8]) -> String
 }
 
 /// The images of a job.
@@ -17,7 +17,7 @@ enum Images {
         switch self {
         case .stored(let rows): return try rows.read(index)
         case .photos(let golden, let reader):
-            let (image, _) = try golden.pixels(of: golden.items[index], sha256: reader.sha256, decode: reader.decode)
+            let (image, _) = try golden.pixels(of: golden.items[index], sha256: reader.digest, decode: reader.pixels)
             return image.bytes
         }
     }

@@ -15,7 +15,7 @@ final class GoldenTests: XCTestCase {
         defer { ready.remove() }
         let model = try await ready.open(height: golden.preprocessing.height, width: golden.preprocessing.width)
         let reader = PhotoReader.device
-        let results = try await golden.compare(model: model, sha256: reader.sha256, decode: reader.decode)
+        let results = try await golden.compare(model: model, sha256: reader.digest, decode: reader.pixels)
         let document = JSON.object([
             "schema": .text("edgekit.golden-result/1"), "model": golden.facts, "device": await Phone.device().json,
             "min_cosine": .number(BenchProtocol.minCosine), "items": .list(results.map(\.json)),

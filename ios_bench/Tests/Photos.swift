@@ -4,5 +4,5 @@ import ObjectiveC
 
 extension PhotoReader {
     static let device = PhotoReader(
-        decode: { file, name in try autoreleasepool { try decode(file, name: name) } }, sha256: hexadecimal)
+        pixels: { file, name in try autoreleasepool { try decode(file, name: name) } }, digest: hexadecimal)
 }

@@ -68,6 +68,13 @@ def test_photographs_of_all_languages(core: Core, kind: str) -> None:
     shared.agrees(shared.kept(folder / "result.json"), shared.embeddings(pictures))
 
 
+def test_a_job_that_python_wrote(core: Core) -> None:
+    folder, pictures = photo_job(core, shared.photos("png"))
+    shared.by_python(folder / "job.json")
+    assert core("measure", folder).returncode == 0
+    shared.agrees(shared.kept(folder / "result.json"), shared.embeddings(pictures))
+
+
 def test_a_measurement_leaves_no_embeddings(core: Core, job: Path) -> None:
     measured(core, edited(job, embeddings=None))
     assert "embeddings.bin" not in left(job)
@@ -101,13 +108,12 @@ def test_one_image_is_in_memory_at_a_time(core: Core) -> None:
     assert len(shared.kept(folder / "result.json")) == 400
 
 
+NAMES: tuple[Any, ...] = ("", "..", "../e.bin", "/e.bin", "a/e.bin", "a\nb", "x" * 500, 1, [])
+TAKEN = ("job.json", "result.json", "inputs.bin", "golden.bin", "model.mlpackage", "compute-plan.json")
+FOLDERS: tuple[Any, ...] = ("", "..", "/tmp", 1, {}, "a\u0000b")
 WRONG: list[tuple[str, Any]] = [
-    *[
-        ("embeddings", value)
-        for value in ("", "..", "../e.bin", "/e.bin", "a/e.bin", "a\nb", "x" * 500, 1, [], "job.json", "result.json")
-    ],
-    *[("embeddings", value) for value in ("inputs.bin", "golden.bin", "model.mlpackage", "compute-plan.json")],
-    *[("photos", value) for value in ("", "..", "/tmp", 1, {}, "a\u0000b")],
+    *[("embeddings", value) for value in (*NAMES, *TAKEN)],
+    *[("photos", value) for value in FOLDERS],
     *[("inputs", value) for value in (None, ...)],
     ("iterations", 35),
 ]
@@ -121,6 +127,11 @@ def test_fields_that_are_wrong_are_told_in_one_line(core: Core, job: Path) -> No
     refused(core("measure", edited(job, photos="raw")), job, 2, "inputs", "none where photos are given")
     refused(core("measure", edited(job, inputs=None)), job, 2, "golden.json: no such file")
     assert "embeddings.bin" not in left(job)
+
+
+def test_inputs_may_be_left_out_or_null(core: Core) -> None:
+    folder, _ = photo_job(core, shared.photos("png"))
+    assert core("measure", edited(folder, inputs=...)).returncode == 0
 
 
 def test_photographs_that_are_wrong_are_told_in_one_line(core: Core) -> None:

@@ -22,7 +22,7 @@ from .harness import Case, Core
 from .test_preprocess import encode, noise
 
 pytestmark = pytest.mark.toolchain
-NO_PIXELS: dict[str, Any] = {"inputs": ..., "photos": "raw"}
+NO_PIXELS: dict[str, Any] = {"inputs": None, "photos": "raw"}
 
 
 @pytest.fixture
@@ -64,6 +64,14 @@ def test_photographs_through_an_exported_model(
     assert check["min_cosine"] == pytest.approx(cosines.diagonal().min(), abs=1e-6)
 
 
+def test_a_job_that_python_wrote(same: Case) -> None:
+    case, images = raw(same, shared.photos("png"))
+    job = shared.by_python(case.job(**NO_PIXELS, **shared.WHOLE, iterations=8))
+    assert {"inputs": None, "photos": "raw"}.items() <= json.loads(job.read_text(encoding="utf-8")).items()
+    assert case.core.run("measure", job).returncode == 0
+    shared.agrees(shared.kept(case.out), shared.embeddings(images))
+
+
 def test_rows_are_the_first_outputs_where_images_come_again(same: Case) -> None:
     assert len(same.parity(warmup=40, iterations=70)) == 37
 
@@ -102,7 +110,8 @@ def refused(case: Case, *told: str, **changes: Any) -> None:
 
 
 def test_fields_that_are_wrong_are_told_in_one_line(same: Case) -> None:
-    for name in ("../e.bin", "", "job.json", "golden.bin", "result.json", 1, []):
+    names: tuple[Any, ...] = ("../e.bin", "", "job.json", "golden.bin", "result.json", 1, [])
+    for name in names:
         refused(same, "embeddings", embeddings=name)
     refused(same, "iterations", "give 37", iterations=35)
     refused(same, "photos", photos="gone", inputs=None)

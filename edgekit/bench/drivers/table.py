@@ -63,7 +63,13 @@ DRIVERS = [
         embeds=True,
         decodes=True,
     ),
-    Row(key="arm64", formats=(".onnx", ".pte", ".tflite"), fields=frozenset({"threads"}), driver=_ARM64_DRIVER),
+    Row(
+        key="arm64",
+        formats=(".onnx", ".pte", ".tflite"),
+        fields=frozenset({"threads"}),
+        driver=_ARM64_DRIVER,
+        embeds=True,
+    ),
 ]
 
 

@@ -87,7 +87,7 @@ func runMeasure(_ folder: URL, _ faults: Set<String>, coreAI: Bool = false) asyn
     let measured: Measurement
     do {
         let photos = PhotoReader(
-            decode: { try decodeRaw(folder.appendingPathComponent(job.photos ?? ""), $1) }, sha256: hexadecimal)
+            pixels: { try decodeRaw(folder.appendingPathComponent(job.photos ?? ""), $1) }, digest: hexadecimal)
         let memory = faults.contains("no-memory") ? { MemoryNow() } : memoryNow
         measured = try await measureModel(job, photos: photos, memory: memory) {
             try await ready?.open(height: job.height, width: job.width) ?? Linear(dim: job.dim, faults: faults)

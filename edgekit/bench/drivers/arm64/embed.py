@@ -1,83 +1,73 @@
-"""Embed many images on the emulated machine: small parts, several processes at once, joined in order."""
+"""Embed many images on the emulated machine: small pieces, several processes at once, joined in order."""
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from edgekit.bench import schema as s
-from edgekit.bench.drivers.arm64.driver import NAME, Arm64Job, run
+from edgekit.bench.drivers.base import Say
 from edgekit.bench.golden import Golden
-from edgekit.errors import InputError
-from edgekit.metrics.retrieval import cosine
-from edgekit.support.files import sha256_file
-from edgekit.support.progress import Tick
-from edgekit.support.threads import cores
+from edgekit.bench.protocol import AppJob
 
-__all__ = ["embed"]
+__all__ = ["MOST_OF_A_PIECE", "in_pieces", "joined", "said"]
 
-EMBEDDINGS = "embeddings.bin"
-_PART = 8  # images of a process: few enough to show how it goes on, enough that loading the model does not matter
-_ROUNDING = 1e-5  # of a cosine in float32 and in double precision
+MOST_OF_A_PIECE = 8  # images of a process: it shows how it goes on, and loading the model hardly matters
 
 
-async def embed(job: Arm64Job, golden: Golden, tick: Tick, processes: int | None = None) -> np.ndarray:
-    """What the file makes of `golden.images`, uint8 [N,H,W,3], on arm64: float32 [N,D].
+def in_pieces(asked: AppJob, folder: Path, processes: int) -> list[tuple[AppJob, Golden]]:
+    """The jobs that `asked`, whose images and golden embeddings are in `folder`, is made of, and what each is given.
 
-    Args:
-        job: the file, and how it is run.
-        golden: the images, and the original's embeddings of them, with which the runner compares its own.
-        tick: is told how many images are done.
-        processes: that run at once; None for one a core.
-
-    Raises:
-        DeviceError: the runner fails, or does not end in time.
-        InputError: it wrote other rows than it says, or compares them otherwise than this machine does.
+    The first inference of a job is of its first image, so that one fewer than it has images come after it.
     """
-    total, done = len(golden.images), 0
-    slots = asyncio.Semaphore(processes or cores())
+    images = np.memmap(folder / asked.images, np.uint8, "r", shape=(asked.count, asked.height, asked.width, 3))
+    golden = np.fromfile(folder / asked.golden, "<f4").reshape(asked.count, asked.dim)
+    size = min(MOST_OF_A_PIECE, -(-asked.count // processes))
+    pieces = []
+    for start in range(0, asked.count, size):
+        piece = Golden(images[start : start + size], golden[start : start + size])
+        count = len(piece.images)
+        pieces.append((asked.model_copy(update={"count": count, "iterations": max(1, count - 1)}), piece))
+    return pieces
 
-    async def part(start: int) -> np.ndarray:
+
+def joined(asked: AppJob, results: Sequence[s.Result], rows: np.ndarray) -> s.Result:
+    """One result of all pieces: `rows`, float32 [count,dim], are theirs in order."""
+    first, checks = results[0], [result.check for result in results]
+    cosines, errors = ([getattr(check, name) for check in checks] for name in ("min_cosine", "max_abs"))
+    known = None not in cosines and None not in errors
+    check = s.Check(
+        images=sum(check.images for check in checks),
+        min_cosine=min(cosines) if known else None,
+        max_abs=max(errors) if known else None,
+        passed=all(check.passed for check in checks),
+    )
+    digest = hashlib.sha256(np.ascontiguousarray(rows, "<f4").tobytes()).hexdigest()
+    latency = first.latency_ms.model_copy(
+        update={"samples": tuple(sample for result in results for sample in result.latency_ms.samples)}
+    )
+    return first.model_copy(
+        update={
+            "run_id": asked.run_id,
+            "check": check,
+            "embeddings": s.Embeddings(rows=len(rows), sha256=digest),
+            "latency_ms": latency,
+        }
+    )
+
+
+def said(say: Say, total: int) -> Callable[[int], None]:
+    """Tells how many of `total` images are done, and how long the others will take."""
+    started, done = time.monotonic(), 0
+
+    def more(count: int) -> None:
         nonlocal done
-        async with slots:
-            piece = slice(start, start + _PART)
-            rows = await _part(job, Golden(golden.images[piece], golden.embeddings[piece]))
-        done += len(rows)
-        tick(done, total, f"{done} of {total} images")
-        return rows
+        done += count
+        left = (time.monotonic() - started) * (total - done) / done
+        say(f"{done} of {total} images, {left / 60:.1f} minutes left")
 
-    async with asyncio.TaskGroup() as group:
-        parts = [group.create_task(part(start)) for start in range(0, total, _PART)]
-    return np.concatenate([task.result() for task in parts])
-
-
-async def _part(job: Arm64Job, golden: Golden) -> np.ndarray:
-    count = len(golden.images)
-    run_id, _ = s.new_run()
-    # The first inference is of the first image, each one after it of the next.
-    changes = {"run_id": run_id, "count": count, "iterations": max(1, count - 1), "warmup": 0, "duration": 0.0}
-    asked = job.asked.model_copy(update={**changes, "min_cosine": -1.0, "embeddings": EMBEDDINGS})
-    with TemporaryDirectory(prefix="edgekit-") as folder:
-        result = await run(job, asked, golden, Path(folder))
-        return _rows(Path(folder) / EMBEDDINGS, result, golden)
-
-
-def _rows(path: Path, result: s.Result, golden: Golden) -> np.ndarray:
-    """The rows of a part, which are the ones that the runner hashed and compared."""
-    count, dim = golden.embeddings.shape
-    told = result.embeddings
-    if told is None or not path.is_file() or path.stat().st_size != 4 * count * dim:
-        raise InputError(
-            f"{NAME}: the runner did not write {count} embeddings of {dim} values; set the machine up again"
-        )
-    if told.rows != count or told.sha256 != sha256_file(path):
-        raise InputError(f"{NAME}: the embeddings are not those that the runner wrote; run again")
-    rows = np.fromfile(path, "<f4").reshape(count, dim).astype(np.float32)
-    if result.check.min_cosine is not None:
-        least = float(cosine(rows, golden.embeddings).min())
-        if not abs(least - result.check.min_cosine) <= _ROUNDING:
-            raise InputError(f"{NAME}: the embeddings are not in the order of the images; run again")
-    return rows
+    return more
