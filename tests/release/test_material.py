@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.bench.parity.document import Images
 from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError
 from edgekit.release.material import check_parity_level, open_given, space_of
 from edgekit.support.files import sha256_tree
+from tests.bench.parity.documents import document
 
 
 def _result(artifact: Path, *, platform: str = "android", emulated: bool | None = False, passed: bool = True) -> Result:
@@ -63,6 +65,20 @@ def test_the_bar_that_is_asked_for(toys: dict[str, Path]) -> None:
     check_parity_level(open_given(model, [_result(model)]), "device")
     with pytest.raises(ParityError, match="do not ship it"):
         check_parity_level(open_given(model, [_result(model), _result(model, passed=False)]), "host")
+
+
+def test_documents_of_parity_are_evidence(toys: dict[str, Path]) -> None:
+    model = toys["onnx"] / "toy.onnx"
+    good, digest = document(), sha256_tree(model)
+    here = good.model_copy(update={"model": good.model.model_copy(update={"sha256": digest})})
+    check_parity_level(open_given(model, (), [here]), "device")
+    assert _levels(open_given(model, (), [here, good]).figures) == ["host", "device"]  # the other is of another file
+    emulated = here.model_copy(update={"label": "emulated"})
+    with pytest.raises(ParityError, match="by host, emulated alone"):
+        check_parity_level(open_given(model, (), [emulated]), "device")
+    part = here.model_copy(update={"images": Images(asked=99, received=3)})  # a lost device, whatever its verdict says
+    with pytest.raises(ParityError, match="do not ship it"):
+        check_parity_level(open_given(model, (), [here, part]), "host")
 
 
 def test_space_is_the_manifests(toys: dict[str, Path]) -> None:

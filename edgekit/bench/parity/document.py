@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from edgekit.bench import schema as s
-from edgekit.parity.report import ParityReport
+from edgekit.parity.report import ParityReport, Verdict
 from edgekit.support.documents import Document, Part
+from edgekit.support.text import shown
 
 __all__ = ["LABELS", "SCHEMA", "SUFFIX", "DeviceParity", "Images", "Label", "label_of", "read_parity"]
 
@@ -51,19 +52,37 @@ class DeviceParity(Document):
 
     @property
     def passed(self) -> bool:
-        """Whether all images came back and every gate was kept."""
-        return self.report.verdict == "pass" and self.images.received == self.images.asked > 0
+        """Whether all images came back and kept every gate: the verdict of anyone's file is not believed alone."""
+        report, due = self.report, self.images.asked
+        cosines = [row.cosine for row in report.cosines]
+        whole = len(cosines) == report.dataset.images == self.images.received == due > 0
+        return (
+            report.verdict == "pass"
+            and whole
+            and all(cosine is not None and cosine >= report.gates.min_cosine for cosine in cosines)
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        """The report's, but "pass" only of what passed."""
+        return "fail" if self.report.verdict == "pass" and not self.passed else self.report.verdict
+
+    @property
+    def count(self) -> str:
+        """The number of images as a table shows it."""
+        asked, received = self.images.asked, self.images.received
+        return str(asked) if received == asked else f"{received} of {asked}"
 
     @property
     def place(self) -> str:
         """The device as a table names it, and what ran the file there."""
         serial = self.device.serial_sha256
-        return f"{self.device.label}{'' if serial is None else f' #{serial[:6]}'}"
+        return shown(f"{self.device.label}{'' if serial is None else f' #{serial[:6]}'}", None)
 
     @property
     def ran(self) -> str:
         """The runtime as a table names it: name, version and compute units."""
-        return " ".join(filter(None, (self.runtime.name, self.runtime.version, self.runtime.backend)))
+        return shown(" ".join(filter(None, (self.runtime.name, self.runtime.version, self.runtime.backend))), None)
 
 
 def label_of(device: s.Device) -> Label:
