@@ -142,9 +142,8 @@ def test_parts_hold_every_image_once_in_order(tmp_path: Path) -> None:
     for pieces in (parts, halves):
         assert [image[0, 0, 0] for piece in pieces for image in piece.opened().images] == list(range(70))
         assert np.concatenate([piece.embeddings for piece in pieces])[:, 0].tolist() == [*range(1, 71)]
-        assert all(
-            piece.sizes == ((piece.stop - piece.start, SIDE, SIDE, 3), piece.embeddings.shape) for piece in pieces
-        )
+        for piece in pieces:
+            assert piece.sizes == ((piece.stop - piece.start, SIDE, SIDE, 3), piece.embeddings.shape)
     one = replace(parts[0], stop=1)
     assert one.halves() == [one]
 
