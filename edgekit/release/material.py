@@ -15,6 +15,8 @@ from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError, UsageError
 from edgekit.parity.report import FILENAME as PARITY
 from edgekit.parity.report import ParityReport
+from edgekit.quantization.schemes import gates_for
+from edgekit.recipe.gates import Gates
 from edgekit.release.bundle import ParityFigure, Previous
 from edgekit.release.names import check_names
 from edgekit.release.training import TrainingCard
@@ -123,15 +125,21 @@ def open_given(
     parity = ParityReport.read(folder / PARITY) if listed else None
     if parity is not None and parity.verdict != verdict:
         raise InputError(f"{folder}: parity.json says {parity.verdict}, its manifest {verdict}; export it again")
-    return Given(folder, artifact, manifest, parity, parity_figures(artifact, manifest, results, parities))
+    return Given(folder, artifact, manifest, parity, parity_figures(artifact, manifest, results, parities, parity))
 
 
 def parity_figures(
-    artifact: Path, manifest: Manifest, results: Sequence[Result], parities: Sequence[DeviceParity] = ()
+    artifact: Path,
+    manifest: Manifest,
+    results: Sequence[Result],
+    parities: Sequence[DeviceParity] = (),
+    parity: ParityReport | None = None,
 ) -> tuple[ParityFigure, ...]:
     """How the artifact was compared: at its export, by `edgekit parity` on each device, and in each measurement of this
     very file on a phone.
 
+    A document of a device is held to the artifact's own gate, of its `parity`, or of its precision where that is not
+    there; not to the one that stands in the document.
     A measurement's figure compares its answers with those of the file on the host, which the export compared with the
     original.
     """
@@ -146,10 +154,11 @@ def parity_figures(
         )
     ]
     digest = sha256_tree(artifact) if results or parities else ""
+    gates = Gates.for_precision(gates_for(manifest.precision)) if parity is None else parity.gates
     figures += [
         ParityFigure(
             obtained=one.label,
-            verdict=one.verdict,
+            verdict=one.verdict_at(max(gates.min_cosine, one.report.gates.min_cosine)),
             runtime=f"{one.ran} on {one.place}"[:200],
             images=one.images.received,
             min_cosine=one.report.min_cosine,

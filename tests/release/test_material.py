@@ -93,3 +93,17 @@ def test_parity_json_and_manifest_agree(toys: dict[str, Path]) -> None:
     given = open_given(toys["onnx"])
     assert given.parity is not None and given.verified and given.bytes == (given.folder / "toy.onnx").stat().st_size
     assert dataclasses.replace(given, parity=None).verified
+
+
+def test_gates_of_a_document_are_not_believed(toys: dict[str, Path]) -> None:
+    """One that says for itself how little is enough is held to the artifact's own gate."""
+    model = toys["onnx"] / "toy.onnx"
+    lax = document(cosine=0.5)
+    report = lax.report.model_copy(
+        update={"verdict": "pass", "gates": lax.report.gates.model_copy(update={"min_cosine": 0.01})}
+    )
+    own = lax.model.model_copy(update={"sha256": sha256_tree(model)})
+    forged = lax.model_copy(update={"report": report, "model": own})
+    assert forged.passed
+    with pytest.raises(ParityError, match="do not ship it"):
+        check_parity_level(open_given(model, (), [forged]), "device")

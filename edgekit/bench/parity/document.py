@@ -50,22 +50,27 @@ class DeviceParity(Document):
     report: ParityReport = Field(description='Of what came back; where something is missing, it is never "pass".')
     errors: tuple[s.Text, ...] = Field((), max_length=64, description="What went wrong on the device.")
 
-    @property
-    def passed(self) -> bool:
-        """Whether all images came back and kept every gate: the verdict of anyone's file is not believed alone."""
+    def passes(self, min_cosine: float) -> bool:
+        """Whether all images came back with at least that cosine: the verdict of anyone's file is not believed alone."""
         report, due = self.report, self.images.asked
         cosines = [row.cosine for row in report.cosines]
         whole = len(cosines) == report.dataset.images == self.images.received == due > 0
-        return (
-            report.verdict == "pass"
-            and whole
-            and all(cosine is not None and cosine >= report.gates.min_cosine for cosine in cosines)
-        )
+        kept = all(cosine is not None and cosine >= min_cosine for cosine in cosines)
+        return report.verdict == "pass" and whole and kept
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passes its own gates."""
+        return self.passes(self.report.gates.min_cosine)
 
     @property
     def verdict(self) -> Verdict:
         """The report's, but "pass" only of what passed."""
-        return "fail" if self.report.verdict == "pass" and not self.passed else self.report.verdict
+        return self.verdict_at(self.report.gates.min_cosine)
+
+    def verdict_at(self, min_cosine: float) -> Verdict:
+        """The same where somebody else says which cosine is due."""
+        return "fail" if self.report.verdict == "pass" and not self.passes(min_cosine) else self.report.verdict
 
     @property
     def count(self) -> str:
