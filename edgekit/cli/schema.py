@@ -15,7 +15,7 @@ __all__ = ["schema"]
 _NAMES = (
     *("bench", "bundle", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze"),
     *("experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
-    *("release", "retrieval"),
+    *("release", "retrieval", "runtimes"),
 )
 
 
@@ -42,6 +42,7 @@ def schema(name: str) -> None:
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
     from edgekit.release.bundle import Bundle, Release
+    from edgekit.runtimes.report import RuntimesReport
 
     documents: dict[str, type[object]] = {
         "bench": Result,
@@ -62,6 +63,7 @@ def schema(name: str) -> None:
         "recipe": Recipe,
         "release": Release,
         "retrieval": RetrievalReport,
+        "runtimes": RuntimesReport,
     }
     mode: Literal["serialization", "validation"] = "serialization" if name == "job" else "validation"
     print_json(TypeAdapter(documents[name]).json_schema(mode=mode))

@@ -13,9 +13,10 @@ ANDROID = Target(
     rewrites="litert",
     forms="litert",
     module="edgekit.targets.litert.backend",
+    values="edgekit.targets.litert.values",
     packages=("litert_torch", "ai_edge_litert"),
     extra="litert",
     channels_last=True,
     uint8_input=True,
-    runtime=Runtime("ai-edge-litert", "XNNPACK", "ai_edge_litert.interpreter"),
+    runtime=Runtime("ai-edge-litert", "XNNPACK", "ai_edge_litert.interpreter", beside=("numpy", "<2")),
 )

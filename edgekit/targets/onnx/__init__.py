@@ -13,9 +13,10 @@ ONNX = Target(
     rewrites="onnx",
     forms="onnx",
     module="edgekit.targets.onnx.backend",
+    values="edgekit.targets.onnx.values",
     packages=("onnx", "onnxscript", "onnxruntime"),
     extra="onnx",
-    runtime=Runtime("onnxruntime", "CPUExecutionProvider", "onnxruntime"),
+    runtime=Runtime("onnxruntime", "CPUExecutionProvider", "onnxruntime", beside=("numpy", "<2")),
     dynamic_batch=True,
     uint8_input=True,
 )
