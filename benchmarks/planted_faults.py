@@ -77,8 +77,9 @@ def wrong_constant(graph: GraphModule, node: Node, draw: np.random.Generator) ->
 
 def swapped_axis(graph: GraphModule, node: Node, draw: np.random.Generator) -> bool:
     if is_call(node, aten.softmax.int):
-        size = node.meta["val"].ndim
-        node.update_arg(1, int(draw.choice([axis for axis in range(size) if axis != int(node.args[1]) % size])))  # type: ignore[arg-type]
+        size, own = node.meta["val"].ndim, node.args[1]
+        assert isinstance(own, int)
+        node.update_arg(1, int(draw.choice([axis for axis in range(size) if axis != own % size])))
         return True
     if node.target not in LAYERS:
         return False

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edgekit.bench.drivers.base import Outcome
     from edgekit.bench.measure import measure
     from edgekit.bench.request import BenchRequest
+    from edgekit.bisect.report import BisectReport
+    from edgekit.bisect.run import BisectRequest, bisect_artifact
     from edgekit.distillation.run import DistillRequest, DistillResult, distill
     from edgekit.embedding.file import EmbeddingFile, read_embeddings
     from edgekit.embedding.run import EmbedRequest, EmbedResult, embed
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "BenchRequest",
+    "BisectReport",
+    "BisectRequest",
     "CanaryRequest",
     "CanaryResult",
     "CompareReport",
@@ -110,6 +114,7 @@ __all__ = [
     "VerifyRequest",
     "__version__",
     "analyze_experiment",
+    "bisect_artifact",
     "check_parity",
     "compare",
     "demo",
@@ -150,6 +155,8 @@ _NAMES = {
     "bench.drivers.base": "Outcome",
     "bench.measure": "measure",
     "bench.request": "BenchRequest",
+    "bisect.report": "BisectReport",
+    "bisect.run": "BisectRequest bisect_artifact",
     "distillation.run": "DistillRequest DistillResult distill",
     "embedding.file": "EmbeddingFile read_embeddings",
     "embedding.run": "EmbedRequest EmbedResult embed",

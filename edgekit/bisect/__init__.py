@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from edgekit.bisect.report import BisectReport, Step
-from edgekit.bisect.run import BisectRequest, bisect
+from edgekit.bisect.run import BisectRequest, bisect_artifact
 
-__all__ = ["BisectReport", "BisectRequest", "Step", "bisect"]
+__all__ = ["BisectReport", "BisectRequest", "Step", "bisect_artifact"]

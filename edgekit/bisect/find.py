@@ -57,13 +57,19 @@ def allowed_in(precision: str) -> float:
 
 def distance(one: Tensor, due: Tensor) -> float:
     """The length of the difference over that of `due`; infinity where one has a number and the other none."""
-    finite = torch.isfinite(due)
-    if not bool((torch.isfinite(one) == finite).all()):
-        return math.inf
-    one, due = torch.where(finite, one, 0), torch.where(finite, due, 0)
-    length = float(torch.linalg.vector_norm(due, dtype=torch.float64))
-    apart = float(torch.linalg.vector_norm(one - due, dtype=torch.float64))
+    length, apart = _lengths(one, due)
+    if not math.isfinite(length + apart):
+        finite = torch.isfinite(due)
+        if not bool((torch.isfinite(one) == finite).all()):
+            return math.inf
+        length, apart = _lengths(torch.where(finite, one, 0), torch.where(finite, due, 0))
     return apart / length if length else (0.0 if apart == 0 else math.inf)
+
+
+def _lengths(one: Tensor, due: Tensor) -> tuple[float, float]:
+    """Of `due`, and of the difference."""
+    norm = torch.linalg.vector_norm
+    return float(norm(due, dtype=torch.float64)), float(norm(one - due, dtype=torch.float64))
 
 
 def match(walk: Walk, values: Iterable[Value], *, allowed: float, channels_last: bool) -> tuple[list[Match], int]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgekit.parity.check import Embed, Picture
     from edgekit.quantization import Plan
 
-__all__ = ["BisectRequest", "bisect"]
+__all__ = ["BisectRequest", "bisect_artifact"]
 
 _FLOATS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16"}
 _SAMPLES = 4
@@ -54,7 +54,7 @@ class BisectRequest:
 
 
 @one_thread()
-def bisect(request: BisectRequest, reporter: Reporter | None = None) -> BisectReport:
+def bisect_artifact(request: BisectRequest, reporter: Reporter | None = None) -> BisectReport:
     """Compare the tensors inside a published file with those of its program, and say which step errs first.
 
     Raises:
@@ -158,8 +158,8 @@ def _worst(
         found.append((-math.inf if math.isnan(value) else value, picture))
     if not found:
         raise InputError("no image to compare; give a folder with readable images")
-    value, picture = min(found, key=lambda pair: pair[0])
-    return picture, None if math.isinf(value) else value
+    least, worst = min(found, key=lambda pair: pair[0])
+    return worst, None if math.isinf(least) else least
 
 
 def _step(match: Match, depth: int, own: Tensor, allowed: float) -> Step:

@@ -24,7 +24,7 @@ _BEFORE, _AFTER, _MOST = 5, 3, 5
 
 def find_first(artifact: Path, options: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
     """Bisect, print, and end with the exit code of a missed parity gate where a step differs."""
-    from edgekit.bisect import BisectRequest, bisect
+    from edgekit.bisect import BisectRequest, bisect_artifact
 
     plot: Path | None = options["plot"]
     request = BisectRequest(
@@ -34,13 +34,13 @@ def find_first(artifact: Path, options: dict[str, Any], *, as_json: bool, quiet:
         images=options["images"],
         samples=options["samples"],
     )
-    report = bisect(request, reporter_of(quiet or as_json))
+    report = bisect_artifact(request, reporter_of(quiet or as_json))
     if plot is not None:
         from edgekit.bisect.plot import draw
 
         draw(report, plot)
     if as_json:
-        print_json(report.model_dump(mode="json") | {"first": _index(report)})
+        print_json(report.model_dump(mode="json"))
     else:
         _show(report, plot)
     first = report.first

@@ -13,7 +13,7 @@ __all__ = ["schema"]
 
 
 _NAMES = (
-    *("bench", "bundle", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze"),
+    *("bench", "bisect", "bundle", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze"),
     *("experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
     *("release", "retrieval", "runtimes"),
 )
@@ -29,6 +29,7 @@ def schema(name: str) -> None:
     from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
+    from edgekit.bisect.report import BisectReport
     from edgekit.embedding.about import About
     from edgekit.evaluation.compare_report import CompareReport
     from edgekit.evaluation.compatibility import CompatibilityReport
@@ -46,6 +47,7 @@ def schema(name: str) -> None:
 
     documents: dict[str, type[object]] = {
         "bench": Result,
+        "bisect": BisectReport,
         "bundle": Bundle,
         "comparison": CompareReport,
         "compatibility": CompatibilityReport,

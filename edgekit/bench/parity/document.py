@@ -51,7 +51,7 @@ class DeviceParity(Document):
     errors: tuple[s.Text, ...] = Field((), max_length=64, description="What went wrong on the device.")
 
     def passes(self, min_cosine: float) -> bool:
-        """Whether all images came back with at least that cosine: the verdict of anyone's file is not believed alone."""
+        """Whether all images came back with at least that cosine: a verdict of anyone's file is not believed alone."""
         report, due = self.report, self.images.asked
         cosines = [row.cosine for row in report.cosines]
         whole = len(cosines) == report.dataset.images == self.images.received == due > 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,6 @@ from edgekit.support.text import reason_of
 from edgekit.targets.base import Value
 
 __all__ = ["values"]
-
-_LAST_WORDS = 0.2  # seconds that the runtime's own threads have to hand over what they logged
 
 
 def values(path: Path, image: np.ndarray) -> Iterator[Value]:
@@ -43,23 +41,46 @@ def values(path: Path, image: np.ndarray) -> Iterator[Value]:
                 raise InputError(
                     f"{path}: its inner tensors cannot be had from Core AI ({reason_of(error)}): export it again"
                 ) from error
-    yield from seen
+    while seen:
+        yield seen.popleft()
 
 
-async def _logged(program: Path, image: Any) -> list[Value]:
-    from coreai.runtime import AIModel, CompileIdentifiers, IntermediateLogger, NDArray
+async def _logged(program: Path, image: Any) -> deque[Value]:
+    from coreai.runtime import AIModel, CompileIdentifiers, IntermediateLogger
 
     model = await AIModel.load(program)
-    seen: list[Value] = []
-
-    def see(tensors: list[Any], kind: str, operation: Any) -> None:
-        if kind == "output":
-            arrays = [NDArray._wrap(tensor).numpy() for tensor in tensors if tensor is not None]
-            seen.extend(Value(f"odix_{operation.id}", "operation", np.array(array)) for array in arrays)
-
+    log = _Log()
     operations = sorted({item["odixId"] for record in json.loads(model._debug_infos) for item in record["operations"]})
-    logger = IntermediateLogger([CompileIdentifiers(number, None) for number in operations], see, True)
+    logger = IntermediateLogger([CompileIdentifiers(number, None) for number in operations], log.see, True)
     function = model.load_function("main", intermediate_logger=logger)
+    log.seen.clear()  # constants, which are made as the function is loaded
     await function(inputs={function.desc.input_names[0]: image})
-    await asyncio.sleep(_LAST_WORDS)
-    return seen
+    return log.seen
+
+
+class _Log:
+    """What the runtime logs, but for what is no result.
+
+    Nothing in a program says what its operations are. One that takes a piece of the memory that all share has memory
+    alone as its input, and what it gives still holds what was there before; one that changes a type has one tensor.
+    """
+
+    def __init__(self) -> None:
+        self.seen: deque[Value] = deque()
+        self._taken: dict[int, list[tuple[tuple[int, ...], np.dtype[Any]]]] = {}
+
+    def see(self, tensors: list[Any], kind: str, operation: Any) -> None:
+        """The runtime's callback, before an operation with its inputs and after it with its outputs."""
+        from coreai.runtime import NDArray
+
+        arrays = [NDArray._wrap(tensor).numpy() for tensor in tensors if tensor is not None]
+        if kind == "input":
+            self._taken[operation.id] = [(array.shape, array.dtype) for array in arrays]
+            return
+        taken = self._taken.pop(operation.id, [])
+        if all(dtype == np.int8 and len(shape) == 1 for shape, dtype in taken):
+            return
+        for array in arrays:
+            moved = len(taken) == 1 and taken[0][0] == array.shape and taken[0][1] != array.dtype
+            if array.dtype.kind == "f" and not moved:
+                self.seen.append(Value(f"odix_{operation.id}", "operation", np.array(array)))
