@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from edgekit.release.reasons import Refused
     from edgekit.release.sign import Signed, SignRequest, sign
     from edgekit.release.verify import Verified, VerifyRequest, verify
+    from edgekit.runtimes.check import RuntimesRequest, check_runtimes
+    from edgekit.runtimes.report import RuntimesReport
     from edgekit.support.progress import Reporter, Stages
     from edgekit.web.demo import DemoRequest, DemoResult, demo
 
@@ -103,6 +105,8 @@ __all__ = [
     "Reporter",
     "RetrievalReport",
     "RetrievalRequest",
+    "RuntimesReport",
+    "RuntimesRequest",
     "SignRequest",
     "Signed",
     "Stages",
@@ -111,6 +115,7 @@ __all__ = [
     "__version__",
     "analyze_experiment",
     "check_parity",
+    "check_runtimes",
     "compare",
     "demo",
     "distill",
@@ -187,6 +192,8 @@ _NAMES = {
     "release.reasons": "Refused",
     "release.sign": "SignRequest Signed sign",
     "release.verify": "Verified VerifyRequest verify",
+    "runtimes.check": "RuntimesRequest check_runtimes",
+    "runtimes.report": "RuntimesReport",
     "support.progress": "Reporter Stages",
     "web.demo": "DemoRequest DemoResult demo",
 }
