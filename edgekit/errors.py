@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgekit.support.text import shown
+
 __all__ = [
     "BudgetError",
     "CanaryStopError",
@@ -23,18 +25,22 @@ __all__ = [
     "UsageError",
 ]
 
+_MOST = 2000  # characters
+
 
 class EdgeKitError(Exception):
     """Base of all errors shown to the user; `exit_code` is what the command exits with.
 
     A message names fields of the request in backticks (`min_ios`, `verify=False`), which the command line turns into
-    its options. `field` is the one to blame, where one is.
+    its options. `field` is the one to blame, where one is. What names of a foreign file it quotes cannot steer a
+    terminal or fill it: it is one line of at most 2,000 characters, its beginning and its end if it is longer.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
+        line = shown(message, None)
+        super().__init__(line if len(line) <= _MOST else f"{line[: _MOST - 505]} ... {line[-500:]}")
         self.field = field
 
 

@@ -14,7 +14,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DATA = (".js", ".ts", ".kt", ".swift", ".jinja", ".toml", ".json", ".yml", ".css", ".svg", ".txt", ".html", ".xml")
+DATA = (
+    ".js",
+    ".ts",
+    ".kt",
+    ".swift",
+    ".jinja",
+    ".toml",
+    ".json",
+    ".yml",
+    ".css",
+    ".svg",
+    ".txt",
+    ".html",
+    ".xml",
+    ".c",
+    ".cpp",
+    ".h",
+)
 
 
 def run(command: Sequence[str | Path], cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:

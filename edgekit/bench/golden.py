@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,9 +14,26 @@ from edgekit.bench.schema import Model
 from edgekit.data.datasets import CatalogPictures
 from edgekit.support.files import sha256_tree, size_of
 
-__all__ = ["TOLERANCE", "Golden", "golden_of", "model_of"]
+__all__ = ["TOLERANCE", "Golden", "Pair", "golden_of", "model_of"]
 
 TOLERANCE: float = CONSTANTS["min_cosine"]  # room for another processor's rounding of integers, none for another answer
+
+
+class Pair(Protocol):
+    """Images and the embeddings that are due, wherever they are kept."""
+
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(N, height, width, 3) of the images and (N, dim) of the embeddings."""
+        ...
+
+    def write(self, images: Path, embeddings: Path) -> None:
+        """Put both there for a device."""
+        ...
+
+    def opened(self) -> Golden:
+        """Both as arrays, which are read where they are touched; there are none of photos that are not decoded."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +42,15 @@ class Golden:
 
     images: np.ndarray
     embeddings: np.ndarray
+
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Their shapes."""
+        return self.images.shape, self.embeddings.shape
+
+    def opened(self) -> Golden:
+        """They are arrays."""
+        return self
 
     def write(self, images: Path, embeddings: Path) -> None:
         """Write the values as they are, row by row, little-endian."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from edgekit.artifact.open import Artifact, open_artifact
+from edgekit.artifact.open import open_artifact
 from edgekit.bench.constants import CONSTANTS
 from edgekit.bench.golden import Golden, model_of
 from edgekit.bench.schema import Model, Sha256, Side
@@ -20,13 +20,25 @@ from edgekit.data.image_files import LeftOut, readable, scan
 from edgekit.data.images import load_image, preprocess
 from edgekit.errors import InputError, IntegrityError, ParityError, UsageError
 from edgekit.metrics.retrieval import cosine
+from edgekit.recipe import InputSpec
 from edgekit.support.documents import Document, Part
 from edgekit.support.files import sha256_file, size_of
 from edgekit.support.progress import Reporter
 from edgekit.support.staging import staging
 from edgekit.support.text import shown
 
-__all__ = ["SCHEMA", "Agreement", "GoldenFolder", "Item", "Preprocessing", "compare", "make", "read", "vectors"]
+__all__ = [
+    "SCHEMA",
+    "Agreement",
+    "GoldenFolder",
+    "Item",
+    "Preprocessing",
+    "compare",
+    "make",
+    "read",
+    "steps_of",
+    "vectors",
+]
 
 SCHEMA: Literal["edgekit.golden/1"] = "edgekit.golden/1"
 FILENAME, INPUTS, EMBEDDINGS = (str(CONSTANTS[f"{name}_file"]) for name in ("golden", "inputs", "embeddings"))
@@ -148,7 +160,7 @@ def make(
         Golden(inputs, embeddings).write(folder / INPUTS, folder / EMBEDDINGS)
         golden = GoldenFolder(
             model=model_of(opened),
-            preprocessing=_steps(opened),
+            preprocessing=steps_of(opened.spec),
             dim=embeddings.shape[1],
             inputs_sha256=sha256_file(folder / INPUTS),
             embeddings_sha256=sha256_file(folder / EMBEDDINGS),
@@ -227,8 +239,8 @@ def _verify(golden: GoldenFolder, folder: Path) -> None:
         raise IntegrityError(f"{path}: {fault}; the golden folder is damaged, make it again with `edgekit golden make`")
 
 
-def _steps(artifact: Artifact) -> Preprocessing:
-    spec = artifact.spec
+def steps_of(spec: InputSpec) -> Preprocessing:
+    """What is done to a photo before a model with this input."""
     red, green, blue = (round(255 * v) for v in spec.mean) if spec.crop_mode == "border" else (0, 0, 0)
     steps = spec.model_dump(include={"interpolation", "crop_pct", "crop_mode"})
     return Preprocessing(height=spec.size[0], width=spec.size[1], fill=(red, green, blue), **steps)

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from edgekit.artifact.open import Artifact
 from edgekit.bench import schema as s
 from edgekit.bench.constants import CONSTANTS
-from edgekit.bench.golden import TOLERANCE, Golden, model_of
+from edgekit.bench.golden import TOLERANCE, Golden, Pair, model_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import UsageError
 from edgekit.support.documents import Document
@@ -64,10 +64,15 @@ class AppJob(Document):
     model: _FileName
     format: Literal["coreml", "coreai", "executorch", "litert", "onnx"]
     facts: s.Model = Field(description="Copied into the result as its `model`.")
-    inputs: _FileName = CONSTANTS["inputs_file"]
+    inputs: _FileName | None = Field(CONSTANTS["inputs_file"], description="Null where `photos` is given.")
+    photos: _FileName | None = Field(
+        None,
+        description="In the place of `inputs`: a folder as `edgekit golden` writes, without inputs.bin and golden.bin. "
+        "The device decodes, turns upright, scales and crops each of its photos itself.",
+    )
     golden: _FileName = CONSTANTS["embeddings_file"]
     count: Annotated[int, Field(ge=1, le=CONSTANTS["max_images"])] = Field(
-        description="Images in `inputs`, uint8 RGB [count,height,width,3], and rows in `golden`."
+        description="Images in `inputs`, uint8 RGB [count,height,width,3], or in `photos`, and rows in `golden`."
     )
     height: s.Side
     width: s.Side
@@ -87,7 +92,17 @@ class AppJob(Document):
     compute_units: ComputeUnits | Accelerator | None = Field(
         None, description="Of Core ML and Core AI; the accelerator of LiteRT; null for other formats."
     )
+    embeddings: _FileName | None = Field(
+        None,
+        description="The name of a file to write beside the result, before it: float32 little-endian [count,dim], the "
+        "embedding of each image from the first time that it was run. Null in a measurement.",
+    )
     out: _FileName = Field(RESULT, description="The name of the result's file.")
+
+    @property
+    def images(self) -> str:
+        """The name of what holds the images: `inputs`, or the folder `photos`."""
+        return self.photos or self.inputs or CONSTANTS["inputs_file"]
 
 
 def compute_units_of(names: Sequence[str], known: Sequence[_Unit]) -> Sequence[_Unit]:
@@ -139,8 +154,8 @@ def job_of(
     )
 
 
-def write_job(folder: Path, job: AppJob, model: Path, golden: Golden) -> None:
+def write_job(folder: Path, job: AppJob, model: Path, golden: Pair) -> None:
     """Put the job and all that it names into `folder`, which is there."""
     (shutil.copytree if model.is_dir() else shutil.copyfile)(model, folder / job.model)
-    golden.write(folder / job.inputs, folder / job.golden)
+    golden.write(folder / job.images, folder / job.golden)
     job.write(folder / JOB)

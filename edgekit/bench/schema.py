@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from edgekit.bench.constants import CONSTANTS
 from edgekit.errors import InputError
@@ -25,6 +25,7 @@ __all__ = [
     "Core",
     "Count",
     "Device",
+    "Embeddings",
     "Lab",
     "Latency",
     "Memory",
@@ -41,6 +42,7 @@ __all__ = [
     "States",
     "Text",
     "Tool",
+    "Utc",
     "Validity",
     "new_run",
     "read_result",
@@ -53,8 +55,23 @@ _MAX_VALUES = 20_000  # beside the samples
 _LONGEST = 1e9  # milliseconds
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
+
+def _one_line(value: str) -> str:
+    if value.endswith("\n"):  # which $ lets pass
+        raise ValueError("it ends in a line break")
+    return value
+
+
+def _a_date(value: str) -> str:
+    datetime.strptime(_one_line(value), _TIME)
+    return value
+
+
 Text = Annotated[str, Field(max_length=CONSTANTS["max_text"])]
-RunId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{CONSTANTS['run_id_digits']}}}$")]
+RunId = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{CONSTANTS['run_id_digits']}}}$"), AfterValidator(_one_line)]
+Utc = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"), AfterValidator(_a_date)
+]
 Side = Annotated[int, Field(ge=1, le=CONSTANTS["max_side"])]
 _CoreId = Annotated[int, Field(ge=0, lt=CONSTANTS["max_cores"])]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -234,6 +251,13 @@ class Check(Part):
     passed: bool
 
 
+class Embeddings(Part):
+    """The file of embeddings beside the result, as it was written: float32 little-endian [rows,dim]."""
+
+    rows: Count
+    sha256: Sha256
+
+
 class Validity(Part):
     """Whether the result may be compared with others, and why not."""
 
@@ -254,7 +278,7 @@ class Result(Document):
 
     schema_: Literal["edgekit.bench/1"] = Field(default=SCHEMA, alias="schema")
     run_id: RunId
-    started_utc: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+    started_utc: Utc
     tool: Tool
     model: Model
     runtime: Runtime
@@ -264,6 +288,7 @@ class Result(Document):
     latency_ms: Latency
     memory_bytes: Memory = Memory()
     check: Check
+    embeddings: Embeddings | None = Field(None, description="Null in a measurement.")
     validity: Validity
     errors: tuple[Text, ...] = Field((), max_length=64)
 
@@ -290,19 +315,6 @@ class Result(Document):
     def where(self) -> str:
         """The measurement as a line of text names it: the model and the device."""
         return f"{self.label} on {self.place}"
-
-    @field_validator("run_id", "started_utc")
-    @classmethod
-    def _one_line(cls, value: str) -> str:
-        if value.endswith("\n"):  # which $ lets pass
-            raise ValueError("it ends in a line break")
-        return value
-
-    @field_validator("started_utc")
-    @classmethod
-    def _a_date(cls, value: str) -> str:
-        datetime.strptime(value, _TIME)
-        return value
 
 
 def new_run() -> tuple[str, str]:

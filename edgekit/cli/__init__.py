@@ -28,6 +28,7 @@ COMMANDS = {
         "parity": "Compare an exported model with the original.",
         "bench": "Measure latency here or on phones, and compare results.",
         "golden": "Check the image preprocessing of an app.",
+        "setup": "Get an emulated arm64 machine ready.",
     },
     "Evaluate and decide": {
         "embed": "Embed a whole data set into a Parquet file.",

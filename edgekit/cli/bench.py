@@ -10,7 +10,7 @@ import click
 from edgekit.bench.drivers.table import DRIVERS, find
 from edgekit.cli.errors import end, warn
 from edgekit.cli.groups import DefaultGroup
-from edgekit.cli.options import FOLDER, PATH, PERCENT, Count, Finite, allow_bare, common, reporter_of
+from edgekit.cli.options import FOLDER, PATH, PERCENT, Count, Finite, allow_bare, common, device_options, reporter_of
 from edgekit.errors import InputError, OutputError, UsageError
 
 __all__ = ["bench", "bench_diff", "bench_import", "bench_report", "bench_run"]
@@ -63,40 +63,7 @@ def bench() -> None:
     metavar="MINUTES",
     help="Measure each artifact for this many minutes, in place of --duration.",
 )
-@click.option(
-    "--serial",
-    "serials",
-    multiple=True,
-    metavar="S",
-    help="Measure on this device: a serial number that `adb devices` lists, or an iPhone's identifier. May be "
-    "repeated.",
-)
-@click.option("--all-devices", is_flag=True, default=None, help="Measure on every connected device at once.")
-@click.option(
-    "--app",
-    type=PATH,
-    metavar="PATH",
-    help="The app that measures: the APK of android_bench, or the folder that Xcode built from ios_bench.",
-)
-@click.option(
-    "--compute-units",
-    multiple=True,
-    type=click.Choice(["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly", "cpu", "gpu"]),
-    help="Processors that Core ML and Core AI may use on iPhones, or the accelerator of LiteRT on Android: cpu or gpu. "
-    "May be repeated; each gives a result of its own.  [default: all, or cpu]",
-)
-@click.option(
-    "--runner",
-    type=PATH,
-    metavar="FILE",
-    help="On Android, in place of --app: the program edgekit_bench, built from android_bench/native.",
-)
-@click.option(
-    "--library",
-    type=PATH,
-    metavar="FILE",
-    help="With --runner: libonnxruntime.so or libLiteRt.so for the device's processor.",
-)
+@device_options
 @click.option("--airplane", is_flag=True, default=None, help="Measure Android devices in airplane mode.")
 @click.option(
     "--stay-awake/--no-stay-awake",

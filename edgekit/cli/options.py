@@ -228,6 +228,43 @@ parity_options = _together(
 )
 
 
+device_options = _together(
+    click.option(
+        "--serial",
+        "serials",
+        multiple=True,
+        metavar="S",
+        help="Use this device: a serial number that `adb devices` lists, or an iPhone's identifier. May be repeated.",
+    ),
+    click.option("--all-devices", is_flag=True, default=None, help="Use every connected device at once."),
+    click.option(
+        "--app",
+        type=PATH,
+        metavar="PATH",
+        help="The app that measures: the APK of android_bench, or the folder that Xcode built from ios_bench.",
+    ),
+    click.option(
+        "--compute-units",
+        multiple=True,
+        type=click.Choice(["all", "cpuAndNeuralEngine", "cpuAndGPU", "cpuOnly", "cpu", "gpu"]),
+        help="Processors that Core ML and Core AI may use on iPhones, or the accelerator of LiteRT on Android: cpu or "
+        "gpu. May be repeated; each gives a result of its own.  [default: all, or cpu]",
+    ),
+    click.option(
+        "--runner",
+        type=PATH,
+        metavar="FILE",
+        help="On Android, in place of --app: the program edgekit_bench, built from edgekit/bench/native.",
+    ),
+    click.option(
+        "--library",
+        type=PATH,
+        metavar="FILE",
+        help="With --runner: libonnxruntime.so or libLiteRt.so for the device's processor.",
+    ),
+)
+
+
 def recipe_of(options: dict[str, Any]) -> Recipe:
     """The recipe that MODEL names, with the options of `model_options`; all of them are taken out of `options`."""
     from edgekit.recipe.selection import ModelOptions, select_recipe

@@ -7,16 +7,39 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.bench.drivers.table import DRIVERS
 from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import Command
-from edgekit.cli.options import PATH, common, complete_model, model_options, parity_options, recipe_of, reporter_of
+from edgekit.cli.options import (
+    FOLDER,
+    PATH,
+    Count,
+    common,
+    complete_model,
+    device_options,
+    model_options,
+    parity_options,
+    recipe_of,
+    reporter_of,
+)
+from edgekit.errors import UsageError
 from edgekit.support.progress import table
 
 if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
-    from edgekit.runtimes.report import RuntimesReport
 
 __all__ = ["parity"]
+
+_DEVICES = [row.key for row in DRIVERS if row.embeds]
+# The options of each way to compare, and what an error says of one that is given without its way.
+_OWN: dict[str, tuple[tuple[str, ...], str]] = {
+    "on": (
+        ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads", "raw", "out"),
+        f"is for {' and '.join(_DEVICES)}: say by `on` where to compare, or leave it out",
+    ),
+    "bisect": (("plot", "plan"), "is of `bisect`: give that too, or leave it out"),
+    "runtimes": (("keep", "record"), "says what to do with `runtimes`; name their versions, too"),
+}
 
 
 @click.command(cls=Command)
@@ -32,6 +55,29 @@ __all__ = ["parity"]
 @model_options
 @parity_options
 @click.option(
+    "--on",
+    type=click.Choice(["host", *_DEVICES]),
+    default="host",
+    help="Where ARTIFACT runs: on this machine, or on devices that are connected to it.",
+)
+@device_options
+@click.option("--threads", type=Count(1, 256), help="Number of CPU threads on a device.  [default: 1]")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Send photos as JPEG and PNG files: the app decodes and scales them itself.",
+)
+@click.option("--out", type=FOLDER, metavar="DIR", help="Also write what devices gave into this folder of results.")
+@click.option(
+    "--bisect",
+    is_flag=True,
+    help="Find the first tensor inside ARTIFACT that differs, on the worst of 4 images or of --samples.",
+)
+@click.option("--plot", type=PATH, metavar="FILE", help="With --bisect, also draw error over depth into a PNG file.")
+@click.option(
+    "--plan", type=PATH, metavar="FILE", help="With --bisect, the plan that ARTIFACT follows, if it has weights."
+)
+@click.option(
     "--runtimes",
     metavar="VERSIONS",
     help="Compare on these versions of the file's runtime instead, for example 1.3,1.4,1.5: each is installed by pip "
@@ -44,37 +90,54 @@ __all__ = ["parity"]
     help="With --runtimes: write to the artifact's manifest which version is the oldest that agrees.",
 )
 @common
-def parity(
-    artifact: Path,
-    allow_inconclusive: bool,
-    runtimes: str | None,
-    keep: bool,
-    record: bool,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
-) -> None:
-    """Compare the embeddings of ARTIFACT with those of the original PyTorch model.
+def parity(artifact: Path, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Compare the embeddings of ARTIFACT with those of the original PyTorch model, here or on devices.
 
-    ARTIFACT is a folder that `edgekit export` published, or the file in it.
+    ARTIFACT is a folder that `edgekit export` published, or the file in it. On devices, 256 images are compared unless
+    --samples says otherwise.
     """
-    from edgekit.artifact.check import check_parity
-    from edgekit.errors import UsageError
+    asked = {way: options.pop(way) for way in _OWN}
+    way = _way(asked, options)
+    options = {name: value for name, value in options.items() if name not in _of_others(way)}
+    if way == "on":
+        from edgekit.cli.parity_devices import compare_on_devices
 
-    if runtimes is not None:
-        from edgekit.runtimes.check import RuntimesRequest, check_runtimes
+        compare_on_devices(artifact, asked["on"], options, allow_inconclusive, as_json=as_json, quiet=quiet)
+    elif way == "bisect":
+        from edgekit.cli.parity_bisect import find_first
 
-        request = RuntimesRequest(artifact, recipe_of(options), runtimes, **options, keep=keep, record=record)
-        found = check_runtimes(request, reporter_of(quiet or as_json))
-        _show_runtimes(found, as_json=as_json)
-        found.raise_for_verdict(allow_inconclusive=allow_inconclusive)
-        return
-    for name, given in (("keep", keep), ("record", record)):
-        if given:
-            raise UsageError(f"`{name}` says what to do with `runtimes`; name their versions, too", field=name)
-    report = check_parity(artifact, recipe_of(options), reporter=reporter_of(quiet or as_json), **options)
-    _show_parity(report, as_json=as_json)
-    report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+        find_first(artifact, options, as_json=as_json, quiet=quiet)
+    elif way == "runtimes":
+        from edgekit.cli.parity_runtimes import compare_on_versions
+
+        compare_on_versions(artifact, asked["runtimes"], options, allow_inconclusive, as_json=as_json, quiet=quiet)
+    else:
+        from edgekit.artifact.check import check_parity
+
+        report = check_parity(artifact, recipe_of(options), reporter=reporter_of(quiet or as_json), **options)
+        _show_parity(report, as_json=as_json)
+        report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+
+
+def _way(asked: dict[str, Any], options: dict[str, Any]) -> str | None:
+    """How to compare: on devices, inside the file, on other runtimes; None for here, as it is.
+
+    Raises:
+        UsageError: two ways are asked for, or an option is given without its way.
+    """
+    ways = [way for way, value in asked.items() if value not in (None, False, "host")]
+    if len(ways) > 1:
+        raise UsageError(f"`{ways[0]}` and `{ways[1]}` are two ways to compare: give one of them", field=ways[1])
+    way = ways[0] if ways else None
+    for name in _of_others(way):
+        if options[name] not in (None, (), False):
+            raise UsageError(f"`{name}` {next(words for names, words in _OWN.values() if name in names)}", field=name)
+    return way
+
+
+def _of_others(way: str | None) -> list[str]:
+    """The options that belong to other ways."""
+    return [name for other, (names, _) in _OWN.items() if other != way for name in names]
 
 
 def _show_parity(report: ParityReport, *, as_json: bool) -> None:
@@ -101,27 +164,6 @@ def _show_parity(report: ParityReport, *, as_json: bool) -> None:
             if side is not None:
                 rows.append((f"recall@1 / @10, {name}", f"{side.at_1:.3f} / {side.at_10:.3f}"))
     table("Parity", ("figure", "value"), rows)
-
-
-def _show_runtimes(report: RuntimesReport, *, as_json: bool) -> None:
-    """A row for each version, the oldest first."""
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-        return
-    rows = [
-        (
-            row.version,
-            row.verdict,
-            figure(row.parity.min_cosine if row.parity else None, 7),
-            figure(row.parity.mean_cosine if row.parity else None, 7),
-            "; ".join(filter(None, (row.reason, row.beside and f"with {row.beside}"))),
-        )
-        for row in report.versions
-    ]
-    table(
-        "Runtimes", ("version", "verdict", "min cosine", "mean cosine", ""), rows, right=("min cosine", "mean cosine")
-    )
-    click.echo(f"{report.artifact}: the oldest {report.package} that agrees is {report.oldest or 'none of these'}")
 
 
 def _left_out(report: ParityReport) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,6 +135,16 @@ class Model:
         if not rows:
             raise InputError(f"{self.path}: no image was given")
         return {name: np.concatenate([np.atleast_1d(row[name]) for row in rows]) for name in rows[0]}
+
+    def watch(self, inputs: Mapping[str, np.ndarray]) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Run the program for one image; gives each op's kind and name, and an output of it, as it is made.
+
+        Inputs and errors as of `predict`; fp16 outputs are float32 arrays.
+        """
+        tensors = {p.name: self._tensor(p, np.asarray(inputs[p.name])) for p in self.inputs}
+        with one_thread():
+            for step, outputs in self._program.follow(tensors):
+                yield from ((step.kind, step.name, output.numpy()) for output in outputs)
 
     def predict_native(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the same file with Core ML itself, for one image; raises UsageError anywhere but on macOS."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -134,20 +134,37 @@ class Program:
     @torch.inference_mode()
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The outputs by name, for inputs by name in the types of `dtypes`; fp16 outputs are float32 tensors."""
-        values = [self.constants.get(slot) for slot in range(self.size)]
-        for name, slot in self.inputs.items():
-            values[slot] = finish(inputs[name], self.dtypes[name], exact=False)
+        values = self._begun(inputs)
         for step in self.steps:
-            arguments = {
-                name: [values[s] for s in slot] if isinstance(slot, list) else values[slot]
-                for name, slot in step.inputs.items()
-            }
-            for slot, value in zip(step.outputs, run_op(step, arguments), strict=True):
-                values[slot] = value
-            for slot in step.free:
-                values[slot] = None
+            self._take(step, values)
         results = {name: values[slot] for name, slot in self.outputs.items()}
         return {name: value for name, value in results.items() if value is not None}
+
+    @torch.inference_mode()
+    def follow(self, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Step, list[Tensor]]]:
+        """Run it, and give each step with its outputs as they are made; inputs and types as in `run`."""
+        values = self._begun(inputs)
+        for step in self.steps:
+            yield step, self._take(step, values)
+
+    def _begun(self, inputs: Mapping[str, Tensor]) -> list[Any]:
+        values: list[Any] = [self.constants.get(slot) for slot in range(self.size)]
+        for name, slot in self.inputs.items():
+            values[slot] = finish(inputs[name], self.dtypes[name], exact=False)
+        return values
+
+    def _take(self, step: Step, values: list[Any]) -> list[Tensor]:
+        """The outputs of one step, put into their places; what nothing reads after it is let go."""
+        arguments = {
+            name: [values[s] for s in slot] if isinstance(slot, list) else values[slot]
+            for name, slot in step.inputs.items()
+        }
+        results = run_op(step, arguments)
+        for slot, value in zip(step.outputs, results, strict=True):
+            values[slot] = value
+        for slot in step.free:
+            values[slot] = None
+        return results
 
 
 def constant(var: Any) -> Value:

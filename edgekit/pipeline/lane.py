@@ -119,7 +119,7 @@ class Lane:
 
     def _make(self, path: Path) -> tuple[Made, ExportedProgram]:
         """Rewrite, lower and verify, in half precision once more where that was not enough; and what was lowered."""
-        request, rewritten = self.request, self._rewrite(self.request.plan)
+        request, rewritten = self.request, self.rewritten(self.request.plan)
         program, counts = rewritten.program, rewritten.counts
         calls: Sequence[WideCall] = ()
         options = LowerOptions(
@@ -158,7 +158,7 @@ class Lane:
         )
         return made, program
 
-    def _rewrite(self, plan: Plan | None) -> _Rewritten:
+    def rewritten(self, plan: Plan | None) -> _Rewritten:
         """Rewrite, each program held against the one before it; what is left out is told."""
         from edgekit import graph
 
@@ -225,7 +225,7 @@ class Lane:
             for floats in FLOATS:
                 path = Path(folder) / f"{floats}{self.target.suffix}"
                 options = LowerOptions(precision=floats, min_ios=self.min_ios)
-                self._lower(f"lower to {floats} to compare", self._rewrite(None).program, path, options)
+                self._lower(f"lower to {floats} to compare", self.rewritten(None).program, path, options)
                 candidates[floats] = Candidate(path, backend.open(path), self._verify(path, floats, judge))
             candidates[self.precision] = Candidate(planned, backend.open(planned), report)
             with self.reporter.stage(f"{self.target.key}: time {', '.join(candidates)} turn by turn"):

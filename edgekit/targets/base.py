@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -27,6 +27,7 @@ __all__ = [
     "Runtime",
     "Target",
     "TimedRunner",
+    "Value",
     "load_runtime",
 ]
 
@@ -104,6 +105,18 @@ class Backend(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor inside a file: what the file calls it, the operator that made it, and its numbers for one image.
+
+    Integers of a quantized file come as the real numbers that they stand for, where the file says which.
+    """
+
+    name: str
+    kind: str
+    tensor: np.ndarray
+
+
 @dataclass(frozen=True)
 class Runtime:
     """What opens a target's files on this machine, as a measurement names it."""
@@ -135,6 +148,7 @@ class Target:
     precision: Precision  # the default
     rewrites: str  # the set of graph rewrites that its runtime is fastest with
     module: str  # with the two verbs
+    values: str | None = None  # module whose `values` gives the tensors inside a file; None: they cannot be had
     packages: tuple[str, ...]  # that the module imports
     extra: str  # of `pip install edgekit[...]` that brings them
     runtime: Runtime
@@ -163,6 +177,17 @@ class Target:
             if importlib.util.find_spec(package) is None:
                 raise MissingDependencyError(f"target {self} needs {package}: pip install 'edgekit[{self.extra}]'")
         return cast("Backend", importlib.import_module(self.module))
+
+    def values_of(self) -> Callable[[Path, np.ndarray], Iterator[Value]]:
+        """What gives every tensor that a file makes of one uint8 [H,W,3] image, in the order in which it makes them.
+
+        Raises:
+            UsageError: the target has no such thing.
+        """
+        if self.values is None:
+            raise UsageError(f"the tensors inside a {self.format} file cannot be had: compare its embeddings alone")
+        found: Callable[[Path, np.ndarray], Iterator[Value]] = importlib.import_module(self.values).values
+        return found
 
     def images_for(self, samples: int | None) -> int | None:
         """At most how many images to verify on where `samples` are asked for; None: all that there are."""

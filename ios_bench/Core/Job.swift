@@ -9,6 +9,7 @@ struct Job: Sendable {
         case format
         case facts
         case inputs
+        case photos
         case golden
         case count
         case height
@@ -22,6 +23,7 @@ struct Job: Sendable {
         case minCosine = "min_cosine"
         case computeUnits = "compute_units"
         case out
+        case embeddings
     }
 
     static let file = BenchProtocol.jobFile
@@ -31,7 +33,9 @@ struct Job: Sendable {
     let model: String
     let format: ModelFormat
     let facts: JSON
-    let inputs: String
+    let inputs: String?
+    /// A golden folder in the place of `inputs`: this app decodes, turns, scales and crops.
+    let photos: String?
     let golden: String
     let count: Int
     let height: Int
@@ -43,6 +47,8 @@ struct Job: Sendable {
     let minCosine: Double
     let computeUnits: ComputeUnits
     let out: String
+    /// A file beside the result for the embedding of each image.
+    let embeddings: String?
 
     /// Read the job of a folder; a Problem says what is wrong with it.
     init(folder: URL) throws {
@@ -75,9 +81,11 @@ struct Job: Sendable {
         self.facts = facts
         runID = try read.hexadecimal(.runID, digits: BenchProtocol.runIdDigits)
         model = try read.path(.model)
-        inputs = try read.path(.inputs)
+        photos = try read.optional(.photos)
+        inputs = photos == nil ? try read.path(.inputs) : try read.optional(.inputs)
         golden = try read.path(.golden)
         out = try read.path(.out)
+        embeddings = try read.optional(.embeddings)
         count = try read.whole(.count, 1...BenchProtocol.maxImages)
         height = try read.whole(.height, 1...BenchProtocol.maxSide)
         width = try read.whole(.width, 1...BenchProtocol.maxSide)
@@ -94,19 +102,20 @@ struct Job: Sendable {
             }
             computeUnits = units
         }
-        guard !out.contains("/"), ![Job.file, model, inputs, golden, BenchProtocol.computePlanFile].contains(out) else {
-            throw read.wrong(.out, "a file name of its own")
+        let given: [(Key, String?)] = [(.model, model), (.inputs, inputs), (.photos, photos), (.golden, golden)]
+        let taken = given.compactMap(\.1) + [Job.file, BenchProtocol.computePlanFile]
+        guard !out.contains("/"), !taken.contains(out) else { throw read.wrong(.out, "a file name of its own") }
+        for (key, name) in given + [(.out, out), (.embeddings, embeddings)] {
+            if let name { _ = try files.place(name, key: key.rawValue) }
         }
-        for (key, name) in [(Key.model, model), (.inputs, inputs), (.golden, golden), (.out, out)] {
-            _ = try files.place(name, key: key.rawValue)
+        guard photos == nil || inputs == nil else { throw read.wrong(.inputs, "none where photos are given") }
+        guard let embeddings else { return }
+        guard !embeddings.contains("/"), !(taken + [out]).contains(embeddings) else {
+            throw read.wrong(.embeddings, "a file name of its own")
         }
-    }
-
-    /// uint8 RGB [count,height,width,3].
-    func readImages() throws -> [UInt8] {
-        try folder.read(
-            inputs, key: Key.inputs.rawValue, bytes: product(count, height, width, 3),
-            meaning: "uint8 images [count,height,width,3]")
+        guard 1 + warmup + iterations >= count else {
+            throw read.wrong(.iterations, "\(count): the embeddings are those of every image")
+        }
     }
 
     func readGolden() throws -> [Float] {
@@ -131,6 +140,14 @@ private struct Reader {
         let value = try text(key)
         guard !value.isEmpty else { throw wrong(key, "a file name") }
         return value
+    }
+
+    /// nil where the key is missing or null.
+    func optional(_ key: Job.Key) throws -> String? {
+        switch fields[key.rawValue] {
+        case nil, .null: return nil
+        default: return try path(key)
+        }
     }
 
     func choice(_ key: Job.Key, of choices: [String]) throws -> String {

@@ -1,4 +1,4 @@
-// Open the model, run it, compare every output: the same order as android_bench/native/measure.c.
+// Open the model, run it, compare every output: the same order as edgekit/bench/native/measure.c.
 import Dispatch
 import Foundation
 
@@ -37,6 +37,8 @@ struct Measurement: Sendable {
     var memory = MemoryNow()
     var loaded: Int?
     var check = Check()
+    /// float32 little-endian [count,dim], each row from the first run of its image; nil where the job asks for none.
+    var embeddings: Data?
 }
 
 func nanoseconds<Value>(_ work: () async throws -> Value) async rethrows -> (Value, UInt64) {
@@ -47,26 +49,26 @@ func nanoseconds<Value>(_ work: () async throws -> Value) async rethrows -> (Val
 
 /// Measure one model in this fresh process. `open` is called twice.
 func measureModel(
-    _ job: Job, memory: () -> MemoryNow, open: () async throws -> Model
+    _ job: Job, photos: PhotoReader, memory: () -> MemoryNow, open: () async throws -> Model
 ) async throws -> Measurement {
-    let images = try job.readImages()
+    let images = try job.images(photos)
     let golden = try job.readGolden()
-    let imageBytes = job.height * job.width * 3
-    var measured = Measurement()
+    var measured = Measurement(embeddings: job.embeddings == nil ? nil : Data())
     var turns = 0
 
     func next(_ model: Model) async throws -> UInt64 {
         let image = turns % job.count
         turns += 1
-        try images.withUnsafeBufferPointer {
-            try model.set(UnsafeBufferPointer(rebasing: $0[image * imageBytes..<(image + 1) * imageBytes]))
-        }
+        try images.read(image).withUnsafeBufferPointer { try model.set($0) }
         let (_, took) = try await nanoseconds(model.run)
         let output = try model.embedding()
         guard output.count == job.dim else {
             throw Problem.input("\(job.model): gives \(output.count) values, dim is \(job.dim): correct dim")
         }
         measured.check.compare(output, with: golden[image * job.dim..<(image + 1) * job.dim])
+        if turns <= job.count {
+            output.map(\.bitPattern.littleEndian).withUnsafeBytes { measured.embeddings?.append(contentsOf: $0) }
+        }
         return took
     }
 

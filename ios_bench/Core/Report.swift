@@ -56,8 +56,8 @@ struct Report: Sendable {
         return reasons
     }
 
-    var json: JSON {
-        .object([
+    func json(_ embeddings: JSON?) -> JSON {
+        var fields: [String: JSON] = [
             "schema": .text(BenchProtocol.resultSchema),
             "run_id": .text(job.runID),
             "started_utc": .text(startedUTC),
@@ -94,12 +94,28 @@ struct Report: Sendable {
             ]),
             "validity": .object(["valid": .bool(reasons.isEmpty), "reasons": .list(reasons.map { .text($0) })]),
             "errors": .list(errors.map { .text(shown($0, most: 400)) }),
-        ])
+        ]
+        if let embeddings { fields["embeddings"] = embeddings }
+        return .object(fields)
     }
 
-    /// Write the result; what is returned is what the file holds.
-    func write() throws -> Data {
-        let content = json.document()
+    /// Write the embeddings where the job asks for them, then the result; what is returned is what its file holds.
+    func write(sha256: ([UInt8]) -> String) throws -> Data {
+        guard let name = job.embeddings, let rows = measured.embeddings else { return try write(json(nil)) }
+        try job.folder.write(rows, as: name, key: Job.Key.embeddings.rawValue)
+        let told = JSON.object([
+            "rows": .whole(rows.count / (job.dim * MemoryLayout<Float>.size)), "sha256": .text(sha256([UInt8](rows))),
+        ])
+        do {
+            return try write(json(told))
+        } catch {
+            try? FileManager.default.removeItem(at: try job.folder.place(name, key: Job.Key.embeddings.rawValue))
+            throw error
+        }
+    }
+
+    private func write(_ result: JSON) throws -> Data {
+        let content = result.document()
         try job.folder.write(content, as: job.out, key: Job.Key.out.rawValue)
         return content
     }

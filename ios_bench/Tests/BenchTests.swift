@@ -19,7 +19,7 @@ final class BenchTests: XCTestCase {
         defer { ready.remove() }
         // A thread of its own with the priority of what a person waits for: not the small cores.
         let measured = try await Task.detached(priority: .userInitiated) {
-            try await measureModel(job, memory: Phone.memory) {
+            try await measureModel(job, photos: .device, memory: Phone.memory) {
                 try await ready.open(height: job.height, width: job.width)
             }
         }.value
@@ -34,7 +34,7 @@ final class BenchTests: XCTestCase {
             try job.folder.write(plan, as: BenchProtocol.computePlanFile, key: "compute plan")
             attach(plan, name: "edgekit-compute-plan-\(job.runID).json")
         }
-        attach(try report.write(), name: "edgekit-result-\(job.runID).json")
+        attach(try report.write(sha256: hexadecimal), name: "edgekit-result-\(job.runID).json")
     }
 
     /// A measurement is kept where its plan cannot be had. Core AI tells no app where it runs an operator.

@@ -1,5 +1,4 @@
 // testGolden: photos through decoder, preprocessing and model of this device, held against Python's.
-import CryptoKit
 import Foundation
 import XCTest
 
@@ -15,7 +14,8 @@ final class GoldenTests: XCTestCase {
             try golden.folder.place(name, key: "model"), format: format, units: .all, name: name)
         defer { ready.remove() }
         let model = try await ready.open(height: golden.preprocessing.height, width: golden.preprocessing.width)
-        let results = try await golden.compare(model: model, sha256: hexadecimal, decode: { try decode($0, name: $1) })
+        let reader = PhotoReader.device
+        let results = try await golden.compare(model: model, sha256: reader.digest, decode: reader.pixels)
         let document = JSON.object([
             "schema": .text("edgekit.golden-result/1"), "model": golden.facts, "device": await Phone.device().json,
             "min_cosine": .number(BenchProtocol.minCosine), "items": .list(results.map(\.json)),
@@ -26,11 +26,4 @@ final class GoldenTests: XCTestCase {
             XCTFail("edgekit_bench: \(shown(item.file)): its embedding is not Python's: see golden-result.json")
         }
     }
-}
-
-private func hexadecimal(_ file: [UInt8]) -> String {
-    SHA256.hash(data: Data(file)).map { byte in
-        let digits = String(byte, radix: 16)
-        return digits.count == 1 ? "0" + digits : digits
-    }.joined()
 }

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "edgekit/release/android/kotlin"
 KOTLIN = ROOT / "android_bench/core/src/main/kotlin/dev/edgekit/bench"
 EMBEDDER = LIBRARY / "core/dev/edgekit/embedder"
-C, SWIFT = ROOT / "android_bench/native", ROOT / "ios_bench"
+C, SWIFT = ROOT / "edgekit/bench/native", ROOT / "ios_bench"
 SHARED = ROOT / "edgekit/release/ios/swift/Shared"
 # The file that states the constants of each language, how a line of it looks, and how it spells `max_side`.
 LANGUAGES: dict[str, tuple[Path, str, Callable[[str], str]]] = {
@@ -41,8 +41,8 @@ NEEDLESS = {
     "interpolations crop_modes runners reasons",
     "c": "job_schema golden_schema compute_plan_schema job_file inputs_file embeddings_file result_file golden_file "
     "compute_plan_file job_folder run_folder_prefix file_name_pattern max_text max_crop_pct max_pixels "
-    "max_golden_items max_job_bytes max_golden_bytes max_photo_bytes max_result_bytes min_cosine formats layouts "
-    "compute_units accelerators interpolations crop_modes runners reasons",
+    "max_golden_items max_job_bytes max_golden_bytes max_photo_bytes max_part_bytes max_result_bytes min_cosine "
+    "formats layouts compute_units accelerators interpolations crop_modes runners reasons",
 }
 
 
@@ -136,7 +136,7 @@ def test_the_keys_of_a_job_are_those_of_python() -> None:
     keys = set(AppJob.model_json_schema()["properties"])
     assert all(re.fullmatch("[a-z_]+", key) for key in keys)
     kotlin = (KOTLIN / "Job.kt").read_text()
-    stated = re.search(r"private val NUMBERS =(.*?)private const val OPTIONAL = (.*?)\n", kotlin, re.S)
+    stated = re.search(r"private val NUMBERS =(.*?)private val OPTIONAL = (.*?)\n", kotlin, re.S)
     assert stated is not None and set(re.findall(r'"([^"]+)"', stated[0])) == keys
     swift = re.search(r"enum Key: .*?\n    }\n", (SWIFT / "Core/Job.swift").read_text(), re.S)
     assert swift is not None

@@ -20,6 +20,7 @@ from PIL import Image, ImageCms
 from edgekit.bench import preprocessing as golden
 from edgekit.data.images import load_image
 from edgekit.support.progress import Silent
+from tests import parity_job
 from tests.waiting import PATIENCE
 
 from ..bench_native.harness import golden_of, linear, linear_golden, lite, lite_library, photographs, tool
@@ -114,6 +115,7 @@ def write_case(folder: Path) -> Path:
     """All that the Kotlin tests are given."""
     write_job(folder / "job")
     write_litert(folder / "litert")
+    write_parity(folder / "parity")
     write_golden(folder / "golden")
     write_pictures(folder / "pictures")
     return folder
@@ -137,10 +139,26 @@ def write_litert(folder: Path) -> None:
     lite(folder / "two.tflite", "nhwc", (5, 7), 11, outputs=2)
 
 
+def write_parity(folder: Path) -> None:
+    """The parity job of all languages: with pixels, and with photographs in every orientation."""
+    kinds = {"pixels": None, "png": parity_job.photos("png"), "jpg": parity_job.photos("jpg")}
+    for kind, photos in kinds.items():
+        (folder / kind).mkdir(parents=True)
+        model = parity_job.model(folder / kind / "model.onnx")
+        images = parity_job.images() if photos is None else parity_job.write_photos(folder / kind / "raw", photos)
+        np.save(folder / f"{kind}.npy", images)
+        job = write_parts(folder / kind, model, "onnx", "nhwc_u8", images, parity_job.embeddings(images))
+        document = json.loads(job.read_text()) | parity_job.WHOLE | {"iterations": len(images), "min_cosine": 0.999}
+        if photos is not None:
+            (folder / kind / "inputs.bin").unlink()
+            document |= {"inputs": None, "photos": "raw"}
+        job.write_text(json.dumps(document))
+
+
 def write_parts(
     folder: Path, model: Path, format: str, layout: str, images: np.ndarray, embeddings: np.ndarray
-) -> None:
-    """What belongs to a model of a job: its images, their golden embeddings, and the job."""
+) -> Path:
+    """What belongs to a model of a job: its images, their golden embeddings, and the job, whose file is returned."""
     images.tofile(folder / "inputs.bin")
     embeddings.astype("<f4").tofile(folder / "golden.bin")
     facts = {
@@ -150,13 +168,15 @@ def write_parts(
         "bytes": model.stat().st_size,
         "precision": "float32",
         "parity_min_cosine": 0.999987,
-        "input": [5, 7],
+        "input": images.shape[1:3],
     }
-    sizes = {"count": 4, "height": 5, "width": 7, "dim": 11, "layout": layout}
+    count, height, width, _ = images.shape
+    sizes = {"count": count, "height": height, "width": width, "dim": embeddings.shape[1], "layout": layout}
     protocol = {"warmup": 2, "iterations": 10, "duration": 0.0, "threads": 1, "min_cosine": 0.9999}
     files = {"model": model.name, "inputs": "inputs.bin", "golden": "golden.bin", "out": "result.json"}
     start = {"schema": "edgekit.job/2", "run_id": RUN_ID, "format": format, "facts": facts, "compute_units": None}
     (folder / "job.json").write_text(json.dumps(start | files | sizes | protocol))
+    return folder / "job.json"
 
 
 def write_golden(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from edgekit import __version__
 from edgekit.bench import preprocessing as golden
 from edgekit.bench.schema import Result, read_result
+from tests import parity_job
 
 from ..bench_native.harness import tool
 from .harness import RUN_ID, SOURCES, Built, apk_script
@@ -92,6 +94,15 @@ def test_result_says_how_the_phone_is(built: Built) -> None:
 def test_result_of_a_wrong_output(built: Built) -> None:
     result = result_of(built, "wrong")
     assert not result.check.passed and not result.validity.valid and "wrong-output" in result.validity.reasons
+
+
+@pytest.mark.parametrize(("kind", "most"), [("pixels", 1e-5), ("png", 1e-5), ("jpg", 0.01)])
+def test_embeddings_of_a_parity_job(built: Built, tmp_path: Path, kind: str, most: float) -> None:
+    """Every row is what Python makes of that image; decoders of JPEG round differently."""
+    results, images = built.case / "results", np.load(built.case / "parity" / f"{kind}.npy")
+    shutil.copyfile(results / f"parity-{kind}.json", tmp_path / "result.json")
+    shutil.copyfile(results / f"parity-{kind}.bin", tmp_path / parity_job.KEPT)
+    parity_job.agrees(parity_job.kept(tmp_path / "result.json"), parity_job.embeddings(images), most)
 
 
 def test_result_of_many_samples(built: Built) -> None:

@@ -91,9 +91,10 @@ class Core:
 def build(swift: Swift) -> Core:
     """Compile Core without a warning, and with it what runs Core AI models, on our own Core AI."""
     program = swift.work / "core"
-    runtime, objects = simulated(swift, "CoreAI")
-    (prepared,) = (path for path in swift.sources(SOURCES / "Tests") if path.endswith("/PreparedCoreAI.swift"))
-    files = [*swift.sources(SOURCES / "Core", SHARED, HERE / "swift"), prepared, *objects]
+    runtime, objects = simulated(swift, "CoreAI", "CryptoKit")
+    needed = ("/PreparedCoreAI.swift", "/Digest.swift")
+    tests = [path for path in swift.sources(SOURCES / "Tests") if path.endswith(needed)]
+    files = [*swift.sources(SOURCES / "Core", SHARED, HERE / "swift"), *tests, *objects]
     _compiled(swift, [*WARNED, "5", "-I", runtime, "-o", swift.seen(program), *files])
     return Core(swift, swift.seen(program))
 
@@ -118,8 +119,13 @@ def _compiled(swift: Swift, words: Sequence[str]) -> None:
 def linear(images: np.ndarray, dim: int) -> np.ndarray:
     """The embeddings of the model in swift/main.swift."""
     flat = images.reshape(len(images), -1).astype(np.float64)
-    i, d = np.arange(flat.shape[1])[:, None], np.arange(dim)[None, :]
-    return (flat @ ((i * 31 + d * 17) % 101 - 50) / 1000).astype("<f4")
+    return (flat @ linear_weights(flat.shape[1], dim)).astype("<f4")
+
+
+def linear_weights(values: int, dim: int) -> np.ndarray:
+    """Of that model: float64 [values,dim]."""
+    i, d = np.arange(values)[:, None], np.arange(dim)[None, :]
+    return ((i * 31 + d * 17) % 101 - 50) / 1000
 
 
 def facts(**changes: object) -> dict[str, object]:

@@ -17,6 +17,7 @@ import numpy as np
 from edgekit.bench.schema import Result, read_result
 from edgekit.data.images import load_image, preprocess
 from edgekit.recipe import InputSpec
+from tests.parity_job import WHOLE, kept
 from tests.waiting import PATIENCE
 
 from ..bench_native.harness import tool
@@ -33,10 +34,10 @@ class Core:
     folder: Path
     classpath: str
 
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Start its command line and wait for its end."""
+    def run(self, *arguments: object, heap: str = "1500m") -> subprocess.CompletedProcess[str]:
+        """Start its command line, with this much memory for Java's objects, and wait for its end."""
         java = tool("java", "openjdk-17-jdk-headless")
-        command = [java, "-Xmx1500m", "-Djava.awt.headless=true", "-cp", self.classpath, MAIN, *map(str, arguments)]
+        command = [java, f"-Xmx{heap}", "-Djava.awt.headless=true", "-cp", self.classpath, MAIN, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
     def preprocess(self, folders: Sequence[Path]) -> list[np.ndarray]:
@@ -83,7 +84,7 @@ class Case:
         return self.folder / "result.json"
 
     def job(self, **changes: Any) -> Path:
-        """The job file of a short run; `min_cosine=0.9` changes a key."""
+        """The job file of a short run; `min_cosine=0.9` changes a key, `inputs=...` leaves one out."""
         (self.folder / "model.onnx").write_bytes(self.model.read_bytes())
         self.images.tofile(self.folder / "inputs.bin")
         self.golden.astype("<f4").tofile(self.folder / "golden.bin")
@@ -118,8 +119,17 @@ class Case:
             "out": "result.json",
         }
         path = self.folder / "job.json"
-        path.write_text(json.dumps(content | changes), encoding="utf-8")
+        given = {key: value for key, value in (content | changes).items() if value is not ...}
+        path.write_text(json.dumps(given), encoding="utf-8")
         return path
+
+    def parity(self, *, heap: str = "1500m", **changes: Any) -> np.ndarray:
+        """The embeddings that a parity job brings: float32 [rows,dim]."""
+        whole = {**WHOLE, "iterations": len(self.golden), "min_cosine": -1}
+        done = self.core.run("measure", self.job(**whole | changes), heap=heap)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert not list(self.folder.glob("*.partial"))
+        return kept(self.out, self.golden.shape[1])
 
     def result(self, **changes: Any) -> Result:
         """The document of a run, which must satisfy the schema both ways."""

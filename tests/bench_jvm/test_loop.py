@@ -1,4 +1,4 @@
-"""`edgekit bench --on android --app`: the real adb, a simulated device, and the app's own measuring core on it."""
+"""The commands of devices with the app: the real adb, a simulated device, and the app's own measuring core on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import jsonschema
 import pytest
 
 from edgekit.bench.schema import Result
+from tests import parity_job
 from tests.bench.drivers.adb_device import Bench, bench
+from tests.conftest import TOWER
 
 from ..bench_native.harness import tool
 from .harness import MAIN, Core
@@ -26,6 +28,7 @@ APP = """
   echo "INSTRUMENTATION_RESULT: error=$(tail -n 1 log)"; echo "INSTRUMENTATION_CODE: 0"; exit; }}
 folder=$(dirname "$1")
 mkdir -p "$OUT/$(basename "$folder")"
+[ ! -e "$folder/embeddings.bin" ] || cp "$folder/embeddings.bin" "$OUT/$(basename "$folder")/"
 sed 's/"platform":"linux"/"platform":"android"/' "$folder/result.json" >"$OUT/$(basename "$folder")/result.json"
 echo "INSTRUMENTATION_CODE: -1"
 """
@@ -39,13 +42,38 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         yield made
 
 
-def test_an_export_is_measured_by_the_app_s_core(
-    lab: Bench, core: Core, tower_file: Path, tmp_path: Path, invoke: Callable[..., click.testing.Result]
-) -> None:
+@pytest.fixture
+def app(core: Core, tmp_path: Path) -> Path:
+    """What stands for the app's file."""
     java = shlex.quote(tool("java", "openjdk-17-jdk-headless"))
     (tmp_path / "app.apk").write_text(APP.format(java=java, classpath=shlex.quote(core.classpath), main=MAIN))
+    return tmp_path / "app.apk"
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["pixels", "photos"])
+def test_an_export_s_embeddings_come_back_from_the_app_s_core(
+    lab: Bench, app: Path, published: Path, tmp_path: Path, invoke: Callable[..., click.testing.Result], raw: bool
+) -> None:
     device = lab.add()
-    run = ("bench", tower_file, "--on", "android", "--app", tmp_path / "app.apk", "--duration", 0.1)
+    (artifact,) = published.glob("*/*.onnx")
+    (tmp_path / "photos").mkdir()
+    for name, content in parity_job.photos("jpg").items():
+        (tmp_path / "photos" / name).write_bytes(content)
+    command = ["parity", artifact, "--against", *TOWER, "--on", "android", "--app", app, "--json"]
+    command += ["--images", tmp_path / "photos", "--samples", 8, "--out", tmp_path / "out", *(["--raw"] if raw else [])]
+    result = invoke(*command, "--allow-inconclusive")
+    assert result.exit_code == 0, result.stderr
+    (document,) = json.loads(result.stdout)["parities"]
+    assert (document["mode"], document["images"]) == ("raw" if raw else "pixels", {"asked": 8, "received": 8})
+    assert document["report"]["min_cosine"] > 0.9999 and document["errors"] == []
+    assert lab.left() == [] and not (device.folder / "installed").exists()
+
+
+def test_an_export_is_measured_by_the_app_s_core(
+    lab: Bench, app: Path, tower_file: Path, tmp_path: Path, invoke: Callable[..., click.testing.Result]
+) -> None:
+    device = lab.add()
+    run = ("bench", tower_file, "--on", "android", "--app", app, "--duration", 0.1)
     result = invoke(*run, "--iterations", 20, "--out", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.stderr
     (document,) = json.loads(result.stdout)["results"]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import click.testing
 import pytest
+
+from tests.conftest import TOWER
 
 from .harness import (
     ZIG,
     Case,
     build,
+    glue_library,
+    golden_by,
     golden_of,
     host_library,
     linear,
@@ -17,6 +23,7 @@ from .harness import (
     lite,
     lite_library,
     photographs,
+    pte,
     tool,
 )
 
@@ -63,3 +70,55 @@ def small_lite(runner: Path, lites: dict[str, Path], tmp_path: Path) -> Case:
     images, command = photographs(4, 5, 7), (str(runner),)
     golden = linear_golden("nhwc", images, 11)
     return Case(tmp_path, lites["nhwc"], images, golden, "nhwc", command, lite_library(), format="litert")
+
+
+@pytest.fixture(scope="session")
+def glue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the runner opens for ExecuTorch, built for this machine."""
+    return glue_library(tmp_path_factory.mktemp("glue"))
+
+
+@pytest.fixture(scope="session")
+def ptes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The small model for ExecuTorch, by its layout; read only."""
+    folder = tmp_path_factory.mktemp("pte")
+    return {layout: pte(folder / f"{layout}.pte", layout, (5, 7), 11) for layout in ("nchw", "nhwc_u8")}
+
+
+@pytest.fixture
+def small_pte(runner: Path, glue: Path, ptes: dict[str, Path], tmp_path: Path) -> Case:
+    """The small model for ExecuTorch, float32 [1,3,5,7] to 11 values."""
+    images, command = photographs(4, 5, 7), (str(runner),)
+    golden = linear_golden("nchw", images, 11)
+    return Case(tmp_path, ptes["nchw"], images, golden, "nchw", command, glue, format="executorch")
+
+
+@pytest.fixture
+def tower_pte(published: Path, runner: Path, glue: Path, tmp_path: Path) -> Case:
+    """The exported tower, float32 [1,3,64,64], on five images, with what Python's runtime gives."""
+    (model,) = published.glob("*/*.pte")
+    images = photographs(5, 64, 64)
+    golden = golden_by(model, images)
+    return Case(tmp_path, model, images, golden, "nchw", (str(runner),), glue, format="executorch")
+
+
+@pytest.fixture(scope="session")
+def int8_tower(tmp_path_factory: pytest.TempPathFactory, invoke: Callable[..., click.testing.Result]) -> Path:
+    """The tower as a `.pte` file with 8-bit weights and activations. Read only."""
+    out = tmp_path_factory.mktemp("int8")
+    for command in (
+        ("quantize", *TOWER, "--scheme", "w8a8", "--samples", 16, "--out", out / "plan"),
+        ("export", *TOWER, "--plan", out / "plan/plan.json", "--target", "android", "--no-verify", "--out", out),
+    ):
+        result = invoke(*command, "--quiet")
+        assert result.exit_code == 0, result.stderr
+    (found,) = out.glob("*/*.pte")
+    return found
+
+
+@pytest.fixture
+def int8_pte(int8_tower: Path, runner: Path, glue: Path, tmp_path: Path) -> Case:
+    """The quantized tower on five images, with what Python's runtime gives."""
+    images = photographs(5, 64, 64)
+    golden = golden_by(int8_tower, images)
+    return Case(tmp_path, int8_tower, images, golden, "nchw", (str(runner),), glue, format="executorch")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import jsonschema
@@ -19,11 +21,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgekit import __version__
+from edgekit.bench.drivers.arm64 import wheels
+from edgekit.bench.drivers.arm64.build import build_glue
 from edgekit.bench.schema import Result, read_result
+from edgekit.targets.executorch.backend import open as open_pte
 from edgekit.targets.onnx.backend import open as open_onnx
 from tests.waiting import PATIENCE
 
-SOURCES = Path(__file__).parents[2] / "android_bench" / "native"
+SOURCES = Path(__file__).parents[2] / "edgekit" / "bench" / "native"
 STRICT = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wformat=2"]
 DEFINED = ["-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", f'-DEDGEKIT_VERSION="{__version__}"']
 RUN_ID = "0123456789abcdef" * 2
@@ -160,9 +165,17 @@ class Case:
         return Run(done.returncode, done.stdout, done.stderr, out)
 
 
-def linear(path: Path, layout: str, size: tuple[int, int], dim: int, *, tail: Sequence[onnx.NodeProto] = ()) -> Path:
+def linear(
+    path: Path,
+    layout: str,
+    size: tuple[int, int],
+    dim: int,
+    *,
+    tail: Sequence[onnx.NodeProto] = (),
+    weights: np.ndarray | None = None,
+) -> Path:
     """A small model: random weights on every pixel. `tail` turns `flat` into `embedding`; else they are the same."""
-    shape, weights = shape_of(layout, size), weights_of(size, dim)
+    shape, weights = shape_of(layout, size), weights_of(size, dim) if weights is None else weights
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["pixels"], ["row"]),
@@ -218,6 +231,45 @@ def lite(path: Path, layout: str, size: tuple[int, int], dim: int, *, outputs: i
     return path
 
 
+def pte(path: Path, layout: str, size: tuple[int, int], dim: int) -> Path:
+    """The same linear model as ExecuTorch's own tools lower it for XNNPACK, without EdgeKit."""
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    class Linear(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = torch.nn.Parameter(torch.from_numpy(weights_of(size, dim)))
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image.to(torch.float32).flatten(1) @ self.weights
+
+    dtype = torch.uint8 if layout == "nhwc_u8" else torch.float32
+    exported = torch.export.export(Linear().eval(), (torch.zeros(*shape_of(layout, size), dtype=dtype),))
+    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
+    path.write_bytes(lowered.buffer)
+    return path
+
+
+def glue_library(folder: Path) -> Path:
+    """What the runner opens for `.pte` files, built with g++ beside the libraries of the installed wheel."""
+    import executorch
+
+    (package,) = executorch.__path__
+    taken = WHEELS["executorch"].members
+    for library in Path(package, "lib").glob("*.so"):
+        if re.fullmatch(taken, f"executorch/lib/{library.name}"):
+            (folder / library.name).symlink_to(library)
+    tool("g++", "g++")
+    return build_glue(folder, version("executorch"))
+
+
+def golden_by(model: Path, images: np.ndarray) -> np.ndarray:
+    """What ExecuTorch's own Python runtime gives for uint8 [N,H,W,3]."""
+    return open_pte(model).embed(images)
+
+
 def golden_of(model: Path, images: np.ndarray) -> np.ndarray:
     """What the Python runner gives."""
     return open_onnx(model).embed(images)
@@ -227,4 +279,5 @@ def photographs(count: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
+WHEELS = {wheel.format: wheel for wheel in wheels.WHEELS}
 ZIG = (sys.executable, "-m", "ziglang", "cc")

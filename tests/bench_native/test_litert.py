@@ -111,8 +111,8 @@ def test_a_library_of_an_older_litert(small_lite: Case, tmp_path: Path) -> None:
 
 
 def test_formats(small_lite: Case) -> None:
-    for other in ("executorch", "LITERT", "", "tflite"):
-        small_lite.run(format=other).failed(2, "--format", "give onnx|litert")
+    for other in ("coreml", "LITERT", "", "tflite"):
+        small_lite.run(format=other).failed(2, "--format", "give onnx|litert|executorch")
     small_lite.run(format="onnx").failed(3, "is not ONNX Runtime")
 
 

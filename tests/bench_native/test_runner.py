@@ -142,7 +142,7 @@ def test_samples_are_capped_at_what_a_document_holds(small: Case) -> None:
         *[("duration", text) for text in ("-1", "nan", "inf", "1e999", "0x1", "86401", "", "1,5", ".", "1" * 60)],
         *[("min-cosine", text) for text in ("1.01", "-2", "nan", "--", "e")],
         *[("layout", text) for text in ("NCHW", "nhcw", "")],
-        *[("format", text) for text in ("ONNX", "executorch", "")],
+        *[("format", text) for text in ("ONNX", "coreml", "")],
         *[("run-id", text) for text in ("", "a" * 31, "a" * 33, "A" * 32, "a" * 31 + "\n", "a" * 31 + '"')],
         *[("model-sha256", text) for text in ("", "a" * 63, "g" * 64)],
         *[("warmup", text) for text in ("1000001", "-0")],

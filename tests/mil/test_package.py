@@ -226,6 +226,17 @@ def test_unknown_op_is_named_with_its_place(package: Any) -> None:
         mil.load(package)
 
 
+def test_what_steers_a_terminal_is_quoted_on_one_line(package: Any) -> None:
+    """Fuzzing found an op whose type held line breaks."""
+    strange = "warp\n\x1b[2J" + "x" * 10_000
+    edit(package, lambda _, ops: setattr(next(op for op in ops if op.type == "conv"), "type", strange))
+    with pytest.raises(UnsupportedOpError) as caught:
+        mil.load(package)
+    line = str(caught.value)
+    assert line.isprintable() and len(line) <= 2000
+    assert "the op warp??[2J" in line and line.endswith("or run the package on macOS")
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -9,9 +9,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from edgekit.artifact.folder import find
 from edgekit.bench import schema as s
@@ -19,37 +21,33 @@ from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.support.text import shown
 
-__all__ = ["Driver", "Outcome", "Say", "chosen", "plain", "require_formats", "run", "to_its_end"]
+__all__ = ["Driver", "OnEach", "Outcome", "Say", "chosen", "plain", "require_formats", "run", "to_its_end"]
 
 _T = TypeVar("_T")
 _Job = TypeVar("_Job")
+_Asked = TypeVar("_Asked", contravariant=True)
 Say = Callable[[str], None]  # is told what happens on a device now
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One measurement on one device: its result, or why there is none."""
+    """One run on one device: its result, or why there is none.
+
+    `embeddings` float32 [count,dim] where the job asks for them; `compute_units` what the run was one of several of.
+    """
 
     serial: str
     result: s.Result | None = None
     error: EdgeKitError | None = None
+    embeddings: np.ndarray | None = field(default=None, compare=False, repr=False)
+    compute_units: str | None = None
+    part: int = 0  # of the images, where they go in several
 
 
-class Driver(Protocol[_Job]):
-    """How one kind of device is measured on. `table.Row` names its class, which is made of a request and a reporter.
+class OnEach(Protocol[_Asked]):
+    """What is done on each device. Both verbs may raise EdgeKitError, and go on for several devices at once."""
 
-    Every verb may raise EdgeKitError. `measure` and `restore` go on for several devices at once.
-    """
-
-    async def choose(self) -> Sequence[str]:
-        """The devices to measure on, by their serial numbers. Asked once, before anything is opened."""
-        ...
-
-    def prepare(self, artifacts: Sequence[Path]) -> AbstractContextManager[_Job]:
-        """What is to be done on each device, made ready on this machine; what it holds is let go at the end."""
-        ...
-
-    def measure(self, job: _Job, serial: str, say: Say) -> AsyncIterator[Outcome]:
+    def measure(self, job: _Asked, serial: str, say: Say) -> AsyncIterator[Outcome]:
         """Measure on one device: an outcome each for one run or several. It remembers each change before it makes it.
 
         An error ends it, and is the device's last outcome. `restore` follows each outcome, an error and a cancellation.
@@ -58,6 +56,21 @@ class Driver(Protocol[_Job]):
 
     async def restore(self, serial: str) -> Sequence[str]:
         """Put back all that `measure` has changed on a device until now; returns what could not be put back."""
+        ...
+
+
+class Driver(OnEach[_Job], Protocol[_Job]):
+    """How one kind of device is measured on. `table.Row` names its class, which is made of a request and a reporter.
+
+    Every verb may raise EdgeKitError.
+    """
+
+    async def choose(self) -> Sequence[str]:
+        """The devices to measure on, by their serial numbers. Asked once, before anything is opened."""
+        ...
+
+    def prepare(self, artifacts: Sequence[Path]) -> AbstractContextManager[_Job]:
+        """What is to be done on each device, made ready on this machine; what it holds is let go at the end."""
         ...
 
 

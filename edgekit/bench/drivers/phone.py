@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
+import numpy as np
+
 from edgekit.artifact.open import open_artifact
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import plain
-from edgekit.bench.golden import Golden, golden_of
+from edgekit.bench.golden import Pair, golden_of
 from edgekit.bench.protocol import RESULT, AppJob, job_of
 from edgekit.bench.request import BenchRequest
 from edgekit.bench.results.validity import judge, summarize_measured
 from edgekit.errors import InputError, IntegrityError
-from edgekit.support.files import sha256_tree, size_of
+from edgekit.support.files import sha256_file, sha256_tree, size_of
 from edgekit.support.progress import Reporter
 
-__all__ = ["PhoneJob", "merged", "opened", "read_back", "result_of"]
+__all__ = ["PhoneJob", "merged", "opened", "read_back", "result_of", "rows_of"]
 
 _T = TypeVar("_T")
+NO_EMBEDDINGS = "the app or runner is of another version: it measures and gives no embeddings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class PhoneJob:
     spare_s: ClassVar[float] = 300.0
 
     model: Path
-    golden: Golden
+    golden: Pair
     asked: AppJob
     step_timeout_s: float = 60.0
     copy_timeout_s: float = 600.0
@@ -48,7 +51,7 @@ class PhoneJob:
     def __post_init__(self) -> None:
         asked = self.asked
         due = (asked.count, asked.height, asked.width, 3), (asked.count, asked.dim)
-        if (self.golden.images.shape, self.golden.embeddings.shape) != due:
+        if self.golden.sizes != due:
             raise InputError(
                 f"{self.model}: images or golden embeddings do not have the sizes that the job says; start again"
             )
@@ -95,6 +98,27 @@ def result_of(path: Path, serial: str, asked: AppJob, platform: Literal["android
     return written
 
 
+def rows_of(path: Path, serial: str, written: s.Result, asked: AppJob) -> np.ndarray:
+    """The embeddings float32 [count,dim] that a phone wrote to `path` beside its result.
+
+    Raises:
+        InputError: the runner does not know the field, or gave embeddings of fewer or more images.
+        IntegrityError: the file is not the one that it wrote.
+    """
+    where, said = plain(serial), written.embeddings
+    if said is None:
+        raise InputError(f"{where}: {NO_EMBEDDINGS}; build it again from this version")
+    if said.rows != asked.count:
+        raise InputError(f"{where}: gave {said.rows} embeddings for {asked.count} images; run again")
+    due = 4 * asked.count * asked.dim
+    if not path.is_file() or (size := size_of(path)) != due:
+        found = f"{size} bytes" if path.is_file() else "no file"
+        raise IntegrityError(f"{where}: {path.name} is {found}, {due} bytes are due; run again")
+    if sha256_file(path) != said.sha256:
+        raise IntegrityError(f"{where}: {path.name} was changed on the way; run again")
+    return np.fromfile(path, "<f4").reshape(asked.count, asked.dim)
+
+
 def merged(
     written: s.Result, asked: AppJob, started: str, *, protocol: dict[str, Any] | None = None, **known: Any
 ) -> s.Result:
@@ -121,6 +145,7 @@ def merged(
         "state": written.state,
         "latency_ms": summarize_measured(written.latency_ms),
         "memory_bytes": written.memory_bytes,
+        "embeddings": written.embeddings,
         "check": check.model_copy(update={"passed": check.passed and near and check.images > 0}),
         "validity": s.Validity(valid=False),
         "errors": tuple(plain(line) for line in written.errors),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from edgekit.bench.drivers.base import Driver, Outcome, Say, plain, to_its_end
+from edgekit.bench.drivers.base import OnEach, Outcome, Say, plain, to_its_end
 from edgekit.errors import DeviceError, EdgeKitError
 from edgekit.support.progress import DONE
 from edgekit.support.text import reason_of
@@ -19,7 +19,7 @@ _MOST_ERRORS = 64  # that a result holds
 
 
 async def on_devices(
-    driver: Driver[_Job], job: _Job, serials: Sequence[str], say: Callable[[str, str], None]
+    driver: OnEach[_Job], job: _Job, serials: Sequence[str], say: Callable[[str, str], None]
 ) -> list[Outcome]:
     """Measure on all of them at once, each by itself: what goes wrong on one is its outcome, and costs no other its.
 
@@ -43,7 +43,7 @@ async def on_devices(
     return [outcome for task in tasks for outcome in task.result()]
 
 
-async def _on_one(driver: Driver[_Job], job: _Job, serial: str, say: Say) -> list[Outcome]:
+async def _on_one(driver: OnEach[_Job], job: _Job, serial: str, say: Say) -> list[Outcome]:
     outcomes: list[Outcome] = []
     measuring = aiter(driver.measure(job, serial, say))
     going_on = True
@@ -73,7 +73,7 @@ async def _on_one(driver: Driver[_Job], job: _Job, serial: str, say: Say) -> lis
     return outcomes
 
 
-async def _restored(driver: Driver[_Job], serial: str) -> Sequence[str]:
+async def _restored(driver: OnEach[_Job], serial: str) -> Sequence[str]:
     try:
         return await driver.restore(serial)
     except Exception as error:

@@ -29,6 +29,8 @@ class Row:
     fields: frozenset[str]  # of the request, that it uses beside those that every driver does
     driver: str | Callable[[BenchRequest, Reporter], Driver[Any]]  # a class; as a text, where it is: `module:Class`
     in_turns: bool = False  # all artifacts are measured at once, not one after the other
+    embeds: bool = False  # its job is a `phone.PhoneJob`, and gives embeddings back where that asks for them
+    decodes: bool = False  # and its app decodes photos itself
 
     def make(self, request: BenchRequest, reporter: Reporter) -> Driver[Any]:
         """The driver for a request."""
@@ -41,11 +43,33 @@ _DEVICES = frozenset({"serials", "all_devices", "app"})
 _ANDROID = _DEVICES | {"threads", "compute_units", "runner", "library", "airplane", "stay_awake", "cooldown_minutes"}
 _HOST_DRIVER = "edgekit.bench.drivers.host.driver:HostDriver"
 _ANDROID_DRIVER = "edgekit.bench.drivers.android.driver:AndroidDriver"
+_ARM64_DRIVER = "edgekit.bench.drivers.arm64.driver:Arm64Driver"
 _IOS_DRIVER = "edgekit.bench.drivers.ios.driver:IosDriver"
 DRIVERS = [
     Row(key="host", formats=None, fields=frozenset({"threads"}), driver=_HOST_DRIVER, in_turns=True),
-    Row(key="android", formats=(".onnx", ".pte", ".tflite"), fields=_ANDROID, driver=_ANDROID_DRIVER),
-    Row(key="ios", formats=(".mlpackage", ".aimodel"), fields=_DEVICES | {"compute_units"}, driver=_IOS_DRIVER),
+    Row(
+        key="android",
+        formats=(".onnx", ".pte", ".tflite"),
+        fields=_ANDROID,
+        driver=_ANDROID_DRIVER,
+        embeds=True,
+        decodes=True,
+    ),
+    Row(
+        key="ios",
+        formats=(".mlpackage", ".aimodel"),
+        fields=_DEVICES | {"compute_units"},
+        driver=_IOS_DRIVER,
+        embeds=True,
+        decodes=True,
+    ),
+    Row(
+        key="arm64",
+        formats=(".onnx", ".pte", ".tflite"),
+        fields=frozenset({"threads"}),
+        driver=_ARM64_DRIVER,
+        embeds=True,
+    ),
 ]
 
 

@@ -12,7 +12,18 @@ from edgekit.bench.results.validity import judge_anew
 from edgekit.bench.schema import Result, read_result
 from edgekit.errors import InputError, OutputError
 
-__all__ = ["Keeper", "digest_of", "find_results", "load", "make_folder", "require_past", "require_place", "save"]
+__all__ = [
+    "Keeper",
+    "below",
+    "digest_of",
+    "find_results",
+    "load",
+    "make_folder",
+    "require_past",
+    "require_place",
+    "safe_name",
+    "save",
+]
 
 _SUFFIX = ".bench.json"
 
@@ -33,12 +44,17 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another `out`", field="out") from error
 
 
+def safe_name(name: str) -> str:
+    """A model's name as a part of a file's, on every system."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)[:80]
+
+
 def save(results: Iterable[Result], folder: Path) -> list[Path]:
     """Write each result as a file of its own, the same one each time; names are of what is in it, safe everywhere."""
     make_folder(folder)
     paths = []
     for result in results:
-        name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in result.model.name)[:80]
+        name = safe_name(result.model.name)
         stamp = result.started_utc.replace(":", "").replace("-", "")
         path = folder / f"{stamp}-{name}-{result.model.format}-{result.run_id[:8]}-{digest_of(result)[:8]}{_SUFFIX}"
         paths.append(result.write(path))
@@ -85,12 +101,12 @@ def require_past(result: Result, where: str) -> None:
         )
 
 
-def _below(folder: Path, refused: list[str]) -> list[Path]:
-    """Files with our suffix in a folder; what could not be looked into is told."""
+def below(folder: Path, suffix: str, refused: list[str]) -> list[Path]:
+    """Files with that suffix in a folder; what could not be looked into is told."""
     files = []
     failed: list[OSError] = []
     for here, subfolders, names in os.walk(folder, onerror=failed.append):
-        files += [Path(here, name) for name in names if name.endswith(_SUFFIX)]
+        files += [Path(here, name) for name in names if name.endswith(suffix)]
         links = [Path(here, name) for name in subfolders if Path(here, name).is_symlink()]
         refused += [f"{link}: a link to a folder, which is not followed; name the folder itself" for link in links]
     refused += [f"{error.filename}: cannot be listed ({error.strerror}); allow reading it" for error in failed]
@@ -102,7 +118,7 @@ def find_results(paths: Sequence[Path]) -> tuple[list[Result], list[str]]:
     files: list[Path] = []
     refused: list[str] = []
     for path in paths:
-        inside = _below(path, refused) if path.is_dir() else [path]
+        inside = below(path, _SUFFIX, refused) if path.is_dir() else [path]
         files += inside
         if not inside:
             refused.append(f"{path}: no {_SUFFIX} file in it; `edgekit bench` writes some where it is given `out`")

@@ -15,6 +15,7 @@ IOS = Target(
     rewrites="coreai",
     forms="coreai",
     module="edgekit.targets.coreai.backend",
+    values="edgekit.targets.coreai.values",
     packages=("coreai", "coreai_torch"),
     extra="coreai",
     runtime=Runtime("coreai-core", "Linux CPU", "coreai.runtime", threads=False),

@@ -27,7 +27,7 @@ from edgekit.support.text import reason_of, shown
 from edgekit.support.threads import cores
 from edgekit.targets.common import check_images, running
 
-__all__ = ["CoreAIRunner"]
+__all__ = ["CoreAIRunner", "compiled", "finished"]
 
 _Result = TypeVar("_Result")
 # By name of the quicker program, how far its first embedding may be from what the file says: of the half products of
@@ -81,7 +81,7 @@ class CoreAIRunner:
     def run(self, ready: Any) -> np.ndarray:
         """The embedding float32 [D] of an image that is ready."""
         with running("Core AI"):
-            return self._row(_wait(_call(self._written, [{self._input: ready}]))[0])
+            return self._row(finished(_call(self._written, [{self._input: ready}]))[0])
 
     def _compare(self, image: np.ndarray) -> None:
         due = self.run(self.ready(image))
@@ -100,7 +100,7 @@ class CoreAIRunner:
     def _run(self, function: Any, images: np.ndarray) -> list[np.ndarray]:
         feeds = [{self._input: self.ready(image)} for image in images]
         with running("Core AI"):
-            return [self._row(answer) for answer in _wait(_call(function, feeds))]
+            return [self._row(answer) for answer in finished(_call(function, feeds))]
 
     def _row(self, answer: dict[str, Any]) -> np.ndarray:
         return np.array(answer[self._output].numpy(), dtype=np.float32).reshape(-1)
@@ -135,13 +135,20 @@ def _compile(path: Path, folder: Path) -> None:
     raise InputError(f"{path}: Core AI cannot compile this asset ({reason}): export it again")
 
 
+def compiled(path: Path, folder: Path) -> Path:
+    """Compile an asset into `folder`; the program that this machine runs sooner, where there is one."""
+    _compile(path, folder)
+    made = (folder / f"{name}.aimodelx" for name in (*_ROOM, "written"))
+    return next(program for program in made if program.is_dir())
+
+
 def _loaded(path: Path, compiled: Path) -> Any:
     async def load() -> Any:
         return (await AIModel.load(compiled)).load_function("main")
 
     with quiet("Core AI", native=True):
         try:
-            return _wait(load())
+            return finished(load())
         except Exception as error:
             raise InputError(f"{path}: Core AI cannot load this asset ({reason_of(error)}): export it again") from error
 
@@ -171,7 +178,7 @@ async def _call(function: Any, feeds: Sequence[dict[str, Any]]) -> list[Any]:
     return list(await asyncio.gather(*(function(feed) for feed in feeds)))
 
 
-def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
+def finished(work: Coroutine[Any, Any, _Result]) -> _Result:
     """The result of asynchronous work, wherever this is called from."""
     future: Future[_Result] = asyncio.run_coroutine_threadsafe(work, _loop())
     return future.result()

@@ -15,6 +15,7 @@ IOS = Target(
     rewrites="coreml",
     forms="coreml",
     module="edgekit.targets.coreml.backend",
+    values="edgekit.targets.coreml.values",
     packages=("coremltools",),
     extra="coreml",
     runtime=Runtime("coremltools", "Core ML", "edgekit.mil:import_lean", threads=False),

@@ -17,6 +17,7 @@ ANDROID = Target(
     rewrites="executorch",
     forms="executorch",
     module="edgekit.targets.executorch.backend",
+    values="edgekit.targets.executorch.values",
     packages=("executorch",),
     extra="executorch",
     runtime=Runtime("executorch", "XNNPACK", _BINDINGS, beside=("torch", "=={lowest}.*")),

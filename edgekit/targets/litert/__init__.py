@@ -13,6 +13,7 @@ ANDROID = Target(
     rewrites="litert",
     forms="litert",
     module="edgekit.targets.litert.backend",
+    values="edgekit.targets.litert.values",
     packages=("litert_torch", "ai_edge_litert"),
     extra="litert",
     channels_last=True,

@@ -13,6 +13,7 @@ ONNX = Target(
     rewrites="onnx",
     forms="onnx",
     module="edgekit.targets.onnx.backend",
+    values="edgekit.targets.onnx.values",
     packages=("onnx", "onnxscript", "onnxruntime"),
     extra="onnx",
     runtime=Runtime("onnxruntime", "CPUExecutionProvider", "onnxruntime", beside=("numpy", "<2")),

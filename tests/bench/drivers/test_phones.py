@@ -69,12 +69,12 @@ def test_a_device_measures_a_litert_file(lab: Bench, runner: Path, invoke: Invok
     assert found.check.passed and len(found.latency_ms.samples) == 20
 
 
-@pytest.mark.slow  # needs qemu, and downloads a wheel
+@pytest.mark.slow  # needs qemu and a compiler for arm64, and downloads wheels
 def test_a_device_of_another_processor(
     lab: Bench, published: Path, invoke: Invoke, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """Push, run and pull with the arm64 runner and library; qemu runs what was pushed."""
-    arm64 = arm64_machine(tmp_path, pytestconfig.cache.mkdir("arm64"))
+    arm64 = arm64_machine(Path(pytestconfig.cache.mkdir("arm64")))
     qemu = " ".join(map(shlex.quote, arm64.prefix))
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in arm64.environment.items())
     taskset = lab.folder / "tools" / "taskset"
@@ -89,7 +89,7 @@ def test_a_device_of_another_processor(
         "--runner",
         arm64.runner,
         "--library",
-        arm64.library,
+        arm64.library("onnx"),
         "--duration",
         0.1,
     )

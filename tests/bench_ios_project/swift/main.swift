@@ -1,6 +1,7 @@
 // A command line around ios_bench/Core and what is shared, for the tests on Linux: what needs no iPhone.
 //
-//   core measure FOLDER [FAULT...]       measure a linear model that is worked out here, write the result
+//   core measure FOLDER [FAULT...]       measure a linear model that is worked out here, write the result; photos'
+//                                        pixels stand beside them
 //   core coreai FOLDER                   measure the asset that job.json names with declarations/CoreAI.swift
 //   core preprocess FOLDER               cases.json: raw decoded pixels and a preprocessing each
 //   core orientation FOLDER              one number a line for the files 0, 1, 2 ...
@@ -85,7 +86,10 @@ func runMeasure(_ folder: URL, _ faults: Set<String>, coreAI: Bool = false) asyn
     defer { ready?.remove() }
     let measured: Measurement
     do {
-        measured = try await measureModel(job, memory: faults.contains("no-memory") ? { MemoryNow() } : memoryNow) {
+        let photos = PhotoReader(
+            pixels: { try decodeRaw(folder.appendingPathComponent(job.photos ?? ""), $1) }, digest: hexadecimal)
+        let memory = faults.contains("no-memory") ? { MemoryNow() } : memoryNow
+        measured = try await measureModel(job, photos: photos, memory: memory) {
             try await ready?.open(height: job.height, width: job.width) ?? Linear(dim: job.dim, faults: faults)
         }
     } catch {
@@ -98,7 +102,7 @@ func runMeasure(_ folder: URL, _ faults: Set<String>, coreAI: Bool = false) asyn
         job: job, measured: measured, startedUTC: started, compile: ready?.took ?? 1_500_000, runtimeVersion: nil,
         device: device, before: before, after: before, edgekit: "0", harness: "tests\n",
         errors: faults.contains("no-plan") ? ["no plan:\n\u{2028}test"] : [])
-    let written = try report.write()
+    let written = try report.write(sha256: hexadecimal)
     print(written.count)
 }
 

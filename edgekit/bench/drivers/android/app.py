@@ -17,7 +17,7 @@ __all__ = ["PACKAGE", "STORAGE", "install", "run"]
 
 PACKAGE = "dev.edgekit.bench"
 STORAGE = f"/sdcard/Android/data/{PACKAGE}/files"  # the app writes here, the shell may read it
-_READABLE = 'chmod 755 "$1" && chmod 644 "$1"/*'  # to apps, which get there by SELinux's rule for /data/local/tmp
+_READABLE = 'chmod -R u=rwX,go=rX "$1"'  # to apps, which get there by SELinux's rule for /data/local/tmp
 _UNINSTALL = 'pm uninstall "$1"; ! pm path "$1"'
 _REMOVE = 'rm -rf "$1"; [ ! -e "$1" ]'
 

@@ -92,11 +92,11 @@ class AndroidDriver:
         for accelerator in job.accelerators:
             undo = self._undo[serial] = Undo(adb, job.cleanup_timeout_s)
             try:
-                result = await measure(adb, job, undo, say, accelerator)
+                result, rows = await measure(adb, job, undo, say, accelerator)
                 say("putting it back")
-                outcome = Outcome(serial, result)
+                outcome = Outcome(serial, result, embeddings=rows, compute_units=accelerator)
             except EdgeKitError as error:
-                outcome = Outcome(serial, error=error)
+                outcome = Outcome(serial, error=error, compute_units=accelerator)
             yield outcome
 
     async def restore(self, serial: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from edgekit.bench.constants import CONSTANTS
 from edgekit.bench.drivers.phone import PhoneJob
 from edgekit.bench.protocol import Accelerator
 from edgekit.errors import UsageError
@@ -14,23 +15,29 @@ from edgekit.support.files import sha256_file, size_of
 
 __all__ = ["APP", "LIBRARIES", "RUNNER", "AndroidJob", "File"]
 
+GOLDEN: str = CONSTANTS["golden_file"]
 RUNNER, APP = "edgekit_bench", "app.apk"  # as they are called on the device, like the library of each format:
 LIBRARIES = {"onnx": "libonnxruntime.so", "litert": "libLiteRt.so"}
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of this machine, and what it is called in the run folder: never by the user's name."""
+    """A file or a golden folder of this machine, and what it is called in the run folder: never by the user's name.
+
+    `checked` is whose hash is compared there: the file's, or that of golden.json, which has the hashes of the photos.
+    """
 
     local: Path
     name: str
     sha256: str
     bytes: int
+    checked: str
 
     @classmethod
     def of(cls, local: Path, name: str) -> File:
         """The file as it is now; InputError where it cannot be read."""
-        return cls(local, name, sha256_file(local), size_of(local))
+        whole = local / GOLDEN if local.is_dir() else local
+        return cls(local, name, sha256_file(whole), size_of(local), f"{name}/{GOLDEN}" if local.is_dir() else name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from edgekit.bench.drivers.android.job import LIBRARIES, RUNNER, AndroidJob
 from edgekit.bench.drivers.android.state import big_cores
 from edgekit.bench.protocol import AppJob
 
-__all__ = ["cores_of", "run"]
+__all__ = ["cores_of", "options_of", "run"]
 
 # Fields of a job that the runner's options are called as.
 _GIVEN = {"format", "model", "inputs", "golden", "count", "height", "width", "dim", "layout"}
@@ -29,13 +29,20 @@ async def cores_of(adb: Adb, job: AndroidJob, device: s.Device) -> tuple[int, ..
 
 async def run(adb: Adb, job: AndroidJob, folder: str, asked: AppJob, cores: tuple[int, ...] | None) -> str:
     """Measure; the path of the result on the device. DeviceError where it is lost, or the runner fails on it."""
-    options = {name: getattr(asked, name) for name in sorted(_GIVEN | _ASKED)}
-    options |= {"library": f"./{LIBRARIES[asked.format]}", "model_sha256": asked.facts.sha256}
-    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    words = options_of(asked, f"./{LIBRARIES[asked.format]}")
     kept = [] if cores is None else ["taskset", _mask(cores)]
     argv = ["sh", "-c", _RUN, "sh", folder, *kept, f"./{RUNNER}", *words]
     await adb.must(argv, job.limit_s, "measuring")
     return f"{folder}/{asked.out}"
+
+
+def options_of(asked: AppJob, library: str) -> list[str]:
+    """The runner's command line for a job, from the folder of the job."""
+    options = {name: getattr(asked, name) for name in sorted(_GIVEN | _ASKED)}
+    options |= {"library": library, "model_sha256": asked.facts.sha256}
+    if asked.embeddings is not None:
+        options["embeddings"] = asked.embeddings
+    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def _mask(cores: Sequence[int]) -> str:

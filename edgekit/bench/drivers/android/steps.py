@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.android import app, native
 from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import AndroidJob, File
 from edgekit.bench.drivers.android.state import Snapshot, battery_celsius, facts_of, snapshot_of
 from edgekit.bench.drivers.base import Say
-from edgekit.bench.drivers.phone import merged, result_of
+from edgekit.bench.drivers.phone import merged, result_of, rows_of
 from edgekit.bench.protocol import RESULT, Accelerator, AppJob
 from edgekit.errors import DeviceError, IntegrityError
 from edgekit.support.text import human_size
@@ -32,8 +34,13 @@ _REMOVE = """if read p <"$1/pid" && [ "$(readlink "/proc/$p/cwd")" = "$1" ]; the
 rm -rf "$1"; [ ! -e "$1" ]"""
 
 
-async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say, accelerator: Accelerator | None = None) -> s.Result:
-    """Take one device through all steps, and tell `undo` of each change first; raises as `AndroidDriver.measure`."""
+async def measure(
+    adb: Adb, job: AndroidJob, undo: Undo, say: Say, accelerator: Accelerator | None = None
+) -> tuple[s.Result, np.ndarray | None]:
+    """Take one device through all steps, and tell `undo` of each change first; raises as `AndroidDriver.measure`.
+
+    Returns the result, and embeddings float32 [count,dim] where the job asks for them.
+    """
     pushed = job.files
     run_id, started = s.new_run()
     asked = job.asked.model_copy(update={"run_id": run_id, "compute_units": accelerator})
@@ -59,9 +66,9 @@ async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say, accelerator: 
         result = await native.run(adb, job, folder, asked, cores)
     else:
         result = await app.run(adb, job, folder, asked)
-    written = await _fetch(adb, job, result, asked)
+    written, rows = await _fetch(adb, job, result, asked)
     after = await snapshot_of(adb, job.step_timeout_s)
-    return merged(
+    whole = merged(
         written,
         asked,
         started,
@@ -71,13 +78,14 @@ async def measure(adb: Adb, job: AndroidJob, undo: Undo, say: Say, accelerator: 
         device=device,
         state=s.States(before=before.state, after=after.state),
     )
+    return whole, rows
 
 
 def _golden_files(job: AndroidJob, folder: Path) -> list[File]:
     """The images and their embeddings as files."""
-    inputs, golden = folder / job.asked.inputs, folder / job.asked.golden
-    job.golden.write(inputs, golden)
-    return [File.of(path, path.name) for path in (inputs, golden)]
+    images, golden = folder / job.asked.images, folder / job.asked.golden
+    job.golden.write(images, golden)
+    return [File.of(path, path.name) for path in (images, golden)]
 
 
 async def _push_all(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File], undo: Undo, say: Say) -> None:
@@ -93,11 +101,11 @@ async def _push_all(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File
     for file in files:
         say(f"push {file.name}")
         await adb.push(file.local, f"{folder}/{file.name}", job.copy_timeout_s)
-    argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.name for file in files)]
+    argv = ["sh", "-c", _VERIFY, "sh", folder, *(file.checked for file in files)]
     sums = await adb.must(argv, job.copy_timeout_s, "checking what was pushed")
     digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})[ *]+(\S+)$", sums, re.M)}
     for file in files:
-        if digests.get(file.name) != file.sha256:
+        if digests.get(file.checked) != file.sha256:
             raise IntegrityError(f"{adb.name}: {file.name} was changed on the way to the device; measure again")
 
 
@@ -134,13 +142,20 @@ async def _cool_down(adb: Adb, job: AndroidJob) -> float | None:
     return None
 
 
-async def _fetch(adb: Adb, job: AndroidJob, result: str, asked: AppJob) -> s.Result:
-    """The runner's result, if it is one of this run and model."""
+async def _fetch(adb: Adb, job: AndroidJob, result: str, asked: AppJob) -> tuple[s.Result, np.ndarray | None]:
+    """The runner's result, if it is one of this run and model, and the embeddings that the job asks for."""
     most = min(s.MAX_SAMPLES, max(asked.iterations, int(asked.duration / _FASTEST)))
     with TemporaryDirectory(prefix="edgekit-") as own:
         path = Path(own) / RESULT
         await adb.pull(result, path, job.copy_timeout_s, max_bytes=(1 << 20) + _SAMPLE * most)
-        return result_of(path, adb.serial or "", asked, "android")
+        written = result_of(path, adb.serial or "", asked, "android")
+        if asked.embeddings is None:
+            return written, None
+        rows = Path(own) / asked.embeddings
+        if written.embeddings is not None:  # which `rows_of` looks at
+            there = f"{result.rpartition('/')[0]}/{asked.embeddings}"
+            await adb.pull(there, rows, job.copy_timeout_s, max_bytes=4 * asked.count * asked.dim)
+        return written, rows_of(rows, adb.serial or "", written, asked)
 
 
 def _over_network(serial: str) -> bool:

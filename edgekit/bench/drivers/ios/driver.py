@@ -19,7 +19,7 @@ from edgekit.bench.drivers.ios.steps import Device, IosJob, answer, ask, measure
 from edgekit.bench.drivers.ios.tools import Tools, is_udid, trouble
 from edgekit.bench.drivers.phone import opened
 from edgekit.bench.drivers.program import call
-from edgekit.bench.protocol import COMPUTE_UNITS, ComputeUnits, compute_units_of
+from edgekit.bench.protocol import COMPUTE_UNITS, compute_units_of
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
 from edgekit.support.progress import Reporter
@@ -33,7 +33,6 @@ _LISTING = 60.0  # seconds
 class IosOutcome(Outcome):
     """One device with one setting of the compute units, and where Core ML meant to run the operators if it told."""
 
-    compute_units: ComputeUnits | None = None
     plan: ComputePlan | None = None
 
 
@@ -103,8 +102,8 @@ class IosDriver:
                 yield IosOutcome(serial, error=error, compute_units=units)
                 return
             try:
-                result, plan = await measure(device, units, say)
-                outcome = IosOutcome(serial, result, compute_units=units, plan=plan)
+                result, plan, rows = await measure(device, units, say)
+                outcome = IosOutcome(serial, result, embeddings=rows, compute_units=units, plan=plan)
             except EdgeKitError as error:
                 outcome = IosOutcome(serial, error=error, compute_units=units)
             failed = outcome.error is not None

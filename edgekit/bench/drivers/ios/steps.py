@@ -13,12 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
+import numpy as np
+
 from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import Say, plain
 from edgekit.bench.drivers.ios.app import Products
 from edgekit.bench.drivers.ios.compute_plan import ComputePlan, read_compute_plan
 from edgekit.bench.drivers.ios.tools import Argv, Facts, Tools, trouble
-from edgekit.bench.drivers.phone import PhoneJob, merged, read_back, result_of
+from edgekit.bench.drivers.phone import PhoneJob, merged, read_back, result_of, rows_of
 from edgekit.bench.drivers.program import Done, call
 from edgekit.bench.protocol import COMPUTE_PLAN, COMPUTE_UNITS, RESULT, AppJob, ComputeUnits, write_job
 from edgekit.errors import DeviceError, EdgeKitError, InputError, UsageError
@@ -129,8 +131,14 @@ def answer(done: Done, path: Path, name: str) -> Any:
         path.unlink()
 
 
-async def measure(device: Device, units: ComputeUnits, say: Say) -> tuple[s.Result, ComputePlan | None]:
-    """One run with one setting of the compute units; the device is told of each change first."""
+async def measure(
+    device: Device, units: ComputeUnits, say: Say
+) -> tuple[s.Result, ComputePlan | None, np.ndarray | None]:
+    """One run with one setting of the compute units; the device is told of each change first.
+
+    Returns the result, where Core ML meant to run the operators, and embeddings float32 [count,dim] where the job asks
+    for them.
+    """
     job, tools = device.job, device.tools
     run_id, started = s.new_run()
     asked = job.asked.model_copy(update={"run_id": run_id, "compute_units": units, "out": RESULT})
@@ -157,8 +165,9 @@ async def measure(device: Device, units: ComputeUnits, say: Say) -> tuple[s.Resu
         say(f"{units}: copy the result")
         await _pull(device, RESULT, fetched)
         written = result_of(fetched / RESULT, device.udid, asked, "ios")
+        rows = await _fetch_rows(device, fetched, written, asked)
         plan, wrong = await _fetch_plan(device, fetched, run_id)
-    return _merge(written, device, asked, started, wrong), plan
+    return _merge(written, device, asked, started, wrong), plan, rows
 
 
 async def remove(device: Device) -> str | None:
@@ -179,6 +188,15 @@ async def remove(device: Device) -> str | None:
                     continue
             await asyncio.sleep(min(1.0, device.job.cleanup_timeout_s / 10))
     return "the job in the app's documents" if device.placed else None
+
+
+async def _fetch_rows(device: Device, into: Path, written: s.Result, asked: AppJob) -> np.ndarray | None:
+    """The embeddings, where the job asks for them."""
+    if asked.embeddings is None:
+        return None
+    if written.embeddings is not None:  # which `rows_of` looks at
+        await _pull(device, asked.embeddings, into)
+    return rows_of(into / asked.embeddings, device.udid, written, asked)
 
 
 async def _fetch_plan(device: Device, into: Path, run_id: str) -> tuple[ComputePlan | None, str | None]:

@@ -28,6 +28,7 @@ enum BenchProtocol {
     static let maxJobBytes = 1_048_576
     static let maxGoldenBytes = 1_048_576
     static let maxPhotoBytes = 67_108_864
+    static let maxPartBytes = 268_435_456
     static let minCosine = 0.99
 
     static let formats = ["coreml", "coreai", "executorch", "litert", "onnx"]

@@ -45,6 +45,12 @@ struct Folder: Sendable {
 
     /// A file that must have exactly `bytes` bytes; nil is more than an integer holds.
     func read(_ name: String, key: String, bytes: Int?, meaning: String) throws -> [UInt8] {
+        let (place, label, size) = try sized(name, key: key, bytes: bytes, meaning: meaning)
+        return try readFile(place, name: label, most: size)
+    }
+
+    /// Where such a file is, what messages call it, and its size.
+    func sized(_ name: String, key: String, bytes: Int?, meaning: String) throws -> (URL, String, Int) {
         guard let bytes, bytes <= 1 << 32 else {
             throw Problem.input("\(key): \(meaning) would have more than 4 GiB: give fewer or smaller images")
         }
@@ -54,7 +60,7 @@ struct Folder: Sendable {
             throw Problem.input(
                 "\(label): has \(size) bytes, \(meaning) have \(bytes): make it again or correct the sizes")
         }
-        return try readFile(place, name: label, most: bytes)
+        return (place, label, size)
     }
 
     /// Embeddings, float32 little-endian [count,dim], finite, none all zeros.

@@ -57,14 +57,7 @@ struct GoldenFolder: Sendable {
             BenchProtocol.embeddingsFile, key: GoldenFolder.file, count: items.count, dim: dim)
         var results: [GoldenItem] = []
         for (index, item) in items.enumerated() {
-            let name = "\(GoldenFolder.file) \(shown(item.file))"
-            let bytes = try readFile(
-                try folder.place(item.file, key: GoldenFolder.file), name: name, most: BenchProtocol.maxPhotoBytes)
-            guard sha256(bytes) == item.sha256 else {
-                throw Problem.input("\(name): its sha256 is not the one listed: copy the folder again")
-            }
-            let turn = orientation(of: bytes)
-            let image = try preprocessing.apply(to: try decode(bytes, item.file).upright(turn))
+            let (image, turn) = try pixels(of: item, sha256: sha256, decode: decode)
             let wanted = [UInt8](due[index * imageBytes..<(index + 1) * imageBytes])
             let golden = embeddings[index * dim..<(index + 1) * dim]
             results.append(
@@ -76,6 +69,20 @@ struct GoldenFolder: Sendable {
                     ownPixels: try await check(model, image.bytes, golden)))
         }
         return results
+    }
+
+    /// What this device makes of a photo, and the orientation that its file states.
+    func pixels(
+        of item: Item, sha256: ([UInt8]) -> String, decode: ([UInt8], String) throws -> Pixels
+    ) throws -> (Pixels, Int) {
+        let name = "\(GoldenFolder.file) \(shown(item.file))"
+        let bytes = try readFile(
+            try folder.place(item.file, key: GoldenFolder.file), name: name, most: BenchProtocol.maxPhotoBytes)
+        guard sha256(bytes) == item.sha256 else {
+            throw Problem.input("\(name): its sha256 is not the one listed: copy the folder again")
+        }
+        let turn = orientation(of: bytes)
+        return (try preprocessing.apply(to: try decode(bytes, item.file).upright(turn)), turn)
     }
 
     /// Which file of the folder is the model that the embeddings belong to, and what runs it.

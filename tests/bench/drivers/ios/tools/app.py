@@ -9,7 +9,7 @@ from tests.bench.drivers.ios.tools.device import JOB, Device, hang
 
 KEYS = (
     "schema run_id model format facts inputs golden count height width dim layout warmup iterations duration threads "
-    "min_cosine compute_units out"
+    "min_cosine compute_units embeddings photos out"
 )
 
 

@@ -98,6 +98,7 @@ private fun answerResult(written: Written, bundle: Bundle) {
     bundle.putString("run_id", result.getString("run_id"))
     bundle.putString("path", written.file.path)
     bundle.putString("sha256", written.sha256)
+    written.embeddings?.let { bundle.putString("embeddings", it.path) }
     bundle.putString("check", if (result.getJSONObject("check").getBoolean("passed")) "passed" else "failed")
     bundle.putString("iterations", result.getJSONObject("protocol").getInt("iterations").toString())
     if (written.bytes.size <= LARGEST_INLINE) {

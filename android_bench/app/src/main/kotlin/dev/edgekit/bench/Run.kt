@@ -3,16 +3,16 @@ package dev.edgekit.bench
 import android.content.Context
 import android.os.Process
 import dev.edgekit.embedder.Protocol
+import dev.edgekit.embedder.decode
 import java.io.File
-import java.security.MessageDigest
 import java.text.SimpleDateFormat
 import java.util.Date
 import java.util.Locale
 import java.util.TimeZone
 import org.json.JSONObject
 
-/** A result, and the file that holds it. */
-internal class Written(val result: JSONObject, val file: File) {
+/** A result, the file that holds it, and that of the embeddings beside it where the job asks for them. */
+internal class Written(val result: JSONObject, val file: File, val embeddings: File?) {
     val bytes: ByteArray = file.readBytes()
     val sha256: String = sha256Of(bytes)
 }
@@ -21,17 +21,19 @@ internal class Written(val result: JSONObject, val file: File) {
 internal fun runJob(context: Context, job: Job, harness: String?, background: () -> Boolean?): Written {
     // Instrumentation starts its thread above all others of an app, and the runtime's threads would inherit that.
     Process.setThreadPriority(Process.THREAD_PRIORITY_DEFAULT)
-    val out = outOf(context, job).also(::expectPlace)
+    val out = outOf(context, job).also { expectPlaces(it, job) }
     val started = utcNow()
     val before = stateNow(context)
     val (screen, airplane) = screenOn(context) to airplane(context)
-    val measured = measure(job, openerOf(job))
-    val after = stateNow(context)
-    val device = deviceFacts(context)
-    val result = report(job, measured, "android-app", harness, device, before, after, started, background())
-    result.getJSONObject("protocol").put("screen_on", screen).put("airplane", airplane ?: JSONObject.NULL)
-    writeResult(result, out)
-    return Written(result, out)
+    val opener = openerOf(job)
+    val measuring = { row: (FloatArray) -> Unit -> measure(job, opener, ::decode, row = row) }
+    val result = measureInto(out, job, measuring) { measured ->
+        val (after, device) = stateNow(context) to deviceFacts(context)
+        report(job, measured, "android-app", harness, device, before, after, started, background()).apply {
+            getJSONObject("protocol").put("screen_on", screen).put("airplane", airplane ?: JSONObject.NULL)
+        }
+    }
+    return Written(result, out, job.embeddings?.let { File(out.parentFile, it) })
 }
 
 private fun utcNow(): String {
@@ -42,7 +44,7 @@ private fun utcNow(): String {
 
 /** `edgekit-RUNID/NAME` where the app may write and `adb pull` may read; only the name of the job's `out` counts. */
 internal fun outOf(context: Context, job: Job): File {
-    if (!Regex(Protocol.FILE_NAME_PATTERN).matches(job.out.name)) {
+    if (!isFileName(job.out.name)) {
         throw BenchError("out ${job.out.name.take(100)}: not a plain file name: give one like result.json")
     }
     return File(outFolder(context, job.runId), job.out.name)
@@ -53,9 +55,6 @@ internal fun outFolder(context: Context, run: String): File {
     if (!folder.isDirectory && !folder.mkdirs()) throw BenchError("$folder: cannot be made: free space on the phone")
     return folder
 }
-
-internal fun sha256Of(content: ByteArray): String =
-    MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
 
 internal fun externalFiles(context: Context): File = context.getExternalFilesDir(null)
     ?: throw BenchError("this phone's shared storage is not there: unlock the phone or put its storage in")

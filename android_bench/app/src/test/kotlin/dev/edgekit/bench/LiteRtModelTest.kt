@@ -2,6 +2,7 @@ package dev.edgekit.bench
 
 import dev.edgekit.embedder.LiteRtModel
 import dev.edgekit.embedder.Protocol
+import dev.edgekit.embedder.decode
 import java.io.File
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
@@ -28,11 +29,11 @@ class LiteRtModelTest {
     }
 
     private fun measured(layout: String, change: JSONObject.() -> Unit = {}): Measured =
-        readJob(job(layout, change)).let { measure(it, openerOf(it)) }
+        readJob(job(layout, change)).let { measure(it, openerOf(it), ::decode) }
 
     private fun refused(vararg texts: String, change: Job.() -> Job) {
         val changed = readJob(job("nhwc")).change()
-        val error = assertThrows(BenchError::class.java) { measure(changed, openerOf(changed)) }
+        val error = assertThrows(BenchError::class.java) { measure(changed, openerOf(changed), ::decode) }
         val line = error.message!!
         assertTrue(line, line.length in 20..500 && line.none { it.isISOControl() })
         for (text in texts) assertTrue("'$text' is not in: $line", text in line)

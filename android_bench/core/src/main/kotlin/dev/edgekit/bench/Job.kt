@@ -12,8 +12,8 @@ import org.json.JSONTokener
 private val NUMBERS =
     setOf("count", "height", "width", "dim", "warmup", "iterations", "duration", "threads", "min_cosine")
 private val REQUIRED =
-    NUMBERS + setOf("schema", "run_id", "model", "format", "facts", "inputs", "golden", "layout", "out")
-private const val OPTIONAL = "compute_units"
+    NUMBERS + setOf("schema", "run_id", "model", "format", "facts", "golden", "layout", "out")
+private val OPTIONAL = setOf("inputs", "photos", "embeddings", "compute_units")
 
 /** What to measure and how: `edgekit.job/2`. The files are in the job's folder. */
 data class Job(
@@ -21,7 +21,7 @@ data class Job(
     override val model: File,
     val format: String,
     val facts: JSONObject,
-    val inputs: File,
+    val inputs: File?,
     val golden: File,
     val count: Int,
     override val height: Int,
@@ -35,6 +35,8 @@ data class Job(
     val minCosine: Double,
     val out: File,
     override val accelerator: String? = null, // of LiteRT
+    val photos: File? = null, // a golden folder, in the place of inputs: this runner decodes, turns, scales and crops
+    val embeddings: String? = null, // the name of a file beside the result for the embedding of each image
 ) : ModelSpec
 
 /** Read a job file. */
@@ -48,7 +50,7 @@ fun readJob(file: File): Job {
             "facts" -> (value as? JSONObject)?.toString()
             in NUMBERS -> (value as? Number)?.toString()
             in REQUIRED -> value as? String
-            OPTIONAL -> if (value == JSONObject.NULL) "null" else value as? String
+            in OPTIONAL -> if (value == JSONObject.NULL) "null" else value as? String
             else -> value.toString() // unknown, which is said below
         }
         val given = "$where: $key is ${shown(value.toString())}"
@@ -59,6 +61,8 @@ fun readJob(file: File): Job {
 
 /** Read a job from texts, as an instrumentation gets them; `facts` is JSON. */
 fun jobOf(values: Map<String, String>, folder: File): Job = JobReader("job", values, folder).job()
+
+fun isFileName(text: String): Boolean = Regex(Protocol.FILE_NAME_PATTERN).matches(text)
 
 /** The content of a file that has at most [most] bytes. */
 internal fun readSmall(file: File, most: Long): String {
@@ -89,9 +93,10 @@ internal fun parseObject(where: String, text: String): JSONObject {
 private class JobReader(private val where: String, private val values: Map<String, String>, private val folder: File) {
     fun job(): Job {
         if ("schema" in values) oneOf("schema", Protocol.JOB_SCHEMA) // keys of other versions are no mistakes
-        val unknown = values.keys.filter { it !in REQUIRED && it != OPTIONAL }
+        val unknown = values.keys.filter { it !in REQUIRED && it !in OPTIONAL }
         if (unknown.isNotEmpty()) throw BenchError("$where: unknown key ${shown(unknown.first())}: leave it out")
-        val missing = REQUIRED.filter { it !in values }
+        val photos = optional("photos")?.let { photos() }
+        val missing = (if (photos == null) REQUIRED + "inputs" else REQUIRED).filter { it !in values }
         if (missing.isNotEmpty()) {
             throw BenchError("$where: ${missing.joinToString()} missing: give a whole ${Protocol.JOB_SCHEMA}")
         }
@@ -102,7 +107,8 @@ private class JobReader(private val where: String, private val values: Map<Strin
             model = given("model"),
             format = format,
             facts = facts(format, height, width),
-            inputs = given("inputs"),
+            inputs = if (photos == null) given("inputs") else null,
+            photos = photos,
             golden = given("golden"),
             count = whole("count", 1, Protocol.MAX_IMAGES),
             height = height,
@@ -115,20 +121,45 @@ private class JobReader(private val where: String, private val values: Map<Strin
             threads = whole("threads", 1, Protocol.MAX_THREADS),
             minCosine = real("min_cosine", -1.0, 1.0),
             out = file("out"),
+            embeddings = optional("embeddings")?.let { embeddings() },
             accelerator = accelerator(format),
         )
     }
 
     private fun accelerator(format: String): String? {
-        val given = values[OPTIONAL] ?: "null"
-        if (format == "litert") return if (given == "null") Protocol.ACCELERATORS.first() else known(given)
-        if (given != "null") wrong(OPTIONAL, "leave it out, here it is for LiteRT")
+        val given = optional("compute_units")
+        if (format == "litert") return if (given == null) Protocol.ACCELERATORS.first() else known(given)
+        if (given != null) wrong("compute_units", "leave it out, here it is for LiteRT")
         return null
     }
 
     private fun known(accelerator: String): String {
-        if (accelerator !in Protocol.ACCELERATORS) wrong(OPTIONAL, "give ${Protocol.ACCELERATORS.joinToString(" or ")}")
+        val known = Protocol.ACCELERATORS
+        if (accelerator !in known) wrong("compute_units", "give ${known.joinToString(" or ")}")
         return accelerator
+    }
+
+    private fun optional(key: String): String? = values[key]?.takeIf { it != "null" }
+
+    private fun photos(): File {
+        if (optional("inputs") != null) wrong("inputs", "leave it out where photos are given")
+        val folder = file("photos")
+        if (!isFileName(values.getValue("photos")) || !folder.isDirectory) {
+            wrong("photos", "give the name of a golden folder in the job's folder")
+        }
+        return folder
+    }
+
+    private fun embeddings(): String {
+        val name = values.getValue("embeddings")
+        val taken = listOf("model", "inputs", "photos", "golden").mapNotNull(::optional) + file("out").name + Protocol.JOB_FILE
+        if (!isFileName(name) || name in taken) {
+            wrong("embeddings", "give a file name of its own, like embeddings.bin")
+        }
+        val runs = 1 + whole("warmup", 0, Protocol.MAX_SAMPLES) + whole("iterations", 1, Protocol.MAX_SAMPLES)
+        val count = whole("count", 1, Protocol.MAX_IMAGES)
+        if (runs < count) wrong("iterations", "give $count: the embeddings are those of every image")
+        return name
     }
 
     private fun wrong(key: String, advice: String): Nothing =

@@ -18,17 +18,22 @@ data class Measured(
     val check: Check,
     val peakRss: Long?,
     val loaded: Long?,
+    val embeddings: Embeddings? = null,
 )
 
-/** Open the model, run it on one image after the other, compare every output, open it again. */
+/**
+ * Open the model, run it on one image after the other, compare every output, open it again. [decode] is for jobs with
+ * photos; [row] gets the output for each image, in their order, from the first time that it is run.
+ */
 fun measure(
     job: Job,
     opener: Opener,
+    decode: Decode,
     memory: MemoryProbe = ProcStatus,
     clock: () -> Long = System::nanoTime,
     say: (String) -> Unit = {},
-): Measured {
-    val images = readImages(job)
+    row: (FloatArray) -> Unit = {},
+): Measured = imagesOf(job, decode).use { images ->
     val comparison = Comparison(readGolden(job), job.dim)
     val before = memory.read().resident
 
@@ -37,7 +42,10 @@ fun measure(
     val opened = opener.open(job)
     val coldLoad = clock() - opening
     val measured = opened.use { model ->
-        val turns = Turns(job, model, images, comparison, clock)
+        val turns = Turns(job, model, images, clock) { turn, output ->
+            comparison.add(turn % job.count, output)
+            if (turn < job.count) row(output)
+        }
         val first = turns.next()
         say("the first of ${job.warmup + 1} inferences before the samples is done")
         repeat(job.warmup) { turns.next() }
@@ -61,7 +69,7 @@ fun measure(
     val reopened = opener.open(job)
     val warmLoad = clock() - again
     reopened.close()
-    return measured.copy(warmLoad = warmLoad)
+    measured.copy(warmLoad = warmLoad)
 }
 
 private fun samples(job: Job, turns: Turns, clock: () -> Long): LongArray {
@@ -80,20 +88,18 @@ private fun samples(job: Job, turns: Turns, clock: () -> Long): LongArray {
 private class Turns(
     private val job: Job,
     private val model: Model,
-    private val images: ByteArray,
-    private val comparison: Comparison,
+    private val images: Images,
     private val clock: () -> Long,
+    private val given: (Int, FloatArray) -> Unit,
 ) {
-    private val image = ByteArray(images.size / job.count)
     private val output = FloatArray(job.dim)
     var taken = 0
         private set
 
     /** One inference of the next image; how long its run took. */
     fun next(): Long {
-        val index = taken++ % job.count
-        System.arraycopy(images, index * image.size, image, 0, image.size)
-        model.set(image)
+        val turn = taken++
+        model.set(images.read(turn % job.count))
 
         val start = clock()
         model.run()
@@ -101,7 +107,7 @@ private class Turns(
 
         output.fill(Float.NaN) // an output that is not copied shows
         model.embedding(output)
-        comparison.add(index, output)
+        given(turn, output)
         return took
     }
 }

@@ -2,7 +2,6 @@ package dev.edgekit.bench
 
 import dev.edgekit.embedder.Protocol
 import java.io.File
-import java.io.IOException
 import org.json.JSONArray
 import org.json.JSONObject
 
@@ -28,7 +27,7 @@ fun report(
     if (!check.passed) reasons.put("wrong-output")
     if (device.optBoolean("emulated", false)) reasons.put("emulated")
     if (background == true) reasons.put("background")
-    return JSONObject()
+    val document = JSONObject()
         .put("schema", Protocol.RESULT_SCHEMA)
         .put("run_id", job.runId)
         .put("started_utc", started)
@@ -50,6 +49,10 @@ fun report(
         )
         .put("validity", JSONObject().put("valid", reasons.length() == 0).put("reasons", reasons))
         .put("errors", JSONArray())
+    measured.embeddings?.let {
+        document.put("embeddings", JSONObject().put("rows", it.rows).put("sha256", it.sha256))
+    }
+    return document
 }
 
 private fun runtime(job: Job, measured: Measured): JSONObject =
@@ -72,7 +75,7 @@ private fun latency(measured: Measured): JSONObject {
 
 private fun orNull(value: Any?): Any = value ?: JSONObject.NULL
 
-/** Say before a long measurement, not after it, that its result cannot be written. */
+/** Say where a file cannot be written. */
 fun expectPlace(out: File) {
     val folder = out.absoluteFile.parentFile
     if (out.exists() && !out.isFile) throw BenchError("${out.name}: it is there and not a file: give another name")
@@ -81,20 +84,9 @@ fun expectPlace(out: File) {
     }
 }
 
-/** Write a result: it appears under its name only when it is whole. */
+/** Write a result. */
 fun writeResult(result: JSONObject, out: File) {
     val text: String? = result.toString() // Android's is null where a number is not finite
     if (text == null) throw BenchError("${out.name}: the result holds a number that is not finite: measure again")
-    var partial: File? = null
-    try {
-        partial = File.createTempFile("result", ".partial", out.absoluteFile.parentFile)
-        partial.outputStream().use { stream ->
-            stream.write((text + "\n").toByteArray())
-            stream.fd.sync()
-        }
-        if (!partial.renameTo(out)) throw IOException("it cannot be renamed")
-    } catch (error: IOException) {
-        partial?.delete()
-        throw BenchError("${out.name}: cannot be written (${error.message}): free space, or give another name", error)
-    }
+    writeWhole(out) { it.write((text + "\n").toByteArray()) }
 }

@@ -20,6 +20,9 @@ fun jobIn(folder: File, change: Job.() -> Job = { this }): Job {
     return jobOf(texts(), folder).change()
 }
 
+/** For jobs without photos. */
+val NO_PHOTOS: Decode = { _, name -> throw AssertionError("$name is decoded") }
+
 fun writeGolden(file: File, vararg values: Float) {
     val bytes = ByteBuffer.allocate(4 * values.size).order(ByteOrder.LITTLE_ENDIAN)
     values.forEach(bytes::putFloat)

@@ -11,6 +11,8 @@ import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
 
+private val FACTS = JSONObject() // two objects of the same content are not equal
+
 class JobTest {
     @get:Rule
     val temporary = TemporaryFolder()
@@ -57,6 +59,39 @@ class JobTest {
         }
         readJob(jobFile { it.put("compute_units", JSONObject.NULL) })
         refused("compute_units", "LiteRT") { readJob(jobFile { it.put("compute_units", "all") }) }
+    }
+
+    @Test
+    fun aJobMayNameAFileForItsEmbeddings() {
+        val job = readJob(jobFile { it.put("embeddings", "embeddings.bin").put("photos", JSONObject.NULL) })
+        assertEquals("embeddings.bin", job.embeddings)
+        assertEquals(job.copy(facts = FACTS), jobOf(texts("embeddings" to "embeddings.bin"), folder).copy(facts = FACTS))
+        assertEquals(null, readJob(jobFile { it.put("embeddings", JSONObject.NULL) }).embeddings)
+        val taken = listOf("model.onnx", "inputs.bin", "golden.bin", "job.json", "result.json")
+        for (name in taken + listOf("", "../e.bin", "a/e.bin", "/e.bin", ".e", "e\nb", "x".repeat(101))) {
+            refused("embeddings", "of its own") { jobOf(texts("embeddings" to name), folder) }
+        }
+        refused("embeddings", "wrong type") { readJob(jobFile { it.put("embeddings", 1) }) }
+        val few = mapOf("warmup" to "0", "iterations" to "3")
+        refused("iterations is '3'", "give 5") {
+            jobOf(texts("embeddings" to "e.bin", "count" to "5") + few, folder)
+        }
+        jobOf(texts("embeddings" to "e.bin", "count" to "4") + few, folder)
+    }
+
+    @Test
+    fun photosTakeThePlaceOfInputs() {
+        File(folder, "photos").mkdir()
+        val job = readJob(jobFile { it.put("photos", "photos").put("inputs", JSONObject.NULL) })
+        assertEquals(File(folder, "photos") to null, job.photos to job.inputs)
+        assertEquals(job.photos, jobOf(texts("photos" to "photos", "inputs" to null), folder).photos)
+        refused("inputs", "leave it out") { jobOf(texts("photos" to "photos"), folder) }
+        File(folder, "deep/photos").mkdirs()
+        for (name in listOf("", "gone", "deep/photos", "..", "model.onnx", "/tmp", "x\u0000")) {
+            refused("photos") { jobOf(texts("photos" to name, "inputs" to null), folder) }
+        }
+        Files.createSymbolicLink(File(folder, "away").toPath(), temporary.root.toPath())
+        refused("photos", "link") { jobOf(texts("photos" to "away", "inputs" to null), folder) }
     }
 
     @Test

@@ -28,7 +28,7 @@ class MeasureTest {
     }
 
     private fun measured(spoil: (FloatArray) -> Unit = {}, change: Job.() -> Job = { this }): Measured =
-        measure(jobIn(temporary.root, change), opener(spoil), unknown, clock)
+        measure(jobIn(temporary.root, change), opener(spoil), NO_PHOTOS, unknown, clock)
 
     @Test
     fun eachTimeIsThatOfItsOwnAction() {
@@ -59,7 +59,7 @@ class MeasureTest {
                 }
             }
         }
-        val check = measure(jobIn(temporary.root), stale, unknown, clock).check
+        val check = measure(jobIn(temporary.root), stale, NO_PHOTOS, unknown, clock).check
         assertFalse(check.passed)
         assertEquals(489.0, check.maxAbs!!, 0.0) // 6 * 85 - 21
     }
@@ -82,7 +82,7 @@ class MeasureTest {
                 override fun embedding(into: FloatArray) = into.fill(1f)
             }
         }
-        val measured = measure(jobIn(temporary.root) { copy(duration = 86_400.0) }, quick, unknown, clock)
+        val measured = measure(jobIn(temporary.root) { copy(duration = 86_400.0) }, quick, NO_PHOTOS, unknown, clock)
         assertEquals(Protocol.MAX_SAMPLES, measured.samples.size)
     }
 
@@ -142,16 +142,16 @@ class MeasureTest {
                 }
             }
         }
-        assertNull(measure(jobIn(temporary.root), silent, unknown, clock).check.minCosine)
+        assertNull(measure(jobIn(temporary.root), silent, NO_PHOTOS, unknown, clock).check.minCosine)
     }
 
     @Test
     fun memoryIsThePeakAndItsGrowth() {
         val readings = ArrayDeque(listOf(Memory(900, 300), Memory(1500, 1000)))
-        val measured = measure(jobIn(temporary.root), opener(), { readings.removeFirst() }, clock)
+        val measured = measure(jobIn(temporary.root), opener(), NO_PHOTOS, { readings.removeFirst() }, clock)
         assertEquals(1500L to 1200L, measured.peakRss to measured.loaded)
         assertEquals(null to null, measured().run { peakRss to loaded })
-        val odd = measure(jobIn(temporary.root), opener(), { Memory(100, 200) }, clock)
+        val odd = measure(jobIn(temporary.root), opener(), NO_PHOTOS, { Memory(100, 200) }, clock)
         assertEquals(100L to null, odd.peakRss to odd.loaded)
     }
 
@@ -169,21 +169,22 @@ class MeasureTest {
     @Test
     fun aFailingModelIsClosed() {
         val failing = opener({ throw BenchError("the runtime has failed") })
-        assertThrows(BenchError::class.java) { measure(jobIn(temporary.root), failing, unknown, clock) }
+        assertThrows(BenchError::class.java) { measure(jobIn(temporary.root), failing, NO_PHOTOS, unknown, clock) }
         assertFalse(models.single().open)
     }
 
     @Test
     fun filesThatDoNotFitAreRefused() {
         val job = jobIn(temporary.root)
-        val inputs = job.inputs.readBytes()
+        val file = job.inputs!!
+        val inputs = file.readBytes()
         for (bytes in listOf(inputs.copyOf(11), inputs + 1, byteArrayOf())) {
-            job.inputs.writeBytes(bytes)
-            refused("inputs.bin", "has ${bytes.size} bytes", "are 12") { measure(job, opener(), unknown, clock) }
+            file.writeBytes(bytes)
+            refused("inputs.bin", "has ${bytes.size} bytes", "are 12") { measure(job, opener(), NO_PHOTOS, unknown, clock) }
         }
-        job.inputs.delete()
-        refused("inputs.bin", "not there") { measure(job, opener(), unknown, clock) }
-        job.inputs.writeBytes(inputs)
+        file.delete()
+        refused("inputs.bin", "not there") { measure(job, opener(), NO_PHOTOS, unknown, clock) }
+        file.writeBytes(inputs)
         val goldens = listOf(
             floatArrayOf(1f, 2f, 3f),
             floatArrayOf(1f, 2f, 0f, -0f),
@@ -192,17 +193,17 @@ class MeasureTest {
         )
         for (golden in goldens) {
             writeGolden(job.golden, *golden)
-            refused("golden.bin") { measure(job, opener(), unknown, clock) }
+            refused("golden.bin") { measure(job, opener(), NO_PHOTOS, unknown, clock) }
         }
         val huge = job.copy(count = 100_000, height = 65_536, width = 65_536)
-        refused("inputs.bin", "too many") { measure(huge, opener(), unknown, clock) }
+        refused("inputs.bin", "too large") { measure(huge, opener(), NO_PHOTOS, unknown, clock) }
         assertTrue("no model was opened", models.isEmpty())
     }
 
     @Test
     fun whatHappensIsSaid() {
         val said = mutableListOf<String>()
-        assertNotNull(measure(jobIn(temporary.root), opener(), unknown, clock, said::add))
+        assertNotNull(measure(jobIn(temporary.root), opener(), NO_PHOTOS, unknown, clock, said::add))
         assertTrue(said.first() == "opening model.onnx" && said.any { "4 samples" in it })
     }
 }

@@ -29,6 +29,7 @@ object Protocol {
     const val MAX_JOB_BYTES = 1_048_576L
     const val MAX_GOLDEN_BYTES = 1_048_576L
     const val MAX_PHOTO_BYTES = 67_108_864L
+    const val MAX_PART_BYTES = 268_435_456L
     const val MAX_RESULT_BYTES = 16_777_216L
     const val MIN_COSINE = 0.99
 

@@ -1,11 +1,11 @@
 package dev.edgekit.bench.desktop
 
 import dev.edgekit.bench.BenchError
-import dev.edgekit.bench.expectPlace
+import dev.edgekit.bench.expectPlaces
 import dev.edgekit.bench.measure
+import dev.edgekit.bench.measureInto
 import dev.edgekit.bench.readJob
 import dev.edgekit.bench.report
-import dev.edgekit.bench.writeResult
 import dev.edgekit.embedder.OnnxModel
 import dev.edgekit.embedder.loadOnnxRuntime
 import java.io.File
@@ -38,14 +38,15 @@ private fun act(arguments: List<String>) {
 
 private fun measureJob(file: File) {
     val job = readJob(file)
-    expectPlace(job.out)
+    expectPlaces(job.out, job)
     if (job.format != "onnx") throw BenchError("${file.name}: format is ${job.format}: here only onnx is measured")
     val started = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()
     loadOnnxRuntime()
-    val measured = measure(job, ::OnnxModel) { println(it) }
     val device = JSONObject().put("platform", platform()).put("abi", System.getProperty("os.arch"))
-    val result = report(job, measured, "android-app", null, device, JSONObject(), JSONObject(), started, null)
-    writeResult(result, job.out)
+    val measuring = { row: (FloatArray) -> Unit -> measure(job, ::OnnxModel, ::photo, say = ::println, row = row) }
+    measureInto(job.out, job, measuring) {
+        report(job, it, "android-app", null, device, JSONObject(), JSONObject(), started, null)
+    }
 }
 
 private fun platform(): String {

@@ -1,12 +1,15 @@
 /* edgekit_bench: measure an embedder on this device and write one edgekit.bench/1 result. See ../README.md. */
 #include "common.h"
+#include "draft.h"
 
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 int main(int count, char **values) {
     const Arguments arguments = parse_arguments(count, values);
-    check_out(arguments.out);
+    check_place("out", arguments.out);
+    if (arguments.embeddings != NULL) check_place("embeddings", arguments.embeddings);
     Files files = read_files(&arguments);
 
     char started_utc[32];
@@ -20,7 +23,7 @@ int main(int count, char **values) {
     Measurement measured = measure(&arguments, &files);
     write_report(&arguments, &files, &measured, started_utc);
     free(measured.samples_ns);
-    free(files.images);
+    close(files.images);
     free(files.golden);
     return 0;
 }

@@ -2,18 +2,14 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif
+#include "draft.h"
 #include "runtime.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #ifndef EDGEKIT_VERSION
 #define EDGEKIT_VERSION "unknown"
@@ -115,58 +111,19 @@ static void put_report(FILE *file, const Arguments *arguments, const Files *file
     } else {
         fputs("null, \"max_abs\": null", file);
     }
-    fprintf(file, ", \"passed\": %s},\n \"validity\": {\"valid\": %s, \"reasons\": [%s]},\n \"errors\": []\n}\n",
+    fprintf(file, ", \"passed\": %s},\n \"validity\": {\"valid\": %s, \"reasons\": [%s]},\n",
             measured->passed ? "true" : "false", measured->passed ? "true" : "false",
             measured->passed ? "" : "\"wrong-output\"");
-}
-
-static _Noreturn void fail_out(const char *out, const char *reason) {
-    fail(EXIT_BAD_INPUT, "--out %.200s: cannot be written (%s): give a file in an existing folder with space and rights",
-         out, reason);
-}
-
-/* Known before a long measurement, not after it. */
-void check_out(const char *out) {
-    struct stat about;
-    char *folder = strdup(out);
-    if (folder == NULL) fail_out(out, strerror(ENOMEM));
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL) slash[slash == folder ? 1 : 0] = '\0';
-    if (access(slash == NULL ? "." : folder, W_OK | X_OK) != 0) fail_out(out, strerror(errno));
-    free(folder);
-    if (stat(out, &about) == 0 && !S_ISREG(about.st_mode)) fail_out(out, "it is there and not a regular file");
-    if (out[strlen(out) - 1] == '/') fail_out(out, "it names a folder");
+    if (arguments->embeddings != NULL) {
+        fprintf(file, " \"embeddings\": {\"rows\": %zu, \"sha256\": \"%s\"},\n", measured->rows, measured->sha256);
+    }
+    fputs(" \"errors\": []\n}\n", file);
 }
 
 void write_report(const Arguments *arguments, const Files *files, const Measurement *measured,
                   const char *started_utc) {
-    const char *out = arguments->out;
-    const size_t room = strlen(out) + 32;
-    char *partial = malloc(room);
-    if (partial == NULL) fail_out(out, strerror(ENOMEM));
-    snprintf(partial, room, "%s.%ld.partial", out, (long)getpid());
+    Draft draft = open_draft("out", arguments->out);
     setlocale(LC_ALL, "C"); /* whatever the runtime's library has set */
-
-    int descriptor = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (descriptor < 0) fail_out(out, strerror(errno));
-    FILE *file = fdopen(descriptor, "w");
-    bool written = file != NULL;
-    if (written) {
-        put_report(file, arguments, files, measured, started_utc);
-        written = !ferror(file) && fflush(file) == 0 && fsync(descriptor) == 0;
-    }
-    int error = errno;
-    if (file != NULL && fclose(file) != 0 && written) {
-        written = false;
-        error = errno;
-    }
-    if (written && rename(partial, out) != 0) {
-        written = false;
-        error = errno;
-    }
-    if (!written) {
-        unlink(partial);
-        fail_out(out, strerror(error));
-    }
-    free(partial);
+    put_report(draft.file, arguments, files, measured, started_utc);
+    publish_draft(&draft);
 }

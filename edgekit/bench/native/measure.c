@@ -1,5 +1,7 @@
 /* Load the model, run it, compare every output. */
+#include "draft.h"
 #include "runtime.h"
+#include "sha256.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,6 +17,9 @@ typedef struct {
     Engine *engine;
     void *input;   /* one image as the model takes it, refilled before every run */
     float *output; /* one embedding, spoilt before every run */
+    uint8_t *pixels; /* one image as its file holds it, where the model takes another form */
+    Draft rows;      /* the embeddings, where they are asked for */
+    Sha256 hash;     /* of them */
     size_t turns;  /* inferences so far; the image of each is turns % count */
 } Runner;
 
@@ -44,12 +49,10 @@ static int64_t memory_now(const char *key) {
 
 /* Put one image into the model's input: uint8 [H,W,3] as it is, or as float32 with values 0-255, [H,W,3] or [3,H,W]. */
 static void set_input(Runner *runner, size_t image) {
-    const uint8_t *pixels = runner->files->images + image * runner->files->image_bytes;
     const Layout layout = runner->arguments->layout;
-    if (layout == NHWC_U8) {
-        memcpy(runner->input, pixels, runner->files->image_bytes);
-        return;
-    }
+    const uint8_t *pixels = runner->pixels;
+    read_image(runner->arguments, runner->files, image, layout == NHWC_U8 ? runner->input : runner->pixels);
+    if (layout == NHWC_U8) return;
     const size_t area = runner->arguments->height * runner->arguments->width;
     const size_t step = layout == NHWC ? CHANNELS : 1, plane = layout == NHWC ? 1 : area;
     float *values = runner->input;
@@ -82,6 +85,13 @@ static void compare(const Runner *runner, size_t image, Measurement *measured) {
     measured->max_abs = fmax(measured->max_abs, max_abs);
 }
 
+static void keep_row(Runner *runner, Measurement *measured) {
+    const size_t bytes = runner->arguments->dim * sizeof *runner->output;
+    write_draft(&runner->rows, runner->output, bytes);
+    sha256_add(&runner->hash, runner->output, bytes);
+    measured->rows++;
+}
+
 /* One inference of the next image. Only the run is timed. */
 static int64_t run_next(Runner *runner, Measurement *measured) {
     const size_t image = runner->turns++ % runner->arguments->count;
@@ -93,6 +103,7 @@ static int64_t run_next(Runner *runner, Measurement *measured) {
     const int64_t took = now_ns() - start;
 
     compare(runner, image, measured);
+    if (runner->arguments->embeddings != NULL && runner->turns <= runner->arguments->count) keep_row(runner, measured);
     return took;
 }
 
@@ -129,6 +140,7 @@ static void bind_model(Runner *runner) {
     const size_t output_bytes = arguments->dim * sizeof(float);
     runner->input = room_for(input_bytes);
     runner->output = room_for(output_bytes);
+    if (arguments->layout != NHWC_U8) runner->pixels = room_for(runner->files->image_bytes);
     arguments->runtime->bind(runner->engine, runner->input, input_bytes, runner->output, output_bytes);
 }
 
@@ -141,6 +153,8 @@ Measurement measure(const Arguments *arguments, const Files *files) {
     measured.comparable = true;
     runner.arguments = arguments;
     runner.files = files;
+    if (arguments->embeddings != NULL) runner.rows = open_draft("embeddings", arguments->embeddings);
+    sha256_start(&runner.hash);
     runner.engine = arguments->runtime->start(arguments, &measured.version);
 
     const int64_t before = memory_now("VmRSS");
@@ -164,6 +178,9 @@ Measurement measure(const Arguments *arguments, const Files *files) {
     arguments->runtime->stop(runner.engine);
     free(runner.input);
     free(runner.output);
+    free(runner.pixels);
+    sha256_end(&runner.hash, measured.sha256);
+    if (arguments->embeddings != NULL) publish_draft(&runner.rows);
 
     measured.images = runner.turns < arguments->count ? runner.turns : arguments->count;
     measured.passed = measured.comparable && measured.min_cosine >= arguments->min_cosine;

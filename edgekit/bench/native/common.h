@@ -22,14 +22,15 @@ typedef enum { NCHW, NHWC, NHWC_U8 } Layout; /* float32 [1,3,H,W] or [1,H,W,3] o
 typedef struct {
     const Runtime *runtime; /* that --format names */
     const char *model, *library, *inputs, *golden, *out, *run_id, *model_sha256;
+    const char *embeddings; /* a path beside `out`, or NULL */
     size_t count, height, width, dim, warmup, iterations, threads;
     double duration, min_cosine;
     Layout layout; /* what the model takes */
 } Arguments;
 
 typedef struct {
-    uint8_t *images; /* [count,height,width,3] */
-    float *golden;   /* [count,dim] */
+    int images;    /* a file of [count,height,width,3] */
+    float *golden; /* [count,dim] */
     size_t image_bytes;
     uint64_t model_bytes;
 } Files;
@@ -44,6 +45,8 @@ typedef struct {
     double min_cosine, max_abs;
     bool comparable; /* every output was finite, not all zero and within the schema's range */
     bool passed;
+    size_t rows;     /* of the embeddings that were written */
+    char sha256[65]; /* of their file */
 } Measurement;
 
 /* Print one line on stderr, whatever is in the arguments, and end the process. */
@@ -51,8 +54,11 @@ _Noreturn void fail(int code, const char *format, ...) __attribute__((format(pri
 
 Arguments parse_arguments(int count, char **values);
 Files read_files(const Arguments *arguments);
+
+/* Read one image, uint8 [height,width,3]. */
+void read_image(const Arguments *arguments, const Files *files, size_t image, void *into);
+
 Measurement measure(const Arguments *arguments, const Files *files);
-void check_out(const char *out);
 void write_report(const Arguments *arguments, const Files *files, const Measurement *measured, const char *started_utc);
 
 #endif

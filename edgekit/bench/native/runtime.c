@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const Runtime *const RUNTIMES[] = {&ONNX_RUNTIME, &LITERT};
+const Runtime *const RUNTIMES[] = {&ONNX_RUNTIME, &LITERT, &EXECUTORCH};
 const size_t RUNTIME_COUNT = sizeof RUNTIMES / sizeof *RUNTIMES;
 
 void *take(size_t bytes) {

@@ -1,4 +1,5 @@
 /* The command line, and the files that it names. */
+#include "draft.h"
 #include "runtime.h"
 
 #include <errno.h>
@@ -23,11 +24,12 @@ void fail(int code, const char *format, ...) {
     }
     fprintf(stderr, "edgekit_bench: %s\n", line);
     fflush(stderr);
+    discard_drafts();
     /* Not exit(): a runtime that has failed must not get to run its destructors. */
     _exit(code);
 }
 
-typedef enum { TEXT, WHOLE, REAL, HEX, LAYOUT, FORMAT } Kind;
+typedef enum { TEXT, WHOLE, REAL, HEX, LAYOUT, FORMAT, NAME } Kind; /* a NAME may be left out */
 
 typedef struct {
     const char *name, *value_name;
@@ -37,6 +39,7 @@ typedef struct {
     bool given;
 } Option;
 
+static const char *const NAME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 static const char *const LAYOUTS[] = {[NCHW] = "nchw", [NHWC] = "nhwc", [NHWC_U8] = "nhwc_u8"};
 
 static void set_whole(const Option *option, const char *value) {
@@ -77,6 +80,15 @@ static void set_text(const Option *option, const char *value) {
     *(const char **)option->into = value;
 }
 
+/* Of a file beside --out. */
+static void set_name(const Option *option, const char *value) {
+    const size_t length = strlen(value);
+    if (length == 0 || length > 100 || strspn(value, NAME_CHARACTERS) != length || strchr("._-", value[0]) != NULL) {
+        fail(EXIT_BAD_INPUT, "--%s is '%.80s': give a plain file name, like embeddings.bin", option->name, value);
+    }
+    *(const char **)option->into = value;
+}
+
 static void set_layout(const Option *option, const char *value) {
     for (size_t i = 0; i < sizeof LAYOUTS / sizeof *LAYOUTS; i++) {
         if (strcmp(value, LAYOUTS[i]) == 0) {
@@ -113,6 +125,9 @@ static void set(Option *option, const char *value) {
     case FORMAT:
         set_format(option, value);
         return;
+    case NAME:
+        set_name(option, value);
+        return;
     case TEXT:
     case HEX:
         set_text(option, value);
@@ -120,11 +135,36 @@ static void set(Option *option, const char *value) {
     }
 }
 
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Where the embeddings go, which are those of every image. */
+static const char *beside_out(const Arguments *parsed) {
+    const char *const name = parsed->embeddings;
+    const char *const taken[] = {parsed->out, parsed->model, parsed->library, parsed->inputs, parsed->golden};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (strcmp(last_part(taken[i]), name) == 0) {
+            fail(EXIT_BAD_INPUT, "--embeddings is '%s', as another file is called: give a name of its own", name);
+        }
+    }
+    if (1 + parsed->warmup + parsed->iterations < parsed->count) {
+        fail(EXIT_BAD_INPUT, "--iterations is %zu: give %zu, for the embeddings are those of every image",
+             parsed->iterations, parsed->count);
+    }
+    const size_t folder = (size_t)(last_part(parsed->out) - parsed->out);
+    char *path = take(folder + strlen(name) + 1);
+    memcpy(path, parsed->out, folder);
+    memcpy(path + folder, name, strlen(name));
+    return path;
+}
+
 Arguments parse_arguments(int count, char **values) {
     Arguments parsed;
     memset(&parsed, 0, sizeof parsed);
     Option options[] = {
-        {"format", "onnx|litert", FORMAT, 0, 0, &parsed.runtime, false},
+        {"format", "onnx|litert|executorch", FORMAT, 0, 0, &parsed.runtime, false},
         {"model", "FILE", TEXT, 0, 0, &parsed.model, false},
         {"library", "FILE.so", TEXT, 0, 0, &parsed.library, false},
         {"inputs", "FILE", TEXT, 0, 0, &parsed.inputs, false},
@@ -142,6 +182,7 @@ Arguments parse_arguments(int count, char **values) {
         {"run-id", "HEX32", HEX, 0, RUN_ID_DIGITS, &parsed.run_id, false},
         {"model-sha256", "HEX64", HEX, 0, 64, &parsed.model_sha256, false},
         {"out", "FILE.json", TEXT, 0, 0, &parsed.out, false},
+        {"embeddings", "NAME", NAME, 0, 0, &parsed.embeddings, false},
     };
     const size_t known = sizeof options / sizeof *options;
 
@@ -161,11 +202,12 @@ Arguments parse_arguments(int count, char **values) {
         set(found, values[at + 1]);
     }
     for (size_t i = 0; i < known; i++) {
-        if (!options[i].given) {
+        if (!options[i].given && options[i].kind != NAME) {
             fail(EXIT_BAD_INPUT, "--%s is missing: give --%s %s", options[i].name, options[i].name,
                  options[i].value_name);
         }
     }
+    if (parsed.embeddings != NULL) parsed.embeddings = beside_out(&parsed);
     return parsed;
 }
 
@@ -178,8 +220,8 @@ static size_t product(size_t a, size_t b) {
     return a * b;
 }
 
-/* The whole of a file that must have exactly `bytes` bytes. */
-static void *read_exactly(const char *option, const char *path, size_t bytes, const char *meaning) {
+/* Open a file that must have exactly `bytes` bytes. */
+static int open_exactly(const char *option, const char *path, size_t bytes, const char *meaning) {
     /* O_NONBLOCK: to open a pipe must not wait for a writer. */
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) fail(EXIT_BAD_INPUT, "--%s %.200s: %s: push it first", option, path, strerror(errno));
@@ -191,13 +233,13 @@ static void *read_exactly(const char *option, const char *path, size_t bytes, co
         fail(EXIT_BAD_INPUT, "--%s %.200s: has %jd bytes, %s are %zu: make it again or correct the sizes", option, path,
              (intmax_t)about.st_size, meaning, bytes);
     }
-    char *content = malloc(bytes);
-    if (content == NULL) {
-        fail(EXIT_BAD_INPUT, "--%s %.200s: no memory for %zu bytes: give fewer images", option, path, bytes);
-    }
+    return file;
+}
+
+static void read_part(const char *option, const char *path, int file, size_t from, size_t bytes, void *into) {
     size_t got = 0;
     while (got < bytes) {
-        ssize_t now = read(file, content + got, bytes - got);
+        ssize_t now = pread(file, (char *)into + got, bytes - got, (off_t)(from + got));
         if (now < 0 && errno == EINTR) continue;
         if (now <= 0) {
             fail(EXIT_BAD_INPUT, "--%s %.200s: cannot be read (%s): push it again", option, path,
@@ -205,8 +247,10 @@ static void *read_exactly(const char *option, const char *path, size_t bytes, co
         }
         got += (size_t)now;
     }
-    close(file);
-    return content;
+}
+
+void read_image(const Arguments *arguments, const Files *files, size_t image, void *into) {
+    read_part("inputs", arguments->inputs, files->images, image * files->image_bytes, files->image_bytes, into);
 }
 
 static void check_golden(const Arguments *arguments, const float *golden) {
@@ -239,8 +283,14 @@ Files read_files(const Arguments *arguments) {
     if (arguments->layout != NHWC_U8) product(files.image_bytes, sizeof(float)); /* as the model takes it */
     size_t all_images = product(arguments->count, files.image_bytes);
     size_t all_golden = product(product(arguments->count, arguments->dim), sizeof(float));
-    files.images = read_exactly("inputs", arguments->inputs, all_images, "uint8 images [count,height,width,3]");
-    files.golden = read_exactly("golden", arguments->golden, all_golden, "float32 embeddings [count,dim]");
+    files.images = open_exactly("inputs", arguments->inputs, all_images, "uint8 images [count,height,width,3]");
+    int golden = open_exactly("golden", arguments->golden, all_golden, "float32 embeddings [count,dim]");
+    files.golden = malloc(all_golden);
+    if (files.golden == NULL) {
+        fail(EXIT_BAD_INPUT, "--golden %.200s: no memory for %zu bytes: give fewer images", arguments->golden, all_golden);
+    }
+    read_part("golden", arguments->golden, golden, 0, all_golden, files.golden);
+    close(golden);
     check_golden(arguments, files.golden);
     return files;
 }

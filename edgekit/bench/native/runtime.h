@@ -21,7 +21,7 @@ struct Runtime {
     void (*stop)(Engine *engine); /* after close */
 };
 
-extern const Runtime ONNX_RUNTIME, LITERT;
+extern const Runtime ONNX_RUNTIME, LITERT, EXECUTORCH;
 extern const Runtime *const RUNTIMES[];
 extern const size_t RUNTIME_COUNT;
 

@@ -1,0 +1,43 @@
+"""`edgekit parity --on android`, whole: the real adb, the native runner, the real ONNX Runtime, a simulated device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgekit.bench.parity.document import read_parity
+from tests.bench.drivers.adb_device import Bench, bench
+from tests.bench_native.harness import ZIG, build, host_library
+from tests.conftest import TOWER, Invoke
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("runner") / "edgekit_bench", ZIG)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with bench(tmp_path / "lab") as made:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(made.port))
+        yield made
+
+
+def test_a_device_is_compared_with_the_original(
+    lab: Bench, runner: Path, published: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    device = lab.add()
+    (artifact,) = published.glob("*/*.onnx")
+    command = ("parity", artifact, "--against", *TOWER, "--on", "android", "--runner", runner)
+    result = invoke(*command, "--library", host_library(), "--samples", 24, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    (path,) = (tmp_path / "out").iterdir()
+    document = read_parity(path)
+    assert json.loads(result.stdout)["parities"] == [document.model_dump(mode="json")]
+    assert document.passed and document.images.received == 24
+    assert (document.report.min_cosine or 0) > 0.9999
+    assert device.serial not in path.read_text()  # only its hash: documents are passed on
+    assert not list(device.folder.rglob("edgekit-*"))
