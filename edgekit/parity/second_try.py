@@ -28,7 +28,7 @@ __all__ = ["Attempt", "try_again"]
 _IMAGES = 4  # the worst of those that were compared
 _NAMED = 3
 _SAME = 1e-6  # 1 - cosine in float32
-_STRICTER = (1.0, 0.5, 0.2)  # how much of the gate's room each try aims at
+_STRICTER = (1.0, 0.2)  # how much of the gate's room each try aims at
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 __all__ = ["Alone", "main"]
 
 _BATCH = 8
+_MOST = 300  # characters of a reason
 
 
 class Alone:
@@ -73,7 +74,10 @@ def _run(folder: Path, request: dict[str, Any]) -> None:
         np.save(folder / "rows.npy", np.concatenate(rows))
         answer("done")
     except Exception as error:
-        answer(step, reason_of(_first(error)).replace(request["artifact"], Path(request["artifact"]).name))
+        text = reason_of(_first(error), 600).replace(request["artifact"], Path(request["artifact"]).name)
+        for place in request["folders"]:
+            text = text.replace(f"{place}/", "")
+        answer(step, text[:_MOST])
 
 
 def _first(error: BaseException) -> BaseException:

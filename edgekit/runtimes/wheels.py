@@ -39,9 +39,18 @@ class Wheel:
     requires: tuple[str, ...]
 
     def lowest(self, package: str) -> str | None:
-        """The lowest version of `package` that this one takes, as "2.12"; None where it asks for none."""
-        found = (re.match(rf"{re.escape(package)}\s*[(]?>=\s*(\d+\.\d+)", line) for line in self.requires)
-        return next((match[1] for match in found if match), None)
+        """The lowest line of `package` that this one takes, as "2.12"; None where it does not say."""
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        for line in self.requires:
+            try:
+                needed = Requirement(line)
+            except InvalidRequirement:
+                continue
+            for one in needed.specifier if _same(needed.name, package) else ():
+                if one.operator in (">=", "==", "~=") and (found := re.match(r"\d+\.\d+", one.version)):
+                    return found[0]
+        return None
 
 
 @contextmanager
@@ -98,7 +107,7 @@ def _same(left: str, right: str) -> bool:
 
 
 def _install(package: str, wanted: str, folder: Path, say: Say) -> None:
-    command = [sys.executable, "-m", "pip", "install", f"{package}{wanted}", "--target", str(folder), "--no-deps"]
+    command = [sys.executable, "-m", "pip", "install", f"{package}{wanted}", "-t", str(folder), "--no-deps"]
     # A wheel only: a source archive would run code of its own to be built.
     command += ["--only-binary", ":all:", "--no-compile", "--no-input", "--disable-pip-version-check"]
     command += ["--progress-bar", "off", "--retries", "1"]

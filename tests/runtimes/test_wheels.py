@@ -79,7 +79,9 @@ def test_what_pip_says_is_one_line(
     ("line", "lowest"),
     [
         ("torch>=2.12.0a0", "2.12"),
-        ("torch (>=2.9.1)", "2.9"),
+        ("torch<2.10.0,>=2.9.0", "2.9"),
+        ("Torch==2.8.*", "2.8"),
+        (">=>=", None),
         ("torchao>=0.17", None),
         ("torch", None),
         ("torch<3", None),
