@@ -47,7 +47,7 @@ class ParityRequest:
         check_number("samples", self.samples, 2)
         check_number("part_bytes", self.part_bytes, 1)
         if self.part_bytes > MOST_BYTES:
-            raise UsageError(f"`part_bytes` is more than the {MOST_BYTES} that a device takes", field="part_bytes")
+            raise UsageError(f"`part_bytes` is more than the {MOST_BYTES} that a device takes")
         if len(self.where.artifacts) != 1:
             raise UsageError("give one artifact: it is compared with one model", field="artifacts")
 
