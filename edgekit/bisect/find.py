@@ -47,7 +47,7 @@ class Match:
     tensor: Tensor
     error: float  # of this step alone, relative
     expected: Tensor  # by the program, of the file's tensors before it
-    segment: Sequence[Node] = ()  # where that is more than rounding: the calls that the file gave no tensor of, and it
+    segment: Sequence[Node] = ()  # the calls before it that the file gave no tensor of, and it
 
 
 def allowed_in(precision: str) -> float:
@@ -126,8 +126,7 @@ class _Finder:
                 self._take(found)
 
     def _take(self, found: Match) -> None:
-        if found.error > self._allowed:
-            found = replace(found, segment=self._walk.segment(found.node))
+        found = replace(found, segment=self._walk.segment(found.node))
         self._walk.give(found.node, found.tensor)
         if found.node not in self._left[_sizes(found.expected.shape)]:  # given before, and changed since
             self.matches = [one for one in self.matches if one.node is not found.node]

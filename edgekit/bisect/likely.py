@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from edgekit.bisect.find import Match, distance
 
-__all__ = ["guilty", "likely"]
+__all__ = ["guilty", "likely", "weighted"]
 
 _HALF = 65504.0  # the largest number of half precision
 _SAME = 0.02  # relative difference
@@ -23,8 +23,12 @@ _LAYERS = ("convolution", "conv2d", "conv1d", "linear", "addmm", "matmul", "mm",
 def guilty(match: Match) -> Node:
     """The call to name of those that the file made in one: the one with the weights, or else the last."""
     heavy = [node for node in match.segment if _called(node) in _LAYERS]
-    weighted = [node for node in match.segment if any(_constant(one) for one in node.all_input_nodes)]
-    return (heavy or weighted or [match.node])[-1]
+    return (heavy or _weighted(match) or [match.node])[-1]
+
+
+def weighted(match: Match) -> bool:
+    """Whether the model's weights, or constants of it, are in this step."""
+    return bool(_weighted(match))
 
 
 def likely(match: Match) -> str:
@@ -55,11 +59,10 @@ def _turned(match: Match) -> str | None:
         if distance(found, other) <= _SAME:
             return words
     node = match.node
-    if _called(node) in ("softmax", "_softmax") and isinstance(node.args[0], Node):
-        logits = due.clamp_min(1e-30).log()
-        for axis in range(due.ndim):
-            if distance(found, logits.softmax(axis)) <= _SAME:
-                return f"wrong axis: a softmax along axis {axis}, the program's is along {node.args[1]}"
+    if _called(node) in ("softmax", "_softmax"):
+        summing = [bool(((found.sum(axis) - 1).abs() <= _SAME).all()) for axis in range(due.ndim)]
+        if any(summing) and not summing[int(str(node.args[1]))]:
+            return f"wrong axis: a softmax along axis {summing.index(True)}, the program's is along {node.args[1]}"
     same = distance(found.flatten().sort().values, due.flatten().sort().values) <= _SAME / 10
     return "wrong layout: the program's numbers in another order" if same and found.numel() > 8 else None
 
@@ -107,5 +110,5 @@ def _called(node: Node) -> str:
     return str(node.target).removeprefix("aten.").split(".")[0]
 
 
-def _constant(node: Node) -> bool:
-    return node.op == "get_attr"
+def _weighted(match: Match) -> list[Node]:
+    return [node for node in match.segment if any(one.op == "get_attr" for one in node.all_input_nodes)]

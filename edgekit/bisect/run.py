@@ -34,7 +34,7 @@ __all__ = ["BisectRequest", "bisect_artifact"]
 _FLOATS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16"}
 _SAMPLES = 4
 _LONGEST = 200  # characters of what a file calls something
-_FITS = 0.4  # of a file's tensors, at least: inside a fused call are some that no call gives
+_FITS = 0.4  # of a file's tensors and of its steps with weights, at least: some tensors lie inside a call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +81,7 @@ def bisect_artifact(request: BisectRequest, reporter: Reporter | None = None) ->
         walk = Walk(program, embedder.pixels(picture.image[None]))
         last = artifact.target.channels_last or artifact.target.format == "executorch"
         matches, seen = match(walk, values(artifact.path, picture.image), allowed=allowed, channels_last=last)
-        fits = sum(one.error <= allowed for one in matches)
-        if fits < _FITS * seen:
-            raise InputError(
-                f"{request.artifact}: its tensors are not those of {request.recipe.name}: {fits} of {seen} fit; give "
-                "the model and the weights that it was exported from"
-            )
+        _check_kin(request, matches, seen, allowed)
         steps = [_step(one, walk.places[one.node], walk.own(one.node), allowed) for one in matches]
     return BisectReport(
         model=request.recipe.name,
@@ -160,6 +155,20 @@ def _worst(
         raise InputError("no image to compare; give a folder with readable images")
     least, worst = min(found, key=lambda pair: pair[0])
     return worst, None if math.isinf(least) else least
+
+
+def _check_kin(request: BisectRequest, matches: list[Match], seen: int, allowed: float) -> None:
+    """InputError where the file is of another model, or of other weights: steps without weights then still fit."""
+    from edgekit.bisect.likely import weighted
+
+    heavy = [one for one in matches if weighted(one)]
+    for due, found, what in ((seen, matches, "tensors"), (len(heavy), heavy, "steps with weights")):
+        fits = sum(one.error <= allowed for one in found)
+        if fits < _FITS * due:
+            raise InputError(
+                f"{request.artifact}: its {what} are not those of {request.recipe.name}: {fits} of {due} fit; give the "
+                "model and the weights that it was exported from"
+            )
 
 
 def _step(match: Match, depth: int, own: Tensor, allowed: float) -> Step:

@@ -13,8 +13,8 @@ __all__ = ["schema"]
 
 
 _NAMES = (
-    *("bench", "bisect", "bundle", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze"),
-    *("experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
+    *("bench", "bisect", "bundle", "comparison", "compatibility", "device-parity", "drift", "embeddings"),
+    *("experiment-analyze", "experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
     *("release", "retrieval", "runtimes"),
 )
 
@@ -26,6 +26,7 @@ def schema(name: str) -> None:
     from pydantic import TypeAdapter
 
     from edgekit.artifact.manifest import Manifest
+    from edgekit.bench.parity.document import DeviceParity
     from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
@@ -51,6 +52,7 @@ def schema(name: str) -> None:
         "bundle": Bundle,
         "comparison": CompareReport,
         "compatibility": CompatibilityReport,
+        "device-parity": DeviceParity,
         "drift": DriftReport,
         "embeddings": About,
         "experiment-analyze": ExperimentResult,
