@@ -152,8 +152,8 @@ def _worst(
         found_there, due = np.nan_to_num(embed(image)), embedder.embed(image)
         if found_there.shape != due.shape:
             raise InputError(
-                f"{request.artifact}: its embeddings are not those of {request.recipe.name}: {found_there.shape[1]} numbers "
-                f"in place of {due.shape[1]}; give the model and the weights that it was exported from"
+                f"{request.artifact}: its embeddings are not those of {request.recipe.name}: {found_there.shape[1]} "
+                f"numbers in place of {due.shape[1]}; give the model and the weights that it was exported from"
             )
         value = float(cosine(found_there, due)[0])
         found.append((-math.inf if math.isnan(value) else value, picture))
