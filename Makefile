@@ -69,7 +69,7 @@ test: environment ## the tests
 test-harnesses: environment ## what runs on phones, as far as it runs here; docs/device-lab.md names the tools it needs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m toolchain
 
-test-slow: environment ## the long matrices; needs gcc, cmake, and for arm64 what tests/bench_native/arm64.py names
+test-slow: environment ## the long matrices; needs gcc, cmake, and for arm64 qemu-user-static and g++-aarch64-linux-gnu
 	$(BIN)/python -m pytest -m slow
 
 fuzz: environment ## every parser, a minute each, guided by coverage; FUZZ=recipe for one alone

@@ -35,7 +35,7 @@ COLUMNS = (
     "here",
     "on arm64",
     "min cosine here",
-    "on arm64 ",
+    "min cosine on arm64",
     "mixed recall@10",
     "s",
 )
@@ -71,7 +71,7 @@ def _figures(here: ParityReport, there: ParityReport) -> dict[str, Any]:
         "here": here.verdict,
         "on arm64": there.verdict,
         "min cosine here": here.min_cosine,
-        "on arm64 ": there.min_cosine,
+        "min cosine on arm64": there.min_cosine,
         "mixed recall@10": there.retrieval.mixed.at_10 if there.retrieval else None,
         "reasons": there.reasons,
         "images": there.dataset.images,
@@ -89,6 +89,7 @@ def _figures(here: ParityReport, there: ParityReport) -> dict[str, Any]:
 def main(names: str, quantized: str, keys: str, samples: int, plans: Path, out: Path | None) -> None:
     open_machine()  # tells at once that it is not there
     rows: list[dict[str, Any]] = json.loads(out.read_text()) if out is not None and out.exists() else []
+    rows = [row for row in rows if not row.get("error")]  # those are tried again
     done = {(row["backbone"], row["target"], row["precision"]) for row in rows}
     todo = [
         (name, precision) for given, precision in ((names, "fp32"), (quantized, "int8")) for name in given.split(",")
@@ -112,7 +113,7 @@ def main(names: str, quantized: str, keys: str, samples: int, plans: Path, out: 
 
 
 def _shown(column: str, value: Any) -> str:
-    formats = {"min cosine here": ".6f", "on arm64 ": ".6f", "mixed recall@10": ".3f", "s": ".0f"}
+    formats = {"min cosine here": ".6f", "min cosine on arm64": ".6f", "mixed recall@10": ".3f", "s": ".0f"}
     return "-" if value is None else format(value, formats.get(column, ""))
 
 

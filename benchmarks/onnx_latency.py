@@ -48,14 +48,18 @@ COLUMNS = (
 )
 
 
+def one_liner(embedder: Embedder, path: Path) -> None:
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(embedder, (embedder.example(),), path, dynamo=True, external_data=False)
+
+
 def export(name: str, folder: Path) -> tuple[Embedder, Path, Path, Path]:
     """The embedder, what a user's one-liner writes, and EdgeKit's two files; files that exist already are kept."""
     embedder = build(name)
     naive, ours, pte = (folder / f"{name}{suffix}" for suffix in (".naive.onnx", ".onnx", ".pte"))
     if not naive.exists():
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(embedder, (embedder.example(),), naive, dynamo=True, external_data=False)
+        one_liner(embedder, naive)
     for path, rewrites, write in ((ours, "onnx", lower), (pte, "executorch", lower_pte)):
         if not path.exists():
             write(rewrite(capture(embedder, embedder.example()), rewrites)[0], path, LowerOptions())

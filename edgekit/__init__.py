@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from edgekit.release.reasons import Refused
     from edgekit.release.sign import Signed, SignRequest, sign
     from edgekit.release.verify import Verified, VerifyRequest, verify
+    from edgekit.runtimes.check import RuntimesRequest, check_runtimes
+    from edgekit.runtimes.report import RuntimesReport
     from edgekit.support.progress import Reporter, Stages
     from edgekit.web.demo import DemoRequest, DemoResult, demo
 
@@ -107,6 +109,8 @@ __all__ = [
     "Reporter",
     "RetrievalReport",
     "RetrievalRequest",
+    "RuntimesReport",
+    "RuntimesRequest",
     "SignRequest",
     "Signed",
     "Stages",
@@ -116,6 +120,7 @@ __all__ = [
     "analyze_experiment",
     "bisect_artifact",
     "check_parity",
+    "check_runtimes",
     "compare",
     "demo",
     "distill",
@@ -194,6 +199,8 @@ _NAMES = {
     "release.reasons": "Refused",
     "release.sign": "SignRequest Signed sign",
     "release.verify": "Verified VerifyRequest verify",
+    "runtimes.check": "RuntimesRequest check_runtimes",
+    "runtimes.report": "RuntimesReport",
     "support.progress": "Reporter Stages",
     "web.demo": "DemoRequest DemoResult demo",
 }

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["RECIPE", "classes", "stamps", "write_weights"]
+__all__ = ["RECIPE", "classes", "crops", "stamps", "write_photos", "write_recipe", "write_weights"]
 
 PACKAGE = "tuxpaint-stamps-default"
 FEWEST = 6  # photographs of a class
@@ -69,17 +69,48 @@ def classes(photos: list[Path]) -> dict[str, list[Path]]:
     return {name: paths for name, paths in sorted(found.items()) if len(paths) >= FEWEST}
 
 
-def main(out: Path) -> None:
-    """Write the recipe, the weights and the photographs."""
-    (out / "package").mkdir(parents=True)
+def crops(folder: Path, count: int) -> None:
+    """Square parts of the two photographs in scikit-learn, `count` of each, in a folder for each."""
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    rng = np.random.default_rng(0)
+    for number, image in enumerate(load_sample_images().images):
+        (folder / f"crop{number}").mkdir(parents=True)
+        for crop in range(count):
+            side = int(rng.integers(120, min(image.shape[:2])))
+            top, left = (int(rng.integers(0, size - side)) for size in image.shape[:2])
+            view = Image.fromarray(image[top : top + side, left : left + side])
+            view.save(folder / f"crop{number}" / f"{crop}.png")
+
+
+def write_recipe(out: Path) -> Path:
+    """OUT/lite0.toml, and its weights beside it."""
+    out.mkdir(parents=True, exist_ok=True)
     write_weights(out / "lite0.safetensors")
     (out / "lite0.toml").write_text(RECIPE)
-    for name, paths in classes(list(stamps(out / "package"))).items():
-        (out / "photos" / name).mkdir(parents=True)
+    return out / "lite0.toml"
+
+
+def write_photos(out: Path) -> dict[str, list[Path]]:
+    """The photographs below `out`, in a folder for each class, and those of each class as they were in the package."""
+    package = out / "package"
+    package.mkdir(parents=True)
+    found = classes(list(stamps(package)))
+    for name, paths in found.items():
+        (out / name).mkdir()
         for path in paths:
-            shutil.copy(path, out / "photos" / name / path.name)
+            shutil.copy(path, out / name / path.name)
+    shutil.rmtree(package)
+    return found
+
+
+def main(out: Path) -> None:
+    """Write the recipe, the weights and the photographs."""
+    write_recipe(out)
+    for name, paths in write_photos(out / "photos").items():
         print(f"{name}: {len(paths)}")
-    shutil.rmtree(out / "package")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ __all__ = [
     "Preprocessing",
     "RelativePath",
     "RewriteLeftOut",
+    "RuntimeVerdict",
+    "RuntimeVersions",
     "Sha256",
     "SharedSpace",
     "TargetInfo",
@@ -216,6 +218,24 @@ class Latency(Part):
     p90_ms: float = Field(gt=0)
 
 
+RuntimeVerdict = Literal["pass", "fail", "inconclusive", "refused", "unavailable"]
+
+
+class RuntimeVersions(Part):
+    """Which versions of the file's runtime gave the original's embeddings."""
+
+    package: str = Field(description="The runtime's package.")
+    oldest: str | None = Field(
+        description="The oldest version that agrees with the original, as all newer ones that were tried do; null "
+        "where the newest does not."
+    )
+    tried: dict[str, RuntimeVerdict] = Field(
+        min_length=1,
+        description="What each version was found to do, by its number; refused: it does not run the file; unavailable: "
+        "it did not start on that machine, which says nothing of the file.",
+    )
+
+
 class PayoffForm(Part):
     """One form of the model beside the others: float, or by the plan."""
 
@@ -302,6 +322,9 @@ class Manifest(Document):
     )
     parity: ParitySummary
     latency: Latency | None = Field(default=None, description="Null where it was not measured.")
+    runtime: RuntimeVersions | None = Field(
+        default=None, description="Null until `edgekit parity` was told to record what other versions do."
+    )
     payoff: Payoff | None = Field(default=None, description="Null unless `compare` was asked for with a plan.")
     toolchain: dict[str, str] = Field(description="Version of each package that took part.")
     files: list[FileEntry] = Field(min_length=1, description="Every published file but this one, sorted by path.")

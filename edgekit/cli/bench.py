@@ -189,11 +189,20 @@ def bench_report(
 
     With --compare, the exit code is 12 if a result is slower than its baseline by more than --fail-above.
     """
+    from edgekit.bench.parity.document import SUFFIX
+    from edgekit.bench.parity.store import find_parities
     from edgekit.bench.results import store as results
     from edgekit.bench.results.compare import gate
     from edgekit.cli import bench_tables as show
 
-    measured, refused = results.find_results(folders)
+    parities, unread = find_parities(folders)
+    try:
+        measured, refused = results.find_results([path for path in folders if not path.name.endswith(SUFFIX)])
+    except InputError:
+        if not parities:
+            raise
+        measured, refused = [], []
+    refused = [*refused, *unread]
     verdict = None
     if compare is not None:
         bases, unread = results.find_results([compare])
@@ -209,11 +218,11 @@ def bench_report(
         from edgekit.bench.results.report import write_report
 
         try:
-            written = write_report(measured, out, verdict)
+            written = write_report(measured, out, verdict, parities)
         except OutputError as unwritten:
             lost = unwritten  # told once the verdict is shown
     if verdict is None:
-        show.show_results(measured, written, as_json=as_json)
+        show.show_results(measured, written, as_json=as_json, parities=parities)
     else:
         show.show_differences(verdict.differences, verdict, written, as_json=as_json)
     end([lost, None if verdict is None else verdict.error])

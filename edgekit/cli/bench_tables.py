@@ -10,17 +10,24 @@ import click
 
 from edgekit.bench.drivers.base import Outcome
 from edgekit.bench.drivers.ios.driver import IosOutcome
+from edgekit.bench.parity.document import DeviceParity
 from edgekit.bench.profile import Operator
 from edgekit.bench.results.compare import DIFFERENCE, RESULT, Difference, Gate, result_cells
 from edgekit.bench.schema import Result
+from edgekit.cli.console import figure, print_json
 from edgekit.support.progress import table
-from edgekit.support.text import human_size
+from edgekit.support.text import human_size, shown
 
-__all__ = ["show_differences", "show_emitted", "show_profiles", "show_results"]
+__all__ = ["show_differences", "show_emitted", "show_parities", "show_profiles", "show_results"]
 
 _SHOWN = 15  # operators
 _COLUMNS = (*RESULT, "check", "valid")
 _PLACES = ("neuralEngine", "gpu", "cpu")
+_PARITY = (
+    *("model", "on", "label", "runtime", "images", "verdict"),
+    *("min cosine", "worst image", "mean cosine", "recall@10 / mixed"),
+)
+_SPARE_PARITY = ("mean cosine", "worst image", "recall@10 / mixed", "label", "model")
 _SPARE = ("size", "first ms", "memory", "load ms", "p90 ms", "check", "p99 ms")  # left out in turn on a narrow terminal
 
 
@@ -31,8 +38,9 @@ def show_results(
     differences: Sequence[Difference] = (),
     *,
     as_json: bool,
+    parities: Sequence[DeviceParity] = (),
 ) -> None:
-    """One row a result, then how they differ, then where Core ML means to run each operator, then the files."""
+    """One row a result, then how they differ, where Core ML means to run each operator, parity, then the files."""
     planned = [outcome for outcome in outcomes if isinstance(outcome, IosOutcome)]
     if as_json:
         document = {
@@ -41,9 +49,12 @@ def show_results(
             "plans": [outcome.plan.model_dump(mode="json") for outcome in planned if outcome.plan is not None],
             "files": [str(path) for path in written],
         }
+        if parities:
+            document["parities"] = [one.model_dump(mode="json") for one in parities]
         click.echo(json.dumps(document, indent=2))
         return
-    table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10], spare=_SPARE)
+    if results or not parities:
+        table("Latency", _COLUMNS, [_row(result) for result in results], right=_COLUMNS[3:10], spare=_SPARE)
     if differences:
         _show_differences("Differences of those that took turns, round by round", differences)
     rows = [
@@ -54,8 +65,29 @@ def show_results(
     if rows:
         columns = ("model", "on", "compute units", *_PLACES)
         table("Number of operators, by the device that Core ML prefers", columns, rows, right=_PLACES)
+    if parities:
+        show_parities(parities, as_json=False)
     for path in written:
         click.echo(path)
+
+
+def show_parities(parities: Sequence[DeviceParity], written: Sequence[Path] = (), *, as_json: bool) -> None:
+    """One row a document of parity, then the files."""
+    if as_json:
+        files = [str(path) for path in written]
+        print_json({"parities": [one.model_dump(mode="json") for one in parities], "files": files})
+        return
+    rows = [_parity_row(one) for one in parities]
+    table("Parity on devices", _PARITY, rows, right=_PARITY[6:7], spare=_SPARE_PARITY)
+    for path in written:
+        click.echo(path)
+
+
+def _parity_row(one: DeviceParity) -> tuple[str, ...]:
+    report, retrieval = one.report, one.report.retrieval
+    recall = "-" if retrieval is None else f"{retrieval.original.at_10:.3f} / {retrieval.mixed.at_10:.3f}"
+    figures = (figure(report.min_cosine, 7), shown(report.worst_image or "-"), figure(report.mean_cosine, 7), recall)
+    return (shown(one.model.name), one.place, one.label, one.ran, f"{one.count} {one.mode}", one.verdict, *figures)
 
 
 def show_emitted(written: Sequence[Path], *, as_json: bool) -> None:

@@ -30,9 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["parity"]
 
-# Options that devices alone take.
-_BISECTING = ("plot", "plan")
-_ON_DEVICES = ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads", "raw", "out")
+_DEVICES = [row.key for row in DRIVERS if row.embeds]
+# The options of each way to compare, and what an error says of one that is given without its way.
+_OWN: dict[str, tuple[tuple[str, ...], str]] = {
+    "on": (
+        ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads", "raw", "out"),
+        f"is for {' and '.join(_DEVICES)}: say by `on` where to compare, or leave it out",
+    ),
+    "bisect": (("plot", "plan"), "is of `bisect`: give that too, or leave it out"),
+    "runtimes": (("keep", "record"), "says what to do with `runtimes`; name their versions, too"),
+}
 
 
 @click.command(cls=Command)
@@ -49,7 +56,7 @@ _ON_DEVICES = ("serials", "all_devices", "app", "compute_units", "runner", "libr
 @parity_options
 @click.option(
     "--on",
-    type=click.Choice(["host", *(row.key for row in DRIVERS if row.embeds)]),
+    type=click.Choice(["host", *_DEVICES]),
     default="host",
     help="Where ARTIFACT runs: on this machine, or on devices that are connected to it.",
 )
@@ -70,38 +77,67 @@ _ON_DEVICES = ("serials", "all_devices", "app", "compute_units", "runner", "libr
 @click.option(
     "--plan", type=PATH, metavar="FILE", help="With --bisect, the plan that ARTIFACT follows, if it has weights."
 )
+@click.option(
+    "--runtimes",
+    metavar="VERSIONS",
+    help="Compare on these versions of the file's runtime instead, for example 1.3,1.4,1.5: each is installed by pip "
+    "from your package index, in an environment of its own that is removed afterwards.",
+)
+@click.option("--keep", is_flag=True, help="With --runtimes: keep what was installed in the user's cache folder.")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="With --runtimes: write to the artifact's manifest which version is the oldest that agrees.",
+)
 @common
-def parity(artifact: Path, on: str, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def parity(artifact: Path, allow_inconclusive: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare the embeddings of ARTIFACT with those of the original PyTorch model, here or on devices.
 
     ARTIFACT is a folder that `edgekit export` published, or the file in it. On devices, 256 images are compared unless
     --samples says otherwise.
     """
-    bisecting, finds = {name: options.pop(name) for name in _BISECTING}, options.pop("bisect")
-    on_devices = {name: options.pop(name) for name in _ON_DEVICES}
-    if finds:
-        from edgekit.cli.parity_bisect import find_first
-
-        if on != "host":
-            raise UsageError("`bisect` looks into a file on this machine: leave out `on`", field="on")
-        find_first(artifact, options | bisecting, as_json=as_json, quiet=quiet)
-        return
-    for name in (name for name, value in bisecting.items() if value is not None):
-        raise UsageError(f"`{name}` is of `bisect`: give that too, or leave it out", field=name)
-    if on != "host":
+    asked = {way: options.pop(way) for way in _OWN}
+    way = _way(asked, options)
+    options = {name: value for name, value in options.items() if name not in _of_others(way)}
+    if way == "on":
         from edgekit.cli.parity_devices import compare_on_devices
 
-        compare_on_devices(artifact, on, options | on_devices, allow_inconclusive, as_json=as_json, quiet=quiet)
-        return
-    given = [name for name, value in on_devices.items() if value not in (None, (), False)]
-    if given:
-        keys = " and ".join(row.key for row in DRIVERS if row.embeds)
-        raise UsageError(f"`{given[0]}` is for {keys}: say by `on` where to compare, or leave it out", field=given[0])
-    from edgekit.artifact.check import check_parity
+        compare_on_devices(artifact, asked["on"], options, allow_inconclusive, as_json=as_json, quiet=quiet)
+    elif way == "bisect":
+        from edgekit.cli.parity_bisect import find_first
 
-    report = check_parity(artifact, recipe_of(options), reporter=reporter_of(quiet or as_json), **options)
-    _show_parity(report, as_json=as_json)
-    report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+        find_first(artifact, options, as_json=as_json, quiet=quiet)
+    elif way == "runtimes":
+        from edgekit.cli.parity_runtimes import compare_on_versions
+
+        compare_on_versions(artifact, asked["runtimes"], options, allow_inconclusive, as_json=as_json, quiet=quiet)
+    else:
+        from edgekit.artifact.check import check_parity
+
+        report = check_parity(artifact, recipe_of(options), reporter=reporter_of(quiet or as_json), **options)
+        _show_parity(report, as_json=as_json)
+        report.raise_for_verdict(allow_inconclusive=allow_inconclusive)
+
+
+def _way(asked: dict[str, Any], options: dict[str, Any]) -> str | None:
+    """How to compare: on devices, inside the file, on other runtimes; None for here, as it is.
+
+    Raises:
+        UsageError: two ways are asked for, or an option is given without its way.
+    """
+    ways = [way for way, value in asked.items() if value not in (None, False, "host")]
+    if len(ways) > 1:
+        raise UsageError(f"`{ways[0]}` and `{ways[1]}` are two ways to compare: give one of them", field=ways[1])
+    way = ways[0] if ways else None
+    for name in _of_others(way):
+        if options[name] not in (None, (), False):
+            raise UsageError(f"`{name}` {next(words for names, words in _OWN.values() if name in names)}", field=name)
+    return way
+
+
+def _of_others(way: str | None) -> list[str]:
+    """The options that belong to other ways."""
+    return [name for other, (names, _) in _OWN.items() if other != way for name in names]
 
 
 def _show_parity(report: ParityReport, *, as_json: bool) -> None:

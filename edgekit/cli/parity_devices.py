@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from edgekit.cli.console import figure, print_json
 from edgekit.cli.errors import end
 from edgekit.cli.options import recipe_of, reporter_of
 from edgekit.errors import EdgeKitError
-from edgekit.support.progress import table
 
 if TYPE_CHECKING:
     from edgekit.bench.parity.document import DeviceParity
 
 __all__ = ["compare_on_devices"]
 
-_COLUMNS = ("on", "label", "runtime", "images", "verdict", "min cosine", "worst image", "mean cosine", "mixed @10")
-_SPARE = ("mean cosine", "worst image", "mixed @10", "label")  # left out in turn on a narrow terminal
 _CHOOSING = ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads")
 
 
@@ -31,6 +24,7 @@ def compare_on_devices(
     from edgekit.bench.parity.run import SAMPLES, ParityRequest, device_parity
     from edgekit.bench.parity.store import Keeper
     from edgekit.bench.request import BenchRequest
+    from edgekit.cli.bench_tables import show_parities
 
     where = BenchRequest(artifacts=[artifact], on=on, **{name: options.pop(name) for name in _CHOOSING})
     keeper = Keeper(options.pop("out"))
@@ -48,7 +42,7 @@ def compare_on_devices(
             documents.append(finding.document)
             keeper.keep(finding.document)
             errors.append(_verdict_of(finding.document, allow_inconclusive))
-    _show(documents, keeper.written, as_json=as_json)
+    show_parities(documents, keeper.written, as_json=as_json)
     end([*errors, *keeper.lost])
 
 
@@ -58,26 +52,3 @@ def _verdict_of(document: DeviceParity, allow_inconclusive: bool) -> EdgeKitErro
     except EdgeKitError as error:
         return type(error)(f"{document.place}: {error}", field=error.field)
     return None
-
-
-def _show(documents: Sequence[DeviceParity], written: Sequence[Path], *, as_json: bool) -> None:
-    """One row a document, then the files."""
-    if as_json:
-        print_json(
-            {
-                "parities": [document.model_dump(mode="json") for document in documents],
-                "files": [str(path) for path in written],
-            }
-        )
-        return
-    table("Parity on devices", _COLUMNS, [_row(document) for document in documents], right=_COLUMNS[5:6], spare=_SPARE)
-    for path in written:
-        click.echo(path)
-
-
-def _row(document: DeviceParity) -> tuple[str, ...]:
-    report, images = document.report, document.images
-    count = str(images.asked) if images.received == images.asked else f"{images.received} of {images.asked}"
-    mixed = "-" if report.retrieval is None else f"{report.retrieval.mixed.at_10:.3f}"
-    figures = (figure(report.min_cosine, 7), report.worst_image or "-", figure(report.mean_cosine, 7), mixed)
-    return (document.place, document.label, document.ran, f"{count} {document.mode}", report.verdict, *figures)

@@ -13,9 +13,9 @@ __all__ = ["schema"]
 
 
 _NAMES = (
-    *("bench", "bisect", "bundle", "comparison", "compatibility", "drift", "embeddings", "experiment-analyze"),
-    *("experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
-    *("release", "retrieval"),
+    *("bench", "bisect", "bundle", "comparison", "compatibility", "device-parity", "drift", "embeddings"),
+    *("experiment-analyze", "experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
+    *("release", "retrieval", "runtimes"),
 )
 
 
@@ -26,6 +26,7 @@ def schema(name: str) -> None:
     from pydantic import TypeAdapter
 
     from edgekit.artifact.manifest import Manifest
+    from edgekit.bench.parity.document import DeviceParity
     from edgekit.bench.preprocessing import GoldenFolder
     from edgekit.bench.protocol import AppJob
     from edgekit.bench.schema import Result
@@ -43,6 +44,7 @@ def schema(name: str) -> None:
     from edgekit.quantization import Plan
     from edgekit.recipe import Recipe
     from edgekit.release.bundle import Bundle, Release
+    from edgekit.runtimes.report import RuntimesReport
 
     documents: dict[str, type[object]] = {
         "bench": Result,
@@ -50,6 +52,7 @@ def schema(name: str) -> None:
         "bundle": Bundle,
         "comparison": CompareReport,
         "compatibility": CompatibilityReport,
+        "device-parity": DeviceParity,
         "drift": DriftReport,
         "embeddings": About,
         "experiment-analyze": ExperimentResult,
@@ -64,6 +67,7 @@ def schema(name: str) -> None:
         "recipe": Recipe,
         "release": Release,
         "retrieval": RetrievalReport,
+        "runtimes": RuntimesReport,
     }
     mode: Literal["serialization", "validation"] = "serialization" if name == "job" else "validation"
     print_json(TypeAdapter(documents[name]).json_schema(mode=mode))

@@ -98,7 +98,18 @@ def _artifacts(given: Sequence[Given]) -> str:
     columns = ("artifact", "format", "precision", "size", "parity", "min cosine", "images", "how it was obtained")
     note = "A phone's or an emulator's cosine is to the answers of the same file on a computer."
     devices = any(figure.obtained in ("device", "emulated") for one in given for figure in one.figures)
-    return "\n".join(["## Artifacts", "", *_table(columns, rows), *(["", note] if devices else [])])
+    oldest = [_oldest(one) for one in given if one.manifest.runtime is not None]
+    return "\n".join(["## Artifacts", "", *_table(columns, rows), *(["", note] if devices else []), *oldest])
+
+
+def _oldest(given: Given) -> str:
+    runtime = given.manifest.runtime
+    assert runtime is not None
+    tried = ", ".join(f"{_text(version)}: {verdict}" for version, verdict in runtime.tried.items())
+    return (
+        f"\nThe oldest {_text(runtime.package)} that gives the original's answers with {given.folder.name} is "
+        f"{_text(runtime.oldest)} (tried: {tried})."
+    )
 
 
 def _how(figure: ParityFigure) -> str:

@@ -53,12 +53,13 @@ def golden_apart(ours: Path, theirs: Path) -> float | None:
 
 
 def _without_what_follows(content: Any) -> Any:
-    """A manifest without the size and the hash of parity.json, and that without the name of the worst image."""
+    """A manifest without the size and the hash of parity.json and what was recorded later, and parity.json without the
+    name of the worst image."""
     if isinstance(content, dict) and _WORST in content:
         return {key: value for key, value in content.items() if key != _WORST}
     if isinstance(content, dict) and isinstance(content.get("files"), list):
         kept = [entry for entry in content["files"] if not (isinstance(entry, dict) and entry.get("path") == PARITY)]
-        return content | {"files": kept}
+        return content | {"files": kept, "runtime": None}
     return content
 
 

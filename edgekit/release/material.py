@@ -10,10 +10,13 @@ from typing import Final, Literal
 from edgekit.artifact.folder import find, verify_files
 from edgekit.artifact.manifest import FILENAME as MANIFEST
 from edgekit.artifact.manifest import FileEntry, Manifest
+from edgekit.bench.parity.document import DeviceParity
 from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError, UsageError
 from edgekit.parity.report import FILENAME as PARITY
 from edgekit.parity.report import ParityReport
+from edgekit.quantization.schemes import gates_for
+from edgekit.recipe.gates import Gates
 from edgekit.release.bundle import ParityFigure, Previous
 from edgekit.release.names import check_names
 from edgekit.release.training import TrainingCard
@@ -88,7 +91,13 @@ class Subject:
         return shown(self.manifest.metadata.description or "Image embedding", 500)
 
 
-def open_given(path: Path, results: Sequence[Result] = (), *, allow_unverified: bool = False) -> Given:
+def open_given(
+    path: Path,
+    results: Sequence[Result] = (),
+    parities: Sequence[DeviceParity] = (),
+    *,
+    allow_unverified: bool = False,
+) -> Given:
     """Open the folder of an export, or the artifact in one.
 
     Raises:
@@ -116,13 +125,22 @@ def open_given(path: Path, results: Sequence[Result] = (), *, allow_unverified: 
     parity = ParityReport.read(folder / PARITY) if listed else None
     if parity is not None and parity.verdict != verdict:
         raise InputError(f"{folder}: parity.json says {parity.verdict}, its manifest {verdict}; export it again")
-    return Given(folder, artifact, manifest, parity, parity_figures(artifact, manifest, results))
+    return Given(folder, artifact, manifest, parity, parity_figures(artifact, manifest, results, parities, parity))
 
 
-def parity_figures(artifact: Path, manifest: Manifest, results: Sequence[Result]) -> tuple[ParityFigure, ...]:
-    """How the artifact was compared: at its export, and in each measurement of this very file on a phone.
+def parity_figures(
+    artifact: Path,
+    manifest: Manifest,
+    results: Sequence[Result],
+    parities: Sequence[DeviceParity] = (),
+    parity: ParityReport | None = None,
+) -> tuple[ParityFigure, ...]:
+    """How the artifact was compared: at its export, by `edgekit parity` on each device, and in each measurement of this
+    very file on a phone.
 
-    A phone's figure compares its answers with those of the file on the host, which the export compared with the
+    A document of a device is held to the artifact's own gate, of its `parity`, or of its precision where that is not
+    there; not to the one that stands in the document.
+    A measurement's figure compares its answers with those of the file on the host, which the export compared with the
     original.
     """
     own = manifest.parity
@@ -135,7 +153,19 @@ def parity_figures(artifact: Path, manifest: Manifest, results: Sequence[Result]
             min_cosine=own.min_cosine,
         )
     ]
-    digest = sha256_tree(artifact) if results else ""
+    digest = sha256_tree(artifact) if results or parities else ""
+    gates = Gates.for_precision(gates_for(manifest.precision)) if parity is None else parity.gates
+    figures += [
+        ParityFigure(
+            obtained=one.label,
+            verdict=one.verdict_at(max(gates.min_cosine, one.report.gates.min_cosine)),
+            runtime=f"{one.ran} on {one.place}"[:200],
+            images=one.images.received,
+            min_cosine=one.report.min_cosine,
+        )
+        for one in parities
+        if one.model.sha256 == digest
+    ]
     for result in results:
         if result.model.sha256 != digest or result.device.platform not in ("android", "ios"):
             continue
@@ -168,7 +198,8 @@ def check_parity_level(given: Given, level: Level | None) -> None:
         known = ", ".join(dict.fromkeys(figure.obtained for figure in given.figures))
         raise ParityError(
             f"{given.folder}: was compared with the original by {known} alone, `require_parity` asks for {level}; "
-            "measure it with `edgekit bench` and give the result as `results`",
+            "compare it there with `edgekit parity`, or measure it with `edgekit bench`, and give what they write as "
+            "`results`",
             field="require_parity",
         )
 

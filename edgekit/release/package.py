@@ -12,6 +12,7 @@ from typing import Final, Literal, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from edgekit.artifact.manifest import Manifest, created_now
+from edgekit.bench.parity.document import SUFFIX, DeviceParity, read_parity
 from edgekit.bench.schema import Result, read_result
 from edgekit.errors import UsageError
 from edgekit.evaluation.compatibility import CompatibilityReport
@@ -130,13 +131,14 @@ def package(
     """
     reporter = reporter or Silent()
     created, chosen = created_now(), [find(name) for name in dict.fromkeys(request.kinds or KINDS)]
-    results = [read_result(path) for path in request.results]
+    parities = [read_parity(path) for path in request.results if path.name.endswith(SUFFIX)]
+    results = [read_result(path) for path in request.results if not path.name.endswith(SUFFIX)]
     if request.private_key is not None:
         check_private(request.private_key, request.password, Silent())  # before the work
     with scratch() as aside:
         recipe = None if request.artifacts else resolve_model(request.recipe)
         artifacts = request.artifacts if recipe is None else _export(recipe, chosen, aside / "exported", reporter)
-        made = _open(request, artifacts, results, aside / "golden", reporter)
+        made = _open(request, artifacts, (results, parities), aside / "golden", reporter)
         subject, before = _subject(request, made, results, None if recipe is None else recipe.model.weights)
         fitting, left_out = _fit(chosen, subject.given, asked=bool(request.kinds))
         _tell(request, subject, left_out, reporter)
@@ -181,19 +183,23 @@ def _export(recipe: Recipe, kinds: Sequence[Kind], out: Path, reporter: Reporter
 
 
 def _open(
-    request: PackageRequest, artifacts: Sequence[Path], results: Sequence[Result], golden: Path, reporter: Reporter
+    request: PackageRequest,
+    artifacts: Sequence[Path],
+    evidence: tuple[Sequence[Result], Sequence[DeviceParity]],
+    golden: Path,
+    reporter: Reporter,
 ) -> list[Made]:
     """Artifacts that may be packaged together, in an order that does not depend on how they were given."""
     with reporter.stage(f"check {len(artifacts)} artifacts") as tick:
         given = []
         for at, path in enumerate(artifacts):
             tick(at, len(artifacts), path.name)
-            given.append(open_given(path, results, allow_unverified=request.allow_unverified))
+            given.append(open_given(path, *evidence, allow_unverified=request.allow_unverified))
             check_parity_level(given[-1], request.require_parity)
         check_together(given)
         given.sort(key=lambda one: one.folder.name)
         made = [(one, Checked(one.folder, one.manifest, one.parity, golden / one.folder.name)) for one in given]
-        check_budget(given, results)
+        check_budget(given, evidence[0])
     return made
 
 

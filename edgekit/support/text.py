@@ -14,7 +14,7 @@ _END = re.compile(
 )
 # A log line's own head: "[module.cpp:12] ", "E 00:00:01.2 executorch:method.cpp:99] ", "[E:onnxruntime:, x.cc:5] ".
 _HEAD = re.compile(r"^(\[[^\[\]]*|[A-Z]?[\d:. -]*[\w:/+-]*)\.(cpp|cc|cxx|cu|h|hpp|mm|py):\d+[^\[\]\s]*\]:?\s*")
-_CODE = re.compile(r"[(\[]?/[\w.+-]*(/[\w.+-]+)*\.(cpp|cc|cxx|cu|h|hpp|mm)(:\d+)?(\s[\w:~<>]+\([^)]*\))?[)\]]?")
+_CODE = re.compile(r"[(\[]?/[\w.+-]*(/[\w.+-]+)*\.(cpp|cc|cxx|cu|h|hpp|mm)(:\d+)?(\s(\w+ )?[\w:~<>]+\([^)]*\))?[)\]]?")
 _PACKAGE = re.compile(r"/((site|dist)-packages/|edgekit/\w[\w/]*\.py)")
 _READ = 4000  # characters of an error: libraries quote hostile files whole, and these patterns take quadratic time
 

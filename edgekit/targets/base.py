@@ -125,6 +125,9 @@ class Runtime:
     backend: str  # what in it computes
     entry: str  # for `load_runtime`
     threads: bool = True  # whether their number can be set
+    # What another version of the package is installed with where it does not start beside what is installed here: a
+    # package and its versions, in which {lowest} is the least that the metadata asks for. None: it has no versions.
+    beside: tuple[str, str] | None = None
 
 
 def load_runtime(entry: str) -> None:

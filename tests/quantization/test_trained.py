@@ -9,10 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click.testing
-import numpy as np
 import pytest
-from PIL import Image
-from sklearn.datasets import load_sample_images
 from torch.export import ExportedProgram
 
 from edgekit import graph
@@ -25,7 +22,7 @@ from edgekit.quantization.plan import LayerPlan
 from edgekit.quantization.simulate import Simulator
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.support.progress import Silent
-from tests.real_photos import stamps, write_weights
+from tests.real_photos import crops, stamps, write_weights
 
 STATIC = ("w8a8", "w8a8-dynamic")
 
@@ -105,13 +102,9 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photos.mkdir()
     for path in stamps(package):
         shutil.copy(path, photos / f"{path.parent.parent.name}-{path.parent.name}-{path.name}")
-    rng = np.random.default_rng(0)
-    for number, image in enumerate(load_sample_images().images):
-        for crop in range(40):
-            side = int(rng.integers(120, min(image.shape[:2])))
-            top, left = (int(rng.integers(0, size - side)) for size in image.shape[:2])
-            view = Image.fromarray(image[top : top + side, left : left + side])
-            view.save(photos / f"crop{number}-{crop}.png")
+    crops(out / "scenes", 40)
+    for path in (out / "scenes").rglob("*.png"):
+        shutil.copy(path, photos / f"{path.parent.name}-{path.name}")
     return photos
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.artifact.manifest import Hazard
+from edgekit.artifact.manifest import Hazard, RuntimeVerdict, RuntimeVersions
 from edgekit.errors import InputError
 from edgekit.recipe.recipe import models_folder
 from edgekit.release.bom import bill_of_materials, check_bom
@@ -64,6 +64,16 @@ def test_what_others_wrote_breaks_no_table(subject: Subject) -> None:
     text = model_card(_changed(subject, hazards=[hazard], metadata=metadata))
     assert "<script>" not in text and "\u202e" not in text
     assert f"| author | {'&lt;script&gt;'}\\|?\\| x \\| ? |" in text
+
+
+def test_the_oldest_runtime_that_agrees_is_on_the_card(subject: Subject) -> None:
+    assert "oldest" not in model_card(subject)
+    tried: dict[str, RuntimeVerdict] = {"1.3.1": "refused", "1.4.1": "pass"}
+    runtime = RuntimeVersions(package="executorch", oldest="1.4.1", tried=tried)
+    text = model_card(_changed(subject, runtime=runtime))
+    for one in subject.given:
+        assert f"executorch that gives the original's answers with {one.folder.name} is 1.4.1" in text
+    assert "(tried: 1.3.1: refused, 1.4.1: pass)" in text
 
 
 def test_card_without_training(subject: Subject) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.bench.parity.document import Images
 from edgekit.bench.schema import Result
 from edgekit.errors import InputError, ParityError
 from edgekit.release.material import check_parity_level, open_given, space_of
 from edgekit.support.files import sha256_tree
+from tests.bench.parity.documents import document
 
 
 def _result(artifact: Path, *, platform: str = "android", emulated: bool | None = False, passed: bool = True) -> Result:
@@ -65,6 +67,20 @@ def test_the_bar_that_is_asked_for(toys: dict[str, Path]) -> None:
         check_parity_level(open_given(model, [_result(model), _result(model, passed=False)]), "host")
 
 
+def test_documents_of_parity_are_evidence(toys: dict[str, Path]) -> None:
+    model = toys["onnx"] / "toy.onnx"
+    good, digest = document(), sha256_tree(model)
+    here = good.model_copy(update={"model": good.model.model_copy(update={"sha256": digest})})
+    check_parity_level(open_given(model, (), [here]), "device")
+    assert _levels(open_given(model, (), [here, good]).figures) == ["host", "device"]  # the other is of another file
+    emulated = here.model_copy(update={"label": "emulated"})
+    with pytest.raises(ParityError, match="by host, emulated alone"):
+        check_parity_level(open_given(model, (), [emulated]), "device")
+    part = here.model_copy(update={"images": Images(asked=99, received=3)})  # a lost device, whatever its verdict says
+    with pytest.raises(ParityError, match="do not ship it"):
+        check_parity_level(open_given(model, (), [here, part]), "host")
+
+
 def test_space_is_the_manifests(toys: dict[str, Path]) -> None:
     assert len({space_of(open_given(path)) for path in toys.values()}) == 1
     given = open_given(toys["onnx"])
@@ -77,3 +93,17 @@ def test_parity_json_and_manifest_agree(toys: dict[str, Path]) -> None:
     given = open_given(toys["onnx"])
     assert given.parity is not None and given.verified and given.bytes == (given.folder / "toy.onnx").stat().st_size
     assert dataclasses.replace(given, parity=None).verified
+
+
+def test_gates_of_a_document_are_not_believed(toys: dict[str, Path]) -> None:
+    """One that says for itself how little is enough is held to the artifact's own gate."""
+    model = toys["onnx"] / "toy.onnx"
+    lax = document(cosine=0.5)
+    report = lax.report.model_copy(
+        update={"verdict": "pass", "gates": lax.report.gates.model_copy(update={"min_cosine": 0.01})}
+    )
+    own = lax.model.model_copy(update={"sha256": sha256_tree(model)})
+    forged = lax.model_copy(update={"report": report, "model": own})
+    assert forged.passed
+    with pytest.raises(ParityError, match="do not ship it"):
+        check_parity_level(open_given(model, (), [forged]), "device")

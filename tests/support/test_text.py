@@ -18,6 +18,10 @@ from edgekit.support.text import human_size, reason_of, shown
             "FAIL : Load failed:/onnxruntime_src/graph/model.cc:182 onnxruntime::Model::Model(int&&) Bad version: 14",
             "FAIL : Load failed: Bad version: 14",
         ),
+        (
+            "Load failed: /src/load.h:56 void onnxruntime::Validate(const std::map<int>&, bool) Opset 20 is too new",
+            "Load failed: Opset 20 is too new",
+        ),
         ("[program.cpp:155] Failed to load", "Failed to load"),
         ("E 00:00:00.5 executorch:method.cpp:99] Missing op", "Missing op"),
         ("bad value in /usr/lib/site-packages/torch/nn/x.py, line 4", "bad value in line 4"),

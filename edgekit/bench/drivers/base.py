@@ -18,15 +18,30 @@ import numpy as np
 from edgekit.artifact.folder import find
 from edgekit.bench import schema as s
 from edgekit.bench.request import BenchRequest
-from edgekit.errors import EdgeKitError, UsageError
+from edgekit.errors import DeviceError, EdgeKitError, UsageError
 from edgekit.support.text import shown
 
-__all__ = ["Driver", "OnEach", "Outcome", "Say", "chosen", "plain", "require_formats", "run", "to_its_end"]
+__all__ = [
+    "Driver",
+    "NoRoomError",
+    "OnEach",
+    "Outcome",
+    "Say",
+    "chosen",
+    "plain",
+    "require_formats",
+    "run",
+    "to_its_end",
+]
 
 _T = TypeVar("_T")
 _Job = TypeVar("_Job")
 _Asked = TypeVar("_Asked", contravariant=True)
 Say = Callable[[str], None]  # is told what happens on a device now
+
+
+class NoRoomError(DeviceError):
+    """A device has not enough memory or disk for what it gets at once."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ class Outcome:
     error: EdgeKitError | None = None
     embeddings: np.ndarray | None = field(default=None, compare=False, repr=False)
     compute_units: str | None = None
-    part: int = 0  # of the images, where they go in several
+    span: tuple[int, int] = (0, 0)  # which images these are, where they go in parts
 
 
 class OnEach(Protocol[_Asked]):

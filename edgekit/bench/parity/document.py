@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from edgekit.bench import schema as s
-from edgekit.parity.report import ParityReport
+from edgekit.parity.report import ParityReport, Verdict
 from edgekit.support.documents import Document, Part
+from edgekit.support.text import shown
 
 __all__ = ["LABELS", "SCHEMA", "SUFFIX", "DeviceParity", "Images", "Label", "label_of", "read_parity"]
 
@@ -49,21 +50,44 @@ class DeviceParity(Document):
     report: ParityReport = Field(description='Of what came back; where something is missing, it is never "pass".')
     errors: tuple[s.Text, ...] = Field((), max_length=64, description="What went wrong on the device.")
 
+    def passes(self, min_cosine: float) -> bool:
+        """Whether all images came back with at least that cosine: a verdict of anyone's file is not believed alone."""
+        report, due = self.report, self.images.asked
+        cosines = [row.cosine for row in report.cosines]
+        whole = len(cosines) == report.dataset.images == self.images.received == due > 0
+        kept = all(cosine is not None and cosine >= min_cosine for cosine in cosines)
+        return report.verdict == "pass" and whole and kept
+
     @property
     def passed(self) -> bool:
-        """Whether all images came back and every gate was kept."""
-        return self.report.verdict == "pass" and self.images.received == self.images.asked > 0
+        """Whether it passes its own gates."""
+        return self.passes(self.report.gates.min_cosine)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The report's, but "pass" only of what passed."""
+        return self.verdict_at(self.report.gates.min_cosine)
+
+    def verdict_at(self, min_cosine: float) -> Verdict:
+        """The same where somebody else says which cosine is due."""
+        return "fail" if self.report.verdict == "pass" and not self.passes(min_cosine) else self.report.verdict
+
+    @property
+    def count(self) -> str:
+        """The number of images as a table shows it."""
+        asked, received = self.images.asked, self.images.received
+        return str(asked) if received == asked else f"{received} of {asked}"
 
     @property
     def place(self) -> str:
         """The device as a table names it, and what ran the file there."""
         serial = self.device.serial_sha256
-        return f"{self.device.label}{'' if serial is None else f' #{serial[:6]}'}"
+        return shown(f"{self.device.label}{'' if serial is None else f' #{serial[:6]}'}", None)
 
     @property
     def ran(self) -> str:
         """The runtime as a table names it: name, version and compute units."""
-        return " ".join(filter(None, (self.runtime.name, self.runtime.version, self.runtime.backend)))
+        return shown(" ".join(filter(None, (self.runtime.name, self.runtime.version, self.runtime.backend))), None)
 
 
 def label_of(device: s.Device) -> Label:

@@ -32,15 +32,19 @@ class Subject:
     digest: str
 
 
-def judged(subject: Subject, came: Sequence[tuple[Part, Outcome]]) -> ParityReport:
+def judged(subject: Subject, came: Sequence[Outcome]) -> ParityReport:
     """The report of the parts that came, with at least one; "fail" where one is missing or was mixed up on the way.
 
     Raises:
         ParityError: the embeddings have another number of values than the original's.
     """
-    rows = np.concatenate([outcome.embeddings for _, outcome in came if outcome.embeddings is not None])
-    places = np.concatenate([np.arange(part.start, part.stop) for part, _ in came])
-    reference, runtime = _of(subject.reference, places), came[0][1].result
+    once: list[Outcome] = []
+    for outcome in sorted(came, key=lambda outcome: (outcome.span[0], -outcome.span[1])):
+        if not once or outcome.span[0] >= once[-1].span[1]:  # halves of a part that had come already are left out
+            once.append(outcome)
+    rows = np.concatenate([outcome.embeddings for outcome in once if outcome.embeddings is not None])
+    places = np.concatenate([np.arange(*outcome.span) for outcome in once])
+    reference, runtime = _of(subject.reference, places), once[0].result
     report = compare(
         rows,
         reference,
@@ -50,7 +54,7 @@ def judged(subject: Subject, came: Sequence[tuple[Part, Outcome]]) -> ParityRepo
         runtime="" if runtime is None else _words(runtime.runtime),
         stand_in=False,
     )
-    reasons = [line for part, outcome in came if (line := _disagreement(part, outcome)) is not None]
+    reasons = [line for outcome in once if (line := _disagreement(outcome, subject.reference)) is not None]
     if report.verdict == "fail" and (why := why_rows_differ(rows, reference, subject.gates.min_cosine)) is not None:
         reasons.append(why)
     if (due := len(subject.reference.names)) > len(rows):
@@ -88,14 +92,15 @@ def _of(reference: Reference, places: np.ndarray) -> Reference:
     return replace(reference, names=names, labels=labels, embeddings=reference.embeddings[places], left_out=LeftOut())
 
 
-def _disagreement(part: Part, outcome: Outcome) -> str | None:
+def _disagreement(outcome: Outcome, reference: Reference) -> str | None:
     """What the device computed of its rows itself, where that is another figure than the rows give that came."""
-    if outcome.result is None or outcome.embeddings is None or outcome.embeddings.shape != part.embeddings.shape:
+    due = reference.embeddings[slice(*outcome.span)]
+    if outcome.result is None or outcome.embeddings is None or outcome.embeddings.shape != due.shape:
         return None
     own = outcome.result.check.min_cosine
     if own is None or not np.isfinite(outcome.embeddings).all():
         return None
-    here = float(cosine(outcome.embeddings, part.embeddings).min())
+    here = float(cosine(outcome.embeddings, due).min())
     if abs(own - here) <= _ROUNDING:
         return None
     return f"the device found min cosine {own:.6f} where its rows give {here:.6f}: they were mixed up on the way"

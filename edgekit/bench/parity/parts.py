@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.bench.constants import CONSTANTS
 from edgekit.bench.golden import Golden
-from edgekit.bench.preprocessing import FILENAME, PHOTOS, GoldenFolder, Item, Preprocessing
+from edgekit.bench.preprocessing import FILENAME, PHOTOS, GoldenFolder, Item, Preprocessing, read
 from edgekit.bench.schema import Model
 from edgekit.data.datasets import Pictures
 from edgekit.data.images import Folder, Picture
@@ -64,6 +64,27 @@ class Part:
         if self.images.is_dir():
             raise UsageError("`raw` needs a device that decodes photos; leave it out", field="raw")
         return Golden(np.memmap(self.images, np.uint8, "r", shape=self.sizes[0]), self.embeddings)
+
+    def halves(self) -> list[Part]:
+        """Two parts of about as many images each, beside this one; itself where it is of one image."""
+        if self.stop - self.start == 1:
+            return [self]
+        middle = (self.start + self.stop) // 2
+        return [self._cut(self.start, middle), self._cut(middle, self.stop)]
+
+    def _cut(self, start: int, stop: int) -> Part:
+        path = self.images.with_name(f"{start}-{stop}{self.images.suffix}")
+        inside = slice(start - self.start, stop - self.start)
+        if not path.exists() and self.images.is_dir():
+            golden = read(self.images)
+            items = golden.items[inside]
+            (path / PHOTOS).mkdir(parents=True)
+            for item in items:
+                _linked(self.images / item.file, path / item.file)
+            golden.model_copy(update={"items": items}).write(path / FILENAME)
+        elif not path.exists():
+            self.opened().images[inside].tofile(path)
+        return Part(start, stop, path, self.size, self.embeddings[inside])
 
     def fields(self) -> dict[str, Any]:
         """What the job of this part says otherwise than a measurement's."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from edgekit.bench.drivers import table
-from edgekit.bench.drivers.base import Driver, Outcome, Say, require_formats, run
+from edgekit.bench.drivers.base import Driver, NoRoomError, Outcome, Say, require_formats, run
 from edgekit.bench.drivers.phone import PhoneJob
 from edgekit.bench.drivers.runner import on_devices
 from edgekit.bench.parity.document import DeviceParity, Images, label_of
 from edgekit.bench.parity.judge import Subject, judged
-from edgekit.bench.parity.parts import MOST_BYTES
+from edgekit.bench.parity.parts import MOST_BYTES, Part
 from edgekit.bench.parity.subject import Given, subject
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import EdgeKitError, UsageError
@@ -22,6 +24,7 @@ from edgekit.support.progress import Reporter, Silent
 
 __all__ = ["SAMPLES", "Finding", "ParityRequest", "device_parity"]
 
+_UNKNOWN = re.compile(r"(unknown|unexpected|no such).{0,60}(embeddings|photos)", re.I)
 SAMPLES = 256  # images where nobody says how many
 PART_BYTES = 64 << 20  # of images that go to a device at once: a few hundred of usual sizes
 
@@ -44,7 +47,7 @@ class ParityRequest:
         check_number("samples", self.samples, 2)
         check_number("part_bytes", self.part_bytes, 1)
         if self.part_bytes > MOST_BYTES:
-            raise UsageError(f"`part_bytes` is more than the {MOST_BYTES} that a device takes", field="part_bytes")
+            raise UsageError(f"`part_bytes` is more than the {MOST_BYTES} that a device takes")
         if len(self.where.artifacts) != 1:
             raise UsageError("give one artifact: it is compared with one model", field="artifacts")
 
@@ -59,23 +62,55 @@ class Finding:
 
 
 class _InParts:
-    """A driver whose job is several of another's, one after the other, until nothing comes of one."""
+    """A driver of measurements that gets images in parts, one after the other, until nothing comes of one.
+
+    Parts for which a device has no room are halved, and so are those after them.
+    """
 
     def __init__(self, driver: Driver[PhoneJob]) -> None:
         self._driver = driver
 
-    async def measure(self, job: Sequence[PhoneJob], serial: str, say: Say) -> AsyncIterator[Outcome]:
-        for number, one in enumerate(job):
-            part = f"part {number + 1} of {len(job)}: " if len(job) > 1 else ""
-            came = False
-            async for outcome in self._driver.measure(one, serial, _ahead(part, say)):
+    async def measure(self, job: _Parts, serial: str, say: Say) -> AsyncIterator[Outcome]:
+        left, total = deque(job.parts), job.parts[-1].stop
+        most = total
+        while left:
+            part = left.popleft()
+            if part.stop - part.start > most:
+                left.extendleft(reversed(part.halves()))
+                continue
+            came = halved = False
+            words = f"images {part.start + 1} to {part.stop} of {total}: " if len(job.parts) > 1 or left else ""
+            async for outcome in self._driver.measure(job.of(part), serial, _ahead(words, say)):
                 came |= outcome.error is None
-                yield replace(outcome, part=number)
-            if not came:
+                if isinstance(outcome.error, NoRoomError) and part.stop - part.start > 1:
+                    halved, outcome = True, replace(outcome, error=None)
+                yield replace(outcome, span=(part.start, part.stop), error=_explained(outcome.error))
+            if halved:
+                most = (part.stop - part.start + 1) // 2
+                left.appendleft(part)
+            elif not came:
                 return
 
     async def restore(self, serial: str) -> Sequence[str]:
         return await self._driver.restore(serial)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What every device gets: the parts, and the job that each is set into."""
+
+    job: PhoneJob
+    parts: Sequence[Part]
+
+    def of(self, part: Part) -> PhoneJob:
+        return replace(self.job, golden=part, asked=self.job.asked.model_copy(update=part.fields()))
+
+
+def _explained(error: EdgeKitError | None) -> EdgeKitError | None:
+    """An error that an app or runner of another version gives, which does not know the fields of parity."""
+    if error is None or not _UNKNOWN.search(str(error)):
+        return error
+    return type(error)(f"{error}; it is of another version: build it again from this one", field=error.field)
 
 
 def _ahead(words: str, say: Say) -> Say:
@@ -118,9 +153,9 @@ def _findings(
     path = request.where.artifacts[0]
     given = Given(path, recipe, request.images, request.samples, request.raw, request.part_bytes)
     with driver.prepare([path]) as job, subject(given, job.asked.facts, reporter) as due:
-        jobs = [replace(job, golden=part, asked=job.asked.model_copy(update=part.fields())) for part in due.parts]
+        parts = _Parts(job, due.parts)
         with reporter.board(f"compare {path.name} on devices") as say:
-            outcomes = run(on_devices(_InParts(driver), jobs, serials, say))
+            outcomes = run(on_devices(_InParts(driver), parts, serials, say))
     runs: dict[tuple[str, str | None], list[Outcome]] = {}
     for outcome in outcomes:
         runs.setdefault((outcome.serial, outcome.compute_units), []).append(outcome)
@@ -130,16 +165,16 @@ def _findings(
 
 
 def _finding(due: Subject, serial: str, outcomes: Sequence[Outcome], mode: Literal["pixels", "raw"]) -> Finding:
-    came = [(due.parts[outcome.part], outcome) for outcome in outcomes if outcome.embeddings is not None]
+    came = [outcome for outcome in outcomes if outcome.embeddings is not None]
     error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
-    first = next((outcome.result for _, outcome in came if outcome.result is not None), None)
+    first = next((outcome.result for outcome in came if outcome.result is not None), None)
     if first is None:
         return Finding(serial, error=error)
     try:
         report = judged(due, came)
     except EdgeKitError as wrong:
         return Finding(serial, error=error or wrong)
-    told = [line for _, outcome in came if outcome.result is not None for line in outcome.result.errors]
+    told = [line for outcome in came if outcome.result is not None for line in outcome.result.errors]
     if error is not None:
         told.append(str(error).replace(serial, "the device"))  # documents are passed on
     document = DeviceParity(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.bench.parity.document import DeviceParity
 from edgekit.bench.results.compare import Gate
 from edgekit.bench.results.page import ACCURACY, LEAST, TITLE, labels_of, page_of_results
 from edgekit.bench.results.store import make_folder
@@ -31,9 +32,12 @@ _WINDOW = 50  # points of a drift curve
 _FIGURES = ("cold_load", "warm_load", "first", "min", "mean", "p50", "p90", "p95", "p99", "max")
 
 
-def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None) -> list[Path]:
+def write_report(
+    results: Sequence[Result], out: Path, gate: Gate | None = None, parities: Sequence[DeviceParity] = ()
+) -> list[Path]:
     """Write report.html, a plot of each kind as SVG and PNG, results.csv, and results.parquet where pyarrow is
-    installed, into `out`; returns the files. There must be a result. What a gate found is on the page too.
+    installed, into `out`; returns the files. What a gate found, and parity on devices, is on the page too; without a
+    result that is the only file.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -42,15 +46,16 @@ def write_report(results: Sequence[Result], out: Path, gate: Gate | None = None)
     _refuse_foreign(out)
     make_folder(out)
     files, pictures = dict[str, bytes](), {}
-    for name, plot in _PLOTS.items():
+    for name, plot in _PLOTS.items() if results else ():
         figure = plot.figure(results)
         files |= {f"{name}.{kind}": _rendered(figure, kind) for kind in ("svg", "png")}
         if plot.title != ACCURACY:  # which the page has as points that say their figures
             pictures[plot.title] = files[f"{name}.svg"].decode()
-    files["results.csv"] = _csv(results).encode()
-    if (parquet := _parquet(results)) is not None:
+    if results:
+        files["results.csv"] = _csv(results).encode()
+    if results and (parquet := _parquet(results)) is not None:
         files["results.parquet"] = parquet
-    write_page(page_of_results(results, pictures, gate), out / _PAGE)
+    write_page(page_of_results(results, pictures, gate, parities), out / _PAGE)
     for name, data in files.items():
         write_atomically(out / name, data)
     return [out / name for name in (_PAGE, *files)]

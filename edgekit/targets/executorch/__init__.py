@@ -20,7 +20,7 @@ ANDROID = Target(
     values="edgekit.targets.executorch.values",
     packages=("executorch",),
     extra="executorch",
-    runtime=Runtime("executorch", "XNNPACK", _BINDINGS),
+    runtime=Runtime("executorch", "XNNPACK", _BINDINGS, beside=("torch", "=={lowest}.*")),
     uint8_input=True,
     fragile=True,
 )

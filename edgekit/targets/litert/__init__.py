@@ -18,5 +18,5 @@ ANDROID = Target(
     extra="litert",
     channels_last=True,
     uint8_input=True,
-    runtime=Runtime("ai-edge-litert", "XNNPACK", "ai_edge_litert.interpreter"),
+    runtime=Runtime("ai-edge-litert", "XNNPACK", "ai_edge_litert.interpreter", beside=("numpy", "<2")),
 )

@@ -16,7 +16,7 @@ ONNX = Target(
     values="edgekit.targets.onnx.values",
     packages=("onnx", "onnxscript", "onnxruntime"),
     extra="onnx",
-    runtime=Runtime("onnxruntime", "CPUExecutionProvider", "onnxruntime"),
+    runtime=Runtime("onnxruntime", "CPUExecutionProvider", "onnxruntime", beside=("numpy", "<2")),
     dynamic_batch=True,
     uint8_input=True,
 )

@@ -295,6 +295,7 @@ class _Sync:
         """Store what is pushed."""
         faults, reader = self.peer.device.faults, self.stream.input
         full = "full" in faults
+        path.parent.mkdir(parents=True, exist_ok=True)  # "fixed_push_mkdir"
         with open(os.devnull if full else path, "wb") as file:
             while True:
                 kind, size = struct.unpack("<4sI", await reader.readexactly(8))

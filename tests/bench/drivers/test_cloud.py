@@ -62,7 +62,7 @@ def test_the_job_is_whole(tower: Path, tmp_path: Path, invoke: Invoke) -> None:
     job = AppJob.model_validate(document)
     assert job.iterations == 7
     assert (out / "job" / job.model).read_bytes() == tower.read_bytes()
-    images = np.fromfile(out / "job" / job.inputs, np.uint8)
+    images = np.fromfile(out / "job" / job.images, np.uint8)
     assert images.size == job.count * job.height * job.width * 3
     embeddings = np.fromfile(out / "job" / job.golden, "<f4").reshape(job.count, job.dim)
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-4)

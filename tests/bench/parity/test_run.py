@@ -41,3 +41,15 @@ def test_a_device_is_compared_with_the_original(
     assert (document.report.min_cosine or 0) > 0.9999
     assert device.serial not in path.read_text()  # only its hash: documents are passed on
     assert not list(device.folder.rglob("edgekit-*"))
+    measured = ("bench", artifact, "--on", "android", "--runner", runner, "--library", host_library(), "--duration", 0)
+    assert invoke(*measured, "--iterations", 20, "--out", tmp_path / "out", "--quiet").exit_code == 0
+    shown = invoke("bench", "report", tmp_path / "out", "--out", tmp_path / "page", "--json")
+    assert shown.exit_code == 0, shown.stderr
+    told = json.loads(shown.stdout)
+    assert len(told["results"]) == len(told["parities"]) == 1
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert f"pass {document.report.min_cosine or 0:.5f}" in page and "Parity on devices" in page
+    alone = invoke("bench", "report", path, "--out", tmp_path / "alone")
+    assert alone.exit_code == 0, alone.stderr
+    assert "Parity on devices" in alone.stdout and "Latency" not in alone.stdout
+    assert [one.name for one in (tmp_path / "alone").iterdir()] == ["report.html"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgekit.bench import schema as s
 from edgekit.bench.results.page import ACCURACY, LEAST, labels_of, page_of_results
 from edgekit.report.document import Mark, Scatter, Table
+from tests.bench.parity.documents import document
 from tests.bench.results.test_store import result
 
 
@@ -73,3 +74,31 @@ def test_results_that_would_be_called_alike_have_their_time() -> None:
     one, other = labels_of([first, second])
     assert one.endswith("2026-01-02T03:04:05Z") and other.endswith("2026-01-02T03:04:06Z")
     assert labels_of([first]) == [f"{first.label}, {first.place}"]
+
+
+def test_parity_on_a_device_stands_beside_its_latency() -> None:
+    first = FOUND[0].model_copy(update={"model": FOUND[0].model.model_copy(update={"sha256": "2" * 64})})
+    runtime = {"backend": first.runtime.backend}
+    same = document(model=first.model, device=first.device)
+    same = same.model_copy(update={"runtime": same.runtime.model_copy(update=runtime)})
+    failed = document(cosine=0.5).model_copy(update={"started_utc": "2026-02-02T03:04:05Z"})
+    page = page_of_results([first, *FOUND[1:]], {}, parities=[same, failed])
+    results, parities = page.sections[:2]
+    assert isinstance(results, Table) and isinstance(parities, Table)
+    names = [column.name for column in results.columns]
+    beside = [row.cells[names.index("parity there")] for row in results.rows]
+    assert beside == [Mark("pass 0.99995", "good"), *([None] * (len(FOUND) - 1))]
+    assert parities.title == "Parity on devices" and len(parities.rows) == 2
+    verdicts = [row.cells[[column.name for column in parities.columns].index("verdict")] for row in parities.rows]
+    assert verdicts == [Mark("pass", "good"), Mark("fail", "bad")]
+    assert page.verdict.text.endswith("parity on devices: 1 of 2 passed.") and page.verdict.state == "bad"
+    worse = same.model_copy(update={"started_utc": "2026-03-02T03:04:05Z", "report": failed.report})
+    (table, *_) = page_of_results([first], {}, parities=[worse, same]).sections
+    assert isinstance(table, Table)
+    assert table.rows[0].cells[names.index("parity there")] == Mark("fail 0.50000", "bad")  # the latest counts
+
+
+def test_parity_alone_is_a_page() -> None:
+    page = page_of_results([], {}, parities=[document()])
+    assert [section.title for section in page.sections if isinstance(section, Table)] == ["Parity on devices"]
+    assert page.verdict.text == "Parity on devices: 1 of 1 passed." and page.verdict.state == "good"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit.bench.drivers.base import plain
+from edgekit.bench.drivers.base import NoRoomError, plain
 from edgekit.bench.drivers.program import Done, call
 from edgekit.errors import DeviceError, EdgeKitError, InputError, UsageError
 
@@ -24,13 +24,15 @@ _MISSING = (
 )
 _ATTEMPT = 10.0  # seconds that one step of putting back may take
 _MARK = "edgekit-exit:"
+_KILLED = 137  # exit code of what SIGKILL ended
+_FULL = "No space left"
 # What `adb` says, and what a person can do about it.
 _TROUBLE = (
     ("unauthorized", "not authorised; unlock the device and allow debugging from this computer"),
     ("authorizing", "not authorised yet; unlock the device and allow debugging from this computer"),
     ("no permissions", "this computer's user may not open it; see the udev rules of Android's documentation"),
     ("offline", "offline; connect it again, or run `adb reconnect offline`"),
-    ("No space left", "no space left on the device; free some space"),
+    (_FULL, "no space left on the device; free some space"),
     ("target doesn't support", "too old for this (Android 7 or later is needed)"),
     ("not found", "lost or not connected; check the cable and `adb devices`"),
 )
@@ -110,8 +112,10 @@ class Adb:
         done = await self.shell(argv, timeout, doing=doing, limit=limit)
         if done.code:
             said = plain(done.stderr) or "it says nothing"
-            killed = "; killed, perhaps for want of memory" if done.code == 137 else ""
-            raise DeviceError(f"{self.name}: exit code {done.code} while {doing} ({said}){killed}")
+            line = f"{self.name}: exit code {done.code} while {doing} ({said})"
+            if done.code == _KILLED:
+                raise NoRoomError(f"{line}; killed, perhaps for want of memory")
+            raise DeviceError(line)
         return done.text
 
     async def push(self, local: Path, remote: str, timeout: float) -> None:
@@ -151,7 +155,8 @@ class Adb:
         words = (done.errors + done.text).replace(self._serial, "")
         for sign, meaning in _TROUBLE:
             if sign in words:
-                return DeviceError(f"{self.name}: {meaning} (while {doing})")
+                kind = NoRoomError if sign == _FULL else DeviceError
+                return kind(f"{self.name}: {meaning} (while {doing})")
         said = plain(done.stderr or done.stdout)
         said = f" ({said})" if said else ""
         return DeviceError(

@@ -16,7 +16,7 @@ from edgekit.bench.drivers.android import app, native
 from edgekit.bench.drivers.android.adb import Adb, Undo
 from edgekit.bench.drivers.android.job import AndroidJob, File
 from edgekit.bench.drivers.android.state import Snapshot, battery_celsius, facts_of, snapshot_of
-from edgekit.bench.drivers.base import Say
+from edgekit.bench.drivers.base import NoRoomError, Say
 from edgekit.bench.drivers.phone import merged, result_of, rows_of
 from edgekit.bench.protocol import RESULT, Accelerator, AppJob
 from edgekit.errors import DeviceError, IntegrityError
@@ -95,7 +95,7 @@ async def _push_all(adb: Adb, job: AndroidJob, folder: str, files: Sequence[File
     size = sum(file.bytes for file in files) + _SPARE
     if row is not None and (free := 1024 * int(row[1])) < size:
         space = f"{human_size(free)} free on the device, {human_size(size)} needed"
-        raise DeviceError(f"{adb.name}: {space}; free some space")
+        raise NoRoomError(f"{adb.name}: {space}; free some space")
     undo.add(folder, "sh", "-c", _REMOVE, "sh", folder)
     await adb.must(["mkdir", folder], job.step_timeout_s, "making the run folder")
     for file in files:

@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 import zipfile
+import zlib
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +22,8 @@ __all__ = ["WHEELS", "Wheel", "fetch", "installed", "take"]
 _PLATFORMS = tuple(f"manylinux_2_{minor}_aarch64" for minor in (17, 27, 28))
 _PATIENCE = 1800.0  # seconds for some tens of megabytes
 _MOST_BYTES = 256 << 20  # of a library
+# What zipfile and csv raise for archives that are none, are cut off or are of kinds that they do not know.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, csv.Error, LookupError, ValueError, EOFError, OSError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def take(wheel: Wheel, archive: Path, folder: Path) -> list[str]:
 
     Raises IntegrityError where the wheel is damaged, holds other bytes than its RECORD says, or has no such library.
     """
-    taken = []
+    taken: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(archive) as content:
             recorded = _recorded(content)
@@ -111,23 +113,24 @@ def take(wheel: Wheel, archive: Path, folder: Path) -> list[str]:
                     raise IntegrityError(
                         f"{archive.name}: {shown(member.filename)} is not what the wheel's RECORD says; get it again"
                     )
-                (folder / match["name"]).write_bytes(data)
-                taken.append(match["name"])
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, csv.Error, EOFError) as error:
+                if match["name"] in taken:
+                    raise IntegrityError(f"{archive.name}: has two files {wheel.members}; {_unknown(wheel)}")
+                taken[match["name"]] = data
+    except _DAMAGED as error:
         raise IntegrityError(f"{archive.name}: is no whole wheel ({shown(str(error))}); get it again") from error
-    return _all_there(wheel, archive, taken)
-
-
-def _all_there(wheel: Wheel, archive: Path, taken: Sequence[str]) -> list[str]:
-    if not taken or len(set(taken)) != len(taken):
-        raise IntegrityError(
-            f"{archive.name}: has {len(taken)} files {wheel.members}; this version of {wheel.package} is not known"
-        )
+    if not taken:
+        raise IntegrityError(f"{archive.name}: has no file {wheel.members}; {_unknown(wheel)}")
+    for name, data in taken.items():
+        (folder / name).write_bytes(data)
     return sorted(taken)
+
+
+def _unknown(wheel: Wheel) -> str:
+    return f"this version of {wheel.package} is not known"
 
 
 def _recorded(content: zipfile.ZipFile) -> dict[str, str]:
     """Name -> hash of the files of a wheel, as its RECORD says."""
-    (name,) = [name for name in content.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name)] or [""]
+    name = next(name for name in [*content.namelist(), ""] if re.fullmatch(r"[^/]+\.dist-info/RECORD|", name))
     rows = csv.reader(content.read(name).decode("utf-8").splitlines())
     return {row[0]: row[1] for row in rows if len(row) >= 2}

@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgekit.bench.drivers.base import run
@@ -42,6 +43,20 @@ from tests.bench.drivers.ios.tools.world import Phone, World
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[4]
+
+
+def test_embeddings_come_back_with_each_of_the_compute_units(tools: Tools, world: World, job: IosJob) -> None:
+    good, short = world.add(), world.add("few-rows")
+    asked = job.asked.model_copy(update={"embeddings": "embeddings.bin", "iterations": job.asked.count})
+    every = replace(job, asked=asked, compute_units=COMPUTE_UNITS[:2])
+    outcomes = run(bench_phones(tools, every, [good.udid, short.udid]))
+    clean(tools, [good, short])
+    for outcome in outcomes[:2]:
+        assert outcome.embeddings is not None, outcome.error
+        np.testing.assert_array_equal(outcome.embeddings, job.golden.opened().embeddings)
+    for outcome in outcomes[2:]:
+        assert outcome.embeddings is None and "embeddings.bin is 8 bytes" in str(outcome.error)
+    assert [one.compute_units for one in outcomes] == [*COMPUTE_UNITS[:2]] * 2
 
 
 def test_a_measurement_with_each_of_the_compute_units(tools: Tools, world: World, job: IosJob) -> None:

@@ -130,7 +130,7 @@ def test_a_job_that_cannot_be(tools: Tools, world: World, job: IosJob, tmp_path:
     facts = job.asked.facts.model_copy(update={"sha256": sha256_tree(job.model)})
     job = replace(job, asked=job.asked.model_copy(update={"facts": facts}))
     with pytest.raises(InputError, match="do not have the sizes that the job says"):
-        replace(job, golden=Golden(job.golden.images[:1], job.golden.embeddings))
+        replace(job, golden=Golden(job.golden.opened().images[:1], job.golden.opened().embeddings))
     with pytest.raises(UsageError, match="`compute_units` are gpu; give some of all,"):
         compute_units_of(["gpu"], COMPUTE_UNITS)
     with pytest.raises(UsageError, match=r"iPhones take \.mlpackage and \.aimodel"):
