@@ -14,7 +14,18 @@ __all__ = ["schema"]
 
 _NAMES = (
     *("bench", "bisect", "bundle", "comparison", "compatibility", "device-parity", "drift", "embeddings"),
-    *("experiment-analyze", "experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
+    *(
+        "experiment-analyze",
+        "experiment-canary",
+        "experiment-plan",
+        "generative",
+        "golden",
+        "job",
+        "manifest",
+        "parity",
+        "plan",
+        "recipe",
+    ),
     *("release", "retrieval", "runtimes"),
 )
 

@@ -34,7 +34,7 @@ _NOT_FINITE = re.compile(r":\s*(-?)(inf|nan)\b")  # as flatc writes them
 
 
 def values(path: Path, image: np.ndarray) -> Iterator[Value]:
-    """Every tensor that XNNPACK makes of one uint8 [H,W,3] image, in the order of its nodes; maps [1,H,W,C].
+    """Every tensor that XNNPACK makes of one uint8 [H,W,3] image, in the order of its nodes; maps [1,H,W,C]; the embedding last.
 
     Operators that XNNPACK did not take are left out.
 
@@ -56,6 +56,7 @@ def values(path: Path, image: np.ndarray) -> Iterator[Value]:
         yield Value(
             name, kind, array.astype(np.float32) if scale is None else (array.astype(np.float32) - zero) * scale
         )
+    yield Value("embedding", "output", outputs[0].numpy())
 
 
 def _copy(content: bytes) -> tuple[list[tuple[str, str, float | None, int]], bytes]:
