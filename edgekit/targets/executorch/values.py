@@ -34,9 +34,9 @@ _NOT_FINITE = re.compile(r":\s*(-?)(inf|nan)\b")  # as flatc writes them
 
 
 def values(path: Path, image: np.ndarray) -> Iterator[Value]:
-    """Every tensor that XNNPACK makes of one uint8 [H,W,3] image, in the order of its nodes; maps [1,H,W,C]; the embedding last.
+    """Every tensor that XNNPACK makes of one uint8 [H,W,3] image, in the order of its nodes; maps [1,H,W,C].
 
-    Operators that XNNPACK did not take are left out.
+    Operators that XNNPACK did not take are left out. The embedding comes last.
 
     Raises:
         InputError: the file cannot be taken apart, or its copy cannot be run.
