@@ -39,7 +39,8 @@ def exported(out: Path, invoke: Invoke, *options: object) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def right(tmp_path_factory: pytest.TempPathFactory, invoke: Invoke) -> dict[str, Path]:
     """Format -> the toy tower in it, for each format that shows its tensors. Read only."""
-    out, found = tmp_path_factory.mktemp("right"), {}
+    out = tmp_path_factory.mktemp("right")
+    found: dict[str, Path] = {}
     for row in SHOWN.values():
         found |= exported(out / row.key, invoke, "--target", row.platform, "--format", row.format)
     return found
