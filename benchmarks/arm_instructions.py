@@ -80,11 +80,16 @@ def counted(text: Iterable[str]) -> list[int]:
     return [end - start for start, end in found]
 
 
-def count(path: Path, target: Target, embedder: Embedder, machine: Machine, folder: Path) -> int:
-    """Instructions of the second inference of a file."""
+def counting(machine: Machine, log: Path, folder: Path) -> list[str]:
+    """What to put before an arm64 program and its arguments, for the plugin's lines to be in `log`."""
     emulator = shutil.which("qemu-aarch64")
     if emulator is None:
         raise click.ClickException("there is no qemu-aarch64, which takes plugins: apt-get install qemu-user")
+    return [emulator, *machine.prefix[1:], "-d", "plugin", "-D", str(log), "-plugin", str(plugin(folder))]
+
+
+def count(path: Path, target: Target, embedder: Embedder, machine: Machine, folder: Path) -> int:
+    """Instructions of the second inference of a file."""
     height, width = embedder.spec.size
     dim = int(embedder.embed(image_of(embedder)).shape[1])
     log, given = folder / "count.txt", folder / "inputs.bin"
@@ -99,8 +104,7 @@ def count(path: Path, target: Target, embedder: Embedder, machine: Machine, fold
         "model-sha256": "0" * 64, "out": folder / "result.json",
     }  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    counting = ["-d", "plugin", "-D", str(log), "-plugin", str(plugin(folder))]
-    command = [emulator, *machine.prefix[1:], *counting, str(machine.runner), *words]
+    command = [*counting(machine, log, folder), str(machine.runner), *words]
     done = subprocess.run(command, env={**os.environ, **machine.environment}, capture_output=True, text=True)
     inferences = counted(log.read_text().splitlines())
     if len(inferences) < 2:
