@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import re
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -30,11 +31,13 @@ class Watch(Silent):
 
     before = 0
 
-    def stage(self, title: str) -> AbstractContextManager[Tick]:
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Tick]:
         if title.startswith("compare the tensors"):
             Path("/proc/self/clear_refs").write_text("5")
             self.before = memory("VmRSS")
-        return super().stage(title)
+        with super().stage(title) as tick:
+            yield tick
 
 
 @click.command(help=__doc__)

@@ -152,8 +152,8 @@ def _worst(
         given, due = np.nan_to_num(embed(image)), embedder.embed(image)
         if given.shape != due.shape:
             raise InputError(
-                f"{request.artifact}: its embeddings are not those of {request.recipe.name}: {given.shape[1]} numbers "
-                f"in place of {due.shape[1]}; give the model and the weights that it was exported from"
+                f"{request.artifact}: its embeddings are not those of {request.recipe.name}: {given.shape[1]} "
+                f"numbers in place of {due.shape[1]}; give the model and the weights that it was exported from"
             )
         value = float(cosine(given, due)[0])
         found.append((-math.inf if math.isnan(value) else value, picture))
