@@ -101,6 +101,7 @@ class _Finder:
         self._names = {node.name: node for node in walk.nodes}
         self._last = -1  # the place of the last call that was matched
         self._open: deque[tuple[Value, Tensor]] = deque(maxlen=_OPEN)  # tensors that no call gives
+        self._unplaced: tuple[Value, Tensor] | None = None  # the last of all tensors, if it is one of these
         self.matches: list[Match] = []
 
     def see(self, value: Value) -> bool:
@@ -111,8 +112,10 @@ class _Finder:
         found = self._clean(value, tensor, self._candidates(value, tensor))
         if found is None:
             found = self._after_a_jump(value, tensor)
+        self._unplaced = None
         if found is None:
-            self._open.append((value, tensor))
+            self._unplaced = value, tensor
+            self._open.append(self._unplaced)
         else:
             self._take(found)
         return True
@@ -120,8 +123,8 @@ class _Finder:
     def end(self) -> None:
         """The last tensor is the embedding, also where no call gives it."""
         last = self._walk.nodes[-1]
-        if last in self._left[_sizes(self._walk.own(last).shape)] and self._open:
-            found = min(self._tried(*self._open[-1], [last]), key=lambda one: one.error, default=None)
+        if last in self._left[_sizes(self._walk.own(last).shape)] and self._unplaced is not None:
+            found = min(self._tried(*self._unplaced, [last]), key=lambda one: one.error, default=None)
             if found is not None:
                 self._take(found)
 

@@ -149,7 +149,13 @@ def _worst(
     found: list[tuple[float, Picture]] = []
     for picture in islice(data, samples):
         image = picture.image[None]
-        value = float(cosine(np.nan_to_num(embed(image)), embedder.embed(image))[0])
+        given, due = np.nan_to_num(embed(image)), embedder.embed(image)
+        if given.shape != due.shape:
+            raise InputError(
+                f"{request.artifact}: its embeddings are not those of {request.recipe.name}: {given.shape[1]} "
+                f"numbers in place of {due.shape[1]}; give the model and the weights that it was exported from"
+            )
+        value = float(cosine(given, due)[0])
         found.append((-math.inf if math.isnan(value) else value, picture))
     if not found:
         raise InputError("no image to compare; give a folder with readable images")

@@ -24,6 +24,7 @@ from edgekit.cli.options import (
 )
 from edgekit.errors import UsageError
 from edgekit.support.progress import table
+from edgekit.support.text import either
 
 if TYPE_CHECKING:
     from edgekit.parity.report import ParityReport
@@ -35,7 +36,7 @@ _DEVICES = [row.key for row in DRIVERS if row.embeds]
 _OWN: dict[str, tuple[tuple[str, ...], str]] = {
     "on": (
         ("serials", "all_devices", "app", "compute_units", "runner", "library", "threads", "raw", "out"),
-        f"is for {' and '.join(_DEVICES)}: say by `on` where to compare, or leave it out",
+        f"is for {either(_DEVICES)}: say by `on` where to compare, or leave it out",
     ),
     "bisect": (("plot", "plan"), "is of `bisect`: give that too, or leave it out"),
     "runtimes": (("keep", "record"), "says what to do with `runtimes`; name their versions, too"),

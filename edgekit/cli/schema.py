@@ -14,8 +14,8 @@ __all__ = ["schema"]
 
 _NAMES = (
     *("bench", "bisect", "bundle", "comparison", "compatibility", "device-parity", "drift", "embeddings"),
-    *("experiment-analyze", "experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest", "parity", "plan", "recipe"),
-    *("release", "retrieval", "runtimes"),
+    *("experiment-analyze", "experiment-canary", "experiment-plan", "generative", "golden", "job", "manifest"),
+    *("parity", "plan", "recipe", "release", "retrieval", "runtimes"),
 )
 
 

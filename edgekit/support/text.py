@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-__all__ = ["human_size", "reason_of", "shown"]
+__all__ = ["either", "human_size", "reason_of", "shown"]
 
 # After an empty line come explanations; after the others, torch and its kin tell where they were in C++, or how to set
 # environment variables.
@@ -40,6 +41,11 @@ def shown(text: str, most: int | None = 300) -> str:
     text = "".join("?" if "\ud800" <= c <= "\udc7f" or "\udd00" <= c <= "\udfff" else c for c in text)
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else "?" for c in text)[:most]
+
+
+def either(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: "host, android and ios"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def human_size(size: int) -> str:

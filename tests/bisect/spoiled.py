@@ -73,8 +73,8 @@ def wrong_constant(module: GraphModule) -> None:
 
 
 def swapped_axis(module: GraphModule) -> None:
-    """The maps of the depthwise convolution, lying down."""
-    node = call(module, aten.conv2d.default, "backbone.depthwise")
+    """The maps of the first convolution, lying down."""
+    node = call(module, aten.conv2d.default, "backbone.stem")
     with module.graph.inserting_after(node):
         turned = module.graph.call_function(aten.permute.default, (node, [0, 1, 3, 2]))
     turned.meta = {**node.meta}

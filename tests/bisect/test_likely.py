@@ -34,7 +34,7 @@ def channel(value: Tensor, number: int) -> Tensor:
     ("found", "due", "words"),
     [
         ((1e5 * DUE).half().float(), 1e5 * DUE, "overflow: .* where half precision ends at 65504"),
-        (torch.where(DUE > 2, torch.nan, DUE), DUE, r"overflow: \d+ values are no numbers, the program's go up to [0-9.]+$"),
+        (DUE.where(DUE < 2, torch.nan), DUE, r"overflow: \d+ values are no numbers, the program's go up to [0-9.]+$"),
         (DUE.clamp(-9, 0.5), DUE, r"saturation: \d+ values stop at 0.5, the program's go to [0-9.]+"),
         (DUE.clamp(-0.5, 9), DUE, r"saturation: \d+ values stop at -0.5, the program's go to -[0-9.]+"),
         (SQUARE.transpose(2, 3).contiguous(), SQUARE, r"wrong axis: axes \[0, 1, 3, 2\] in place of \[0, 1, 2, 3\]"),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from edgekit.support.text import human_size, reason_of, shown
+from edgekit.support.text import either, human_size, reason_of, shown
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,12 @@ def test_nothing_that_anyone_wrote_steers_a_terminal_or_cannot_be_encoded() -> N
 def test_sizes_in_words(size: int, text: str) -> None:
     assert human_size(size) == text
     assert human_size(size * 10**6).split()[1] in ("B", "MB", "GB", "TB")
+
+
+def test_names_are_listed_as_in_a_sentence() -> None:
+    assert [either(names) for names in ([], ["one"], ["one", "two"], ["one", "two", "three"])] == [
+        "",
+        "one",
+        "one and two",
+        "one, two and three",
+    ]

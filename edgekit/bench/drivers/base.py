@@ -19,7 +19,7 @@ from edgekit.artifact.folder import find
 from edgekit.bench import schema as s
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import DeviceError, EdgeKitError, UsageError
-from edgekit.support.text import shown
+from edgekit.support.text import either, shown
 
 __all__ = [
     "Driver",
@@ -91,11 +91,10 @@ class Driver(OnEach[_Job], Protocol[_Job]):
 
 def require_formats(request: BenchRequest, suffixes: Sequence[str], who: str) -> None:
     """Say before a long measurement that it cannot be: UsageError for another suffix, InputError for no artifact."""
-    listed = " and ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
     for path in request.artifacts:
         artifact, _ = find(path)
         if artifact.suffix not in suffixes:
-            raise UsageError(f"{artifact}: {who} {listed}; give one of those", field="artifacts")
+            raise UsageError(f"{artifact}: {who} {either(suffixes)}; give one of those", field="artifacts")
 
 
 def chosen(connected: Sequence[tuple[str, str]], request: BenchRequest, none: str) -> list[str]:

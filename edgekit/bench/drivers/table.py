@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.bench.request import BenchRequest
 from edgekit.errors import UsageError
+from edgekit.support.text import either
 
 if TYPE_CHECKING:
     from edgekit.bench.drivers.base import Driver
@@ -105,6 +106,6 @@ def refuse(request: BenchRequest, fields: Iterable[str]) -> None:
     given = (name for name, value in vars(request).items() if value not in (None, (), []))
     unused = [name for name in given if name not in _ALL and name not in fields]
     if unused:
-        users = {name: " and ".join(row.key for row in DRIVERS if name in row.fields) for name in unused}
-        said = ", ".join(f"`{name}` is for {keys or 'no kind of device'}" for name, keys in users.items())
+        users = {name: [row.key for row in DRIVERS if name in row.fields] for name in unused}
+        said = ", ".join(f"`{name}` is for {either(keys) or 'no kind of device'}" for name, keys in users.items())
         raise UsageError(f"{said}: leave {'it' if len(unused) == 1 else 'them'} out", field=unused[0])

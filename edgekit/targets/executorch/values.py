@@ -36,7 +36,7 @@ _NOT_FINITE = re.compile(r":\s*(-?)(inf|nan)\b")  # as flatc writes them
 def values(path: Path, image: np.ndarray) -> Iterator[Value]:
     """Every tensor that XNNPACK makes of one uint8 [H,W,3] image, in the order of its nodes; maps [1,H,W,C].
 
-    Operators that XNNPACK did not take are left out.
+    Operators that XNNPACK did not take are left out. The embedding comes last.
 
     Raises:
         InputError: the file cannot be taken apart, or its copy cannot be run.
@@ -56,6 +56,7 @@ def values(path: Path, image: np.ndarray) -> Iterator[Value]:
         yield Value(
             name, kind, array.astype(np.float32) if scale is None else (array.astype(np.float32) - zero) * scale
         )
+    yield Value("embedding", "output", outputs[0].numpy())
 
 
 def _copy(content: bytes) -> tuple[list[tuple[str, str, float | None, int]], bytes]:

@@ -84,7 +84,7 @@ def test_what_is_missing_is_one_line(
     (tmp_path / "empty").mkdir()
     for arguments, code, said in (
         ((package, "--app", app, "--airplane", "--cooldown", 3), 2, "is for android: leave them out"),
-        ((package, "--app", app, "--threads", 2), 2, "is for host and android: leave it out"),
+        ((package, "--app", app, "--threads", 2), 2, "is for host, android and arm64: leave it out"),
         ((package,), 2, "needs"),
         ((package, "--app", app), 2, "no iPhone is connected"),
         ((package, "--app", app, "--runner", app), 2, "runner"),
