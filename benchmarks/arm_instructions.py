@@ -3,7 +3,7 @@
 The arm64 builds of the runtimes run under qemu (`edgekit setup arm64` first), and a plugin of qemu's counts what runs
 between the runner's call of the runtime and its return, on one thread; the second inference is counted, as the first
 prepares. A processor is named that has NEON, half precision and dot products, as the large cores of phones since 2018;
-what is counted is its instructions, not those of the machine here. With `--int8 PLANS`, files of the plans in that folder are
+its instructions are counted, not those of the machine here. With `--int8 PLANS`, files of the plans in that folder are
 counted over EdgeKit's own fp32 files.
 """
 
