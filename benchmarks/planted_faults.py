@@ -153,8 +153,9 @@ def look(embedder: Embedder, program: ExportedProgram, path: Path, target: Targe
     """What bisect says of a file."""
     allowed = allowed_in(target.precision)
     walk = Walk(program, embedder.pixels(image[None]))
-    last = target.channels_last or target.format == "executorch"
-    matches, seen = match(walk, target.values_of()(path, image), allowed=allowed, channels_last=last)
+    matches, seen = match(
+        walk, target.values_of()(path, image), allowed=allowed, channels_last=target.inside_channels_last
+    )
     first = next((one for one in matches if one.error > allowed), None)
     said = {"seen": seen, "matched": len(matches), "named": None, "likely": None}
     return said if first is None else said | {"named": module_path(guilty(first)), "likely": likely(first)}

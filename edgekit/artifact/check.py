@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekit.artifact.folder import check_size, stated
 from edgekit.artifact.open import open_artifact
-from edgekit.errors import InputError, UsageError
 from edgekit.parity.report import ParityReport
 from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import Recipe, resolve_model
@@ -37,18 +37,9 @@ def check_parity(
     reporter, recipe = reporter or Silent(), resolve_model(recipe)
     with reporter.stage(f"open {Path(path).name}"):
         artifact = open_artifact(path, allow_bare=True)
-    manifest = artifact.manifest
-    if manifest is None:
-        raise InputError(
-            f"{path}: has no manifest.json beside it, which says how to prepare images and what to expect; give the "
-            "folder that `edgekit export` published"
-        )
+    manifest = stated(Path(path), artifact.manifest)
     embedder = build(recipe, reporter)
-    if embedder.spec.size != artifact.spec.size:
-        raise UsageError(
-            f"{path} takes {artifact.spec.size} pixels, {recipe.name} takes {embedder.spec.size}; give the model "
-            "that it was exported from"
-        )
+    check_size(Path(path), manifest, recipe.name, embedder.spec.size)
     data = pictures(optional_path(images), samples or SAMPLES, embedder.spec, reporter)
     judge = judge_of(embedder, a_few(data, artifact.target.images_for(samples)), reporter, plain=False)
     with reporter.stage(f"embed {len(judge.data)} images with {artifact.path.name}") as tick:

@@ -7,12 +7,22 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from edgekit.artifact.manifest import FILENAME, FileEntry, Manifest
-from edgekit.errors import InputError, IntegrityError
+from edgekit.errors import InputError, IntegrityError, UsageError
 from edgekit.support.files import list_files, read_json, sha256_file
 from edgekit.support.staging import staging
 from edgekit.targets import by_suffix
 
-__all__ = ["describe_files", "find", "published_files", "publishing", "read_manifest", "verify_files", "write_manifest"]
+__all__ = [
+    "check_size",
+    "describe_files",
+    "find",
+    "published_files",
+    "publishing",
+    "read_manifest",
+    "stated",
+    "verify_files",
+    "write_manifest",
+]
 
 
 def describe_files(folder: Path) -> list[FileEntry]:
@@ -104,6 +114,23 @@ def find(path: Path) -> tuple[Path, Manifest | None]:
         if path.name == manifest.artifact:
             return path, manifest
     return path, None
+
+
+def stated(path: Path, manifest: Manifest | None) -> Manifest:
+    """The manifest of what `find` or `open_artifact` found at `path`; InputError where there is none."""
+    if manifest is None:
+        raise InputError(
+            f"{path}: has no manifest.json beside it, which says how to prepare images and what to expect; give the "
+            "folder that `edgekit export` published"
+        )
+    return manifest
+
+
+def check_size(path: Path, manifest: Manifest, model: str, size: tuple[int, int]) -> None:
+    """UsageError where the artifact takes images of another height or width than the model that it is held against."""
+    taken = tuple(manifest.preprocessing.size)
+    if taken != tuple(size):
+        raise UsageError(f"{path} takes {taken} pixels, {model} takes {size}; give the model that it was exported from")
 
 
 def _plain_file(folder: Path, relative: str) -> Path:

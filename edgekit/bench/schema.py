@@ -123,6 +123,11 @@ class Runtime(Part):
         None, max_length=CONSTANTS["max_cores"], description="The cores that the process was kept on."
     )
 
+    @property
+    def words(self) -> str:
+        """Name, version and backend, as far as they are known."""
+        return " ".join(filter(None, (self.name, self.version, self.backend)))
+
 
 class Core(Part):
     """A core of the device."""
@@ -158,6 +163,12 @@ class Device(Part):
     def label(self) -> str:
         """The name in a table."""
         return self.model or self.soc or self.platform
+
+    @property
+    def name(self) -> str:
+        """The label, and which one of its kind it is where that is known."""
+        serial = self.serial_sha256
+        return self.label if serial is None else f"{self.label} #{serial[:6]}"
 
     @property
     def serial_sha256(self) -> str | None:
@@ -307,9 +318,7 @@ class Result(Document):
         """The device as a table names it, and how it was used: with how many threads, or with which compute units."""
         threads = self.runtime.threads
         how = self.runtime.backend if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"
-        serial = self.device.serial_sha256
-        which = "" if serial is None else f" #{serial[:6]}"
-        return shown(f"{self.device.label}{which}, {how}" if how else f"{self.device.label}{which}", None)
+        return shown(f"{self.device.name}, {how}" if how else self.device.name, None)
 
     @property
     def where(self) -> str:

@@ -13,7 +13,9 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -102,6 +104,7 @@ class _Finder:
         self._last = -1  # the place of the last call that was matched
         self._open: deque[tuple[Value, Tensor]] = deque(maxlen=_OPEN)  # tensors that no call gives
         self._unplaced: tuple[Value, Tensor] | None = None  # the last of all tensors, if it is one of these
+        self._near: WeakKeyDictionary[Value, dict[Node, float]] = WeakKeyDictionary()
         self.matches: list[Match] = []
 
     def see(self, value: Value) -> bool:
@@ -190,13 +193,17 @@ class _Finder:
         first = [*([named] if named in left else []), *after[:1]]
         yield from dict.fromkeys(first)
 
-        def nearness(node: Node) -> float:
+        rest = [*heapq.nsmallest(_NEAREST, after, key=partial(self._nearness, value, tensor)), *after[:_NEXT]]
+        yield from (node for node in dict.fromkeys(rest) if node not in first)
+
+    def _nearness(self, value: Value, tensor: Tensor, node: Node) -> float:
+        """How far the tensor is from what the program alone gives there."""
+        known = self._near.setdefault(value, {})
+        if node not in known:
             own = self._walk.own(node)
             arranged = _arrangements(tensor, own.shape, self._channels_last)
-            return min((distance(one, own) for one in arranged), default=math.inf)
-
-        rest = [*heapq.nsmallest(_NEAREST, after, key=nearness), *after[:_NEXT]]
-        yield from (node for node in dict.fromkeys(rest) if node not in first)
+            known[node] = min((distance(one, own) for one in arranged), default=math.inf)
+        return known[node]
 
 
 def _arrangements(tensor: Tensor, shape: Sequence[int], channels_last: bool) -> Iterator[Tensor]:

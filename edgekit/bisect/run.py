@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.artifact.folder import check_size, stated
 from edgekit.artifact.manifest import Manifest
 from edgekit.artifact.open import open_artifact
 from edgekit.bisect.report import BisectReport, Step
@@ -65,28 +66,24 @@ def bisect_artifact(request: BisectRequest, reporter: Reporter | None = None) ->
     reporter = reporter or Silent()
     with reporter.stage(f"open {request.artifact.name}"):
         artifact = open_artifact(request.artifact, allow_bare=True)
-    if artifact.manifest is None:
-        raise InputError(
-            f"{request.artifact}: has no manifest.json beside it, which says how its program was made; give the folder "
-            "that `edgekit export` published"
-        )
+    manifest = stated(request.artifact, artifact.manifest)
     values = artifact.target.values_of()
-    program, embedder = _program(request, artifact.manifest, artifact.target, reporter)
+    program, embedder = _program(request, manifest, artifact.target, reporter)
     picture, cosine = _worst(request, artifact.runner.embed, embedder, reporter)
     with reporter.stage(f"compare the tensors of {artifact.path.name}"):
         from edgekit.bisect.find import allowed_in, match
         from edgekit.bisect.program import Walk
 
-        allowed = allowed_in(artifact.manifest.precision)
+        allowed = allowed_in(manifest.precision)
         walk = Walk(program, embedder.pixels(picture.image[None]))
-        last = artifact.target.channels_last or artifact.target.format == "executorch"
-        matches, seen = match(walk, values(artifact.path, picture.image), allowed=allowed, channels_last=last)
+        inside = values(artifact.path, picture.image)
+        matches, seen = match(walk, inside, allowed=allowed, channels_last=artifact.target.inside_channels_last)
         _check_kin(request, matches, seen, allowed)
         steps = [_step(one, walk.places[one.node], walk.own(one.node), allowed) for one in matches]
     return BisectReport(
         model=request.recipe.name,
         format=artifact.target.format,
-        precision=artifact.manifest.precision,
+        precision=manifest.precision,
         image=picture.name,
         cosine=cosine,
         allowed=allowed,
@@ -112,11 +109,7 @@ def _program(
         verify=False,
     )
     original = capture(asked, reporter)
-    if tuple(original.embedder.spec.size) != tuple(manifest.preprocessing.size):
-        raise UsageError(
-            f"{request.artifact} takes {tuple(manifest.preprocessing.size)} pixels, {request.recipe.name} takes "
-            f"{tuple(original.embedder.spec.size)}; give the model that it was exported from"
-        )
+    check_size(request.artifact, manifest, request.recipe.name, original.embedder.spec.size)
     return Lane(asked, target, original, None, reporter).rewritten(asked.plan).program, original.embedder
 
 

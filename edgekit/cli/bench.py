@@ -106,7 +106,7 @@ def bench_run(
     from edgekit.bench.measure import measure
     from edgekit.bench.request import BenchRequest
     from edgekit.bench.results.compare import differences_of_turns
-    from edgekit.bench.results.store import Keeper
+    from edgekit.bench.results.store import Keeper, save_one
     from edgekit.cli import bench_tables as show
 
     if sustained is not None:
@@ -126,7 +126,7 @@ def bench_run(
 
         show.show_emitted(emit(request, lab, out, reporter), as_json=as_json)
     else:
-        keeper = Keeper(out)
+        keeper = Keeper(out, save_one)
         outcomes = []
         for outcome in measure(request, reporter):
             outcomes.append(outcome)

@@ -22,12 +22,13 @@ def compare_on_devices(
 ) -> None:
     """Compare on each device, and end with the error of one that failed; what came is kept and shown before."""
     from edgekit.bench.parity.run import SAMPLES, ParityRequest, device_parity
-    from edgekit.bench.parity.store import Keeper
+    from edgekit.bench.parity.store import save
     from edgekit.bench.request import BenchRequest
+    from edgekit.bench.results.store import Keeper
     from edgekit.cli.bench_tables import show_parities
 
     where = BenchRequest(artifacts=[artifact], on=on, **{name: options.pop(name) for name in _CHOOSING})
-    keeper = Keeper(options.pop("out"))
+    keeper = Keeper(options.pop("out"), save)
     request = ParityRequest(
         where=where,
         images=options.pop("images"),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import targets
-from edgekit.artifact.folder import find, verify_files, write_manifest
+from edgekit.artifact.folder import check_size, find, stated, verify_files, write_manifest
 from edgekit.artifact.manifest import Manifest
-from edgekit.errors import InputError, UsageError
+from edgekit.errors import UsageError
 from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import Recipe, resolve_model
 from edgekit.runtimes.report import RuntimeRow, RuntimesReport
@@ -118,11 +118,7 @@ def _file_of(request: RuntimesRequest) -> _File:
             f"install here; give a file that ends in {able}",
             field="runtimes",
         )
-    if manifest is None:
-        raise InputError(
-            f"{artifact}: has no manifest.json beside it, which says how to prepare images; give the folder that "
-            "`edgekit export` published"
-        )
+    manifest = stated(artifact, manifest)
     verify_files(manifest, artifact.parent)
     if request.record and (of := next((one for one in artifact.absolute().parents if (one / _BUNDLE).is_file()), None)):
         raise UsageError(
@@ -138,11 +134,7 @@ def _judge_of(file: _File, request: RuntimesRequest, reporter: Reporter) -> Judg
     from edgekit.parity.judge import judge_of
 
     embedder = build(request.recipe, reporter)
-    if tuple(embedder.spec.size) != tuple(file.manifest.preprocessing.size):
-        raise UsageError(
-            f"{file.path} takes {tuple(file.manifest.preprocessing.size)} pixels, {request.recipe.name} takes "
-            f"{embedder.spec.size}; give the model that it was exported from"
-        )
+    check_size(file.path, file.manifest, request.recipe.name, embedder.spec.size)
     data = pictures(request.images, request.samples or SAMPLES, embedder.spec, reporter)
     return judge_of(embedder, a_few(data, file.target.images_for(request.samples)), reporter, plain=False)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError
+from edgekit.runtimes.process import followed
 from edgekit.support.files import read_json
 from edgekit.support.text import reason_of
 from edgekit.targets import Target
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Trial", "write_pixels"]
 
-_PATIENCE = 3600  # seconds for one version, of its CPU time and on the clock
+_PATIENCE = 3600  # seconds of CPU time for one version
 _SAID = 4000  # bytes of the end of what a version wrote on stderr
 
 
@@ -75,24 +74,13 @@ class Trial:
         """Exit code of the process, and the last line that it wrote on stderr."""
         command = [sys.executable, "-m", "edgekit.runtimes.child", str(self.folder)]
         with (self.folder / "stderr").open("w+b") as errors:
-            with subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
-            ) as process:
-                assert process.stdout is not None
-                watch = threading.Timer(_PATIENCE, process.kill)
-                watch.start()
-                try:
-                    for line in process.stdout:
-                        with suppress(ValueError):  # a runtime may print, too
-                            tick(min(int(line), self.images), self.images)
-                except BaseException:
-                    process.kill()
-                    raise
-                finally:
-                    watch.cancel()
+            with followed(command, errors) as (process, lines):
+                for line in lines:
+                    with suppress(ValueError):  # a runtime may print, too
+                        tick(min(int(line), self.images), self.images)
             errors.seek(max(0, errors.tell() - _SAID))
-            lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-        return process.returncode, lines[-1] if lines else ""
+            said = errors.read().decode("utf-8", "replace").strip().splitlines()
+        return process.returncode, said[-1] if said else ""
 
     def _rows(self) -> np.ndarray:
         import numpy as np

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -13,12 +12,12 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from edgekit.errors import MissingDependencyError, OutputError, UsageError
+from edgekit.runtimes.process import followed
 from edgekit.support.drafts import draft, is_full, user_cache
 from edgekit.support.text import shown
 
 __all__ = ["Wheel", "installed"]
 
-_PATIENCE = 3600  # seconds for one package: torch is half a gigabyte
 _KEPT = 1 << 16  # characters of what pip says
 _SIZE = re.compile(r"^\s*Downloading (?P<name>\S+)(?: \((?P<size>[^)]+)\))?")
 _OFFLINE = re.compile(r"connection broken|NewConnectionError|Temporary failure|ProxyError|SSLError|timed out")
@@ -142,20 +141,9 @@ def _offered(text: str) -> str:
 def _told(command: list[str], say: Say) -> tuple[int, str]:
     """Run pip: its exit code, and the end of what it said; a download's size is passed on when pip says it."""
     said = ""
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
-        assert process.stdout is not None
-        watch = threading.Timer(_PATIENCE, process.kill)
-        watch.start()
-        try:
-            for line in process.stdout:
-                said = (said + line)[-_KEPT:]
-                if found := _SIZE.match(line):
-                    say(f"download {shown(found['name'])}" + (f", {found['size']}" if found["size"] else ""))
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            watch.cancel()
+    with followed(command, subprocess.STDOUT) as (process, lines):
+        for line in lines:
+            said = (said + line)[-_KEPT:]
+            if found := _SIZE.match(line):
+                say(f"download {shown(found['name'])}" + (f", {found['size']}" if found["size"] else ""))
     return process.returncode, said

@@ -160,6 +160,7 @@ class Target:
     dynamic_batch: bool = False  # the files can take any number of images
     uint8_input: bool = False  # the files can take uint8 [1,H,W,3]
     channels_last: bool = False  # the files take [1,H,W,3] also in float32
+    inside_channels_last: bool = False  # and so are the maps that `values` gives
     wide_norm: bool = True  # at fp16 the last normalization stays in float32
     fragile: bool = False  # its runtime ends the process on some damaged files, which it does not look at first
     samples: int | None = None  # images to verify on where nobody says how many; None: all that there are

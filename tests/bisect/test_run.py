@@ -110,9 +110,8 @@ def test_the_layer_of_a_fault_is_named(tmp_path: Path, key: str, spoil: Spoil, m
     options = LowerOptions(precision=target.precision, min_ios=target.ios_of(None))
     target.backend().lower(spoiled(program(target.rewrites), spoil), path, options)
     allowed = allowed_in(target.precision)
-    last = target.channels_last or target.format == "executorch"
     values = target.values_of()(path, picture())
-    matches, _ = match(walk(target.rewrites), values, allowed=allowed, channels_last=last)
+    matches, _ = match(walk(target.rewrites), values, allowed=allowed, channels_last=target.inside_channels_last)
     first = next(one for one in matches if one.error > allowed)
     assert module_path(guilty(first)) == module
     assert re.match(words, likely(first)), likely(first)

@@ -61,10 +61,7 @@ static void bind_model(Engine *engine, void *input, size_t input_bytes, float *o
     size_t inputs = 0, outputs = 0;
     (void)input_bytes; /* of the shape that is checked here */
     engine->glue.counts(engine->opened, &inputs, &outputs);
-    if (inputs != 1 || outputs != 1) {
-        fail(EXIT_RUNTIME, "%.200s: has %zu inputs and %zu outputs, an embedder has one of each: %s", arguments->model,
-             inputs, outputs, "export the model with edgekit");
-    }
+    check_counts(arguments, inputs, outputs);
     int64_t shape[4];
     const int64_t embedding[2] = {1, (int64_t)arguments->dim};
     input_shape(arguments, shape);

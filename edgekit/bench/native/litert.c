@@ -141,10 +141,7 @@ static void bind_model(Engine *engine, void *input, size_t input_bytes, float *o
     expect(engine, api->GetSignatureSubgraph(signature, &subgraph), "read its signature", advice);
     expect(engine, api->GetNumSubgraphInputs(subgraph, &inputs), "count the inputs", advice);
     expect(engine, api->GetNumSubgraphOutputs(subgraph, &outputs), "count the outputs", advice);
-    if (inputs != 1 || outputs != 1) {
-        fail(EXIT_RUNTIME, "%.200s: has %zu inputs and %zu outputs, an embedder has one of each: %s", arguments->model,
-             inputs, outputs, advice);
-    }
+    check_counts(arguments, inputs, outputs);
     int64_t shape[4];
     const int64_t embedding[2] = {1, (int64_t)arguments->dim};
     const int type = arguments->layout == NHWC_U8 ? LITERT_UINT8 : LITERT_FLOAT32;

@@ -97,10 +97,7 @@ static void bind_model(Engine *engine, void *input, size_t input_bytes, float *o
     size_t inputs = 0, outputs = 0;
     expect(engine, api->SessionGetInputCount(engine->session, &inputs), "count the inputs", advice);
     expect(engine, api->SessionGetOutputCount(engine->session, &outputs), "count the outputs", advice);
-    if (inputs != 1 || outputs != 1) {
-        fail(EXIT_RUNTIME, "%.200s: has %zu inputs and %zu outputs, an embedder has one of each: %s", arguments->model,
-             inputs, outputs, advice);
-    }
+    check_counts(arguments, inputs, outputs);
     const int64_t embedding[2] = {1, (int64_t)arguments->dim};
     const int type = arguments->layout == NHWC_U8 ? ORT_UINT8 : ORT_FLOAT;
     int64_t shape[4];

@@ -45,6 +45,12 @@ Function find_function(void *library, const char *name) {
     return function;
 }
 
+void check_counts(const Arguments *arguments, size_t inputs, size_t outputs) {
+    if (inputs == 1 && outputs == 1) return;
+    fail(EXIT_RUNTIME, "%.200s: has %zu inputs and %zu outputs, an embedder has one of each: export the model with edgekit",
+         arguments->model, inputs, outputs);
+}
+
 void input_shape(const Arguments *arguments, int64_t shape[4]) {
     const int64_t height = (int64_t)arguments->height, width = (int64_t)arguments->width;
     const int64_t planes[4] = {1, CHANNELS, height, width}, pixels[4] = {1, height, width, CHANNELS};

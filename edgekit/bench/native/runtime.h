@@ -36,6 +36,9 @@ Function find_function(void *library, const char *name);
 /* Zeroed memory, or an end with an error. */
 void *take(size_t bytes);
 
+/* End the process where a model has not one input and one output. */
+void check_counts(const Arguments *arguments, size_t inputs, size_t outputs);
+
 /* The sizes of the input: [1,3,H,W] or [1,H,W,3]. */
 void input_shape(const Arguments *arguments, int64_t shape[4]);
 

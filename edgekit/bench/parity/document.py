@@ -81,13 +81,12 @@ class DeviceParity(Document):
     @property
     def place(self) -> str:
         """The device as a table names it, and what ran the file there."""
-        serial = self.device.serial_sha256
-        return shown(f"{self.device.label}{'' if serial is None else f' #{serial[:6]}'}", None)
+        return shown(self.device.name, None)
 
     @property
     def ran(self) -> str:
         """The runtime as a table names it: name, version and compute units."""
-        return shown(" ".join(filter(None, (self.runtime.name, self.runtime.version, self.runtime.backend))), None)
+        return shown(self.runtime.words, None)
 
 
 def label_of(device: s.Device) -> Label:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgekit.bench import schema as s
 from edgekit.bench.drivers.base import Outcome
 from edgekit.bench.parity.parts import Part
 from edgekit.data.image_files import LeftOut
@@ -51,7 +50,7 @@ def judged(subject: Subject, came: Sequence[Outcome]) -> ParityReport:
         subject.gates,
         dataset=subject.dataset,
         digest=subject.digest,
-        runtime="" if runtime is None else _words(runtime.runtime),
+        runtime="" if runtime is None else runtime.runtime.words,
         stand_in=False,
     )
     reasons = [line for outcome in once if (line := _disagreement(outcome, subject.reference)) is not None]
@@ -104,7 +103,3 @@ def _disagreement(outcome: Outcome, reference: Reference) -> str | None:
     if abs(own - here) <= _ROUNDING:
         return None
     return f"the device found min cosine {own:.6f} where its rows give {here:.6f}: they were mixed up on the way"
-
-
-def _words(runtime: s.Runtime) -> str:
-    return " ".join(filter(None, (runtime.name, runtime.version, runtime.backend)))

@@ -6,34 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.bench.parity.document import SUFFIX, DeviceParity, read_parity
-from edgekit.bench.results.store import below, make_folder, require_place, safe_name
-from edgekit.errors import InputError, OutputError
+from edgekit.bench.results.store import below, make_folder, stem
+from edgekit.errors import InputError
 
-__all__ = ["Keeper", "find_parities", "save"]
+__all__ = ["find_parities", "save"]
 
 
 def save(document: DeviceParity, folder: Path) -> Path:
     """Write it as a file of its own, the same one each time; OutputError where that fails."""
     make_folder(folder)
-    stamp, model = document.started_utc.replace(":", "").replace("-", ""), document.model
-    return document.write(folder / f"{stamp}-{safe_name(model.name)}-{model.format}-{document.run_id[:8]}{SUFFIX}")
-
-
-class Keeper:
-    """Writes each document into a folder, where one is given, as it comes; OutputError where that cannot be made."""
-
-    def __init__(self, folder: Path | None) -> None:
-        if folder is not None:
-            require_place(folder)
-        # `lost`: of the documents that could not be written
-        self.written, self.lost, self._folder = list[Path](), list[OutputError](), folder
-
-    def keep(self, document: DeviceParity) -> None:
-        """Write it."""
-        try:
-            self.written += [] if self._folder is None else [save(document, self._folder)]
-        except OutputError as error:
-            self.lost.append(error)
+    return document.write(folder / f"{stem(document.started_utc, document.model)}-{document.run_id[:8]}{SUFFIX}")
 
 
 def find_parities(paths: Sequence[Path]) -> tuple[list[DeviceParity], list[str]]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edgekit.artifact.folder import find
-from edgekit.artifact.manifest import Manifest
+from edgekit.artifact.folder import check_size, find, stated
 from edgekit.bench.parity.judge import Subject
 from edgekit.bench.parity.parts import Kept, Photos, Pixels, lay_out
 from edgekit.bench.preprocessing import steps_of
@@ -17,7 +16,6 @@ from edgekit.bench.schema import Model
 from edgekit.data.catalog import Catalog
 from edgekit.data.datasets import Pictures, a_few, pictures, tell_skipped
 from edgekit.data.images import Folder
-from edgekit.errors import InputError, UsageError
 from edgekit.quantization.schemes import gates_for
 from edgekit.recipe import InputSpec, Recipe
 from edgekit.support.progress import Reporter
@@ -54,14 +52,11 @@ def subject(given: Given, facts: Model, reporter: Reporter) -> Iterator[Subject]
     """
     from edgekit.model.build import build
 
-    manifest = _manifest_of(given.artifact)
+    _, found = find(given.artifact)
+    manifest = stated(given.artifact, found)
     embedder = build(given.recipe, reporter)
     spec = embedder.spec
-    if tuple(spec.size) != tuple(manifest.preprocessing.size):
-        raise UsageError(
-            f"{given.artifact} takes {manifest.preprocessing.size} pixels, {given.recipe.name} takes {spec.size}; give "
-            "the model that it was exported from"
-        )
+    check_size(given.artifact, manifest, given.recipe.name, spec.size)
     with TemporaryDirectory(prefix="edgekit-") as own, one_thread():
         data = _data(given, spec, Path(own), reporter)
         parts = Path(own) / "parts"
@@ -75,16 +70,6 @@ def subject(given: Given, facts: Model, reporter: Reporter) -> Iterator[Subject]
         tell_skipped(data, reporter)
         gates = given.recipe.gates.of(gates_for(manifest.precision))
         yield Subject(made, reference, gates, data.name, data.digest())
-
-
-def _manifest_of(path: Path) -> Manifest:
-    _, manifest = find(path)
-    if manifest is None:
-        raise InputError(
-            f"{path}: has no manifest.json beside it, which says how to prepare images and what to expect; give the "
-            "folder that `edgekit export` published"
-        )
-    return manifest
 
 
 def _data(given: Given, spec: InputSpec, own: Path, reporter: Reporter) -> Pictures:

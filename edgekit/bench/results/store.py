@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from edgekit.bench.results.validity import judge_anew
-from edgekit.bench.schema import Result, read_result
+from edgekit.bench.schema import Model, Result, read_result
 from edgekit.errors import InputError, OutputError
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "make_folder",
     "require_past",
     "require_place",
-    "safe_name",
     "save",
+    "save_one",
+    "stem",
 ]
 
+_Document = TypeVar("_Document")
 _SUFFIX = ".bench.json"
 
 
@@ -44,36 +47,38 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another `out`", field="out") from error
 
 
-def safe_name(name: str) -> str:
-    """A model's name as a part of a file's, on every system."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)[:80]
+def stem(started_utc: str, model: Model) -> str:
+    """How the name of a file about a model begins, on every system: when it was begun, and of what it is."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in model.name)[:80]
+    return f"{started_utc.replace(':', '').replace('-', '')}-{name}-{model.format}"
 
 
 def save(results: Iterable[Result], folder: Path) -> list[Path]:
     """Write each result as a file of its own, the same one each time; names are of what is in it, safe everywhere."""
     make_folder(folder)
-    paths = []
-    for result in results:
-        name = safe_name(result.model.name)
-        stamp = result.started_utc.replace(":", "").replace("-", "")
-        path = folder / f"{stamp}-{name}-{result.model.format}-{result.run_id[:8]}-{digest_of(result)[:8]}{_SUFFIX}"
-        paths.append(result.write(path))
-    return paths
+    return [save_one(result, folder) for result in results]
 
 
-class Keeper:
-    """Writes each result into a folder, where one is given, as it comes; OutputError where that cannot be made."""
+def save_one(result: Result, folder: Path) -> Path:
+    """Write a result as `save` does."""
+    make_folder(folder)
+    begun = stem(result.started_utc, result.model)
+    return result.write(folder / f"{begun}-{result.run_id[:8]}-{digest_of(result)[:8]}{_SUFFIX}")
 
-    def __init__(self, folder: Path | None) -> None:
+
+class Keeper(Generic[_Document]):
+    """Writes each document into a folder, where one is given, as it comes; OutputError where that cannot be made."""
+
+    def __init__(self, folder: Path | None, write: Callable[[_Document, Path], Path]) -> None:
         if folder is not None:
             require_place(folder)
-        # `lost`: of the results that could not be written
-        self.written, self.lost, self._folder = list[Path](), list[OutputError](), folder
+        # `lost`: of the documents that could not be written
+        self.written, self.lost, self._folder, self._write = list[Path](), list[OutputError](), folder, write
 
-    def keep(self, result: Result | None) -> None:
+    def keep(self, document: _Document | None) -> None:
         """Write it, where there is one."""
         try:
-            self.written += [] if result is None or self._folder is None else save([result], self._folder)
+            self.written += [] if document is None or self._folder is None else [self._write(document, self._folder)]
         except OutputError as error:
             self.lost.append(error)
 

@@ -18,6 +18,7 @@ ANDROID = Target(
     forms="executorch",
     module="edgekit.targets.executorch.backend",
     values="edgekit.targets.executorch.values",
+    inside_channels_last=True,
     packages=("executorch",),
     extra="executorch",
     runtime=Runtime("executorch", "XNNPACK", _BINDINGS, beside=("torch", "=={lowest}.*")),

@@ -14,6 +14,7 @@ ANDROID = Target(
     forms="litert",
     module="edgekit.targets.litert.backend",
     values="edgekit.targets.litert.values",
+    inside_channels_last=True,
     packages=("litert_torch", "ai_edge_litert"),
     extra="litert",
     channels_last=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,23 +15,11 @@ import pytest
 
 from edgekit.bench.drivers.android.job import AndroidJob
 from edgekit.bench.schema import read_result
-from tests.bench.drivers.adb_device import Bench, bench
+from tests.bench.drivers.adb_device import Bench
 from tests.bench_native.arm64 import arm64_machine
-from tests.bench_native.harness import ZIG, build, host_library, lite, lite_library
+from tests.bench_native.harness import host_library, lite, lite_library
 
 Invoke = Callable[..., click.testing.Result]
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("runner") / "edgekit_bench", ZIG)
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    with bench(tmp_path / "lab") as made:
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(made.port))
-        yield made
 
 
 def test_a_device_measures_what_this_machine_exported(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from edgekit.bench.parity.document import Images, label_of, read_parity
-from edgekit.bench.parity.store import Keeper, find_parities, save
+from edgekit.bench.parity.store import find_parities, save
+from edgekit.bench.results.store import Keeper
 from edgekit.bench.schema import Device
 from edgekit.errors import InputError, OutputError
 from tests.bench.parity.documents import document
@@ -71,7 +72,7 @@ def test_what_is_not_known_to_be_real_is_emulated() -> None:
 def test_a_folder_that_cannot_be_made_is_said_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is no folder"):
-        Keeper(tmp_path / "file" / "out")
-    keeper = Keeper(None)
+        Keeper(tmp_path / "file" / "out", save)
+    keeper = Keeper(None, save)
     keeper.keep(document())
     assert not keeper.written and not keeper.lost

@@ -21,17 +21,10 @@ from edgekit.data.images import Picture
 from edgekit.errors import OutputError
 from edgekit.recipe.selection import select_recipe
 from edgekit.support.progress import Silent
-from tests.bench.drivers.adb_device import Bench, bench
+from tests.bench.drivers.adb_device import Bench
 from tests.bench.parity.phone import write_runner
 
 SIDE = 32
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    with bench(tmp_path / "lab") as made:
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(made.port))
-        yield made
 
 
 def compared(artifact: Path, folder: Path, reporter: Silent | None = None) -> list[Finding]:

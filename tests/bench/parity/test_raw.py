@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,9 @@ from edgekit.bench.request import BenchRequest
 from edgekit.data.catalog import Catalog
 from edgekit.errors import InputError, UsageError
 from edgekit.recipe.selection import select_recipe
-from tests.bench.drivers.adb_device import Bench, Device, bench
+from tests.bench.drivers.adb_device import Bench, Device
 from tests.bench.parity.app import write_app
 from tests.conftest import TOWER, Invoke
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    with bench(tmp_path / "lab") as made:
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(made.port))
-        yield made
 
 
 @pytest.fixture
@@ -87,7 +79,7 @@ def test_what_cannot_be_sent_is_said_first(lab: Bench, tower_file: Path, photos:
 
 def test_devices_alone_take_the_options_of_devices(invoke: Invoke, tower_file: Path) -> None:
     result = invoke("parity", tower_file, "--against", *TOWER, "--raw", "--quiet")
-    assert result.exit_code == 2 and "is for android and ios" in result.stderr
+    assert result.exit_code == 2 and "is for android, ios and arm64" in result.stderr
 
 
 def _jobs(device: Device) -> list[str]:

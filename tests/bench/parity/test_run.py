@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from edgekit.bench.parity.document import read_parity
-from tests.bench.drivers.adb_device import Bench, bench
-from tests.bench_native.harness import ZIG, build, host_library
+from tests.bench.drivers.adb_device import Bench
+from tests.bench_native.harness import host_library
 from tests.conftest import TOWER, Invoke
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("runner") / "edgekit_bench", ZIG)
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    with bench(tmp_path / "lab") as made:
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(made.port))
-        yield made
 
 
 def test_a_device_is_compared_with_the_original(

@@ -196,7 +196,7 @@ def test_what_was_measured_is_shown_where_it_cannot_be_kept(
     def full(found: object, folder: Path) -> None:
         raise OutputError(f"{folder}: the disk is full")
 
-    monkeypatch.setattr(results, "save", full)
+    monkeypatch.setattr(results, "save_one", full)
     (path,) = published.glob("*/*.onnx")
     lost = invoke("bench", path, "--iterations", 5, "--duration", 0, "--out", tmp_path, "--json")
     assert lost.exit_code == 8
