@@ -149,9 +149,7 @@ def test_what_it_does_not_take_is_refused_by_name(boards: list[Boards], tower_fi
     with pytest.raises(UsageError, match="`airplane` is for android: leave it out") as refused:
         measure(request)
     assert refused.value.field == "airplane"
-    with pytest.raises(
-        UsageError, match=r"`all_devices` is for android, ios and boards, `airplane` is .*: leave them"
-    ):
+    with pytest.raises(UsageError, match=r"`all_devices` is for android, ios and boards, `airplane` is .*: leave them"):
         measure(replace(request, on="host"))
     with pytest.raises(UsageError, match=r"boards takes \.onnx; give"):
         measure(replace(request, airplane=None, artifacts=[Path(__file__)]))
